@@ -1,0 +1,134 @@
+"""A network packed for the kernels, and the calls into them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .kernels import step
+from .kernels.math import ACTIVATION_CODES
+from .kernels.rows import KINDS, LABELS
+from .kernels.team import Member, cpus, run
+from .kernels.vector import shape_of
+from .layout import aligned_zeros, layout
+
+_INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
+_SHARED_STEP = 4e6  # flops a step and member from which sharing it pays for the meetings
+NO_LOSSES = np.zeros(0)
+
+Weights = list[np.ndarray]
+
+
+class Architecture(NamedTuple):
+    """What a network is, apart from its weights: activations are names, one a layer."""
+
+    sizes: tuple[int, ...]
+    activations: tuple[str, ...]
+    dtype: np.dtype
+
+    def flops(self) -> int:
+        """Floating-point operations to train on one sample, padding not counted.
+
+        4 a weight (forward, update) and 2 more where the layer's input needs a delta.
+        """
+        weights = [n_in * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)]
+        return 4 * sum(weights) + 2 * sum(weights[1:])
+
+
+def team_size(threads: int | str, architecture: Architecture, batch_size: int) -> int:
+    """Members for ``threads``: a number, but never more than CPUs; or as many as a step keeps busy."""
+    if threads != "auto":
+        return int(threads)
+    return max(1, min(cpus(), int(architecture.flops() * batch_size / _SHARED_STEP)))
+
+
+class Data(NamedTuple):
+    """Samples X (n, inputs) as uint8, float32 or float64; targets (n, outputs) likewise or labels (n,)."""
+
+    X: np.ndarray
+    targets: np.ndarray
+    divisor: float  # of uint8 samples
+
+
+def _rows(array: np.ndarray, count: int, divisor: float) -> step.Rows:
+    kind = LABELS if array.ndim == 1 else KINDS[array.dtype]
+    raw = np.asarray(array).reshape(len(array), -1).view(np.uint8)
+    return step.Rows(raw, count, kind, divisor)
+
+
+class Engine:
+    """Packed weights, and a scratch for batches of at most `batch_size` on a team of `members`."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        weights: Sequence[np.ndarray],
+        biases: Sequence[np.ndarray],
+        batch_size: int = _INFERENCE_ROWS,
+        members: int = 1,
+    ) -> None:
+        self.architecture = architecture
+        self.batch_size, self.members = batch_size, members
+        sizes, activations, dtype = architecture
+        shape = shape_of(dtype)
+        codes = [ACTIVATION_CODES[name] for name in activations]
+        self._shape = shape.columns, shape.lanes
+        self._codes = codes
+        self._layout = layout(sizes, codes, batch_size, members, dtype, self._shape)
+        self._scratch = aligned_zeros(self._layout.scratch, dtype)
+        self.pack(weights, biases)
+
+    def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
+        self.parameters = self._layout.pack(weights, biases)
+
+    def unpack(self) -> tuple[Weights, Weights]:
+        """New arrays of the weights [(n_out, n_in)] and biases [(n_out, 1)]."""
+        return self._layout.unpack(self.parameters)
+
+    def train(
+        self,
+        data: Data,
+        order: np.ndarray,
+        places: tuple[int, int],
+        learning_rate: float,
+        losses: np.ndarray = NO_LOSSES,
+    ) -> int:
+        """Descends on rows order[places[0]:places[1]]; returns the place it came to (see kernels.step)."""
+        sizes, _, dtype = self.architecture
+        net = step.Net(self.parameters, self._scratch, self._layout.plan)
+        X = _rows(data.X, sizes[0], data.divisor)
+        Y = _rows(data.targets, sizes[-1], 1.0)
+        span = step.Run(*places, self.batch_size, learning_rate)
+        kernel = step.train(dtype)
+        reached: list[int] = []
+
+        def work(member: Member, meeting: np.ndarray) -> None:
+            reached.append(kernel(net, X, Y, order, span, losses, meeting, member))
+
+        run(self.members, work)
+        return reached[0]
+
+    def new_losses(self) -> np.ndarray:
+        """Room for the running cost and one a sample."""
+        return np.zeros(1 + self.batch_size)
+
+    def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
+        """The network's outputs (n, outputs) for samples X (n, inputs)."""
+        sizes, _, dtype = self.architecture
+        out = np.empty((len(X), sizes[-1]), dtype)
+        rows = _rows(X, sizes[0], divisor)
+        kernel = step.infer(dtype)
+        blocks = -(-len(X) // _INFERENCE_ROWS)
+        members = max(1, min(members, blocks))
+        plan = layout(sizes, self._codes, _INFERENCE_ROWS, 1, dtype, self._shape)
+
+        def work(member: Member, meeting: np.ndarray) -> None:
+            first, last = (
+                min(len(X), blocks * part // member.members * _INFERENCE_ROWS)
+                for part in (member.number, member.number + 1)
+            )
+            net = step.Net(self.parameters, aligned_zeros(plan.scratch, dtype), plan.plan)
+            kernel(net, rows, out, first, last)
+
+        run(members, work)
+        return out

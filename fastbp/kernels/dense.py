@@ -1,0 +1,140 @@
+"""One layer over a mini-batch: forward, then its counterparts backward and update.
+
+Letters: m samples of the batch, x [m, inputs] what enters, a [m, outputs] the activation, d [m, outputs]
+the delta (dC/dz), W [inputs, outputs] the weights, all in panels of NR columns.  Every function does one
+member's share of a phase; members own outputs, so none waits for another inside a phase.
+"""
+
+from typing import Any, NamedTuple
+
+from .jit import inner
+from .math import activate, hidden_delta, output_delta, squared_error, transposed
+from .team import Member, share
+from .tile import bias, dot, outer
+from .vector import constants, shift
+
+
+class Layer(NamedTuple):
+    """Sizes, offsets into the parameters (weights, biases) and into the scratch (the others)."""
+
+    inputs: int
+    outputs: int
+    activation: int
+    weights: int
+    biases: int
+    a: int
+    delta: int
+    delta_t: int  # the delta transposed, for the layer below; negative where there is none
+
+
+class Memory(NamedTuple):
+    """Pointers, and how many rows (samples) the panels of a batch have room for."""
+
+    parameters: Any
+    scratch: Any
+    private: Any  # one member's own: a row of zeros, then a square tile
+    rows: int
+
+
+@inner
+def ceil_div(a: int, b: int) -> int:
+    return (a + b - 1) // b
+
+
+@inner
+def layer_of(plan: Any, number: int) -> Layer:
+    row = plan[number]
+    return Layer(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+
+
+@inner
+def forward(layer: Layer, memory: Memory, x: Any, m: int, member: Member) -> None:
+    """a = activation(x W + b); a unit is one tile of samples in one panel of outputs."""
+    nr, lanes, most_rows = constants(memory.scratch)
+    tiles = ceil_div(m, most_rows)
+    first, last = share(ceil_div(layer.outputs, nr) * tiles, member)
+    for unit in range(first, last):
+        panel, tile = unit // tiles, unit % tiles
+        row = m * tile // tiles
+        rows = m * (tile + 1) // tiles - row
+        vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
+        a = shift(memory.scratch, layer.a + (panel * memory.rows + row) * nr)
+        b = shift(memory.parameters, layer.biases + panel * nr)
+        w = shift(memory.parameters, layer.weights + panel * layer.inputs * nr)
+        dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
+        activate(layer.activation, rows, vectors, a)
+
+
+@inner
+def output(layer: Layer, memory: Memory, y: Any, m: int, losses: Any, member: Member) -> None:
+    """d = dC/da * activation'(z) of the last layer; a unit is one vector's worth of samples.
+
+    Where `losses` has room, also each sample's cost |a - y|^2 / 2.
+    """
+    nr, lanes, _ = constants(memory.scratch)
+    first, last = share(ceil_div(m, lanes), member)
+    for unit in range(first, last):
+        row = unit * lanes
+        rows = min(lanes, m - row)
+        for panel in range(ceil_div(layer.outputs, nr)):
+            place = (panel * memory.rows + row) * nr
+            columns = min(nr, layer.outputs - panel * nr)
+            d = shift(memory.scratch, layer.delta + place)
+            a = shift(memory.scratch, layer.a + place)
+            output_delta(layer.activation, rows, columns, d, a, shift(y, place))
+            if layer.delta_t >= 0:
+                transposed(rows, columns, delta_t(layer, memory, panel * nr, row), d)
+        if losses.size:
+            for i in range(row, row + rows):
+                a = shift(memory.scratch, layer.a + i * nr)
+                losses[i] = 0.5 * squared_error(layer.outputs, memory.rows * nr, a, shift(y, i * nr))
+
+
+@inner
+def delta_t(layer: Layer, memory: Memory, neuron: int, sample: int) -> Any:
+    """Where the transposed delta of that neuron and sample lies, its panels padded to whole blocks."""
+    nr, lanes, _ = constants(memory.scratch)
+    padded = ceil_div(layer.outputs, lanes) * lanes
+    return shift(memory.scratch, layer.delta_t + (sample // nr * padded + neuron) * nr + sample % nr)
+
+
+@inner
+def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member) -> None:
+    """d of `below` = (d W^T) * activation'(z of below); a unit is one panel of inputs x one of samples."""
+    nr, lanes, most_rows = constants(memory.scratch)
+    zeros, g = memory.private, shift(memory.private, nr)
+    input_panels = ceil_div(layer.inputs, nr)
+    first, last = share(input_panels * ceil_div(m, nr), member)
+    for unit in range(first, last):
+        panel, sample = unit % input_panels, unit // input_panels * nr
+        inputs, samples = min(nr, layer.inputs - panel * nr), min(nr, m - sample)
+        tiles = ceil_div(inputs, most_rows)
+        d_t = delta_t(layer, memory, 0, sample)
+        for tile in range(tiles):
+            row = inputs * tile // tiles
+            rows = inputs * (tile + 1) // tiles - row
+            w = shift(memory.parameters, layer.weights + (panel * nr + row) * nr)
+            vectors = ceil_div(samples, lanes)
+            dot(rows, vectors, shift(g, row * nr), zeros, 0, w, layer.inputs * nr, d_t, layer.outputs)
+        place = (panel * memory.rows + sample) * nr
+        d = shift(memory.scratch, below.delta + place)
+        hidden_delta(below.activation, inputs, samples, d, shift(memory.scratch, below.a + place), g)
+        if below.delta_t >= 0:
+            transposed(samples, inputs, delta_t(below, memory, panel * nr, sample), d)
+
+
+@inner
+def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, member: Member) -> None:
+    """W += scale x^T d and b += scale sum(d); a unit is one panel of outputs x one of inputs."""
+    nr, lanes, _ = constants(memory.scratch)
+    input_panels = ceil_div(layer.inputs, nr)
+    first, last = share(ceil_div(layer.outputs, nr) * input_panels, member)
+    for unit in range(first, last):
+        panel, k = unit // input_panels, unit % input_panels
+        vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
+        d = shift(memory.scratch, layer.delta + panel * memory.rows * nr)
+        if k == 0:
+            bias(vectors, shift(memory.parameters, layer.biases + panel * nr), d, m, scale)
+        w = shift(memory.parameters, layer.weights + (panel * layer.inputs + k * nr) * nr)
+        rows = min(nr, layer.inputs - k * nr)
+        outer(rows, vectors, w, shift(x, k * memory.rows * nr), d, m, scale)

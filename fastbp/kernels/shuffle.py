@@ -1,0 +1,51 @@
+"""The standard library's ``random.shuffle`` to the last bit, on an array of int64."""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from .jit import entry, inner
+
+# The Mersenne Twister's constants (Matsumoto and Nishimura 1998)
+_N, _M = 624, 397
+_MATRIX = np.uint32(0x9908B0DF)
+_UPPER, _LOWER = np.uint32(0x80000000), np.uint32(0x7FFFFFFF)
+
+
+@inner
+def _twist(state: Any) -> None:
+    for i in range(_N):
+        y = (state[i] & _UPPER) | (state[(i + 1) % _N] & _LOWER)
+        mixed = state[(i + _M) % _N] ^ (y >> np.uint32(1))
+        state[i] = mixed ^ _MATRIX if y & np.uint32(1) else mixed
+
+
+@inner
+def _draw(state: Any) -> Any:
+    """The next 32 random bits; state[624] is the place of the next word."""
+    if state[_N] >= _N:
+        _twist(state)
+        state[_N] = 0
+    y = state[state[_N]]
+    state[_N] += np.uint32(1)
+    y ^= y >> np.uint32(11)
+    y ^= (y << np.uint32(7)) & np.uint32(0x9D2C5680)
+    y ^= (y << np.uint32(15)) & np.uint32(0xEFC60000)
+    return y ^ (y >> np.uint32(18))
+
+
+@entry(lambda key: types.void(types.uint32[::1], types.int64[::1]))
+def shuffle(state: Any, order: Any) -> None:
+    """Shuffles `order` (fewer than 2^32 places) in place and advances `state`, the 625 words of
+    ``random.getstate()[1]``, as ``random.shuffle`` would: for each place from the last, an index of as
+    many bits as needed is drawn until one is within the places up to it.
+    """
+    for i in range(order.size - 1, 0, -1):
+        bits = np.uint32(0)
+        while (i + 1) >> np.int64(bits):
+            bits += np.uint32(1)
+        j = np.int64(_draw(state) >> (np.uint32(32) - bits))
+        while j > i:
+            j = np.int64(_draw(state) >> (np.uint32(32) - bits))
+        order[i], order[j] = order[j], order[i]

@@ -1,0 +1,190 @@
+"""The kernels that Python calls: a chunk of mini-batches, and a forward pass over many samples.
+
+Both take a network as ``layout`` packs it, and rows of the user's data as they lie in memory.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from .dense import Memory, backward, ceil_div, forward, layer_of, output, update
+from .jit import entry, inner
+from .rows import LABELS, fetch, one_hot, prefetch_row
+from .team import Member, meet, share
+from .vector import constants, pointer, shift
+
+
+class Net(NamedTuple):
+    """A packed network; see ``layout.Layout`` for the plan."""
+
+    parameters: np.ndarray
+    scratch: np.ndarray
+    plan: np.ndarray
+
+
+class Rows(NamedTuple):
+    """Rows of the user's data as bytes [n, size], each of `count` numbers stored as `kind` (rows.KINDS)."""
+
+    raw: np.ndarray
+    count: int
+    kind: int
+    divisor: float  # of uint8
+
+
+class Run(NamedTuple):
+    """The places of the order to train on, in batches of how many, and the learning rate."""
+
+    first: int
+    last: int
+    batch_size: int
+    learning_rate: float
+
+
+_i64, _f64 = types.int64, types.float64
+_bytes = types.Array(types.uint8, 2, "C", readonly=True)
+_rows = types.NamedTuple([_bytes, _i64, _i64, _f64], Rows)
+_run = types.NamedTuple([_i64, _i64, _i64, _f64], Run)
+_member = types.NamedTuple([_i64, _i64], Member)
+
+
+def _net(dtype: Any) -> Any:
+    numbers = types.float32[::1] if dtype == np.float32 else types.float64[::1]
+    return types.NamedTuple([numbers, numbers, _i64[:, ::1]], Net)
+
+
+@inner
+def _memory(net: Net, member: Member) -> Memory:
+    """Pointers into the packed network; the member's own row of zeros is set."""
+    nr, _, _ = constants(pointer(net.scratch, 0))
+    _, _, _, rows, private, private_size, _, _ = net.plan[0]
+    own = pointer(net.scratch, private + member.number * private_size)
+    for j in range(nr):
+        own[j] = 0
+    return Memory(pointer(net.parameters, 0), pointer(net.scratch, 0), own, rows)
+
+
+@inner
+def _fetch(rows: Rows, row: int, target: Any, panel: int) -> None:
+    """One row of the user's data to a row of panels."""
+    source = shift(pointer(rows.raw, 0), row * rows.raw.shape[1])
+    if rows.kind == LABELS:
+        one_hot(rows.count, target, panel, source)
+    else:
+        fetch(rows.kind, rows.count, target, panel, source, rows.divisor)
+
+
+@inner
+def _fetch_batch(
+    X: Rows, Y: Rows, order: Any, places: Any, x: Any, y: Any, memory: Memory, member: Member
+) -> None:
+    """Rows order[begin:end] to x and y, while the rows of the batch behind them are brought near."""
+    nr, _, _ = constants(memory.scratch)
+    begin, end = places
+    first, last = share(end - begin, member)
+    for i in range(first, last):
+        ahead = end + i
+        if ahead < order.size:
+            prefetch_row(shift(pointer(X.raw, 0), order[ahead] * X.raw.shape[1]), X.raw.shape[1])
+        _fetch(X, order[begin + i], shift(x, i * nr), memory.rows * nr)
+        _fetch(Y, order[begin + i], shift(y, i * nr), memory.rows * nr)
+
+
+@inner
+def _forward_all(net: Net, memory: Memory, x: Any, m: int, meeting: Any, member: Member) -> None:
+    signal = x
+    for number in range(1, net.plan.shape[0]):
+        layer = layer_of(net.plan, number)
+        forward(layer, memory, signal, m, member)
+        meet(meeting, member.members)
+        signal = shift(memory.scratch, layer.a)
+
+
+@inner
+def _descend_all(
+    net: Net, memory: Memory, x: Any, m: int, scale: float, meeting: Any, member: Member
+) -> None:
+    """From the last layer to the first: the delta of the layer below, then this layer's update.
+
+    An update waits until every member has read the weights for the delta below; the delta two layers
+    below needs no meeting of its own, for it reads other weights.
+    """
+    for number in range(net.plan.shape[0] - 1, 0, -1):
+        layer = layer_of(net.plan, number)
+        signal = x
+        if number > 1:
+            below = layer_of(net.plan, number - 1)
+            signal = shift(memory.scratch, below.a)
+            backward(layer, below, memory, m, member)
+            meet(meeting, member.members)
+        update(layer, memory, signal, m, scale, member)
+
+
+@entry(
+    lambda dtype: _i64(
+        _net(dtype),
+        _rows,
+        _rows,
+        types.Array(_i64, 1, "C", readonly=True),
+        _run,
+        _f64[::1],
+        _i64[::1],
+        _member,
+    )
+)
+def train(net: Net, X: Rows, Y: Rows, order: Any, run: Run, losses: Any, meeting: Any, member: Member) -> int:
+    """One member's part of a chunk of mini-batch gradient descent on rows order[run.first:run.last].
+
+    `losses` is empty, or the running cost and room for one cost a sample: then the run stops before the
+    update of the first batch whose cost is not finite.  Returns the place in the order it came to.
+    """
+    memory = _memory(net, member)
+    scratch = memory.scratch
+    x, x_next, y = (
+        shift(scratch, net.plan[0, 0]),
+        shift(scratch, net.plan[0, 1]),
+        shift(scratch, net.plan[0, 2]),
+    )
+    meeting = pointer(meeting, 0)
+    total = losses[0] if losses.size else 0.0
+    begin, end = run.first, min(run.first + run.batch_size, run.last)
+    _fetch_batch(X, Y, order, (begin, end), x, y, memory, member)
+    meet(meeting, member.members)
+    while begin < run.last:
+        m = end - begin
+        _forward_all(net, memory, x, m, meeting, member)
+        output(layer_of(net.plan, net.plan.shape[0] - 1), memory, y, m, losses[1:], member)
+        meet(meeting, member.members)
+        if losses.size:
+            for i in range(m):
+                total += losses[1 + i]
+            if not np.isfinite(total):
+                break
+        _descend_all(net, memory, x, m, -run.learning_rate / m, meeting, member)
+        begin, end = end, min(end + run.batch_size, run.last)
+        _fetch_batch(X, Y, order, (begin, end), x_next, y, memory, member)
+        meet(meeting, member.members)
+        x, x_next = x_next, x
+    if losses.size and member.number == 0:
+        losses[0] = total
+    return begin
+
+
+@entry(lambda dtype: types.void(_net(dtype), _rows, _net(dtype).types[0].copy(ndim=2), _i64, _i64))
+def infer(net: Net, X: Rows, out: Any, first: int, last: int) -> None:
+    """out[i] = the network's outputs for row i, for first <= i < last."""
+    alone = Member(0, 1)
+    memory = _memory(net, alone)
+    nr, _, _ = constants(memory.scratch)
+    x, meeting = shift(memory.scratch, net.plan[0, 0]), pointer(np.zeros(1, np.int64), 0)
+    a = shift(memory.scratch, layer_of(net.plan, net.plan.shape[0] - 1).a)
+    for begin in range(first, last, memory.rows):
+        m = min(memory.rows, last - begin)
+        for i in range(m):
+            _fetch(X, begin + i, shift(x, i * nr), memory.rows * nr)
+        _forward_all(net, memory, x, m, meeting, alone)
+        for panel in range(ceil_div(out.shape[1], nr)):
+            for i in range(m):
+                row = (panel * memory.rows + i) * nr
+                for j in range(min(nr, out.shape[1] - panel * nr)):
+                    out[begin + i, panel * nr + j] = a[row + j]

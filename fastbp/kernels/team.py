@@ -1,0 +1,148 @@
+"""A team of threads: its members, their shares of a phase's work, the barrier where they meet.
+
+A member is a Python thread inside one compiled call that holds no GIL.  Members own outputs, so nothing
+is ever reduced across threads and the bits do not depend on how many there are.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .jit import inner
+from .vector import I32, I64, VOID, at, call, routine
+
+_SPINS = 4000  # before the CPU is offered to others: some 20 us, far above a phase's imbalance
+_GENERATION = 8  # its place in the meeting array: a cache line away from the count of arrivals
+MEETING_SIZE = 16
+
+
+class Member(NamedTuple):
+    number: int
+    members: int
+
+
+@inner
+def share(units: int, member: Member) -> tuple[int, int]:
+    """The units of a phase that are this member's: ``range(first, last)``."""
+    return units * member.number // member.members, units * (member.number + 1) // member.members
+
+
+def _pause(b: ir.IRBuilder) -> None:
+    """Tells the core that this is a spin."""
+    target = b.module.triple.split("-")[0]
+    if target == "x86_64":
+        hint = ir.FunctionType(VOID, []), "llvm.x86.sse2.pause", []
+    elif target in ("aarch64", "arm64"):
+        hint = ir.FunctionType(VOID, [I32]), "llvm.aarch64.hint", [I32(1)]
+    else:
+        return
+    declaration, name, arguments = hint
+    b.call(cgutils.get_or_insert_function(b.module, declaration, name), arguments)
+
+
+def _yield_cpu(b: ir.IRBuilder) -> None:
+    name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+    b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(I32, []), name), [])
+
+
+@intrinsic
+def meet(typingctx: Any, meeting: Any, members: Any) -> Any:
+    """Returns when all members have called it; what they wrote before is then seen by all."""
+
+    def emit(b: ir.IRBuilder, meeting: ir.Value, members: ir.Value) -> None:
+        generation = at(b, meeting, _GENERATION)
+        with b.if_then(b.icmp_signed(">", members, I64(1))):
+            now = b.load_atomic(generation, "acquire", 8)
+            arrived = b.atomic_rmw("add", meeting, I64(1), "acq_rel")
+            with b.if_else(b.icmp_signed("==", arrived, b.sub(members, I64(1)))) as (last, others):
+                with last:
+                    b.store_atomic(I64(0), meeting, "monotonic", 8)
+                    b.store_atomic(b.add(now, I64(1)), generation, "release", 8)
+                with others:
+                    spins = cgutils.alloca_once_value(b, I64(0))
+                    wait, after = b.append_basic_block(), b.append_basic_block()
+                    b.branch(wait)
+                    b.position_at_end(wait)
+                    b.store(b.add(b.load(spins), I64(1)), spins)
+                    _pause(b)
+                    with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS)), likely=False):
+                        _yield_cpu(b)
+                    same = b.icmp_signed("==", b.load_atomic(generation, "acquire", 8), now)
+                    b.cbranch(same, wait, after)
+                    b.position_at_end(after)
+
+    arguments = [I64.as_pointer(), I64]
+    return call(lambda module: routine(module, "meet", arguments, emit), (meeting, types.int64))
+
+
+def cpus() -> int:
+    """CPUs this process may use: its affinity and, in a Linux control group, its quota."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            available = min(available, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return available
+
+
+def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
+    """Calls ``work(member, meeting)`` on every member of a new team and returns when all are done.
+
+    A team of one is the caller itself.  A larger team is threads, all started before any begins, while
+    the caller waits: an interrupt can then reach it at any moment without leaving a member alone at a
+    barrier.  Where the system refuses a thread, the team is smaller.
+    """
+    meeting = np.zeros(MEETING_SIZE, np.int64)
+    if members == 1:
+        work(Member(0, 1), meeting)
+        return
+    begin = threading.Event()
+    team: list[threading.Thread] = []
+    raised: list[BaseException] = []
+
+    def live(number: int) -> None:
+        begin.wait()
+        try:
+            work(Member(number, len(team)), meeting)
+        except BaseException as error:
+            raised.append(error)
+
+    try:
+        for number in range(members):
+            thread = threading.Thread(target=live, args=(number,), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                if not team:
+                    raise
+                break
+            team.append(thread)
+    finally:
+        begin.set()
+        _join(team)
+    if raised:
+        raise raised[0]
+
+
+def _join(team: list[threading.Thread]) -> None:
+    """Waits for every thread, through an interrupt, which is raised at the end."""
+    interrupt: KeyboardInterrupt | None = None
+    for thread in team:
+        while thread.is_alive():
+            try:
+                thread.join()
+            except KeyboardInterrupt as caught:
+                interrupt = caught
+    if interrupt:
+        raise interrupt

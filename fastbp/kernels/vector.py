@@ -1,0 +1,264 @@
+"""Vectors of the machine that Numba compiles for, as LLVM IR: loads, broadcasts, FMA, transposes.
+
+Bits never depend on the width of a vector: lanes are outputs of their own, and a sum over lanes is
+always taken over eight float64 lanes in one order (``sum_of_eight``).
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+F32, F64 = ir.FloatType(), ir.DoubleType()
+VOID = ir.VoidType()
+
+
+def _assembly_of_an_fma() -> str:
+    """What the compiler makes of the widest FMA anyone has: names the registers it would use."""
+    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    module = llvm.parse_assembly(f"""
+        target triple = "{triple}"
+        declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
+        define <16 x float> @f(<16 x float> %a, <16 x float> %b, <16 x float> %c) {{
+            %r = call <16 x float> @llvm.fma.v16f32(<16 x float> %a, <16 x float> %b, <16 x float> %c)
+            ret <16 x float> %r
+        }}""")
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=1)
+    return str(machine.emit_assembly(module))
+
+
+@functools.cache
+def width() -> tuple[int, int]:
+    """Bytes in a vector register of the target, and how many such registers it has."""
+    assembly = _assembly_of_an_fma()
+    if "zmm" in assembly:
+        return 64, 32
+    if "ymm" in assembly:
+        return 32, 16
+    return 16, 16 if "xmm" in assembly else 32
+
+
+def has_fma() -> bool:
+    """Whether the target multiplies and adds in one instruction (else a slow library call, same bits)."""
+    return not any(call in _assembly_of_an_fma() for call in ("fmaf", "bl\t", "call"))
+
+
+class Shape(NamedTuple):
+    """What the machine makes of one element type."""
+
+    vector: ir.VectorType
+    lanes: int  # numbers in a vector
+    vectors: int  # vectors side by side in a panel; a panel has at least eight columns
+    columns: int  # NR, of a panel
+    dot_rows: int  # most rows of a `dot` tile: accumulators, vectors of Q and a broadcast fit the registers
+    outer_rows: int  # most rows of an `outer` tile
+
+
+@functools.cache
+def shape(element: ir.Type) -> Shape:
+    size, registers = width()
+    lanes = size // size_of(element)
+    vectors = max(2, 8 // lanes)
+    rows = (24 if registers >= 32 else 12) // vectors
+    return Shape(ir.VectorType(element, lanes), lanes, vectors, vectors * lanes, rows, min(rows, 8))
+
+
+def shape_of(dtype: Any) -> Shape:
+    return shape(F32 if np.dtype(dtype) == np.float32 else F64)
+
+
+def size_of(element: ir.Type) -> int:
+    return 4 if element == F32 else 8
+
+
+def element_of(pointer: types.CPointer) -> ir.Type:
+    return F32 if pointer.dtype == types.float32 else F64
+
+
+# Addresses and memory
+
+
+def at(builder: ir.IRBuilder, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
+    return builder.gep(pointer, [I64(offset) if isinstance(offset, int) else offset])
+
+
+def load(
+    builder: ir.IRBuilder, pointer: ir.Value, vector: ir.VectorType, align: int | None = None
+) -> ir.Value:
+    value = builder.load(builder.bitcast(pointer, vector.as_pointer()))
+    value.align = align or size_of(vector.element)  # claiming more faults when it is not so
+    return value
+
+
+def store(builder: ir.IRBuilder, value: ir.Value, pointer: ir.Value) -> None:
+    instruction = builder.store(value, builder.bitcast(pointer, value.type.as_pointer()))
+    instruction.align = size_of(value.type.element)
+
+
+def prefetch(builder: ir.IRBuilder, pointer: ir.Value) -> None:
+    address = I8.as_pointer()
+    declared = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(VOID, [address, I32, I32, I32]), "llvm.prefetch.p0"
+    )
+    builder.call(declared, [builder.bitcast(pointer, address), I32(0), I32(3), I32(1)])
+
+
+# Arithmetic
+
+
+def constant(vector: ir.VectorType, number: float) -> ir.Constant:
+    """`number` rounded to the element type, in every lane."""
+    rounded = float(np.float32(number)) if vector.element == F32 else float(number)
+    return ir.Constant(vector, [rounded] * vector.count)
+
+
+def splat(builder: ir.IRBuilder, scalar: ir.Value, count: int) -> ir.Value:
+    vector = ir.VectorType(scalar.type, count)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, I32(0))
+    zeros = ir.Constant(ir.VectorType(I32, count), [0] * count)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def fma(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+    """x y + z, rounded once; asked for by name, for LLVM never forms it unasked."""
+    vector = x.type
+    name = f"llvm.fma.v{vector.count}f{8 * size_of(vector.element)}"
+    declared = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(vector, [vector, vector, vector]), name
+    )
+    return builder.call(declared, [x, y, z])
+
+
+def lanes_below(builder: ir.IRBuilder, vector: ir.VectorType, limit: ir.Value) -> ir.Value:
+    """The mask of the lanes whose number is below `limit` (an int64)."""
+    numbers = ir.Constant(ir.VectorType(I64, vector.count), list(range(vector.count)))
+    return builder.icmp_signed("<", numbers, splat(builder, limit, vector.count))
+
+
+def sum_of_eight(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """Lanes of a vector of eight added in one fixed order, whatever the machine's width."""
+    undefined = ir.Constant(value.type, ir.Undefined)
+    for half in (4, 2, 1):
+        order = [(lane + half) % 8 for lane in range(8)]
+        upper = builder.shuffle_vector(value, undefined, ir.Constant(ir.VectorType(I32, 8), order))
+        value = builder.fadd(value, upper)
+    return builder.extract_element(value, I32(0))
+
+
+def transpose(builder: ir.IRBuilder, rows: Sequence[ir.Value]) -> list[ir.Value]:
+    """The transpose of a square block held in registers: log2(n) rounds of n two-input shuffles."""
+    rows = list(rows)
+    count = len(rows)
+    half = 1
+    while half < count:
+        # Exchange the off-diagonal quarters of every 2 half x 2 half block.
+        low = [lane if not lane & half else lane - half + count for lane in range(count)]
+        high = [lane + half if not lane & half else lane + count for lane in range(count)]
+        masks = [ir.Constant(ir.VectorType(I32, count), order) for order in (low, high)]
+        for i in range(count):
+            if not i & half:
+                pair = rows[i], rows[i + half]
+                rows[i], rows[i + half] = (builder.shuffle_vector(*pair, mask) for mask in masks)
+        half *= 2
+    return rows
+
+
+# Control
+
+
+@contextmanager
+def loop(builder: ir.IRBuilder, count: ir.Value) -> Iterator[ir.Value]:
+    """``for index in range(count)``, an int64."""
+    with cgutils.for_range(builder, count) as state:
+        yield state.index
+
+
+def switch(builder: ir.IRBuilder, key: ir.Value, cases: Mapping[int, Callable[[], None]]) -> None:
+    """Emits each case, to run when `key` equals its number."""
+    done = builder.append_basic_block()
+    instruction = builder.switch(key, done)
+    for number, emit in cases.items():
+        block = builder.append_basic_block()
+        instruction.add_case(key.type(number), block)
+        builder.position_at_end(block)
+        emit()
+        builder.branch(done)
+    builder.position_at_end(done)
+
+
+def routine(
+    module: ir.Module,
+    name: str,
+    arguments: Sequence[ir.Type],
+    emit: Callable[..., ir.Value | None],
+    *,
+    result: ir.Type = VOID,
+    inline: bool = False,
+) -> ir.Function:
+    """The module's own function of that name, its body emitted by ``emit(builder, *arguments)`` once."""
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(result, arguments), name)
+    function.linkage = "internal"
+    function.attributes.add("alwaysinline" if inline else "noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    value = emit(builder, *function.args)
+    builder.ret_void() if value is None else builder.ret(value)
+    return function
+
+
+# Pointers, as kernels see them
+
+
+@intrinsic
+def pointer(typingctx: Any, array: Any, offset: Any) -> Any:
+    """The address of ``array.flat[offset]`` of a contiguous array."""
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        value = cgutils.create_struct_proxy(array)(context, builder, arguments[0])
+        return builder.gep(value.data, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.int64), emit
+
+
+@intrinsic
+def shift(typingctx: Any, base: Any, offset: Any) -> Any:
+    """``base + offset``, counted in elements."""
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return base(base, types.int64), emit
+
+
+@intrinsic
+def constants(typingctx: Any, base: Any) -> Any:
+    """NR, the lanes of a vector and the most rows of a `dot` tile, for the pointer's type."""
+    s = shape(element_of(base))
+    result = types.UniTuple(types.int64, 3)
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        return context.make_tuple(builder, result, [I64(s.columns), I64(s.lanes), I64(s.dot_rows)])
+
+    return result(base), emit
+
+
+def call(
+    routine_of: Callable[..., ir.Function], argument_types: Sequence[Any], result: Any = types.void
+) -> Any:
+    """What an intrinsic returns to have ``routine_of(module)`` called with its arguments."""
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        value = builder.call(routine_of(builder.module), arguments)
+        return context.get_dummy_value() if result == types.void else value
+
+    return result(*argument_types), emit

@@ -1,0 +1,138 @@
+"""The loop over epochs and chunks of mini-batches: order, history, callbacks, stopping.
+
+A chunk is one compiled call of at most about 50 ms.  Between chunks Python sees an interrupt, shows
+progress and notices divergence.  How mini-batches fall into chunks never changes a bit.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .engine import NO_LOSSES, Data, Engine
+
+_CHUNK_SECONDS = 0.05
+_FIRST_FLOPS = 2e8  # of the first chunk, before its speed is known: 50 ms on a very slow machine
+
+
+class DivergenceError(ArithmeticError):
+    """The cost or a weight is no longer finite; the network keeps its last finite weights."""
+
+
+@dataclass
+class History:
+    """What happened, one entry an epoch: mean cost while it was trained, seconds of training, and, with
+    validation data, its mean cost and score (accuracy for labels, R^2 for values) after it.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    validation_score: list[float] = field(default_factory=list)
+
+
+class Chunks:
+    """Trains an engine chunk by chunk, each as many mini-batches as fit the time."""
+
+    def __init__(self, engine: Engine, data: Data) -> None:
+        self.engine, self.data = engine, data
+        flops = engine.architecture.flops() * engine.batch_size
+        self._batches = max(1, int(_FIRST_FLOPS / flops))
+
+    def epoch(
+        self,
+        order: np.ndarray,
+        learning_rate: float,
+        losses: np.ndarray = NO_LOSSES,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> int:
+        """One pass over `order`; returns how many places it trained, fewer where the cost diverged."""
+        done = 0
+        while done < len(order):
+            first, last = done, min(len(order), done + self._batches * self.engine.batch_size)
+            start = time.perf_counter()
+            reached = self.engine.train(self.data, order, (first, last), learning_rate, losses)
+            seconds = max(time.perf_counter() - start, 1e-6)
+            if reached < last:
+                return reached
+            done = last
+            if done - first == self._batches * self.engine.batch_size:  # a whole chunk tells the speed
+                self._batches = max(1, int(self._batches * min(8.0, _CHUNK_SECONDS / seconds)))
+            progress(done)
+        return done
+
+
+def descend(
+    chunks: Chunks,
+    orders: Callable[[], np.ndarray],
+    epochs: int,
+    learning_rate: float,
+    after_epoch: Callable[[History], bool],
+    report: "Report",
+) -> History:
+    """Trains for `epochs`, or until `after_epoch` says to stop; raises DivergenceError."""
+    history = History()
+    engine = chunks.engine
+    losses = engine.new_losses()
+    for epoch in range(epochs):
+        order = orders()
+        losses[0] = 0.0
+        finite = engine.parameters.copy()
+        start = time.perf_counter()
+        reached = chunks.epoch(order, learning_rate, losses, lambda done: report.progress(epoch, done))
+        history.seconds.append(time.perf_counter() - start)
+        broken = not np.isfinite(engine.parameters).all()
+        if broken:
+            engine.parameters[...] = finite
+        if broken or reached < len(order):
+            raise DivergenceError(
+                f"epoch {epoch}, sample {reached} of {len(order)}: "
+                f"{'a weight' if broken else 'the cost'} is no longer finite with learning_rate "
+                f"{learning_rate:g}; the last finite weights are kept. Try a smaller learning_rate"
+            )
+        history.loss.append(float(losses[0]) / max(1, len(order)))
+        if after_epoch(history):
+            break
+    return history
+
+
+class Report:
+    """Lines of progress on stdout: a bar within an epoch on a terminal, a line after it."""
+
+    def __init__(self, epochs: int, samples: int, verbose: bool) -> None:
+        self.epochs, self.samples, self.verbose = epochs, samples, verbose
+        self._bar = verbose and sys.stdout.isatty()
+        self._shown = 0.0
+
+    def progress(self, epoch: int, done: int) -> None:
+        now = time.monotonic()
+        if self._bar and now - self._shown > 0.1:
+            self._shown = now
+            filled = 30 * done // max(1, self.samples)
+            print(f"\repoch {epoch + 1:>3}/{self.epochs} [{'#' * filled:<30}]", end="", flush=True)
+
+    def epoch(self, history: History) -> None:
+        if not self.verbose:
+            return
+        parts = [f"epoch {len(history.loss):>3}/{self.epochs}", f"loss {history.loss[-1]:.5f}"]
+        if history.validation_score:
+            parts.append(f"validation {history.validation_score[-1]:.4f}")
+        seconds = history.seconds[-1]
+        parts.append(f"{seconds:.3f} s")
+        parts.append(f"{self.samples / max(seconds, 1e-9):,.0f} samples/s")
+        print(("\r\x1b[K" if self._bar else "") + "  ".join(parts), flush=True)
+
+
+def mean_cost(outputs: np.ndarray, targets: np.ndarray) -> float:
+    """The quadratic cost |a - y|^2 / 2, averaged over the rows; `targets` are labels or values."""
+    error = outputs.astype(np.float64)
+    if targets.ndim == 1:
+        error[np.arange(len(targets)), targets] -= 1.0
+    else:
+        error -= targets
+    return float(0.5 * np.einsum("ij,ij->", error, error) / max(1, len(error)))
+
+
+Callbacks = Sequence[Callable[..., object]]
