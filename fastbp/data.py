@@ -45,13 +45,13 @@ def choice(name: str, value: Any, choices: Iterable[str]) -> str:
 
 
 def float_type(dtype: Any) -> np.dtype:
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
-    return found
+    for known in (np.dtype(np.float32), np.dtype(np.float64)):
+        try:
+            if known == dtype:
+                return known
+        except TypeError:  # what NumPy says of a dtype it does not know
+            break
+    raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
@@ -217,7 +217,7 @@ def _stacked(
 def parameters(
     weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The network's weights [(n_out, n_in)] and biases [(n_out, 1)], which a user may have set, as `dtype`."""
+    """The network's weights [(n_out, n_in)] and biases [(n_out, 1)], which a user may have set."""
     if len(weights) != len(biases) or not len(weights):
         raise ValueError(
             f"weights, biases: expected as many of each, at least 1, got {len(weights)} and {len(biases)}"

@@ -1,5 +1,6 @@
 """A network packed for the kernels, and the calls into them."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from .layout import aligned_zeros, layout
 
 _INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
 _SHARED_STEP = 4e6  # flops a step and member from which sharing it pays for the meetings
-NO_LOSSES = np.zeros(0)
+NO_LOSSES: np.ndarray = np.zeros(0)
 
 Weights = list[np.ndarray]
 
@@ -31,7 +32,7 @@ class Architecture(NamedTuple):
 
         4 a weight (forward, update) and 2 more where the layer's input needs a delta.
         """
-        weights = [n_in * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)]
+        weights = [n_in * n_out for n_in, n_out in itertools.pairwise(self.sizes)]
         return 4 * sum(weights) + 2 * sum(weights[1:])
 
 

@@ -4,9 +4,10 @@ The seed is the class of Michael Nielsen's *Neural Networks and Deep Learning*, 
 whose methods, or whose module's ``sigmoid``, a user has replaced is trained by exactly what he wrote.
 """
 
+import itertools
 import operator
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -119,11 +120,10 @@ class Network:
                 setattr(self, name, value)
         if seed is not None:
             self._random = np.random.RandomState(border.count("seed", seed, 0))
-        draw = self._generator().randn
+        draw: Callable[..., Array] = self._generator().randn
         self.biases = [draw(n_out, 1).astype(self._dtype, copy=False) for n_out in plain[1:]]
         self.weights = [
-            draw(n_out, n_in).astype(self._dtype, copy=False)
-            for n_in, n_out in zip(plain, plain[1:], strict=False)
+            draw(n_out, n_in).astype(self._dtype, copy=False) for n_in, n_out in itertools.pairwise(plain)
         ]
 
     @property
@@ -324,9 +324,9 @@ class Network:
             engine.pack(*self._trained()[1:])
             return any(stop)
 
-        chunks = Chunks(engine, Data(X, found.array, self._divisor))
+        chunks = Chunks(engine, Data(X, found.array, self._divisor), report.progress)
         try:
-            return descend(chunks, orders, epochs, rate, after_epoch, report)
+            return descend(chunks, orders, epochs, rate, after_epoch)
         finally:
             self.weights, self.biases = engine.unpack()
 
@@ -393,7 +393,7 @@ class Network:
         return float(np.mean(_decided(outputs, found.task) == wanted.reshape(-1)))
 
     def _is_customised(self) -> bool:
-        """Whether a subclass, a patch of the class, of the instance or of this module replaced what kernels do."""
+        """Whether a subclass, or a patch of class, instance or module, replaced what kernels do."""
         return (
             sigmoid is not _SEED_SIGMOID
             or sigmoid_prime is not _SEED_SIGMOID_PRIME
@@ -460,8 +460,12 @@ class Network:
 
 
 # Activations on the plain path: name -> function of z, derivative from z and a = function(z)
-_FUNCTIONS = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0.0), "linear": lambda z: z}
-_PRIMES = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0.0),
+    "linear": lambda z: z,
+}
+_PRIMES: dict[str, Callable[..., Any]] = {
     "sigmoid": lambda z, a: sigmoid_prime(z),
     "tanh": lambda z, a: 1.0 - a * a,
     "relu": lambda z, a: np.where(a > 0, 1.0, 0.0),
@@ -493,5 +497,5 @@ def _count_correct(engine: Engine, X: Array, labels: Array) -> int:
 
 def _decided(outputs: Array, task: border.Task) -> Array:
     if task == "labels":
-        return np.argmax(outputs, axis=1)
+        return np.asarray(np.argmax(outputs, axis=1))
     return (outputs[:, 0] >= 0.5).astype(np.int64) if task == "binary" else outputs

@@ -36,18 +36,14 @@ class History:
 class Chunks:
     """Trains an engine chunk by chunk, each as many mini-batches as fit the time."""
 
-    def __init__(self, engine: Engine, data: Data) -> None:
-        self.engine, self.data = engine, data
+    def __init__(
+        self, engine: Engine, data: Data, progress: Callable[[int], None] = lambda done: None
+    ) -> None:
+        self.engine, self.data, self._progress = engine, data, progress
         flops = engine.architecture.flops() * engine.batch_size
         self._batches = max(1, int(_FIRST_FLOPS / flops))
 
-    def epoch(
-        self,
-        order: np.ndarray,
-        learning_rate: float,
-        losses: np.ndarray = NO_LOSSES,
-        progress: Callable[[int], None] = lambda done: None,
-    ) -> int:
+    def epoch(self, order: np.ndarray, learning_rate: float, losses: np.ndarray = NO_LOSSES) -> int:
         """One pass over `order`; returns how many places it trained, fewer where the cost diverged."""
         done = 0
         while done < len(order):
@@ -60,7 +56,7 @@ class Chunks:
             done = last
             if done - first == self._batches * self.engine.batch_size:  # a whole chunk tells the speed
                 self._batches = max(1, int(self._batches * min(8.0, _CHUNK_SECONDS / seconds)))
-            progress(done)
+            self._progress(done)
         return done
 
 
@@ -70,7 +66,6 @@ def descend(
     epochs: int,
     learning_rate: float,
     after_epoch: Callable[[History], bool],
-    report: "Report",
 ) -> History:
     """Trains for `epochs`, or until `after_epoch` says to stop; raises DivergenceError."""
     history = History()
@@ -81,7 +76,7 @@ def descend(
         losses[0] = 0.0
         finite = engine.parameters.copy()
         start = time.perf_counter()
-        reached = chunks.epoch(order, learning_rate, losses, lambda done: report.progress(epoch, done))
+        reached = chunks.epoch(order, learning_rate, losses)
         history.seconds.append(time.perf_counter() - start)
         broken = not np.isfinite(engine.parameters).all()
         if broken:
@@ -104,16 +99,17 @@ class Report:
     def __init__(self, epochs: int, samples: int, verbose: bool) -> None:
         self.epochs, self.samples, self.verbose = epochs, samples, verbose
         self._bar = verbose and sys.stdout.isatty()
-        self._shown = 0.0
+        self._shown, self._epoch = 0.0, 1
 
-    def progress(self, epoch: int, done: int) -> None:
+    def progress(self, done: int) -> None:
         now = time.monotonic()
         if self._bar and now - self._shown > 0.1:
             self._shown = now
             filled = 30 * done // max(1, self.samples)
-            print(f"\repoch {epoch + 1:>3}/{self.epochs} [{'#' * filled:<30}]", end="", flush=True)
+            print(f"\repoch {self._epoch:>3}/{self.epochs} [{'#' * filled:<30}]", end="", flush=True)
 
     def epoch(self, history: History) -> None:
+        self._epoch += 1
         if not self.verbose:
             return
         parts = [f"epoch {len(history.loss):>3}/{self.epochs}", f"loss {history.loss[-1]:.5f}"]

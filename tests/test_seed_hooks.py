@@ -8,11 +8,8 @@ import sys
 import types
 from functools import partial
 
-import fastbp.compat.network
 import numpy as np
 import pytest
-import reference
-from reference import assert_close
 from test_seed_surface import (
     MODULES,
     SIZES,
@@ -27,7 +24,10 @@ from test_seed_surface import (
     train_on,
 )
 
+import fastbp.compat.network
+import reference
 from fastbp import Network
+from reference import assert_close
 
 BOTH = (Network, reference.Network)
 DATA = make_data(SIZES, 11)

@@ -8,17 +8,17 @@ import random
 import re
 from dataclasses import dataclass, replace
 
-import fastbp.compat.network
-import fastbp.network
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import assert_close, fit_reference, numerical_gradient, one_hot
 
+import fastbp.compat.network
+import fastbp.network
+import reference
 from fastbp import Network
 from fastbp.compat import mnist_loader
+from reference import assert_close, fit_reference, numerical_gradient, one_hot
 
 MODULES = [fastbp.network, fastbp.compat.network]
 SIZES = [4, 5, 3]

@@ -1,8 +1,10 @@
 """The one policy by which everything here is compiled and cached.
 
-Inner functions are plain ``inner`` jit functions; a kernel that Python calls is an ``entry``, compiled for
-an explicit signature on first use and kept on disk.  Numba's own cache does not notice an edit in another
-file: here the cache folder is named by a digest of all kernel sources, so stale code cannot be found.
+A kernel that Python calls is an ``entry``, compiled for an explicit signature on first use and kept on
+disk.  Numba's own cache does not notice an edit in another file: here the cache folder is named by a
+digest of all kernel sources, so stale code cannot be found.  The functions it is made of are ``inner``:
+inlined before lowering, because Numba would otherwise make machine code of each of them as well (9.9 s
+of compiling for float32 against 4.2 s).
 """
 
 import functools
@@ -23,7 +25,7 @@ from .. import __version__
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
-inner = functools.partial(njit, **_OPTIONS)
+inner = functools.partial(njit, inline="always", **_OPTIONS)
 
 
 @functools.cache
@@ -124,7 +126,7 @@ def _cache_for(function: Callable[..., Any]) -> Any:
 
 
 def entry(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[[Any], Any]]:
-    """Decorates a kernel that Python calls: ``kernel(key)`` is the machine code for ``signature_for(key)``."""
+    """Decorates a kernel that Python calls: ``kernel(key)`` is the code for ``signature_for(key)``."""
 
     def decorate(function: Callable[..., Any]) -> Callable[[Any], Any]:
         @functools.cache

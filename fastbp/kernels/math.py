@@ -30,7 +30,6 @@ from .vector import (
     loop,
     routine,
     shape,
-    splat,
     store,
     sum_of_eight,
     switch,
@@ -245,7 +244,7 @@ def _blocks(b: ir.IRBuilder, s: Shape, length: ir.Value) -> ir.Value:
 
 @intrinsic
 def hidden_delta(typingctx: Any, code: Any, inputs: Any, samples: Any, d: Any, a: Any, g: Any) -> Any:
-    """d[sample, input] = g[input, sample] * prime(a[sample, input]), all of one panel; zeros beyond `inputs`."""
+    """d[sample, input] = g[input, sample] * prime(a[sample, input]), one panel; zeros beyond `inputs`."""
     element = element_of(d)
     s = shape(element)
     vector = s.vector
@@ -281,7 +280,6 @@ def transposed(typingctx: Any, rows: Any, columns: Any, target: Any, source: Any
     """target[column, row] = source[row, column] for one panel, in whole blocks of a vector's lanes."""
     element = element_of(target)
     s = shape(element)
-    vector = s.vector
 
     def emit(b: ir.IRBuilder, rows: ir.Value, columns: ir.Value, target: ir.Value, source: ir.Value) -> None:
         blocks = _blocks(b, s, rows), _blocks(b, s, columns)

@@ -1,4 +1,4 @@
-"""Rows of the user's data to panels and back, as vector IR: conversion, scaling, prefetch, one-hot targets."""
+"""Rows of the user's data to panels, as vector IR: conversion, scaling, prefetch, one-hot targets."""
 
 from typing import Any
 
