@@ -413,25 +413,27 @@ class Network:
         size = operator.index(mini_batch_size)
         engine, data = self._engine_for_pairs(seen, max(1, min(size, n)), "auto")
         chunks = Chunks(engine, data)
+        own_evaluate = self._has_replaced("evaluate")
         held_out = None
-        if tests and not self._has_replaced("evaluate"):
+        if tests and not own_evaluate:
             held_out = border.test_pairs(tests, engine.architecture.sizes[0], self._dtype)
-        try:
-            for epoch in range(epochs):
-                _shuffle(order)
+        for epoch in range(epochs):
+            _shuffle(order)
+            pairs[:] = map(seen.__getitem__, order.tolist())
+            if size == 0:
+                raise ValueError("mini_batch_size: expected at least 1, got 0")
+            try:
                 if size > 0:
                     chunks.epoch(order, eta)
-                elif size == 0:
-                    raise ValueError("mini_batch_size: expected at least 1, got 0")
-                self.weights, self.biases = engine.unpack()  # for whoever looks when the line appears
-                if tests:
-                    correct = _count_correct(engine, *held_out) if held_out else self.evaluate(tests)
-                    print(f"Epoch {epoch}: {correct} / {len(tests)}", flush=True)
-                else:
-                    print(f"Epoch {epoch} complete", flush=True)
-        finally:
-            self.weights, self.biases = engine.unpack()
-            pairs[:] = [seen[i] for i in order]
+            finally:
+                self.weights, self.biases = engine.unpack()
+            if not tests:
+                print(f"Epoch {epoch} complete", flush=True)
+                continue
+            correct = _count_correct(engine, *held_out) if held_out else self.evaluate(tests)
+            if own_evaluate:  # it may have changed the weights
+                engine.pack(*self._trained()[1:])
+            print(f"Epoch {epoch}: {correct} / {len(tests)}", flush=True)
 
     # The plain path: the seed's own loops, for what a user has replaced
 

@@ -143,6 +143,20 @@ def test_override_that_draws_random_numbers():
     assert_same_run(*train_both(SIZES, DATA, 3, 4, 0.5, builds=builds))
 
 
+@pytest.mark.parametrize("in_place", [False, True], ids=["assigned", "in place"])
+def test_override_of_evaluate_that_changes_weights(in_place):
+    def evaluate_and_decay(net, test_data):
+        if in_place:
+            net.weights[0] *= 0.5
+            net.biases[1][:] = 0.1
+        else:
+            net.weights = [0.5 * w for w in net.weights]
+        return 7
+
+    builds = [on_instance(cls, "evaluate", evaluate_and_decay, None) for cls in BOTH]
+    assert_same_run(*train_both(SIZES, DATA, 3, 4, 0.5, TEST_DATA, builds=builds))
+
+
 def test_override_that_raises_within_an_epoch():
     def build(cls):
         calls = iter(range(100))
@@ -190,8 +204,8 @@ def test_replaced_functions_of_the_module(module, functions):
 
 
 def test_random_numbers_drawn_by_the_user_between_epochs():
-    def draw(net, stdout):
-        random.random()
+    def draw(run):
+        random.gauss(0, 1)  # its second number stays in the state
         np.random.rand()
 
     assert_same_run(*train_both(SIZES, make_data(SIZES, 30), 4, 7, 0.5, on_epoch=draw))
@@ -199,8 +213,8 @@ def test_random_numbers_drawn_by_the_user_between_epochs():
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenPipeError])
 def test_interrupted_at_a_line(error):
-    def stop(net, stdout):
-        if stdout.count("\n") == 2:
+    def stop(run):
+        if run.stdout.count("\n") == 2:
             raise error
 
     runs = train_both(SIZES, make_data(SIZES, 30), 5, 4, 0.5, raises=error, on_epoch=stop)

@@ -74,9 +74,9 @@ def seeded(build, sizes, seed=0):
     return build(sizes)
 
 
-def train(net, samples, *arguments, raises=None, on_epoch=lambda net, stdout: None, **keywords):
-    """SGD on the list itself; `on_epoch(net, stdout so far)` follows each line that reaches stdout."""
-    stdout = Stdout(lambda text: on_epoch(net, text))
+def train(net, samples, *arguments, raises=None, on_epoch=lambda run: None, **keywords):
+    """SGD on the list itself; `on_epoch(run so far)` follows each line that reaches stdout."""
+    stdout = Stdout(lambda text: on_epoch(Run(net, samples, text, random_states())))
     with contextlib.redirect_stdout(stdout), pytest.raises(raises) if raises else contextlib.nullcontext():
         assert net.SGD(samples, *arguments, **keywords) is None
     return Run(net, samples, stdout.getvalue(), random_states())
@@ -261,8 +261,8 @@ def test_lines(test_data):
 def test_each_line_appears_when_its_epoch_ends(test_data):
     seen = {Network: [], reference.Network: []}
 
-    def look(net, stdout):  # the shallow copy holds the arrays of its epoch: they must not change later
-        seen[type(net)].append(Run(copy.copy(net), [], stdout, random_states()))
+    def look(run):  # the shallow copy holds the arrays of its epoch: they must not change later
+        seen[type(run.net)].append(replace(run, net=copy.copy(run.net), samples=list(run.samples)))
 
     train_both(SIZES, make_data(SIZES, 30), 4, 7, 0.5, test_data, on_epoch=look)
     assert len(seen[Network]) == 4
@@ -565,10 +565,12 @@ def test_an_epoch_of_mnist(mnist, dtype, tolerance):
     """Summing in another order moves weights by 1e-14 (float32: 4e-6); at the book's rate of 3.0 by 0.5."""
     net = seeded(lambda sizes: Network(sizes, dtype=dtype), [784, 30, 10], seed=1)
     start = net.weights, net.biases
-    train(net, list(mnist), 1, 10, 0.5)
-    random.seed(1)
+    run = train(net, list(mnist), 1, 10, 0.5)
+    seeded(reference.Network, net.sizes, seed=1)  # for its random draws
     order = list(range(50_000))
     random.shuffle(order)
+    assert random_states() == run.random_states
+    assert list(map(id, run.samples)) == [id(mnist[i]) for i in order]
     X, Y = (np.hstack(columns).T for columns in zip(*mnist, strict=True))
     expected = fit_reference(*start, X, Y, [order], 10, 0.5, dtype)
     assert_close((net.weights, net.biases), expected, rtol=0, atol=tolerance)

@@ -1,0 +1,94 @@
+"""``python -m bench.peak``: the machine's FMA peak, through the package's own vector IR, and read bandwidth.
+
+The peak loop is nothing but independent chains of vector FMAs in registers, two flops a lane each.
+"""
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastbp.kernels.team import cpus
+from fastbp.kernels.vector import F32, F64, I64, call, constant, fma, loop, routine, shape
+
+CHAINS = 12  # a vector FMA takes 4 or 5 cycles and two begin in each: 8 to 10 chains keep both units busy
+
+
+def _chains(element: ir.Type) -> Any:
+    vector = shape(element).vector
+
+    def emit(b: ir.IRBuilder, turns: ir.Value) -> ir.Value:
+        half, one = constant(vector, 0.5), constant(vector, 1.0)
+        slots = [cgutils.alloca_once_value(b, constant(vector, float(i))) for i in range(CHAINS)]
+        with loop(b, turns):
+            for slot in slots:
+                b.store(fma(b, b.load(slot), half, one), slot)
+        total = b.load(slots[0])
+        for slot in slots[1:]:
+            total = b.fadd(total, b.load(slot))
+        first = b.extract_element(total, ir.IntType(32)(0))
+        return b.fpext(first, F64) if element == F32 else first
+
+    return lambda module: routine(module, f"peak_{element}", [I64], emit, result=F64)
+
+
+@intrinsic
+def _run_float32(typingctx: Any, turns: Any) -> Any:
+    return call(_chains(F32), (types.int64,), types.float64)
+
+
+@intrinsic
+def _run_float64(typingctx: Any, turns: Any) -> Any:
+    return call(_chains(F64), (types.int64,), types.float64)
+
+
+@njit("float64(int64)", nogil=True)
+def _float32(turns: int) -> float:
+    return _run_float32(turns)
+
+
+@njit("float64(int64)", nogil=True)
+def _float64(turns: int) -> float:
+    return _run_float64(turns)
+
+
+def gflops(dtype: Any, threads: int = 1, seconds: float = 0.03) -> float:
+    """GFLOP/s of all threads together, over about that time."""
+    single = np.dtype(dtype) == np.float32
+    kernel, lanes = (_float32, shape(F32).lanes) if single else (_float64, shape(F64).lanes)
+    turns = int(seconds * 1e9)
+    team = [threading.Thread(target=kernel, args=(turns // 3,)) for _ in range(threads)]
+    start = time.perf_counter()
+    for thread in team:
+        thread.start()
+    for thread in team:
+        thread.join()
+    return threads * 2 * lanes * CHAINS * (turns // 3) / (time.perf_counter() - start) / 1e9
+
+
+def bandwidth(megabytes: int = 256) -> float:
+    """GB/s at which one thread reads memory that no cache holds."""
+    block = np.ones(megabytes << 17)
+    block.sum()
+    start = time.perf_counter()
+    block.sum()
+    return block.nbytes / (time.perf_counter() - start) / 1e9
+
+
+def main() -> None:
+    for dtype in ("float32", "float64"):
+        assembly = "\n".join((_float32 if dtype == "float32" else _float64).inspect_asm().values())
+        found = assembly.count("vfmadd") + assembly.count("fmla")
+        for threads in sorted({1, cpus()}):
+            best = max(gflops(dtype, threads, 0.1) for _ in range(7))
+            print(f"{dtype} {threads} thread(s): {best:6.1f} GFLOP/s  ({found} FMA instructions in the code)")
+    print(f"memory read, 1 thread: {max(bandwidth() for _ in range(5)):.1f} GB/s")
+
+
+if __name__ == "__main__":
+    main()
