@@ -21,7 +21,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first asked for: Numba takes longer to import than ``--help`` to read."""
+    """Imports a public name when it is first asked for, for ``fastbp --help`` needs no Numba."""
     for home, names in _HOMES.items():
         if name == home or name in names:
             module = import_module(f".{home}", __name__)

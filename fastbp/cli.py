@@ -5,6 +5,7 @@ Nothing slower than argparse is imported before the arguments are known to be go
 """
 
 import argparse
+import io
 import math
 import os
 import platform
@@ -38,8 +39,8 @@ _TRAIN_MORE = """\
 data:
   A folder of IDX files under MNIST's names (train-images-idx3-ubyte, train-labels-idx1-ubyte and, for the
   test part, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; each plain or .gz), or a file written by
-  numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part, which is
-  shown after every epoch as well. Without one, a tenth of the samples, drawn by the seed, is held out for it.
+  numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part. It is for
+  validation, too. Without one, a tenth of the samples, drawn by the seed, is held out for both.
   y holds a label 0, 1, 2 ... for every sample, or a row of values; uint8 samples are divided by 255.
 
 saved networks:
@@ -95,9 +96,8 @@ class _Interrupt:
             yield
         finally:
             self.held = True
-            if restore:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                sys.unraisablehook = unraisable
+            signal.signal(signal.SIGINT, signal.default_int_handler if restore else signal.SIG_IGN)
+            sys.unraisablehook = unraisable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,50 +120,59 @@ def main(argv: Sequence[str] | None = None) -> int:
     fastbp 0.1.0
     0
     """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started the process
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    _open_streams()
     interrupt = _Interrupt()
     try:
-        with interrupt.listening(restore=argv is not None):  # the command itself ends undisturbed
-            status = _guarded(argv, interrupt)
+        with interrupt.listening(restore=argv is not None):  # not in the command, whose status is settled
+            status = _run(argv, interrupt)
             sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered goes there
-        status = _PIPE_CLOSED
+    except BaseException as error:
+        status = _ended_by(error, interrupt)
     return status
 
 
-def _guarded(argv: Sequence[str] | None, interrupt: _Interrupt) -> int:
-    """The exit status of the command, whatever is raised by it."""
-    try:
+def _open_streams() -> None:
+    """Gives a closed stream a place to write to; no file name is unprintable."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _run(argv: Sequence[str] | None, interrupt: _Interrupt) -> int:
+    options = None
+    with suppress(SystemExit):  # after --help or --version
         options = _parser().parse_args(argv)
-        run: Callable[[argparse.Namespace, _Interrupt], int] = options.run
-        return run(options, interrupt)
-    except SystemExit as done:  # argparse, after --help or --version
-        return int(done.code or 0)
-    except BrokenPipeError:
-        raise
-    except BaseException as error:
-        if interrupt.seen or isinstance(error, KeyboardInterrupt):  # seen: an import may turn it into another
-            message, status = "fastbp: interrupted", _INTERRUPTED
-        elif isinstance(error, _Failure):
-            message, status = f"fastbp: error: {error}", error.status
-        elif isinstance(error, (MemoryError, OSError)):
-            message, status = f"fastbp: error: {_reason(error)}", _FAILED
-        else:
-            raise
-        print(message, file=sys.stderr)
-        return status
+    if options is None:
+        return 0
+    run: Callable[[argparse.Namespace, _Interrupt], int] = options.run
+    return run(options, interrupt)
+
+
+def _ended_by(error: BaseException, interrupt: _Interrupt) -> int:
+    """The exit status after what was raised, and a line about it; raises what no user could cause."""
+    interrupted = interrupt.seen or isinstance(error, KeyboardInterrupt)  # imports make others of it
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
+        return _INTERRUPTED if interrupted else _PIPE_CLOSED
+    if isinstance(error, _Failure):
+        status, line = error.status, f"fastbp: error: {error}"
+    elif interrupted:
+        status, line = _INTERRUPTED, "fastbp: interrupted"
+    elif isinstance(error, (MemoryError, OSError)):
+        status, line = _FAILED, f"fastbp: error: {_reason(error)}"
+    else:
+        raise error
+    print(line, file=sys.stderr)
+    return status
 
 
 def _reason(error: BaseException) -> str:
-    """One line for an error of the system, without its number."""
+    """What an error says, in words alone."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if isinstance(error, MemoryError):
-        return " ".join(f"not enough memory. {error}".split())
-    return " ".join(str(error).split())
+    return f"not enough memory: {error}" if isinstance(error, MemoryError) else str(error)
 
 
 # Arguments
@@ -202,8 +211,8 @@ def _add_train(commands: Any) -> None:
     train.set_defaults(run=_train)
     default = " (default: %(default)s)"
 
-    def add(to: Any, option: str, type_: Callable[[str], Any], value: Any, metavar: str, text: str) -> None:
-        to.add_argument(option, type=type_, default=value, metavar=metavar, help=text + default)
+    def add(option: str, type_: Callable[[str], Any], value: Any, metavar: str, text: str) -> None:
+        train.add_argument(option, type=type_, default=value, metavar=metavar, help=text + default)
 
     def choose(option: str, choices: Sequence[str], text: str) -> None:
         train.add_argument(option, choices=choices, default=choices[0], help=text + default)
@@ -226,11 +235,11 @@ def _add_train(commands: Any) -> None:
     choose("--activation", _ACTIVATIONS, "of the hidden layers")
     choose("--output", _ACTIVATIONS, "activation of the last layer")
     choose("--dtype", ("float64", "float32"), "of weights and arithmetic; float32 is faster")
-    add(train, "--epochs", _whole(1), 30, "N", "passes over the training data")
-    add(train, "--batch-size", _whole(1), 10, "N", "samples in a mini-batch")
-    add(train, "--learning-rate", _rate, 3.0, "RATE", "of a step down a mini-batch's mean gradient")
-    add(train, "--seed", _whole(0, 2**32 - 1), 0, "N", "draws the first weights and the order of samples")
-    add(train, "--threads", _threads, "auto", "N", "a number or auto; any gives the same network")
+    add("--epochs", _whole(1), 30, "N", "passes over the training data")
+    add("--batch-size", _whole(1), 10, "N", "samples in a mini-batch")
+    add("--learning-rate", _rate, 3.0, "RATE", "of a step down a mini-batch's mean gradient")
+    add("--seed", _whole(0, 2**32 - 1), 0, "N", "draws the first weights and the order of samples")
+    add("--threads", _threads, "auto", "N", "a number, or auto; the network is the same for any")
     train.add_argument("--save", metavar="PATH", help="write the network to this .npz file (default: do not)")
 
 
@@ -294,15 +303,15 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", "Splits"]:
     note = ""
     if test is None:
         training, test = _held_out(training, options.seed, name)
-        note = " (no test part: a tenth of the samples, drawn by the seed, is held out for it)"
+        note = " (no test part: a tenth, drawn by the seed, is held out)"
     told = f"{name}: {len(training.y):,} samples to train on, "
-    told += "" if validation is None else f"{len(validation.y):,} for validation after every epoch, "
-    told += f"{len(test.y):,} for the test" + (" after every epoch" if validation is None else "")
+    told += f"{len((validation or test).y):,} for validation after every epoch"
+    told += " and for the test" if validation is None else f", {len(test.y):,} for the test"
     print(told + note)
     print(
-        f"network {','.join(map(str, net.sizes))} ({options.activation}, output {options.output}), "
-        f"{options.dtype}, seed {options.seed}: {options.epochs} epochs, batch size {options.batch_size}, "
-        f"learning rate {options.learning_rate:g}, threads {options.threads}",
+        f"network {','.join(map(str, net.sizes))}, {options.activation}, output {options.output}, "
+        f"{options.dtype}; batch size {options.batch_size}, learning rate {options.learning_rate:g}, "
+        f"seed {options.seed}, threads {options.threads}",
         flush=True,
     )
     from .datasets import Splits
@@ -329,7 +338,7 @@ def _load(path: str | None) -> tuple["Part", "Part | None", "Part | None"]:
 def _rows(part: "Part", name: str) -> "Part":
     if not len(part.y):
         raise _Failure(f"{name}: no samples")
-    return part._replace(X=part.X.reshape(len(part.X), -1))
+    return part._replace(X=part.X.reshape(len(part.X), math.prod(part.X.shape[1:])))
 
 
 def _network(options: argparse.Namespace, training: "Part") -> "Network":
@@ -345,14 +354,14 @@ def _network(options: argparse.Namespace, training: "Part") -> "Network":
             output=options.output,
             uint8_divisor=_UINT8_DIVISOR,
         )
-    except (MemoryError, ValueError) as error:  # NumPy's, for more numbers than there can be
+    except (MemoryError, OverflowError, ValueError) as error:  # too large, or no inputs
         raise _Failure(f"network {','.join(map(str, sizes))}: {_reason(error)}") from error
 
 
 def _outputs(y: "NDArray[Any]") -> int:
     """Outputs that targets need: one a class for labels, else one a value."""
     if y.ndim > 1:
-        return y.shape[1]
+        return int(y.shape[1])
     return max(2, int(y.max()) + 1) if y.dtype.kind in "biu" else 1
 
 
@@ -543,15 +552,19 @@ def _cpu_name() -> str:
 
 def _state(folder: str) -> str:
     """What lies in the cache folder and whether more can."""
+    import tempfile
+
     sizes = []
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(OSError):  # another process may have removed it
                 sizes.append(entry.stat().st_size)
-    nearest = folder
-    while nearest and not os.path.exists(nearest):
+    nearest = os.path.abspath(folder)
+    while not os.path.exists(nearest):
         nearest = os.path.dirname(nearest)
-    writable = os.path.isdir(nearest or ".") and os.access(nearest or ".", os.W_OK | os.X_OK)
-    return f"{len(sizes)} files, {sum(sizes):,} bytes, " + (
-        "writable" if writable else "not writable: every process compiles; set NUMBA_CACHE_DIR"
-    )
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+        writable = "writable"
+    except OSError as error:
+        writable = f"not writable ({error.strerror}): every process compiles; set NUMBA_CACHE_DIR"
+    return f"{len(sizes)} files, {sum(sizes):,} bytes, {writable}"

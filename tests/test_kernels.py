@@ -16,7 +16,6 @@ import random
 import subprocess
 import sys
 import threading
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -121,14 +120,10 @@ def poison(engine):
     engine._scratch[...] = np.nan
 
 
-def assert_same_bits(one, other):
-    for a, b in zip(one, other, strict=True):
-        np.testing.assert_array_equal(bits(a), bits(b))
-
-
-def bits(result):
-    """What `trained` gave, as bytes: NaN equals NaN, 0 is not -0."""
-    return np.frombuffer(getattr(result, "parameters", np.float64(result)).tobytes(), np.uint8)
+def bits(*arguments, **keywords):
+    """What `trained` gives, comparable to the bit."""
+    engine, cost = trained(*arguments, **keywords)
+    return engine.parameters.tobytes(), cost
 
 
 TOLERANCE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-11, "atol": 1e-13}}
@@ -151,19 +146,18 @@ def test_whole_run(case, dtype):
 @dtypes
 @pytest.mark.parametrize("case", MIXED, ids=str)
 def test_members_poison_and_chunks_change_no_bit(case, dtype):
-    expected = trained(case, dtype)
+    expected = bits(case, dtype)
     for members in (2, 3, 4):
-        assert_same_bits(trained(case, dtype, members, poison), expected)
-    in_pieces = trained(case, dtype, 1, poison, batches=1)
-    assert_same_bits(in_pieces[:1], expected[:1])
+        assert bits(case, dtype, members, poison) == expected
+    assert bits(case, dtype, 1, poison, batches=1) == expected
 
 
 @some
 @dtypes
 @pytest.mark.parametrize("batches", [1, 2, 3])
 @pytest.mark.parametrize("members", [1, 3])
-def test_running_cost_goes_on_from_chunk_to_chunk(case, dtype, batches, members):
-    assert_same_bits(trained(case, dtype, members, batches=batches), trained(case, dtype))
+def test_chunks_of_any_length(case, dtype, batches, members):
+    assert bits(case, dtype, members, batches=batches) == bits(case, dtype)
 
 
 @some
@@ -529,12 +523,12 @@ def difference_along(run, names, array, direction):
         sides.append(side)
     if not all(map(np.array_equal, *sides)):
         return None
-    return (costs[0] - costs[1]) / (2 * STEP), max(costs)
+    return (costs[0] - costs[1]) / (2 * STEP)
 
 
 def directions(rng, shape):
-    """All numbers at once, in two ways, and five alone."""
-    yield from rng.choice([-1.0, 1.0], (2, *shape))
+    """Of length 1: all numbers at once, in two ways, and five alone."""
+    yield from rng.choice([-1.0, 1.0], (2, *shape)) / math.sqrt(math.prod(shape))
     for place in rng.integers(math.prod(shape), size=5):
         alone = np.zeros(shape)
         alone.flat[place] = 1.0
@@ -549,7 +543,7 @@ def directions(rng, shape):
     members=st.integers(1, 2),
     seed=st.integers(0, 10**6),
 )
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=1500, deadline=None)
 def test_gradient_against_central_differences(hidden, output, sizes, m, members, seed):
     names = (hidden,) * (len(sizes) - 2) + (output,)
     case = Case(tuple(sizes), m, m, names)
@@ -562,12 +556,12 @@ def test_gradient_against_central_differences(hidden, output, sizes, m, members,
     for arrays, after in zip((run.weights, run.biases), engine.unpack(), strict=True):
         for array, new in zip(arrays, after, strict=True):
             gradient = array - new
+            atol = 1e-9 + 1e-6 * float(np.linalg.norm(gradient))
             for direction in directions(rng, array.shape):
                 slope = difference_along(run, names, array, direction)
                 if slope is not None:
                     compared += 1
-                    wanted, cost = slope
-                    np.testing.assert_allclose(np.sum(gradient * direction), wanted, 1e-5, 1e-9 * (1 + cost))
+                    np.testing.assert_allclose(np.sum(gradient * direction), slope, 1e-5, atol)
     assume(compared)
 
 
@@ -614,17 +608,12 @@ def test_shares_are_all_the_work_once(members):
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def started_by(run):
-    """The members that `run`, called with `work(member, meeting)`, brings to life."""
-    met = []
-    run(lambda member, meeting: met.append(tuple(member)))
-    return sorted(met)
-
-
 @pytest.mark.parametrize("members", [1, 2, 5])
 def test_run_calls_every_member_once(members):
-    assert started_by(partial(team.run, members)) == [(number, members) for number in range(members)]
-    assert threading.active_count() == 1
+    threads, met = threading.active_count(), []
+    team.run(members, lambda member, meeting: met.append(tuple(member)))
+    assert sorted(met) == [(number, members) for number in range(members)]
+    assert threading.active_count() == threads
 
 
 def test_an_error_of_a_member_reaches_the_caller():
@@ -638,7 +627,7 @@ def test_an_error_of_a_member_reaches_the_caller():
 
 @pytest.fixture
 def failing_thread(monkeypatch):
-    """``failing_thread(number, error, begun)``: the start of that thread raises, before or after it begins."""
+    """``failing_thread(number, error, begun)``: starting that thread raises, before or after it begins."""
     start, count = threading.Thread.start, iter(range(100))
 
     def install(number, error, begun):
@@ -658,9 +647,9 @@ def failing_thread(monkeypatch):
 @dtypes
 def test_a_team_is_smaller_where_a_thread_is_refused(refused, dtype, failing_thread):
     case = MIXED[42]
-    expected = trained(case, dtype)
+    expected = bits(case, dtype)
     failing_thread(refused, RuntimeError("can't start new thread"), begun=False)
-    assert_same_bits(trained(case, dtype, 4), expected)
+    assert bits(case, dtype, 4) == expected
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -760,16 +749,16 @@ def golden_run(dtype, hidden, output, members):
 # a version give the same bits on any CPU; where it is meant, it is a new version and goes to the changelog.
 GOLDEN = {
     "float32": {
-        "sigmoid": "?",
-        "tanh": "?",
-        "relu": "?",
-        "linear": "?",
+        "sigmoid": "a758fcdd598a453add6a93d1f10f2f72168e2aa10c1e00bec04b06014c3f6fc6",
+        "tanh": "b232eeebb5c4799a96627acd27333c2a409b0b849f391b8a0c4b07b265452ece",
+        "relu": "86ec1240abfe0cbdd56942b067484d1c04e80f26deb6d12f4eead39fb80da82b",
+        "linear": "04d671282fe56c1e152502b770cfeeb2ea53be924a666492e476a6534b3830eb",
     },
     "float64": {
-        "sigmoid": "?",
-        "tanh": "?",
-        "relu": "?",
-        "linear": "?",
+        "sigmoid": "f3f69419724f731eb152348151ac0a8f7f0b81479e7dcba9354d9a31919a33e8",
+        "tanh": "9bf8a51d0098f1f4efbee4591f8cb490261814fe041ed29a6423a58f9b4d4282",
+        "relu": "2fb58fb488252674a4618061b3386ddbd3d34a0bc10d3f34156cc9c28e9ad106",
+        "linear": "dcadbaa4071b173043c1bcb5c1907327a73819ab8284276c0f14607f59798d8f",
     },
 }
 
@@ -798,9 +787,13 @@ def nodes(path, kind):
 def test_one_place_decides_how_code_is_compiled(path):
     if path.match(str(JIT)):
         return
-    names = {node.id for node in nodes(path, ast.Name)} | {node.attr for node in nodes(path, ast.Attribute)}
-    names |= {alias.name for node in nodes(path, ast.ImportFrom) for alias in node.names}
-    assert not names & COMPILERS
+    imports = [alias for node in nodes(path, ast.Import) for alias in node.names]
+    numba = {alias.asname or alias.name for alias in imports if alias.name == "numba"}
+    used = {node.attr for node in nodes(path, ast.Attribute) if getattr(node.value, "id", None) in numba}
+    for node in nodes(path, ast.ImportFrom):
+        if node.module and node.module.split(".")[0] == "numba":
+            used |= {alias.name for alias in node.names}
+    assert not used & COMPILERS
 
 
 @modules
