@@ -44,7 +44,9 @@ def repeat(phase, times, number, m, net, X, Y, order):
         elif phase == 2:
             for panel in range(ceil_div(layer.outputs, nr)):
                 vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-                activate(layer.activation, m, vectors, shift(memory.scratch, layer.a + panel * memory.rows * nr))
+                activate(
+                    layer.activation, m, vectors, shift(memory.scratch, layer.a + panel * memory.rows * nr)
+                )
         elif phase == 3:
             output(layer, memory, y, m, losses, member)
         elif phase == 4:
@@ -82,16 +84,20 @@ def measure(case: Case, dtype: str, inputs: str) -> None:
             if name == "backward" and number == 1:
                 continue
             repeat(phase, 2, number, *arguments)
-            times = max(3, int(0.02 / step))
+            times = max(2, int(0.004 / step))
             found = []
-            for _ in range(5):
+            for _ in range(15):
                 begin = time.perf_counter()
                 repeat(phase, times, number, *arguments)
                 found.append((time.perf_counter() - begin) / times)
             cost = min(found)
             total += cost if name not in ("activation",) else 0.0
             n_in, n_out = case.sizes[number - 1], case.sizes[number]
-            rate = f"{2 * m * n_in * n_out / cost / 1e9:6.1f} GFLOP/s" if name in ("forward", "backward", "update") else ""
+            rate = (
+                f"{2 * m * n_in * n_out / cost / 1e9:6.1f} GFLOP/s"
+                if name in ("forward", "backward", "update")
+                else ""
+            )
             print(f"  {name:10} layer {number}: {1e6 * cost:9.3f} us  {cost / step:6.1%}  {rate}")
     print(f"  sum {1e6 * total:.2f} us (activation is inside forward); panels of {shape.columns}")
 

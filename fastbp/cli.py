@@ -279,8 +279,7 @@ def _threads(text: str) -> int | str:
 def _train(options: argparse.Namespace, interrupt: _Interrupt) -> int:
     target = None if options.save is None else _writable(options.save)
     net, splits = _prepared(options)
-    _compile(options.dtype)
-    interrupt.check()
+    _compile(options.dtype, interrupt)
     ending = _fit(net, splits, options, interrupt)
     if target is not None:
         _save(net, target, options)  # before a word is said: who reads them may have been interrupted, too
@@ -393,16 +392,22 @@ def _held_out(part: "Part", seed: int, name: str) -> tuple["Part", "Part"]:
     )
 
 
-def _compile(dtype: str) -> None:
+def _compile(dtype: str, interrupt: _Interrupt) -> None:
     """Compiles what training and testing need, or finds it on disk: no epoch's time is to hold that."""
+    import warnings
+
     import numpy as np
 
     from .network import Network
 
     one = np.zeros((1, 1))
-    Network([1, 1], dtype=dtype, seed=0).fit(
-        one, one, epochs=1, batch_size=1, learning_rate=1.0, validation_data=(one, one)
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        Network([1, 1], dtype=dtype, seed=0).fit(
+            one, one, epochs=1, batch_size=1, learning_rate=1.0, validation_data=(one, one)
+        )
+    interrupt.check()  # LLVM's callbacks swallow it, and then there is something to warn of
+    for warning in caught:
+        print(warning.message, file=sys.stderr)
 
 
 def _fit(net: "Network", splits: "Splits", options: argparse.Namespace, interrupt: _Interrupt) -> str:

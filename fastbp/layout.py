@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+_PAGE = 4096
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> np.ndarray:
@@ -22,6 +23,18 @@ def aligned_zeros(size: int, dtype: npt.DTypeLike) -> np.ndarray:
 
 def _up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
+
+
+def _panel_rows(rows: int, row_bytes: int) -> int:
+    """Rows from one panel to the next: those of a large panel fill an odd number of pages.
+
+    A product walks the same few rows of every panel; powers of two apart they would all fall into the same
+    sets of a cache TODO.
+    """
+    if rows * row_bytes <= 4 * _PAGE:
+        return rows
+    pages = -(-rows * row_bytes // _PAGE)
+    return (pages | 1) * _PAGE // row_bytes
 
 
 class Layout(NamedTuple):
@@ -63,10 +76,10 @@ class Layout(NamedTuple):
             n_in, n_out = int(row[0]), int(row[1])
             for first in range(0, n_out, self.columns):
                 last = min(first + self.columns, n_out)
-                start = int(row[3]) + first * n_in
+                start = int(row[3]) + first // self.columns * int(row[4])
                 panel = packed[start : start + n_in * self.columns].reshape(n_in, self.columns)
                 pairs.append((w[first:last].T, panel[:, : last - first]))
-                start = int(row[4]) + first
+                start = int(row[5]) + first
                 pairs.append((b[first:last, 0], packed[start : start + last - first]))
         return pairs
 
@@ -85,7 +98,8 @@ def layout(
     a vector) for `dtype`.
     """
     columns, lanes = shape
-    rows = _up(batch_size, lanes)  # transposes write whole square blocks
+    row_bytes = columns * np.dtype(dtype).itemsize
+    rows = _panel_rows(_up(batch_size, lanes), row_bytes)  # transposes write whole square blocks
     parameters = scratch = 0
 
     def take(numbers: int) -> int:
@@ -96,23 +110,25 @@ def layout(
     def batch_of(width: int) -> int:
         return take(rows * _up(width, columns))
 
-    plan = np.full((len(sizes), 8), -1, np.int64)
+    plan = np.full((len(sizes), 9), -1, np.int64)
     plan[0, :3] = batch_of(sizes[0]), batch_of(sizes[0]), batch_of(sizes[-1])
     plan[0, 3] = rows
     private = _up(columns + columns * columns, _ALIGNMENT)
     plan[0, 4:6] = take(members * private), private
     for number, (n_in, n_out, activation) in enumerate(zip(sizes, sizes[1:], activations, strict=False), 1):
-        padded = _up(n_out, columns)
+        panel = _panel_rows(n_in, row_bytes) * columns
+        size = _up(n_out, columns) // columns * panel
         transposed = take(_up(rows, columns) * _up(n_out, lanes)) if number > 1 else -1
         plan[number] = (
             n_in,
             n_out,
             activation,
             parameters,
-            parameters + n_in * padded,
+            panel,
+            parameters + size,
             batch_of(n_out),
             batch_of(n_out),
             transposed,
         )
-        parameters += (n_in + 1) * padded
+        parameters += size + _up(n_out, columns)
     return Layout(tuple(sizes), np.dtype(dtype), columns, plan, parameters, scratch)

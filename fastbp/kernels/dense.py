@@ -14,6 +14,12 @@ from .tile import bias, dot, outer
 from .vector import constants, shift
 
 
+# Numbers that a core's second-level cache is trusted to keep: 512 KiB in float32, 1 MiB in float64.
+CACHED = 1 << 17
+# Of an update: 2 x 16 KiB of operands with AVX-512.  A constant, for the bits depend on it.
+SAMPLES_AT_ONCE = 128
+
+
 class Layer(NamedTuple):
     """Sizes, offsets into the parameters (weights, biases) and into the scratch (the others)."""
 
@@ -21,6 +27,7 @@ class Layer(NamedTuple):
     outputs: int
     activation: int
     weights: int
+    panel: int  # numbers from one panel of weights to the next
     biases: int
     a: int
     delta: int
@@ -42,25 +49,38 @@ def ceil_div(a: int, b: int) -> int:
 
 
 @inner
+def grid(unit: int, panels: int, others: int, reused: int) -> tuple[int, int]:
+    """(panel, other) of a unit, in blocks of as many panels of `reused` numbers as stay in cache.
+
+    Within a block all panels meet one `other` before the next, so that what streams by streams seldom.
+    """
+    block = max(1, CACHED // reused)
+    first = unit // (block * others) * block
+    within = unit - first * others
+    here = min(block, panels - first)
+    return first + within % here, within // here
+
+
+@inner
 def layer_of(plan: Any, number: int) -> Layer:
     row = plan[number]
-    return Layer(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+    return Layer(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8])
 
 
 @inner
 def forward(layer: Layer, memory: Memory, x: Any, m: int, member: Member) -> None:
     """a = activation(x W + b); a unit is one tile of samples in one panel of outputs."""
     nr, lanes, most_rows = constants(memory.scratch)
-    tiles = ceil_div(m, most_rows)
-    first, last = share(ceil_div(layer.outputs, nr) * tiles, member)
+    tiles, panels = ceil_div(m, most_rows), ceil_div(layer.outputs, nr)
+    first, last = share(panels * tiles, member)
     for unit in range(first, last):
-        panel, tile = unit // tiles, unit % tiles
+        panel, tile = grid(unit, panels, tiles, layer.inputs * nr)
         row = m * tile // tiles
         rows = m * (tile + 1) // tiles - row
         vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
         a = shift(memory.scratch, layer.a + (panel * memory.rows + row) * nr)
         b = shift(memory.parameters, layer.biases + panel * nr)
-        w = shift(memory.parameters, layer.weights + panel * layer.inputs * nr)
+        w = shift(memory.parameters, layer.weights + panel * layer.panel)
         dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
         activate(layer.activation, rows, vectors, a)
 
@@ -103,10 +123,11 @@ def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member)
     """d of `below` = (d W^T) * activation'(z of below); a unit is one panel of inputs x one of samples."""
     nr, lanes, most_rows = constants(memory.scratch)
     zeros, g = memory.private, shift(memory.private, nr)
-    input_panels = ceil_div(layer.inputs, nr)
-    first, last = share(input_panels * ceil_div(m, nr), member)
+    panels, sample_panels = ceil_div(layer.inputs, nr), ceil_div(m, nr)
+    first, last = share(panels * sample_panels, member)
     for unit in range(first, last):
-        panel, sample = unit % input_panels, unit // input_panels * nr
+        panel, sample_panel = grid(unit, panels, sample_panels, layer.outputs * nr)
+        sample = sample_panel * nr
         inputs, samples = min(nr, layer.inputs - panel * nr), min(nr, m - sample)
         tiles = ceil_div(inputs, most_rows)
         d_t = delta_t(layer, memory, 0, sample)
@@ -115,7 +136,7 @@ def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member)
             rows = inputs * (tile + 1) // tiles - row
             w = shift(memory.parameters, layer.weights + (panel * nr + row) * nr)
             vectors = ceil_div(samples, lanes)
-            dot(rows, vectors, shift(g, row * nr), zeros, 0, w, layer.inputs * nr, d_t, layer.outputs)
+            dot(rows, vectors, shift(g, row * nr), zeros, 0, w, layer.panel, d_t, layer.outputs)
         place = (panel * memory.rows + sample) * nr
         d = shift(memory.scratch, below.delta + place)
         hidden_delta(below.activation, inputs, samples, d, shift(memory.scratch, below.a + place), g)
@@ -125,16 +146,22 @@ def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member)
 
 @inner
 def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, member: Member) -> None:
-    """W += scale x^T d and b += scale sum(d); a unit is one panel of outputs x one of inputs."""
+    """W += scale x^T d and b += scale sum(d); a unit is one panel of outputs x one of inputs.
+
+    Samples are taken `SAMPLES_AT_ONCE`, so that both operands of a unit lie in the first-level cache.
+    """
     nr, lanes, _ = constants(memory.scratch)
-    input_panels = ceil_div(layer.inputs, nr)
-    first, last = share(ceil_div(layer.outputs, nr) * input_panels, member)
+    panels, input_panels = ceil_div(layer.outputs, nr), ceil_div(layer.inputs, nr)
+    first, last = share(panels * input_panels, member)
     for unit in range(first, last):
-        panel, k = unit // input_panels, unit % input_panels
+        panel, k = grid(unit, panels, input_panels, m * nr)
         vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
         d = shift(memory.scratch, layer.delta + panel * memory.rows * nr)
         if k == 0:
             bias(vectors, shift(memory.parameters, layer.biases + panel * nr), d, m, scale)
-        w = shift(memory.parameters, layer.weights + (panel * layer.inputs + k * nr) * nr)
+        w = shift(memory.parameters, layer.weights + panel * layer.panel + k * nr * nr)
         rows = min(nr, layer.inputs - k * nr)
-        outer(rows, vectors, w, shift(x, k * memory.rows * nr), d, m, scale)
+        x_here = shift(x, k * memory.rows * nr)
+        for sample in range(0, m, SAMPLES_AT_ONCE):
+            terms = min(SAMPLES_AT_ONCE, m - sample)
+            outer(rows, vectors, w, shift(x_here, sample * nr), shift(d, sample * nr), terms, scale)

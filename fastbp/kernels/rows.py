@@ -71,13 +71,18 @@ def fetch(typingctx: Any, kind: Any, count: Any, target: Any, panel: Any, source
 
         def convert(stored: ir.Type) -> None:
             typed = b.bitcast(source, stored.as_pointer())
-            whole = b.sdiv(count, I64(s.lanes))
-            with loop(b, whole) as v:
-                group, place = b.sdiv(v, I64(s.vectors)), b.srem(v, I64(s.vectors))
-                row = b.add(b.mul(group, panel), b.mul(place, I64(s.lanes)))
-                numbers = _numbers(b, at(b, typed, b.mul(v, I64(s.lanes))), s.vector, stored, scale)
-                store(b, numbers, at(b, target, row))
-            done = b.mul(whole, I64(s.lanes))
+            panels = b.sdiv(count, I64(s.columns))
+            with loop(b, panels) as group:
+                here = at(b, typed, b.mul(group, I64(s.columns)))
+                row = at(b, target, b.mul(group, panel))
+                for v in range(s.vectors):
+                    numbers = _numbers(b, at(b, here, v * s.lanes), s.vector, stored, scale)
+                    store(b, numbers, at(b, row, v * s.lanes))
+            done = b.mul(panels, I64(s.columns))
+            with b.if_then(b.icmp_signed("<=", b.add(done, I64(s.lanes)), count)):
+                numbers = _numbers(b, at(b, typed, done), s.vector, stored, scale)
+                store(b, numbers, at(b, target, b.mul(panels, panel)))
+            done = b.mul(b.sdiv(count, I64(s.lanes)), I64(s.lanes))
             with loop(b, b.sub(count, done)) as k:
                 k = b.add(done, k)
                 row = b.add(b.mul(b.sdiv(k, I64(s.columns)), panel), b.srem(k, I64(s.columns)))

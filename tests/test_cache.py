@@ -1,0 +1,376 @@
+"""Machine code kept on disk: found again, never stale, and no more than a warning where it is damaged.
+
+One small kernel, ``shuffle``, stands for all of them.
+"""
+
+import os
+import pickle
+import random
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numba import types
+from numba.core import config
+from numba.core.caching import IndexDataCacheFile
+
+import fastbp
+from fastbp.kernels import jit
+from fastbp.kernels.shuffle import shuffle
+
+PACKAGE = Path(fastbp.__file__).parent
+KERNELS = sorted(path.name for path in PACKAGE.joinpath("kernels").glob("*.py"))
+
+
+class Outcome(NamedTuple):
+    order: list  # what the kernel gave
+    compiled: bool
+    warnings: int
+
+
+def shuffled():
+    state = np.array(random.Random(7).getstate()[1], np.uint32)
+    order = np.arange(700)
+    shuffle(None)(state, order)
+    return order.tolist()
+
+
+def expected():
+    order = list(range(700))
+    random.Random(7).shuffle(order)
+    return order
+
+
+FOUND = Outcome(expected(), compiled=False, warnings=0)
+COMPILED = Outcome(expected(), compiled=True, warnings=0)
+REPAIRED = Outcome(expected(), compiled=True, warnings=1)
+
+
+# ---------------------------------------------------------------- processes, real and imitated
+
+
+def start(cache, package=PACKAGE.parent, expression="test_cache.shuffled()", **environment):
+    """A new process that evaluates an expression of this file's with the kernels of `package`."""
+    inherited = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    path = os.pathsep.join(map(str, (package, Path(__file__).parent)))
+    kept = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
+    return subprocess.Popen(
+        [sys.executable, "-W", "always::RuntimeWarning", "-c", f"import test_cache; print({expression})"],
+        env={**inherited, "PYTHONPATH": path, **kept, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def outcome(process):
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    numbers = [int(number) for number in re.findall(r"-?\d+", stdout)]
+    return Outcome(numbers, "fastbp: compiling" in stderr, stderr.count("RuntimeWarning: fastbp: "))
+
+
+def new_process(*arguments, **keywords):
+    return outcome(start(*arguments, **keywords))
+
+
+def forget_kernels():
+    for loaded in (shuffle, jit._warn_once, jit._announce, jit._digest):
+        loaded.cache_clear()
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch, capfd):
+    """``session()``: what a new process would come to, in this one, with its cache in `tmp_path`."""
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+
+    def run():
+        forget_kernels()
+        capfd.readouterr()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            order = shuffled()
+        return Outcome(order, "fastbp: compiling" in capfd.readouterr().err, len(caught))
+
+    yield run
+    forget_kernels()
+
+
+def the_file(folder, kind):
+    (path,) = folder.rglob(f"*.{kind}")
+    return path
+
+
+# ---------------------------------------------------------------- found again
+
+
+def test_compiled_once_for_all_processes(tmp_path):
+    assert new_process(tmp_path) == COMPILED
+    assert new_process(tmp_path) == FOUND
+
+
+def test_processes_race_for_a_cold_cache(tmp_path):
+    racing = [start(tmp_path) for _ in range(4)]
+    for process in racing:
+        order, _, warned = outcome(process)
+        assert (order, warned) == (expected(), 0)
+    assert new_process(tmp_path) == FOUND
+    assert not list(tmp_path.rglob("*.tmp.*"))
+
+
+def test_imitated_processes_find_it_as_well(session):
+    assert session() == COMPILED
+    assert session() == FOUND
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes")
+def test_folder_is_for_its_owner_alone(session):
+    """Pickles are code: whoever may write them runs it."""
+    session()
+    assert jit.cache_folder().stat().st_mode & 0o077 == 0
+
+
+def key_for(wanted):
+    return types.int64(types.float32[::1] if wanted == 4 else types.float64[::1])
+
+
+@pytest.mark.parametrize(("first", "second"), [(4, 8), (8, 4)])
+def test_kernels_saved_at_once_for_two_types_are_not_mixed_up(first, second, session, monkeypatch):
+    """Two processes compile one kernel for different types and save it, one inside the other's save."""
+
+    @jit.entry(key_for)
+    def itemsize(array):
+        return array.itemsize
+
+    save_index, waiting = IndexDataCacheFile._save_index, []
+
+    def interleaved(cache, overloads):
+        if not waiting:  # the first has read the index and is about to write it: here comes the second
+            waiting.append((cache, overloads))
+            itemsize(second)
+        else:
+            save_index(*waiting[0])
+            save_index(cache, overloads)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexDataCacheFile, "_save_index", interleaved)
+        itemsize(first)
+    itemsize.cache_clear()  # a third process
+    for size in (4, 8):
+        assert itemsize(size)(np.zeros(3, f"f{size}")) == size
+
+
+# ---------------------------------------------------------------- damaged
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "one byte": lambda content: content[:1],
+    "half": lambda content: content[: len(content) // 2],
+    "last byte missing": lambda content: content[:-1],
+    "garbage": lambda content: random.Random(0).randbytes(len(content)),
+    "text": lambda content: b"not a pickle",
+    "zeros": lambda content: bytes(len(content)),
+    "another pickle": lambda content: pickle.dumps(["not", "it"]),
+    "another pickle of two": lambda content: pickle.dumps(("not", "it")),
+    "missing module": lambda content: content.replace(b"numba.core", b"rumba.core"),
+}
+
+
+def damage(path, how):
+    """Whether the content has changed."""
+    before = path.read_bytes()
+    path.write_bytes(DAMAGES[how](before))
+    return path.read_bytes() != before
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_damaged_file(kind, how, session, tmp_path):
+    session()
+    if not damage(the_file(tmp_path, kind), how):
+        pytest.skip("nothing there to damage so")
+    assert session() == (COMPILED if (kind, how) == ("nbi", "another pickle") else REPAIRED)
+    assert session() == FOUND
+
+
+@pytest.mark.parametrize(("kind", "how"), [("nbi", "garbage"), ("nbc", "half")])
+def test_damaged_file_in_real_processes(kind, how, tmp_path):
+    new_process(tmp_path)
+    damage(the_file(tmp_path, kind), how)
+    assert new_process(tmp_path) == REPAIRED
+    assert new_process(tmp_path) == FOUND
+
+
+def test_truncated_anywhere(session, tmp_path):
+    session()
+    for kind in ("nbi", "nbc"):
+        path = the_file(tmp_path, kind)
+        content = path.read_bytes()
+        for part in range(6):
+            path.write_bytes(content[: len(content) * part // 6])
+            assert session() == REPAIRED
+
+
+@pytest.mark.parametrize("part", [0.02, 0.15, 0.5, 0.9])
+def test_one_changed_bit(part, tmp_path):
+    """In a process of its own: machine code that is not what was compiled may do anything."""
+    new_process(tmp_path)
+    path = the_file(tmp_path, "nbc")
+    content = bytearray(path.read_bytes())
+    content[int(part * len(content))] ^= 4
+    path.write_bytes(content)
+    assert new_process(tmp_path) == REPAIRED
+
+
+@pytest.mark.parametrize("kinds", [["nbi"], ["nbc"], ["nbi", "nbc"]], ids=str)
+def test_missing_file_is_compiled_without_a_word_of_warning(kinds, session, tmp_path):
+    session()
+    for kind in kinds:
+        the_file(tmp_path, kind).unlink()
+    assert session() == COMPILED
+    assert session() == FOUND
+
+
+# ---------------------------------------------------------------- nowhere to keep it
+
+
+def test_folder_that_cannot_be_made(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    assert new_process(file / "below") == REPAIRED
+    assert file.read_text() == "in the way"
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the cache of a user lies elsewhere")
+def test_home_that_is_none(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    assert new_process(None, XDG_CACHE_HOME="", HOME=str(file)) == REPAIRED
+    assert new_process(None, XDG_CACHE_HOME=str(tmp_path / "cache"), HOME=str(file)) == COMPILED
+    assert the_file(tmp_path / "cache" / "fastbp", "nbc")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
+def test_read_only_folder(session, tmp_path):
+    tmp_path.chmod(0o500)
+    assert session() == REPAIRED
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", ["_save_index", "_save_data"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), PermissionError(13, "denied")])
+def test_failing_write(step, error, session, monkeypatch):
+    def fail(*arguments):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexDataCacheFile, step, fail)
+        assert session() == REPAIRED
+        assert session() == REPAIRED
+    assert session() == COMPILED
+    assert session() == FOUND
+
+
+# ---------------------------------------------------------------- never stale
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the package, in a folder of its own."""
+    folder = tmp_path / "copy"
+    shutil.copytree(PACKAGE, folder / "fastbp", ignore=shutil.ignore_patterns("__pycache__", "*.npz", "*.gz"))
+    return folder
+
+
+def edit(path, old, new):
+    """Leaves size and time of the file as they were, so that nothing but its content tells."""
+    before, text = path.stat(), path.read_text("utf-8")
+    assert text.count(old) == 1 and len(old) == len(new)
+    path.write_text(text.replace(old, new), "utf-8")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)  # Python's own cache goes by size and time
+
+
+def relu_of_2():
+    """What a network with one weight of 1 makes of 2, as a list."""
+    net = fastbp.Network([1, 1], seed=0, output="relu")
+    net.weights, net.biases = [np.ones((1, 1))], [np.zeros((1, 1))]
+    return net.predict_proba([[2.0]])[0].astype(int).tolist()
+
+
+SWAP, NO_SWAP = "= order[j], order[i]", "= order[i], order[j]"
+
+
+def test_edited_kernel_gives_the_new_result(copy, tmp_path):
+    source = copy / "fastbp" / "kernels" / "shuffle.py"
+    assert new_process(tmp_path, copy) == COMPILED
+    edit(source, SWAP, NO_SWAP)
+    assert new_process(tmp_path, copy) == Outcome(list(range(700)), True, 0)
+    edit(source, NO_SWAP, SWAP)
+    assert new_process(tmp_path, copy) == FOUND
+
+
+def test_edited_function_of_another_file_gives_the_new_result(copy, tmp_path):
+    """Numba's own cache looks at the kernel's file alone; relu is in another."""
+    expression = "test_cache.relu_of_2()"
+    assert new_process(tmp_path, copy, expression) == Outcome([2], True, 0)
+    edit(
+        copy / "fastbp" / "kernels" / "math.py",
+        'b.select(b.fcmp_ordered(">", z, zero), z, zero)',
+        'b.select(b.fcmp_ordered("<", z, zero), z, zero)',
+    )
+    assert new_process(tmp_path, copy, expression) == Outcome([0], True, 0)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_kernel_source_names_the_folder(name, copy, monkeypatch):
+    monkeypatch.setattr(jit, "__file__", str(copy / "fastbp" / "kernels" / "jit.py"))
+    folders = []
+    for comment in ("", "# 1", "# 2", ""):
+        source = PACKAGE.joinpath("kernels", name).read_text("utf-8") + comment
+        copy.joinpath("fastbp", "kernels", name).write_text(source, "utf-8")
+        jit._digest.cache_clear()
+        folders.append(jit.cache_folder())
+    jit._digest.cache_clear()
+    assert len(set(folders)) == 3 and folders[0] == folders[-1]
+
+
+@pytest.mark.parametrize("option", ["OPT", "BOUNDSCHECK"])
+def test_every_option_names_the_folder(option, monkeypatch):
+    jit._digest.cache_clear()
+    before = jit.cache_folder()
+    monkeypatch.setattr(config, option, 1 if getattr(config, option) != 1 else 0)
+    jit._digest.cache_clear()
+    assert jit.cache_folder() != before
+    monkeypatch.undo()
+    jit._digest.cache_clear()
+    assert jit.cache_folder() == before
+
+
+def test_another_version_has_another_folder(monkeypatch):
+    before = jit.cache_folder()
+    monkeypatch.setattr(jit, "__version__", "0.0.0")
+    jit._digest.cache_clear()
+    assert jit.cache_folder() != before
+    jit._digest.cache_clear()
+
+
+def zipped(folder, path):
+    with zipfile.ZipFile(path, "w") as file:
+        for source in sorted(folder.rglob("*.py")):
+            file.write(source, source.relative_to(folder))
+    return path
+
+
+def test_package_in_a_zip_is_never_stale(copy, tmp_path):
+    path = tmp_path / "fastbp.zip"
+    assert new_process(tmp_path, zipped(copy, path)).order == expected()
+    edit(copy / "fastbp" / "kernels" / "shuffle.py", SWAP, NO_SWAP)
+    assert new_process(tmp_path, zipped(copy, path)).order == list(range(700))
