@@ -53,7 +53,8 @@ class Data(NamedTuple):
 
 def _rows(array: np.ndarray, count: int, divisor: float) -> step.Rows:
     kind = LABELS if array.ndim == 1 else KINDS[array.dtype]
-    raw = np.asarray(array).reshape(len(array), -1).view(np.uint8)
+    width = array.itemsize * (1 if array.ndim == 1 else array.shape[1])
+    raw = np.asarray(array).view(np.uint8).reshape(len(array), width)
     return step.Rows(raw, count, kind, divisor)
 
 

@@ -59,11 +59,13 @@ REPAIRED = Outcome(expected(), compiled=True, warnings=1)
 def start(cache, package=PACKAGE.parent, expression="test_cache.shuffled()", **environment):
     """A new process that evaluates an expression of this file's with the kernels of `package`."""
     inherited = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
-    path = os.pathsep.join(map(str, (package, Path(__file__).parent)))
+    tests = Path(__file__).parent
+    path = os.pathsep.join(map(str, (package, tests)))
     kept = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
     return subprocess.Popen(
         [sys.executable, "-W", "always::RuntimeWarning", "-c", f"import test_cache; print({expression})"],
         env={**inherited, "PYTHONPATH": path, **kept, **environment},
+        cwd=tests,  # which Python looks into first
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -178,7 +180,6 @@ DAMAGES = {
     "text": lambda content: b"not a pickle",
     "zeros": lambda content: bytes(len(content)),
     "another pickle": lambda content: pickle.dumps(["not", "it"]),
-    "another pickle of two": lambda content: pickle.dumps(("not", "it")),
     "missing module": lambda content: content.replace(b"numba.core", b"rumba.core"),
 }
 
@@ -196,7 +197,8 @@ def test_damaged_file(kind, how, session, tmp_path):
     session()
     if not damage(the_file(tmp_path, kind), how):
         pytest.skip("nothing there to damage so")
-    assert session() == (COMPILED if (kind, how) == ("nbi", "another pickle") else REPAIRED)
+    another_numba = (kind, how) == ("nbi", "another pickle")  # so an index that begins otherwise is taken
+    assert session() == (COMPILED if another_numba else REPAIRED)
     assert session() == FOUND
 
 

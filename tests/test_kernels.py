@@ -382,10 +382,16 @@ def test_nothing_is_read_outside_the_arrays():
 
 def in_new_process(expression, **environment):
     """The value of an expression of this file's, through JSON."""
+    tests = Path(__file__).parent
     code = f"import json, test_kernels; print(json.dumps(test_kernels.{expression}))"
-    folders = [str(Path(__file__).parent), str(Path(fastbp.__file__).parents[1])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders), **environment}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    path = os.pathsep.join(map(str, (Path(fastbp.__file__).parents[1], tests)))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        cwd=tests,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

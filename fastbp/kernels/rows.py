@@ -79,10 +79,13 @@ def fetch(typingctx: Any, kind: Any, count: Any, target: Any, panel: Any, source
                     numbers = _numbers(b, at(b, here, v * s.lanes), s.vector, stored, scale)
                     store(b, numbers, at(b, row, v * s.lanes))
             done = b.mul(panels, I64(s.columns))
-            with b.if_then(b.icmp_signed("<=", b.add(done, I64(s.lanes)), count)):
-                numbers = _numbers(b, at(b, typed, done), s.vector, stored, scale)
-                store(b, numbers, at(b, target, b.mul(panels, panel)))
-            done = b.mul(b.sdiv(count, I64(s.lanes)), I64(s.lanes))
+            row = at(b, target, b.mul(panels, panel))
+            whole = b.sdiv(b.sub(count, done), I64(s.lanes))
+            with loop(b, whole) as v:
+                start = b.mul(v, I64(s.lanes))
+                numbers = _numbers(b, at(b, typed, b.add(done, start)), s.vector, stored, scale)
+                store(b, numbers, at(b, row, start))
+            done = b.add(done, b.mul(whole, I64(s.lanes)))
             with loop(b, b.sub(count, done)) as k:
                 k = b.add(done, k)
                 row = b.add(b.mul(b.sdiv(k, I64(s.columns)), panel), b.srem(k, I64(s.columns)))

@@ -116,6 +116,8 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
 
     def live(number: int) -> None:
         begin.wait()
+        if number >= len(team):  # an interrupt came before this thread was counted
+            return
         try:
             work(Member(number, len(team)), meeting)
         except BaseException as error:
