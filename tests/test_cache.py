@@ -105,6 +105,19 @@ def session(tmp_path, monkeypatch, capfd):
     forget_kernels()
 
 
+@pytest.fixture(scope="module")
+def compiled_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("warm")
+    assert new_process(folder) == COMPILED
+    return folder
+
+
+@pytest.fixture
+def warm(compiled_once, tmp_path):
+    """`tmp_path`, with the cache that a process has left there."""
+    return Path(shutil.copytree(compiled_once, tmp_path, dirs_exist_ok=True))
+
+
 def the_file(folder, kind):
     (path,) = folder.rglob(f"*.{kind}")
     return path
@@ -113,23 +126,18 @@ def the_file(folder, kind):
 # ---------------------------------------------------------------- found again
 
 
-def test_compiled_once_for_all_processes(tmp_path):
-    assert new_process(tmp_path) == COMPILED
-    assert new_process(tmp_path) == FOUND
+def test_compiled_once_for_all_processes(warm, session):
+    assert new_process(warm) == FOUND
+    assert session() == FOUND
 
 
 def test_processes_race_for_a_cold_cache(tmp_path):
-    racing = [start(tmp_path) for _ in range(4)]
+    racing = [start(tmp_path) for _ in range(3)]
     for process in racing:
         order, _, warned = outcome(process)
         assert (order, warned) == (expected(), 0)
     assert new_process(tmp_path) == FOUND
     assert not list(tmp_path.rglob("*.tmp.*"))
-
-
-def test_imitated_processes_find_it_as_well(session):
-    assert session() == COMPILED
-    assert session() == FOUND
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes")
@@ -172,12 +180,8 @@ def test_kernels_saved_at_once_for_two_types_are_not_mixed_up(first, second, ses
 # ---------------------------------------------------------------- damaged
 
 DAMAGES = {
-    "empty": lambda content: b"",
-    "one byte": lambda content: content[:1],
-    "half": lambda content: content[: len(content) // 2],
     "last byte missing": lambda content: content[:-1],
     "garbage": lambda content: random.Random(0).randbytes(len(content)),
-    "text": lambda content: b"not a pickle",
     "zeros": lambda content: bytes(len(content)),
     "another pickle": lambda content: pickle.dumps(["not", "it"]),
     "missing module": lambda content: content.replace(b"numba.core", b"rumba.core"),
@@ -185,57 +189,50 @@ DAMAGES = {
 
 
 def damage(path, how):
-    """Whether the content has changed."""
     before = path.read_bytes()
     path.write_bytes(DAMAGES[how](before))
-    return path.read_bytes() != before
+    assert path.read_bytes() != before
 
 
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
-def test_damaged_file(kind, how, session, tmp_path):
-    session()
-    if not damage(the_file(tmp_path, kind), how):
-        pytest.skip("nothing there to damage so")
+def test_damaged_file(kind, how, session, warm):
+    damage(the_file(warm, kind), how)
     another_numba = (kind, how) == ("nbi", "another pickle")  # so an index that begins otherwise is taken
     assert session() == (COMPILED if another_numba else REPAIRED)
     assert session() == FOUND
 
 
-@pytest.mark.parametrize(("kind", "how"), [("nbi", "garbage"), ("nbc", "half")])
-def test_damaged_file_in_real_processes(kind, how, tmp_path):
-    new_process(tmp_path)
-    damage(the_file(tmp_path, kind), how)
-    assert new_process(tmp_path) == REPAIRED
-    assert new_process(tmp_path) == FOUND
+@pytest.mark.parametrize(("kind", "how"), [("nbi", "garbage"), ("nbc", "last byte missing")])
+def test_damaged_file_in_real_processes(kind, how, warm):
+    damage(the_file(warm, kind), how)
+    assert new_process(warm) == REPAIRED
+    assert new_process(warm) == FOUND
 
 
-def test_truncated_anywhere(session, tmp_path):
-    session()
+def test_truncated_anywhere(session, warm):
     for kind in ("nbi", "nbc"):
-        path = the_file(tmp_path, kind)
+        path = the_file(warm, kind)
         content = path.read_bytes()
         for part in range(6):
             path.write_bytes(content[: len(content) * part // 6])
             assert session() == REPAIRED
 
 
-@pytest.mark.parametrize("part", [0.02, 0.15, 0.5, 0.9])
-def test_one_changed_bit(part, tmp_path):
+@pytest.mark.parametrize("part", [0.02, 0.15, 0.9])
+def test_one_changed_bit(part, warm):
     """In a process of its own: machine code that is not what was compiled may do anything."""
-    new_process(tmp_path)
-    path = the_file(tmp_path, "nbc")
+    path = the_file(warm, "nbc")
     content = bytearray(path.read_bytes())
     content[int(part * len(content))] ^= 4
     path.write_bytes(content)
-    assert new_process(tmp_path) == REPAIRED
+    assert new_process(warm) == REPAIRED
 
 
 @pytest.mark.parametrize("kinds", [["nbi"], ["nbc"], ["nbi", "nbc"]], ids=str)
-def test_missing_file_is_compiled_without_a_word_of_warning(kinds, session, tmp_path):
-    session()
+def test_missing_file_is_compiled_without_a_word_of_warning(kinds, session, warm):
     for kind in kinds:
-        the_file(tmp_path, kind).unlink()
+        the_file(warm, kind).unlink()
     assert session() == COMPILED
     assert session() == FOUND
 
@@ -267,14 +264,12 @@ def test_read_only_folder(session, tmp_path):
 
 
 @pytest.mark.parametrize("step", ["_save_index", "_save_data"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), PermissionError(13, "denied")])
-def test_failing_write(step, error, session, monkeypatch):
+def test_failing_write(step, session, monkeypatch):
     def fail(*arguments):
-        raise error
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(IndexDataCacheFile, step, fail)
-        assert session() == REPAIRED
         assert session() == REPAIRED
     assert session() == COMPILED
     assert session() == FOUND
@@ -307,16 +302,19 @@ def relu_of_2():
     return net.predict_proba([[2.0]])[0].astype(int).tolist()
 
 
-SWAP, NO_SWAP = "= order[j], order[i]", "= order[i], order[j]"
+# In a function that the kernel calls: an edit of the kernel itself Numba would notice
+DRAW, OTHER_DRAW = "(y << np.uint32(15))", "(y << np.uint32(14))"
 
 
-def test_edited_kernel_gives_the_new_result(copy, tmp_path):
+def test_edited_kernel_gives_the_new_result(copy, warm):
     source = copy / "fastbp" / "kernels" / "shuffle.py"
-    assert new_process(tmp_path, copy) == COMPILED
-    edit(source, SWAP, NO_SWAP)
-    assert new_process(tmp_path, copy) == Outcome(list(range(700)), True, 0)
-    edit(source, NO_SWAP, SWAP)
-    assert new_process(tmp_path, copy) == FOUND
+    assert new_process(warm, copy) == FOUND
+    edit(source, DRAW, OTHER_DRAW)
+    order, compiled, warned = new_process(warm, copy)
+    assert order != expected() and sorted(order) == list(range(700))
+    assert (compiled, warned) == (True, 0)
+    edit(source, OTHER_DRAW, DRAW)
+    assert new_process(warm, copy) == FOUND
 
 
 def test_edited_function_of_another_file_gives_the_new_result(copy, tmp_path):
@@ -374,5 +372,5 @@ def zipped(folder, path):
 def test_package_in_a_zip_is_never_stale(copy, tmp_path):
     path = tmp_path / "fastbp.zip"
     assert new_process(tmp_path, zipped(copy, path)).order == expected()
-    edit(copy / "fastbp" / "kernels" / "shuffle.py", SWAP, NO_SWAP)
-    assert new_process(tmp_path, zipped(copy, path)).order == list(range(700))
+    edit(copy / "fastbp" / "kernels" / "shuffle.py", DRAW, OTHER_DRAW)
+    assert new_process(tmp_path, zipped(copy, path)).order != expected()

@@ -15,9 +15,6 @@ from .team import Member, meet, share
 from .vector import constants, pointer, shift
 
 
-PARTS = 16  # of the first layer's update, between which the rows of the next batch are asked for
-
-
 class Net(NamedTuple):
     """A packed network; see ``layout.Layout`` for the plan."""
 
@@ -81,22 +78,19 @@ def _fetch(rows: Rows, row: int, target: Any, panel: int) -> None:
 def _fetch_batch(
     X: Rows, Y: Rows, order: Any, places: Any, x: Any, y: Any, memory: Memory, member: Member
 ) -> None:
-    """Rows order[begin:end] to x and y."""
+    """Rows order[begin:end] to x and y, while the rows of the batch behind them are asked for.
+
+    Asked for a whole step ahead: during the update before they are needed was too late (0.58 of the peak
+    against 0.63 for [784, 30, 10] in batches of 10).
+    """
     nr, _, _ = constants(memory.scratch)
     begin, end = places
     first, last = share(end - begin, member)
     for i in range(first, last):
+        if end + i < order.size:
+            prefetch_row(shift(pointer(X.raw, 0), order[end + i] * X.raw.shape[1]), X.raw.shape[1])
         _fetch(X, order[begin + i], shift(x, i * nr), memory.rows * nr)
         _fetch(Y, order[begin + i], shift(y, i * nr), memory.rows * nr)
-
-
-@inner
-def _bring_near(X: Rows, order: Any, places: Any, member: Member) -> None:
-    """Prefetches rows order[begin:end]."""
-    begin, end = places
-    first, last = share(end - begin, member)
-    for place in range(begin + first, begin + last):
-        prefetch_row(shift(pointer(X.raw, 0), order[place] * X.raw.shape[1]), X.raw.shape[1])
 
 
 @inner
@@ -110,17 +104,23 @@ def _forward_all(net: Net, memory: Memory, x: Any, m: int, meeting: Any, member:
 
 
 @inner
-def _descend_all(net: Net, memory: Memory, m: int, scale: float, meeting: Any, member: Member) -> None:
+def _descend_all(
+    net: Net, memory: Memory, x: Any, m: int, scale: float, meeting: Any, member: Member
+) -> None:
     """From the last layer to the first: the delta of the layer below, then this layer's update.
 
     An update waits until every member has read the weights for the delta below; the delta two layers
     below needs no meeting of its own, for it reads other weights.
     """
-    for number in range(net.plan.shape[0] - 1, 1, -1):
-        layer, below = layer_of(net.plan, number), layer_of(net.plan, number - 1)
-        backward(layer, below, memory, m, member)
-        meet(meeting, member.members)
-        update(layer, memory, shift(memory.scratch, below.a), m, scale, member)
+    for number in range(net.plan.shape[0] - 1, 0, -1):
+        layer = layer_of(net.plan, number)
+        signal = x
+        if number > 1:
+            below = layer_of(net.plan, number - 1)
+            signal = shift(memory.scratch, below.a)
+            backward(layer, below, memory, m, member)
+            meet(meeting, member.members)
+        update(layer, memory, signal, m, scale, member)
 
 
 @entry(
@@ -163,14 +163,8 @@ def train(net: Net, X: Rows, Y: Rows, order: Any, run: Run, losses: Any, meeting
                 total += losses[1 + i]
             if not np.isfinite(total):
                 break
-        scale = -run.learning_rate / m
-        _descend_all(net, memory, m, scale, meeting, member)
+        _descend_all(net, memory, x, m, -run.learning_rate / m, meeting, member)
         begin, end = end, min(end + run.batch_size, run.last)
-        first_layer = layer_of(net.plan, 1)
-        for part in range(PARTS):  # prefetches all at once would fill the queue and stall
-            turn = Member(member.number * PARTS + part, member.members * PARTS)
-            _bring_near(X, order, (begin, end), turn)
-            update(first_layer, memory, x, m, scale, turn)
         _fetch_batch(X, Y, order, (begin, end), x_next, y, memory, member)
         meet(meeting, member.members)
         x, x_next = x_next, x
