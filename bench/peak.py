@@ -3,6 +3,7 @@
 The peak loop is nothing but independent chains of vector FMAs in registers, two flops a lane each.
 """
 
+import functools
 import threading
 import time
 from typing import Any
@@ -14,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastbp.kernels.team import cpus
-from fastbp.kernels.vector import F32, F64, I64, call, constant, fma, loop, routine, shape
+from fastbp.kernels.vector import F32, F64, I64, call, constant, fma, loop, routine, shape, shape_of
 
 CHAINS = 12  # a vector FMA takes 4 or 5 cycles and two begin in each: 8 to 10 chains keep both units busy
 
@@ -47,20 +48,17 @@ def _run_float64(typingctx: Any, turns: Any) -> Any:
     return call(_chains(F64), (types.int64,), types.float64)
 
 
-@njit("float64(int64)", nogil=True)
-def _float32(turns: int) -> float:
-    return _run_float32(turns)
-
-
-@njit("float64(int64)", nogil=True)
-def _float64(turns: int) -> float:
-    return _run_float64(turns)
+@functools.cache
+def _kernel(dtype: str) -> Any:
+    """The compiled loop: turns -> a number, so that none of it is left out."""
+    run = _run_float32 if dtype == "float32" else _run_float64
+    return njit("float64(int64)", nogil=True)(lambda turns: run(turns))
 
 
 def gflops(dtype: Any, threads: int = 1, seconds: float = 0.03) -> float:
     """GFLOP/s of all threads together, over about that time."""
-    single = np.dtype(dtype) == np.float32
-    kernel, lanes = (_float32, shape(F32).lanes) if single else (_float64, shape(F64).lanes)
+    dtype = np.dtype(dtype).name
+    kernel, lanes = _kernel(dtype), shape_of(dtype).lanes
     turns = int(seconds * 1e9)
     team = [threading.Thread(target=kernel, args=(turns // 3,)) for _ in range(threads)]
     start = time.perf_counter()
@@ -82,7 +80,7 @@ def bandwidth(megabytes: int = 256) -> float:
 
 def main() -> None:
     for dtype in ("float32", "float64"):
-        assembly = "\n".join((_float32 if dtype == "float32" else _float64).inspect_asm().values())
+        assembly = "\n".join(_kernel(dtype).inspect_asm().values())
         found = assembly.count("vfmadd") + assembly.count("fmla")
         for threads in sorted({1, cpus()}):
             best = max(gflops(dtype, threads, 0.1) for _ in range(7))

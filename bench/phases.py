@@ -79,7 +79,7 @@ def measure(case: Case, dtype: str, inputs: str) -> None:
     total = 0.0
     for phase, name in enumerate(PHASES):
         for number in range(1, layers + 1):
-            if name in ("fetch", "meet") and number > 1 or name == "output" and number < layers:
+            if (name in ("fetch", "meet") and number > 1) or (name == "output" and number < layers):
                 continue
             if name == "backward" and number == 1:
                 continue

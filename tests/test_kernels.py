@@ -13,9 +13,11 @@ import mmap
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +61,17 @@ WIDTHS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 64, 65, 100)
 BATCHES = (1, 2, 3, 5, 7, 8, 10, 13, 16, 17, 31, 33, 64)
 
 
-def ragged_cases(names=("sigmoid",)):
+# Panels and batches too long for a cache's ways, many panels, sums over more than a block of samples
+LARGE = (
+    ((300, 400, 150, 10), 150, 320),
+    ((1000, 201, 5), 300, 331),
+    ((130, 530, 3), 513, 520),
+    ((17, 1030), 129, 258),
+    ((1025, 7), 128, 150),
+)
+
+
+def all_cases(names):
     """Every width as input, hidden layer and output of 1 to 5 layers; whole, short and oversized batches."""
     for i in range(len(WIDTHS)):
         for depth in range(1, 6):
@@ -67,10 +79,12 @@ def ragged_cases(names=("sigmoid",)):
             batch = BATCHES[(i + 5 * depth) % len(BATCHES)]
             n = (2 * batch, 2 * batch + 1 + batch // 3, batch // 2 + 1)[(i + depth) % 3]
             yield Case(sizes, batch, n, tuple(names[(i + j) % len(names)] for j in range(depth)))
+    for sizes, batch, n in LARGE:
+        yield Case(sizes, batch, n, tuple(names[j % len(names)] for j in range(len(sizes) - 1)))
 
 
-RAGGED = list(ragged_cases())
-MIXED = list(ragged_cases(tuple(ACTIVATION_CODES)))
+RAGGED = list(all_cases(("sigmoid",)))
+MIXED = list(all_cases(tuple(ACTIVATION_CODES)))
 some = pytest.mark.parametrize("case", [Case((33, 17, 9, 10), 13, 45, ("tanh", "relu", "sigmoid"))], ids=str)
 
 
@@ -673,6 +687,24 @@ def test_an_interrupt_as_threads_start_leaves_a_whole_team_or_none(number, begun
     assert all(member.members == len(met) for member in met)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="os.kill sends no SIGINT there")
+@pytest.mark.parametrize("signals", [1, 2])
+def test_an_interrupt_waits_for_every_member(signals):
+    """Until the last is done the parameters are still being written."""
+    done = []
+
+    def work(member, meeting):
+        for _ in range(signals if member.number == 0 else 0):
+            time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        done.append(member.number)
+
+    with pytest.raises(KeyboardInterrupt):
+        team.run(3, work)
+    assert sorted(done) == [0, 1, 2]
+
+
 # ---------------------------------------------------------------- shuffle
 
 
@@ -737,14 +769,23 @@ def dyadic(shape, seed, dtype):
     return (((places * 2654435761 + seed * 40503) % 4096 - 2048) / 2048).astype(dtype)
 
 
-def golden_run(dtype, hidden, output, members):
-    case = Case((19, 33, 16, 5), 13, 60, (hidden, hidden, output))
+GOLDEN_CASES = {
+    "sigmoid": Case((19, 33, 16, 5), 13, 60, ("sigmoid",) * 3),
+    "tanh": Case((19, 33, 16, 5), 13, 60, ("tanh", "tanh", "sigmoid")),
+    "relu": Case((19, 33, 16, 5), 13, 60, ("relu", "relu", "linear")),
+    "linear": Case((19, 33, 16, 5), 13, 60, ("linear", "linear", "sigmoid")),
+    "large": Case((150, 70, 10), 300, 330, ("tanh", "sigmoid")),
+}
+
+
+def golden_run(case, dtype, members):
     layers = list(enumerate(pairwise(case.sizes)))
     weights = [dyadic((j, k), seed, dtype) / 4 for seed, (k, j) in layers]
     biases = [dyadic((j, 1), seed + 10, dtype) for seed, (_, j) in layers]
-    X = (np.arange(case.n * 19, dtype=np.int64) * 97 % 256).astype(np.uint8).reshape(case.n, 19)
+    k, j = case.sizes[0], case.sizes[-1]
+    X = (np.arange(case.n * k, dtype=np.int64) * 97 % 256).astype(np.uint8).reshape(case.n, k)
     orders = [(np.arange(case.n) * 7 + epoch) % case.n for epoch in range(4)]
-    run = Experiment(weights, biases, X, np.arange(case.n) % 5, orders)
+    run = Experiment(weights, biases, X, np.arange(case.n) % j, orders)
     engine = run.engine(case, members)
     costs = train(engine, Data(run.X, run.Y, 255.0), orders, 0.25)
     weights, biases = engine.unpack()
@@ -759,22 +800,23 @@ GOLDEN = {
         "tanh": "b232eeebb5c4799a96627acd27333c2a409b0b849f391b8a0c4b07b265452ece",
         "relu": "86ec1240abfe0cbdd56942b067484d1c04e80f26deb6d12f4eead39fb80da82b",
         "linear": "04d671282fe56c1e152502b770cfeeb2ea53be924a666492e476a6534b3830eb",
+        "large": "?",
     },
     "float64": {
         "sigmoid": "f3f69419724f731eb152348151ac0a8f7f0b81479e7dcba9354d9a31919a33e8",
         "tanh": "9bf8a51d0098f1f4efbee4591f8cb490261814fe041ed29a6423a58f9b4d4282",
         "relu": "2fb58fb488252674a4618061b3386ddbd3d34a0bc10d3f34156cc9c28e9ad106",
         "linear": "dcadbaa4071b173043c1bcb5c1907327a73819ab8284276c0f14607f59798d8f",
+        "large": "?",
     },
 }
 
 
 @dtypes
 @pytest.mark.parametrize("members", [1, 2])
-@pytest.mark.parametrize("hidden", ACTIVATION_CODES)
-def test_golden_hashes(hidden, members, dtype):
-    output = "linear" if hidden == "relu" else "sigmoid"
-    assert golden_run(dtype, hidden, output, members) == GOLDEN[dtype][hidden]
+@pytest.mark.parametrize("name", GOLDEN_CASES)
+def test_golden_hashes(name, members, dtype):
+    assert golden_run(GOLDEN_CASES[name], dtype, members) == GOLDEN[dtype][name]
 
 
 # ---------------------------------------------------------------- how everything is compiled

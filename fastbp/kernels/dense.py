@@ -47,17 +47,42 @@ def ceil_div(a: int, b: int) -> int:
     return (a + b - 1) // b
 
 
-@inner
-def grid(unit: int, panels: int, others: int, reused: int) -> tuple[int, int]:
-    """(panel, other) of a unit, in blocks of as many panels of `reused` numbers as stay in cache.
+class Grid(NamedTuple):
+    """A place among panels x others, walked in blocks of as many panels as stay in cache.
 
     Within a block all panels meet one `other` before the next, so that what streams by streams seldom.
     """
+
+    panel: int
+    other: int
+    begin: int  # of the block
+    end: int
+    block: int
+
+
+@inner
+def grid(unit: int, panels: int, others: int, reused: int) -> Grid:
+    """The place of that number, where a panel means `reused` numbers to keep in cache."""
     block = max(1, CACHED // reused)
-    first = unit // (block * others) * block
-    within = unit - first * others
-    here = min(block, panels - first)
-    return first + within % here, within // here
+    begin = unit // (block * others) * block
+    end = min(begin + block, panels)
+    within = unit - begin * others
+    return Grid(begin + within % (end - begin), within // (end - begin), begin, end, block)
+
+
+@inner
+def after(place: Grid, panels: int, others: int) -> Grid:
+    """The next place; no divisions, which a small network's units would feel."""
+    panel, other, begin, end, block = place
+    panel += 1
+    if panel == end:
+        panel = begin
+        other += 1
+        if other == others:
+            other = 0
+            panel = begin = end
+            end = min(begin + block, panels)
+    return Grid(panel, other, begin, end, block)
 
 
 @inner
@@ -72,8 +97,9 @@ def forward(layer: Layer, memory: Memory, x: Any, m: int, member: Member) -> Non
     nr, lanes, most_rows = constants(memory.scratch)
     tiles, panels = ceil_div(m, most_rows), ceil_div(layer.outputs, nr)
     first, last = share(panels * tiles, member)
-    for unit in range(first, last):
-        panel, tile = grid(unit, panels, tiles, layer.inputs * nr)
+    place = grid(first, panels, tiles, layer.inputs * nr)
+    for _ in range(first, last):
+        panel, tile = place.panel, place.other
         row = m * tile // tiles
         rows = m * (tile + 1) // tiles - row
         vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
@@ -82,6 +108,7 @@ def forward(layer: Layer, memory: Memory, x: Any, m: int, member: Member) -> Non
         w = shift(memory.parameters, layer.weights + panel * layer.panel)
         dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
         activate(layer.activation, rows, vectors, a)
+        place = after(place, panels, tiles)
 
 
 @inner
@@ -124,9 +151,9 @@ def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member)
     zeros, g = memory.private, shift(memory.private, nr)
     panels, sample_panels = ceil_div(layer.inputs, nr), ceil_div(m, nr)
     first, last = share(panels * sample_panels, member)
-    for unit in range(first, last):
-        panel, sample_panel = grid(unit, panels, sample_panels, layer.outputs * nr)
-        sample = sample_panel * nr
+    place = grid(first, panels, sample_panels, layer.outputs * nr)
+    for _ in range(first, last):
+        panel, sample = place.panel, place.other * nr
         inputs, samples = min(nr, layer.inputs - panel * nr), min(nr, m - sample)
         tiles = ceil_div(inputs, most_rows)
         d_t = delta_t(layer, memory, 0, sample)
@@ -136,11 +163,12 @@ def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member)
             w = shift(memory.parameters, layer.weights + (panel * nr + row) * nr)
             vectors = ceil_div(samples, lanes)
             dot(rows, vectors, shift(g, row * nr), zeros, 0, w, layer.panel, d_t, layer.outputs)
-        place = (panel * memory.rows + sample) * nr
-        d = shift(memory.scratch, below.delta + place)
-        hidden_delta(below.activation, inputs, samples, d, shift(memory.scratch, below.a + place), g)
+        row = (panel * memory.rows + sample) * nr
+        d = shift(memory.scratch, below.delta + row)
+        hidden_delta(below.activation, inputs, samples, d, shift(memory.scratch, below.a + row), g)
         if below.delta_t >= 0:
             transposed(samples, inputs, delta_t(below, memory, panel * nr, sample), d)
+        place = after(place, panels, sample_panels)
 
 
 @inner
@@ -152,8 +180,9 @@ def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, member: M
     nr, lanes, _ = constants(memory.scratch)
     panels, input_panels = ceil_div(layer.outputs, nr), ceil_div(layer.inputs, nr)
     first, last = share(panels * input_panels, member)
-    for unit in range(first, last):
-        panel, k = grid(unit, panels, input_panels, m * nr)
+    place = grid(first, panels, input_panels, m * nr)
+    for _ in range(first, last):
+        panel, k = place.panel, place.other
         vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
         d = shift(memory.scratch, layer.delta + panel * memory.rows * nr)
         if k == 0:
@@ -164,3 +193,4 @@ def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, member: M
         for sample in range(0, m, SAMPLES_AT_ONCE):
             terms = min(SAMPLES_AT_ONCE, m - sample)
             outer(rows, vectors, w, shift(x_here, sample * nr), shift(d, sample * nr), terms, scale)
+        place = after(place, panels, input_panels)
