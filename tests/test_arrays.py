@@ -158,9 +158,15 @@ def test_few_rows(rows):
     assert net.predict(X[:rows]).shape == (rows,)
 
 
-def test_validation_data_of_no_rows():
-    history = fresh().fit(X, LABELS, validation_data=(X[:0], LABELS[:0]), **OPTIONS)
-    assert len(history.validation_loss) == 3
+@pytest.mark.parametrize("y", [LABELS, VALUES], ids=["labels", "values"])
+def test_score_of_no_rows_is_nan_or_refused(y):
+    """But no warning of NumPy's from within."""
+    net = fitted(y=y)
+    with contextlib.suppress(ValueError):
+        assert np.isnan(net.score(X[:0], y[:0]))
+    with contextlib.suppress(ValueError):
+        history = net.fit(X, y, validation_data=(X[:0], y[:0]), **OPTIONS)
+        assert np.isnan(history.validation_score).all() and len(history.validation_loss) == 3
 
 
 # ---------------------------------------------------------------- arrays of every kind
@@ -814,7 +820,7 @@ def interrupted_after(seconds):
     with pytest.raises(KeyboardInterrupt):
         sender.start()
         yield
-    assert time.monotonic() - sent[0] < 1.0
+    assert time.monotonic() - sent[0] < 2.0  # a chunk of 50 ms, on a busy machine
     sender.join()
     assert threading.active_count() == threads
 

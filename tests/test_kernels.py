@@ -800,14 +800,14 @@ GOLDEN = {
         "tanh": "b232eeebb5c4799a96627acd27333c2a409b0b849f391b8a0c4b07b265452ece",
         "relu": "86ec1240abfe0cbdd56942b067484d1c04e80f26deb6d12f4eead39fb80da82b",
         "linear": "04d671282fe56c1e152502b770cfeeb2ea53be924a666492e476a6534b3830eb",
-        "large": "?",
+        "large": "d24c14affad870a29db303a7542234a4bcd92ad29ad4d686ce802cef37170d31",
     },
     "float64": {
         "sigmoid": "f3f69419724f731eb152348151ac0a8f7f0b81479e7dcba9354d9a31919a33e8",
         "tanh": "9bf8a51d0098f1f4efbee4591f8cb490261814fe041ed29a6423a58f9b4d4282",
         "relu": "2fb58fb488252674a4618061b3386ddbd3d34a0bc10d3f34156cc9c28e9ad106",
         "linear": "dcadbaa4071b173043c1bcb5c1907327a73819ab8284276c0f14607f59798d8f",
-        "large": "?",
+        "large": "992d75ed050d2e929c512093232cc67fc921a5379be960413e2e09ba0fbaa6d4",
     },
 }
 

@@ -8,10 +8,11 @@ member's share of a phase; members own outputs, so none waits for another inside
 from typing import Any, NamedTuple
 
 from .jit import inner
-from .math import activate, hidden_delta, output_delta, squared_error, transposed
+from .math import activate, costs, hidden_delta, output_delta, transposed
+from .rows import Ahead, ask, lines
 from .team import Member, share
 from .tile import bias, dot, outer
-from .vector import constants, shift
+from .vector import constants, pointer, shift
 
 # Numbers that a core's second-level cache is trusted to keep: 512 KiB in float32, 1 MiB in float64.
 CACHED = 1 << 17
@@ -131,9 +132,8 @@ def output(layer: Layer, memory: Memory, y: Any, m: int, losses: Any, member: Me
             if layer.delta_t >= 0:
                 transposed(rows, columns, delta_t(layer, memory, panel * nr, row), d)
         if losses.size:
-            for i in range(row, row + rows):
-                a = shift(memory.scratch, layer.a + i * nr)
-                losses[i] = 0.5 * squared_error(layer.outputs, memory.rows * nr, a, shift(y, i * nr))
+            a = shift(memory.scratch, layer.a + row * nr)
+            costs(rows, layer.outputs, memory.rows * nr, pointer(losses, row), a, shift(y, row * nr))
 
 
 @inner
@@ -172,15 +172,17 @@ def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member)
 
 
 @inner
-def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, member: Member) -> None:
+def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, ahead: Ahead, member: Member) -> None:
     """W += scale x^T d and b += scale sum(d); a unit is one panel of outputs x one of inputs.
 
     Samples are taken `SAMPLES_AT_ONCE`, so that both operands of a unit lie in the first-level cache.
+    Meanwhile the rows `ahead` are asked for, some lines a unit, for all at once would fill the queue.
     """
     nr, lanes, _ = constants(memory.scratch)
     panels, input_panels = ceil_div(layer.outputs, nr), ceil_div(layer.inputs, nr)
     first, last = share(panels * input_panels, member)
     place = grid(first, panels, input_panels, m * nr)
+    at_once = ceil_div(lines(ahead), max(1, last - first))
     for _ in range(first, last):
         panel, k = place.panel, place.other
         vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
@@ -193,4 +195,5 @@ def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, member: M
         for sample in range(0, m, SAMPLES_AT_ONCE):
             terms = min(SAMPLES_AT_ONCE, m - sample)
             outer(rows, vectors, w, shift(x_here, sample * nr), shift(d, sample * nr), terms, scale)
+        ahead = ask(ahead, at_once)
         place = after(place, panels, input_panels)

@@ -293,8 +293,8 @@ def transposed(typingctx: Any, rows: Any, columns: Any, target: Any, source: Any
 
 
 @intrinsic
-def squared_error(typingctx: Any, columns: Any, panel: Any, a: Any, y: Any) -> Any:
-    """The sum of (a - y)^2 over a sample's `columns` outputs, in float64.
+def costs(typingctx: Any, rows: Any, columns: Any, panel: Any, out: Any, a: Any, y: Any) -> Any:
+    """out[i] = half the sum of (a[i] - y[i])^2 over a sample's `columns` outputs, in float64.
 
     Eight partial sums, of the columns equal modulo 8, then one order.  Panels lie `panel` numbers apart.
     """
@@ -302,23 +302,25 @@ def squared_error(typingctx: Any, columns: Any, panel: Any, a: Any, y: Any) -> A
     s = shape(element)
     eight, wide = ir.VectorType(element, 8), ir.VectorType(F64, 8)
 
-    def emit(b: ir.IRBuilder, columns: ir.Value, panel: ir.Value, a: ir.Value, y: ir.Value) -> ir.Value:
-        total = cgutils.alloca_once_value(b, constant(wide, 0.0))
-        with loop(b, b.sdiv(b.add(columns, I64(7)), I64(8))) as group:
-            start = b.mul(group, I64(8))
-            place = b.add(b.mul(b.sdiv(start, I64(s.columns)), panel), b.srem(start, I64(s.columns)))
-            values = [load(b, at(b, row, place), eight) for row in (a, y)]
-            if element == F32:
-                values = [b.fpext(value, wide) for value in values]
-            error = b.fsub(*values)
-            error = b.select(lanes_below(b, wide, b.sub(columns, start)), error, constant(wide, 0.0))
-            b.store(fma(b, error, error, b.load(total)), total)
-        return sum_of_eight(b, b.load(total))
+    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
+        rows, columns, panel, out, a, y = args
+        total = cgutils.alloca_once(b, wide)
+        with loop(b, rows) as i:
+            b.store(constant(wide, 0.0), total)
+            row = b.mul(i, I64(s.columns))
+            with loop(b, b.sdiv(b.add(columns, I64(7)), I64(8))) as group:
+                start = b.mul(group, I64(8))
+                within = b.add(b.mul(b.sdiv(start, I64(s.columns)), panel), b.srem(start, I64(s.columns)))
+                place = b.add(row, within)
+                values = [load(b, at(b, numbers, place), eight) for numbers in (a, y)]
+                if element == F32:
+                    values = [b.fpext(value, wide) for value in values]
+                error = b.fsub(*values)
+                error = b.select(lanes_below(b, wide, b.sub(columns, start)), error, constant(wide, 0.0))
+                b.store(fma(b, error, error, b.load(total)), total)
+            b.store(b.fmul(F64(0.5), sum_of_eight(b, b.load(total))), at(b, out, i))
 
     address = element.as_pointer()
-    arguments = [I64, I64, address, address]
-    return call(
-        lambda module: routine(module, f"squared_error_{element}", arguments, emit, result=F64),
-        (types.int64, types.int64, a, y),
-        types.float64,
-    )
+    arguments = [I64, I64, I64, F64.as_pointer(), address, address]
+    i = types.int64
+    return call(lambda module: routine(module, f"costs_{element}", arguments, emit), (i, i, i, out, a, y))

@@ -1,12 +1,13 @@
 """Rows of the user's data to panels, as vector IR: conversion, scaling, prefetch, one-hot targets."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .jit import inner
 from .vector import (
     F32,
     F64,
@@ -23,6 +24,7 @@ from .vector import (
     prefetch,
     routine,
     shape,
+    shift,
     splat,
     store,
     switch,
@@ -33,7 +35,7 @@ KINDS = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2
 _STORED = (I8, F32, F64)
 LABELS = 3  # an int64 a row: the number of the one output whose target is 1
 
-_CACHE_LINE = 64
+CACHE_LINE = 64
 
 
 def _numbers(
@@ -125,12 +127,49 @@ def one_hot(typingctx: Any, count: Any, target: Any, panel: Any, source: Any) ->
 
 
 @intrinsic
-def prefetch_row(typingctx: Any, source: Any, size: Any) -> Any:
-    """Asks for `size` bytes at `source` to be brought near."""
+def prefetch_line(typingctx: Any, source: Any) -> Any:
+    """Asks for the cache line at `source` to be brought near."""
 
-    def emit(b: ir.IRBuilder, source: ir.Value, size: ir.Value) -> None:
-        with loop(b, b.sdiv(b.add(size, I64(_CACHE_LINE - 1)), I64(_CACHE_LINE))) as line:
-            prefetch(b, at(b, source, b.mul(line, I64(_CACHE_LINE))))
+    def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        prefetch(b, arguments[0])
+        return context.get_dummy_value()
 
-    arguments = [I8.as_pointer(), I64]
-    return call(lambda module: routine(module, "prefetch_row", arguments, emit), (source, types.int64))
+    return types.void(source), emit
+
+
+class Ahead(NamedTuple):
+    """Rows that will be fetched, to be asked for line by line: order[place:last], `size` bytes each.
+
+    With a row's first line its target is asked for.
+    """
+
+    raw: Any
+    size: int
+    targets: Any
+    target_size: int
+    order: Any
+    place: int
+    last: int
+    offset: int  # of the next line, in the row at `place`
+
+
+@inner
+def lines(ahead: Ahead) -> int:
+    return (ahead.last - ahead.place) * ((ahead.size + CACHE_LINE - 1) // CACHE_LINE)
+
+
+@inner
+def ask(ahead: Ahead, count: int) -> Ahead:
+    """Prefetches the next `count` lines, if there are so many."""
+    raw, size, targets, target_size, order, place, last, offset = ahead
+    for _ in range(count):
+        if place >= last:
+            break
+        if offset == 0:
+            prefetch_line(shift(targets, order[place] * target_size))
+        prefetch_line(shift(raw, order[place] * size + offset))
+        offset += CACHE_LINE
+        if offset >= size:
+            offset = 0
+            place += 1
+    return Ahead(raw, size, targets, target_size, order, place, last, offset)

@@ -105,11 +105,12 @@ def store(builder: ir.IRBuilder, value: ir.Value, pointer: ir.Value) -> None:
 
 
 def prefetch(builder: ir.IRBuilder, pointer: ir.Value) -> None:
+    """Asks for a line, for the second-level cache: the first has no room for a batch that comes later."""
     address = I8.as_pointer()
     declared = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(VOID, [address, I32, I32, I32]), "llvm.prefetch.p0"
     )
-    builder.call(declared, [builder.bitcast(pointer, address), I32(0), I32(3), I32(1)])
+    builder.call(declared, [builder.bitcast(pointer, address), I32(0), I32(2), I32(1)])
 
 
 # Arithmetic
