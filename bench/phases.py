@@ -14,7 +14,7 @@ from numba import njit
 from fastbp.engine import Architecture, Data, Engine, _rows
 from fastbp.kernels.dense import backward, ceil_div, forward, layer_of, output, update
 from fastbp.kernels.math import activate
-from fastbp.kernels.step import Net, _fetch_batch, _memory
+from fastbp.kernels.step import Net, _ahead, _fetch_batch, _memory
 from fastbp.kernels.team import Member, meet
 from fastbp.kernels.vector import constants, pointer, shape_of, shift
 
@@ -35,6 +35,7 @@ def repeat(phase, times, number, m, net, X, Y, order):
     below = layer_of(net.plan, max(1, number - 1))
     signal = x if number == 1 else shift(memory.scratch, below.a)
     losses = np.zeros(m)
+    nothing = _ahead(X, Y, order, 0, 0, member)
     for turn in range(times):
         if phase == 0:
             begin = turn * m % (order.size - 2 * m)
@@ -52,7 +53,7 @@ def repeat(phase, times, number, m, net, X, Y, order):
         elif phase == 4:
             backward(layer, below, memory, m, member)
         elif phase == 5:
-            update(layer, memory, signal, m, 0.0, member)
+            update(layer, memory, signal, m, 0.0, nothing, member)
         else:
             meet(meeting, 1)
 

@@ -110,43 +110,54 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
     if members == 1:
         work(Member(0, 1), meeting)
         return
-    begin = threading.Event()
-    team: list[threading.Thread] = []
+    gate = threading.Lock()
+    gate.acquire()
+    team: list[threading.Lock] = []  # a lock a member, released when it is done
+    done: set[int] = set()
     raised: list[BaseException] = []
 
-    def live(number: int) -> None:
-        begin.wait()
-        if number >= len(team):  # an interrupt came before this thread was counted
-            return
+    def live(number: int, lock: threading.Lock) -> None:
+        with gate:
+            pass
         try:
-            work(Member(number, len(team)), meeting)
+            if number < len(team):  # else an interrupt came before this thread was counted
+                work(Member(number, len(team)), meeting)
         except BaseException as error:
             raised.append(error)
+        finally:
+            done.add(number)
+            lock.release()
 
     try:
         for number in range(members):
-            thread = threading.Thread(target=live, args=(number,), daemon=True)
+            lock = threading.Lock()
+            lock.acquire()
             try:
-                thread.start()
+                threading.Thread(target=live, args=(number, lock), daemon=True).start()
             except RuntimeError:
                 if not team:
                     raise
                 break
-            team.append(thread)
+            team.append(lock)
     finally:
-        begin.set()
-        _join(team)
+        try:
+            gate.release()
+        finally:
+            _wait(team, done)
     if raised:
         raise raised[0]
 
 
-def _join(team: list[threading.Thread]) -> None:
-    """Waits for every thread, through an interrupt, which is raised at the end."""
+def _wait(team: list[threading.Lock], done: set[int]) -> None:
+    """Waits for every member, through an interrupt, which is raised at the end.
+
+    Not by ``Thread.join``: interrupted, that of Python 3.11 takes a running thread for one that has ended.
+    """
     interrupt: KeyboardInterrupt | None = None
-    for thread in team:
-        while thread.is_alive():
+    for number, lock in enumerate(team):
+        while number not in done:
             try:
-                thread.join()
+                lock.acquire()
             except KeyboardInterrupt as caught:
                 interrupt = caught
     if interrupt:
