@@ -76,6 +76,13 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
+def pair(name: str, value: Any) -> tuple[Any, Any]:
+    """(X, y)."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"{name}: expected a pair (X, y), got {type(value).__name__}")
+    return value[0], value[1]
+
+
 def threads_of(value: Any) -> int | Literal["auto"]:
     return "auto" if value == "auto" else count("threads", value)
 
@@ -120,14 +127,14 @@ def targets(y: Any, rows: int, outputs: int, dtype: np.dtype, name: str = "y") -
         if array.dtype.kind in "biu" and array.size and array.min() >= 0 and array.max() <= 1:
             task = "binary"
         array = array.reshape(-1, 1)
-    array = _numbers(array, dtype, name).astype(dtype, order="C", copy=False)
+    array = _numbers(array, dtype, name)
     if array.shape[1] != outputs:
         raise ValueError(
             f"{name}: expected shape ({rows}, {outputs}) for a network of {outputs} outputs, "
             f"got {array.shape}; labels have shape ({rows},)"
         )
     _check_finite(array, dtype, name)
-    return Targets(array, task)
+    return Targets(array.astype(dtype, order="C", copy=False), task)
 
 
 def _numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
@@ -232,6 +239,12 @@ def parameters(
         if b.shape != (w.shape[0], 1):
             raise ValueError(f"biases[{i}]: expected shape ({w.shape[0]}, 1), got {b.shape}")
     return ws, bs
+
+
+def same_sizes(sizes: Sequence[int], expected: Sequence[int]) -> None:
+    """Refuses weights whose shapes were changed while they were trained."""
+    if tuple(sizes) != tuple(expected):
+        raise ValueError(f"weights: expected layers {list(expected)} while training, got {list(sizes)}")
 
 
 def column_vectors(a: Any, inputs: int) -> np.ndarray:

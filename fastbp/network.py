@@ -271,7 +271,7 @@ class Network:
             one where a batch is too small to share.  The result has the same bits for any number.
         callbacks : sequence of callables
             Each is called as ``callback(network, history)`` after an epoch and may change the weights;
-            training stops early when one returns True.
+            training stops early when one returns true.
         verbose : bool
             Prints a line an epoch.
 
@@ -299,7 +299,11 @@ class Network:
         rate = border.positive("learning_rate", learning_rate)
         threads = border.threads_of(threads)
         X, found = self._checked(X, y)
-        validation = None if validation_data is None else self._checked(*validation_data, "validation_")
+        validation = (
+            None
+            if validation_data is None
+            else self._checked(*border.pair("validation_data", validation_data), "validation_")
+        )
         architecture, weights, biases = self._trained()
         batch_size = min(batch_size, max(1, len(X)))
         members = min(cpus(), team_size(threads, architecture, batch_size))
@@ -320,8 +324,8 @@ class Network:
             if not callbacks:
                 return False
             self.weights, self.biases = engine.unpack()
-            stop = [callback(self, history) is True for callback in callbacks]
-            engine.pack(*self._trained()[1:])
+            stop = [bool(callback(self, history)) for callback in callbacks]
+            self._repack(engine)
             return any(stop)
 
         chunks = Chunks(engine, Data(X, found.array, self._divisor), report.progress)
@@ -348,6 +352,7 @@ class Network:
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """The share of right labels; for values the coefficient of determination R^2."""
         samples, found = self._checked(X, y)
+        border.count("rows of X to score", len(samples))
         return self._score(self._engine().outputs(samples, self._divisor, cpus()), found)
 
     # How it is done
@@ -364,6 +369,12 @@ class Network:
         weights, biases = border.parameters(self.weights, self.biases, self._dtype)
         sizes = (weights[0].shape[1], *(len(w) for w in weights))
         return Architecture(sizes, tuple(self._names()), self._dtype), weights, biases
+
+    def _repack(self, engine: Engine) -> None:
+        """Gives the weights, which a user's function may have changed, back to a training engine."""
+        architecture, weights, biases = self._trained()
+        border.same_sizes(architecture.sizes, engine.architecture.sizes)
+        engine.pack(weights, biases)
 
     def _engine(self) -> Engine:
         return Engine(*self._trained())
@@ -432,7 +443,7 @@ class Network:
                 continue
             correct = _count_correct(engine, *held_out) if held_out else self.evaluate(tests)
             if own_evaluate:  # it may have changed the weights
-                engine.pack(*self._trained()[1:])
+                self._repack(engine)
             print(f"Epoch {epoch}: {correct} / {len(tests)}", flush=True)
 
     # The plain path: the seed's own loops, for what a user has replaced

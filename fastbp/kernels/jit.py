@@ -1,25 +1,33 @@
 """The one policy by which everything here is compiled and cached.
 
-A kernel that Python calls is an ``entry``, compiled for an explicit signature on first use and kept on
-disk.  Numba's own cache does not notice an edit in another file: here the cache folder is named by a
-digest of all kernel sources, so stale code cannot be found.  The functions it is made of are ``inner``:
-inlined before lowering, because Numba would otherwise make machine code of each of them as well (9.9 s
-of compiling for float32 against 4.2 s).
+A kernel that Python calls is an ``entry``, compiled for an explicit signature on first use.  The functions
+it is made of are ``inner``: inlined before lowering, because Numba would otherwise make machine code of each
+of them as well (9.9 s of compiling for float32 against 4.2 s).
+
+Machine code is kept on disk, one file for each kernel, signature and CPU.  Numba's own cache is not used: it
+does not notice an edit in another file, mixes up processes that write at once, and hands what a damaged
+file holds to the user.  Here the folder's name is a digest of all kernel sources and every file begins with
+its own, so that code is never stale and damage costs a compile and one warning.
 """
 
 import functools
 import hashlib
 import os
+import pickle
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numba
 from numba import njit
 from numba.core import config
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache, _CacheLocator
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
 
 from .. import __version__
 
@@ -30,9 +38,11 @@ inner = functools.partial(njit, inline="always", **_OPTIONS)
 
 @functools.cache
 def _digest() -> str:
-    """Of every kernel source, the package's version and what else changes machine code."""
-    digest = hashlib.sha256(f"{__version__} {config.OPT} {config.BOUNDSCHECK}".encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    """Of every kernel source, the versions and what else changes machine code."""
+    versions = __version__, numba.__version__, sys.version, config.OPT, config.BOUNDSCHECK
+    digest = hashlib.sha256(repr(versions).encode())
+    sources = [source for source in files(__package__).iterdir() if source.name.endswith(".py")]
+    for source in sorted(sources, key=lambda source: source.name):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:20]
 
@@ -50,31 +60,6 @@ def cache_folder() -> Path:
     return base / "fastbp" / _digest()
 
 
-class _Locator(_CacheLocator):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._name = f"{function.__module__}.{function.__qualname__}"
-
-    def ensure_cache_path(self) -> None:
-        os.makedirs(self.get_cache_path(), mode=0o700, exist_ok=True)  # pickles: for their owner alone
-
-    def get_cache_path(self) -> str:
-        return str(cache_folder())
-
-    def get_source_stamp(self) -> str:
-        return _digest()
-
-    def get_disambiguator(self) -> str:
-        return self._name
-
-    @classmethod
-    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator":
-        return cls(py_func)
-
-
-class _Implementation(CompileResultCacheImpl):
-    _locator_classes = (_Locator,)
-
-
 @functools.cache
 def _warn_once(what: str) -> None:
     warnings.warn(f"fastbp: {what}", RuntimeWarning, stacklevel=2)
@@ -85,40 +70,46 @@ def _announce(cached: str) -> None:
     print(f"fastbp: compiling kernels, once for this machine ({cached})", file=sys.stderr, flush=True)
 
 
-class _Cache(FunctionCache):
-    """Numba's cache, but one that is corrupt, unwritable or raced for costs a compile and one warning."""
+class _Cache(NullCache):
+    """What a dispatcher asks for compiled code, and gives it to: one file, its SHA-256 first."""
 
-    _impl_class = _Implementation
+    def __init__(self, name: str, target: tuple[str, str, str]) -> None:
+        self._name = f"{name}-{hashlib.sha256(repr(target).encode()).hexdigest()[:16]}.bin"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        target_context.refresh()
         try:
-            found = super().load_overload(sig, target_context)
-        except Exception as error:  # whatever a damaged pickle raises
-            found = None
-            _warn_once(f"cached machine code in {self.cache_path} is unreadable ({error!r}): compiling anew")
-            self._forget()
-        if found is None:
-            _announce(f"kept in {self.cache_path}")
-        return found
+            content = (cache_folder() / self._name).read_bytes()
+            if hashlib.sha256(content[32:]).digest() != content[:32]:
+                raise ValueError("its checksum is wrong")
+            return CompileResult._rebuild(target_context, *pickle.loads(content[32:]))
+        except FileNotFoundError:
+            pass
+        except Exception as error:  # damage, or whatever a pickle raises
+            _warn_once(f"cached machine code in {cache_folder()} is unreadable ({error}): compiling anew")
+        _announce(f"kept in {cache_folder()}")
+        return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
+        content = dumps(data._reduce())
         try:
-            super().save_overload(sig, data)
-        except Exception as error:  # a damaged index, a full disk, a folder made read-only
-            _warn_once(f"compiled kernels cannot be kept in {self.cache_path} ({error}): set NUMBA_CACHE_DIR")
+            with tempfile.NamedTemporaryFile(dir=cache_folder(), delete=False) as file:
+                try:
+                    file.write(hashlib.sha256(content).digest() + content)
+                    file.close()
+                    os.replace(file.name, cache_folder() / self._name)
+                except BaseException:
+                    os.unlink(file.name)
+                    raise
+        except OSError as error:  # a full disk, a folder made read-only
+            _warn_once(f"compiled kernels cannot be kept in {cache_folder()} ({error}): set NUMBA_CACHE_DIR")
 
-    def _forget(self) -> None:
-        """Removes the damaged index, so that the next save starts a new one."""
-        for index in Path(self.cache_path).glob(f"{self._impl.filename_base}*.nbi"):
-            index.unlink(missing_ok=True)
 
-
-def _cache_for(function: Callable[..., Any]) -> Any:
+def _cache_for(name: str, target: tuple[str, str, str]) -> NullCache:
     try:
-        folder = cache_folder()
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-        return _Cache(function)
+        os.makedirs(cache_folder(), mode=0o700, exist_ok=True)  # pickles: for their owner alone
+        tempfile.TemporaryFile(dir=cache_folder()).close()
+        return _Cache(name, target)
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
         _warn_once(f"compiled kernels cannot be kept ({error}): every process compiles; set NUMBA_CACHE_DIR")
         _announce("not kept")
@@ -132,7 +123,8 @@ def entry(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]],
         @functools.cache
         def compiled(key: Any) -> Any:
             dispatcher = njit(**_OPTIONS)(function)
-            dispatcher._cache = _cache_for(function)
+            target = dispatcher.targetctx.codegen().magic_tuple()
+            dispatcher._cache = _cache_for(f"{function.__name__}-{key}", target)
             # The compiled call itself: it takes read-only arrays inside tuples, which a dispatcher refuses.
             return dispatcher.compile(signature_for(key))
 

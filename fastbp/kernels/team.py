@@ -7,6 +7,7 @@ is ever reduced across threads and the bits do not depend on how many there are.
 import os
 import sys
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -133,7 +134,7 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
             lock = threading.Lock()
             lock.acquire()
             try:
-                threading.Thread(target=live, args=(number, lock), daemon=True).start()
+                start_new_thread(live, (number, lock))  # Thread.start can be interrupted half-way
             except RuntimeError:
                 if not team:
                     raise
