@@ -271,7 +271,7 @@ class Network:
             one where a batch is too small to share.  The result has the same bits for any number.
         callbacks : sequence of callables
             Each is called as ``callback(network, history)`` after an epoch and may change the weights;
-            training stops early when one returns true.
+            training stops early when one returns True.
         verbose : bool
             Prints a line an epoch.
 
@@ -299,11 +299,10 @@ class Network:
         rate = border.positive("learning_rate", learning_rate)
         threads = border.threads_of(threads)
         X, found = self._checked(X, y)
-        validation = (
-            None
-            if validation_data is None
-            else self._checked(*border.pair("validation_data", validation_data), "validation_")
-        )
+        validation = None
+        if validation_data is not None:
+            held_out = border.pair("validation_data", validation_data)
+            validation = self._scorable(*held_out, "validation_")
         architecture, weights, biases = self._trained()
         batch_size = min(batch_size, max(1, len(X)))
         members = min(cpus(), team_size(threads, architecture, batch_size))
@@ -324,9 +323,9 @@ class Network:
             if not callbacks:
                 return False
             self.weights, self.biases = engine.unpack()
-            stop = [bool(callback(self, history)) for callback in callbacks]
+            answers = [callback(self, history) for callback in callbacks]
             self._repack(engine)
-            return any(stop)
+            return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
 
         chunks = Chunks(engine, Data(X, found.array, self._divisor), report.progress)
         try:
@@ -351,8 +350,7 @@ class Network:
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """The share of right labels; for values the coefficient of determination R^2."""
-        samples, found = self._checked(X, y)
-        border.count("rows of X to score", len(samples))
+        samples, found = self._scorable(X, y)
         return self._score(self._engine().outputs(samples, self._divisor, cpus()), found)
 
     # How it is done
@@ -394,6 +392,11 @@ class Network:
         sizes = self._trained()[0].sizes
         samples = border.samples(X, sizes[0], self._dtype, prefix + "X")
         return samples, border.targets(y, len(samples), sizes[-1], self._dtype, prefix + "y")
+
+    def _scorable(self, X: Any, y: Any, prefix: str = "") -> tuple[Array, border.Targets]:
+        samples, found = self._checked(X, y, prefix)
+        border.count(f"rows of {prefix}X", len(samples))
+        return samples, found
 
     def _score(self, outputs: Array, found: border.Targets) -> float:
         wanted = found.array
