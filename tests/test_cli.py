@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import llvmlite
@@ -525,6 +526,29 @@ def test_a_terminal_shows_a_bar():
 
 
 # ---------------------------------------------------------------- help, info and what is imported
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_while_compiling_are_lines(said, points, monkeypatch):
+    true = Network.fit
+
+    def fit(self, *arguments, **named):
+        if not named.get("verbose"):
+            warnings.warn("fastbp: compiled kernels cannot be kept", RuntimeWarning, stacklevel=1)
+        return true(self, *arguments, **named)
+
+    monkeypatch.setattr(Network, "fit", fit)
+    status, _, err = said("train", "--data", points, *FEW)
+    assert (status, err) == (0, ["fastbp: compiled kernels cannot be kept"])
+
+
+@POSIX
+def test_a_file_name_that_cannot_be_printed(points, tmp_path):
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.npz")
+    shutil.copy(points, name)
+    done = run("train", "--data", name, *FEW)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{tmp_path}/\\udcff.npz: 200 samples")
 
 
 def test_help_tells_every_option_and_its_default(said):
