@@ -29,7 +29,7 @@ def _panel_rows(rows: int, row_bytes: int) -> int:
     """Rows from one panel to the next: those of a large panel fill an odd number of pages.
 
     A product walks the same few rows of every panel; powers of two apart they would all fall into the same
-    sets of a cache TODO.
+    sets of a cache.
     """
     if rows * row_bytes <= 4 * _PAGE:
         return rows
