@@ -9,6 +9,7 @@ from numba.extending import intrinsic
 
 from .jit import inner
 from .vector import (
+    CACHE_LINE,
     F32,
     F64,
     I8,
@@ -34,8 +35,6 @@ from .vector import (
 KINDS = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}
 _STORED = (I8, F32, F64)
 LABELS = 3  # an int64 a row: the number of the one output whose target is 1
-
-CACHE_LINE = 64
 
 
 def _numbers(
@@ -131,7 +130,7 @@ def prefetch_line(typingctx: Any, source: Any) -> Any:
     """Asks for the cache line at `source` to be brought near."""
 
     def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        prefetch(b, arguments[0])
+        prefetch(b, arguments[0], near=False)  # a whole batch ahead: the first level has no room for it
         return context.get_dummy_value()
 
     return types.void(source), emit

@@ -23,6 +23,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .vector import (
+    CACHE_LINE,
     I64,
     Shape,
     at,
@@ -32,8 +33,10 @@ from .vector import (
     fma,
     load,
     loop,
+    prefetch,
     routine,
     shape,
+    size_of,
     splat,
     store,
     switch,
@@ -81,6 +84,10 @@ def _dot_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) -> i
             here = b.select(b.icmp_signed("<", left, I64(columns)), left, I64(columns))
             p_here = at(b, p, b.mul(panel, p_panel))
             q_here = at(b, q, b.mul(done, I64(columns)))
+            for line in range(
+                0, rows * columns, CACHE_LINE // size_of(element)
+            ):  # of P's next panel, far away
+                prefetch(b, at(b, at(b, p_here, p_panel), line), near=True)
             with loop(b, here) as k:
                 tile.add_product(at(b, p_here, k), columns, at(b, q_here, b.mul(k, I64(columns))))
         for (i, v), slot in tile.slots.items():

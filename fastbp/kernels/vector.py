@@ -20,6 +20,7 @@ from numba.extending import intrinsic
 I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 F32, F64 = ir.FloatType(), ir.DoubleType()
 VOID = ir.VoidType()
+CACHE_LINE = 64
 
 
 def _assembly_of_an_fma() -> str:
@@ -104,13 +105,13 @@ def store(builder: ir.IRBuilder, value: ir.Value, pointer: ir.Value) -> None:
     instruction.align = size_of(value.type.element)
 
 
-def prefetch(builder: ir.IRBuilder, pointer: ir.Value) -> None:
-    """Asks for a line, for the second-level cache: the first has no room for a batch that comes later."""
+def prefetch(builder: ir.IRBuilder, pointer: ir.Value, *, near: bool) -> None:
+    """Asks for a cache line, for the first level (`near`) or the second."""
     address = I8.as_pointer()
     declared = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(VOID, [address, I32, I32, I32]), "llvm.prefetch.p0"
     )
-    builder.call(declared, [builder.bitcast(pointer, address), I32(0), I32(2), I32(1)])
+    builder.call(declared, [builder.bitcast(pointer, address), I32(0), I32(3 if near else 2), I32(1)])
 
 
 # Arithmetic
