@@ -144,6 +144,8 @@ def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) ->
         tile = _Accumulators(b, s, rows, vectors)
         for slot in tile.slots.values():
             b.store(constant(s.vector, 0.0), slot)
+        for i, v in tile.slots:  # needed at the end, and as far as memory
+            prefetch(b, at(b, w, tile.offset(i, v)), near=True)
         with loop(b, terms) as k:
             row = b.mul(k, I64(s.columns))
             tile.add_product(at(b, p, row), 1, at(b, q, row))
