@@ -14,8 +14,8 @@ from .team import Member, share
 from .tile import bias, dot, outer
 from .vector import constants, pointer, shift
 
-# Numbers that a core's second-level cache is trusted to keep: 512 KiB in float32, 1 MiB in float64.
-CACHED = 1 << 17
+# Numbers that a core's second-level cache is trusted to keep: 256 KiB in float32, 512 KiB in float64.
+CACHED = 1 << 16
 # Of an update: 2 x 16 KiB of operands with AVX-512.  A constant, for the bits depend on it.
 SAMPLES_AT_ONCE = 128
 
