@@ -21,6 +21,7 @@ import pytest
 import fastbp
 from fastbp import Network, cli, training
 from fastbp.datasets import load_mnist, load_npz
+from fastbp.engine import Engine
 from fastbp.kernels import jit, vector
 from fastbp.kernels.math import ACTIVATION_CODES
 from fastbp.kernels.team import cpus
@@ -28,6 +29,7 @@ from fastbp.kernels.team import cpus
 ROOT = Path(fastbp.__file__).parents[1]
 MNIST = ROOT / "fastbp" / "datasets" / "mnist"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+ENVIRONMENT.pop("PYTHONUNBUFFERED", None)  # what is still buffered must not trip up the end
 EPOCH = r"epoch +{}/{}  loss \d\.\d{{5}}  validation (-?\d\.\d{{4}})  \d+\.\d{{3}} s  [\d,]+ samples/s"
 ACCURACY = r"test accuracy (\d+\.\d\d) % \((\d+) / (\d+)\)"
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals, pipes and terminals of POSIX")
@@ -401,12 +403,13 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path):
     assert right > 5000
 
 
-def interrupting(monkeypatch, owner, name):
+def interrupting(monkeypatch, owner, name, when=lambda *arguments, **named: True):
     """Has Ctrl-C pressed as a function is called."""
     true = getattr(owner, name)
 
     def interrupted(*arguments, **named):
-        signal.raise_signal(signal.SIGINT)
+        if when(*arguments, **named):
+            signal.raise_signal(signal.SIGINT)
         return true(*arguments, **named)
 
     monkeypatch.setattr(owner, name, interrupted)
@@ -422,6 +425,29 @@ def test_ctrl_c_before_anything_is_learned(said, tmp_path, monkeypatch, when):
     assert not any(line.startswith(("epoch", "test")) for line in out)
     assert os.listdir(tmp_path) == ["points.npz"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@POSIX
+def test_ctrl_c_before_the_first_mini_batch(said, points, tmp_path, monkeypatch):
+    interrupting(monkeypatch, Network, "fit", lambda self, *arguments, **named: self.sizes[0] == 5)
+    status, out, err = said("train", "--data", points, "--save", tmp_path / "net.npz")
+    assert (status, len(out), err, os.listdir(tmp_path)) == (130, 2, ["fastbp: interrupted"], [])
+
+
+@POSIX
+def test_a_second_ctrl_c_does_not_reach_the_weights(said, points, monkeypatch):
+    presses = []
+
+    def in_training(engine):
+        presses.extend([1] * (engine.architecture.sizes[0] == 5))
+        return bool(presses)
+
+    interrupting(monkeypatch, Engine, "unpack", in_training)
+    status, out, err = said("train", "--data", points)
+    assert (status, err, len(presses)) == (130, [], 2)  # the first ends training, the second comes after it
+    assert out[2].startswith("epoch")
+    assert out[3] == "interrupted in epoch 1 of 30"
+    assert re.fullmatch(ACCURACY, out[4])
 
 
 @POSIX
@@ -444,6 +470,7 @@ class Finalized:
 
 def swallow():
     Finalized()
+    warnings.warn("something has gone wrong", RuntimeWarning, stacklevel=1)
 
 
 def turn():
@@ -454,6 +481,7 @@ def turn():
 
 
 @POSIX
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("press", [swallow, turn])
 def test_a_ctrl_c_that_others_catch(said, points, monkeypatch, press):
     monkeypatch.setattr(Network, "fit", lambda *arguments, **named: press())

@@ -21,6 +21,8 @@ from .jit import inner
 from .vector import I32, I64, VOID, at, call, routine
 
 _SPINS = 4000  # before the CPU is offered to others: some 20 us, far above a phase's imbalance
+_YIELDS = 50  # before it is left to them: a member that shares its CPU with another process is then moved
+_NAP = 50  # us
 _GENERATION = 8  # its place in the meeting array: a cache line away from the count of arrivals
 MEETING_SIZE = 16
 
@@ -50,8 +52,13 @@ def _pause(b: ir.IRBuilder) -> None:
 
 
 def _yield_cpu(b: ir.IRBuilder) -> None:
-    name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-    b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(I32, []), name), [])
+    _call_c(b, "SwitchToThread" if sys.platform == "win32" else "sched_yield")
+
+
+def _call_c(b: ir.IRBuilder, name: str, *arguments: ir.Value) -> None:
+    """Calls a function of the C library that returns an int."""
+    declared = ir.FunctionType(I32, [argument.type for argument in arguments])
+    b.call(cgutils.get_or_insert_function(b.module, declared, name), arguments)
 
 
 @intrinsic
@@ -76,6 +83,11 @@ def meet(typingctx: Any, meeting: Any, members: Any) -> Any:
                     _pause(b)
                     with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS)), likely=False):
                         _yield_cpu(b)
+                    if sys.platform != "win32":
+                        with b.if_then(
+                            b.icmp_signed(">", b.load(spins), I64(_SPINS + _YIELDS)), likely=False
+                        ):
+                            _call_c(b, "usleep", I32(_NAP))
                     same = b.icmp_signed("==", b.load_atomic(generation, "acquire", 8), now)
                     b.cbranch(same, wait, after)
                     b.position_at_end(after)

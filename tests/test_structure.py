@@ -1,0 +1,55 @@
+"""Imports point one way: network -> training -> engine -> kernels; data and layout know numpy alone."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import fastbp
+
+PACKAGE = Path(fastbp.__file__).parent
+THIRD_PARTY = {"numpy", "numba", "llvmlite"}
+ALLOWED = {  # file or folder -> what of the package, and what of others, it may import when it is imported
+    "kernels": ({"kernels", "__version__"}, THIRD_PARTY),
+    "data.py": (set(), {"numpy"}),
+    "layout.py": (set(), {"numpy"}),
+    "engine.py": ({"kernels", "layout"}, {"numpy"}),
+    "training.py": ({"engine"}, {"numpy"}),
+    "network.py": ({"data", "engine", "kernels", "training"}, {"numpy"}),
+    "datasets": ({"datasets"}, {"numpy"}),
+    "compat": ({"network", "datasets"}, {"numpy"}),
+    "cli.py": ({"__version__"}, set()),
+}
+
+
+def imports(path):
+    """(modules of the package, third-party modules) that a file imports at its top level."""
+    inside, outside = set(), set()
+    depth = len(path.relative_to(PACKAGE).parts) - 1
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Import):
+            outside |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            outside.add(node.module.split(".")[0])
+        elif isinstance(node, ast.ImportFrom) and node.level > depth:
+            inside |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inside.add(path.relative_to(PACKAGE).parts[0])
+    return inside, outside & THIRD_PARTY
+
+
+@pytest.mark.parametrize("place", ALLOWED)
+def test_imports_point_one_way(place):
+    inside, outside = ALLOWED[place]
+    path = PACKAGE / place
+    for file in path.rglob("*.py") if path.is_dir() else [path]:
+        found_inside, found_outside = imports(file)
+        assert found_inside <= inside, file
+        assert found_outside <= outside, file
+
+
+def test_every_place_is_known():
+    places = {
+        path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert places == {*ALLOWED, "__init__.py", "__main__.py"}
