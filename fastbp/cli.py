@@ -153,8 +153,11 @@ def _run(argv: Sequence[str] | None, interrupt: _Interrupt) -> int:
 def _ended_by(error: BaseException, interrupt: _Interrupt) -> int:
     """The exit status after what was raised, and a line about it; raises what no user could cause."""
     interrupted = interrupt.seen or isinstance(error, KeyboardInterrupt)  # imports make others of it
+    try:
+        sys.stdout.flush()
+    except OSError:  # as the interpreter would find at its end, and exit with another status
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
         return _INTERRUPTED if interrupted else _PIPE_CLOSED
     if isinstance(error, _Failure):
         status, line = error.status, f"fastbp: error: {error}"
