@@ -8,10 +8,10 @@
 Each number of C is one chain of fused multiply-adds in ascending k, so its bits depend on nothing
 but the data.  All operands are panels; see the package's docstring.
 
-GFLOP/s in float32, one thread of a Zen 5 core whose FMA peak is 256 (784 and 2048 inputs):
-dot 12 x 2: 254, 252;  10 x 2: 255, 250;  8 x 2: 255, 250;  5 x 2: 240, 223.
-outer 8 x 2: 252, 224;  4 x 2: 218, 208;  16 x 2 (spills): 202, 197.
-AVX2 (peak 132): dot 6 x 2: 131, 128;  4 x 2: 115, 115;  outer 4 x 2: 119, 118;  8 x 2 (spills): 76, 75.
+Heights tried, GFLOP/s in float32 on one Zen 5 core, first layers of [784, 100, 10] (whose 100 outputs fill
+their vectors to 0.89) and [784, 512, 512, 10] (`python -m bench.phases --cases 1 2`):
+dot 8 x 2: 202, 247;  10 x 2: 215, 244;  12 x 2: 216, 241.
+outer 8 x 2: 212, 244;  11 x 2: 216, 250, but 203 where 213 for [784, 30, 10]: its last panel has 16 rows.
 """
 
 from functools import partial
