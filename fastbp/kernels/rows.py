@@ -1,5 +1,6 @@
 """Rows of the user's data to panels, as vector IR: conversion, scaling, prefetch, one-hot targets."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,9 @@ from .vector import (
     constant,
     element_of,
     fma,
+    lanes_below,
     load,
+    load_where,
     loop,
     prefetch,
     routine,
@@ -37,15 +40,13 @@ _STORED = (I8, F32, F64)
 LABELS = 3  # an int64 a row: the number of the one output whose target is 1
 
 
-def _numbers(
-    b: ir.IRBuilder, source: ir.Value, wanted: ir.VectorType, stored: ir.Type, scale: Any
-) -> ir.Value:
-    """The next numbers at `source` in the wanted element type; bytes are divided by `scale`.
+def _numbers(b: ir.IRBuilder, raw: ir.Value, wanted: ir.VectorType, scale: Any) -> ir.Value:
+    """Numbers as they are stored, in the wanted element type; bytes are divided by `scale`.
 
     q = u r, then q + r (u - q d) with r = 1 / d is the quotient u / d, correctly rounded (Markstein), so a
     byte and the float a user would have divided himself are the same bits.
     """
-    raw = load(b, source, ir.VectorType(stored, wanted.count), align=1)
+    stored = raw.type.element
     if stored == I8:
         divisor, reciprocal = (splat(b, scalar, wanted.count) for scalar in scale)
         u = b.uitofp(b.zext(raw, ir.VectorType(I32, wanted.count)), wanted)
@@ -58,71 +59,89 @@ def _numbers(
 
 
 @intrinsic
-def fetch(typingctx: Any, kind: Any, count: Any, target: Any, panel: Any, source: Any, divisor: Any) -> Any:
-    """Writes the `count` numbers stored at `source` to a row of `target`, whose panels lie `panel` apart."""
+def fetch(
+    typingctx: Any,
+    kind: Any,
+    columns: Any,
+    target: Any,
+    count: Any,
+    source: Any,
+    size: Any,
+    places: Any,
+    divisor: Any,
+) -> Any:
+    """Fills the first `count` rows of one panel, `columns` numbers each.
+
+    Row i begins places[i] `size` bytes after `source`.  Panel by panel, the rows of a batch are read side by
+    side and the panel is written in one go.
+    """
     element = element_of(target)
     s = shape(element)
-    one = ir.VectorType(element, 1)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        kind, count, target, panel, source, divisor = args
+        kind, columns, target, count, source, size, places, divisor = args
         if element == F32:
             divisor = b.fptrunc(divisor, F32)
         scale = divisor, b.fdiv(element(1.0), divisor)
 
         def convert(stored: ir.Type) -> None:
-            typed = b.bitcast(source, stored.as_pointer())
-            panels = b.sdiv(count, I64(s.columns))
-            with loop(b, panels) as group:
-                here = at(b, typed, b.mul(group, I64(s.columns)))
-                row = at(b, target, b.mul(group, panel))
-                for v in range(s.vectors):
-                    numbers = _numbers(b, at(b, here, v * s.lanes), s.vector, stored, scale)
-                    store(b, numbers, at(b, row, v * s.lanes))
-            done = b.mul(panels, I64(s.columns))
-            row = at(b, target, b.mul(panels, panel))
-            whole = b.sdiv(b.sub(count, done), I64(s.lanes))
-            with loop(b, whole) as v:
-                start = b.mul(v, I64(s.lanes))
-                numbers = _numbers(b, at(b, typed, b.add(done, start)), s.vector, stored, scale)
-                store(b, numbers, at(b, row, start))
-            done = b.add(done, b.mul(whole, I64(s.lanes)))
-            with loop(b, b.sub(count, done)) as k:
-                k = b.add(done, k)
-                row = b.add(b.mul(b.sdiv(k, I64(s.columns)), panel), b.srem(k, I64(s.columns)))
-                store(b, _numbers(b, at(b, typed, k), one, stored, scale), at(b, target, row))
+            raw = ir.VectorType(stored, s.lanes)
 
-        switch(b, kind, {i: lambda stored=stored: convert(stored) for i, stored in enumerate(_STORED)})
+            def row(i: ir.Value) -> tuple[ir.Value, ir.Value]:
+                start = at(b, source, b.mul(b.load(at(b, places, i)), size))
+                return b.bitcast(start, stored.as_pointer()), at(b, target, b.mul(i, I64(s.columns)))
+
+            with b.if_else(b.icmp_signed("==", columns, I64(s.columns))) as (full, ragged):
+                with full, loop(b, count) as i:
+                    here, there = row(i)
+                    for column in range(0, s.columns, s.lanes):
+                        numbers = load(b, at(b, here, column), raw, align=1)
+                        store(b, _numbers(b, numbers, s.vector, scale), at(b, there, column))
+                with ragged, loop(b, count) as i:
+                    here, there = row(i)
+                    for column in range(0, s.columns, s.lanes):
+                        mask = lanes_below(b, s.vector, b.sub(columns, I64(column)))
+                        numbers = load_where(b, mask, at(b, here, column), raw)
+                        store(b, _numbers(b, numbers, s.vector, scale), at(b, there, column))
+
+        switch(b, kind, {i: partial(convert, stored) for i, stored in enumerate(_STORED)})
 
     i = types.int64
-    address = element.as_pointer()
-    arguments = [I64, I64, address, I64, I8.as_pointer(), F64]
+    arguments = [I64, I64, element.as_pointer(), I64, I8.as_pointer(), I64, I64.as_pointer(), F64]
     return call(
         lambda module: routine(module, f"fetch_{element}", arguments, emit),
-        (i, i, target, i, source, types.float64),
+        (i, i, target, i, source, i, places, types.float64),
     )
 
 
 @intrinsic
-def one_hot(typingctx: Any, count: Any, target: Any, panel: Any, source: Any) -> Any:
-    """Writes `count` zeros, but a one at the label (int64) stored at `source`, to a row of `target`."""
+def one_hot(typingctx: Any, first: Any, target: Any, count: Any, source: Any, size: Any, places: Any) -> Any:
+    """Fills the first `count` rows of the panel whose first column is `first`: zeros, but a one at the label.
+
+    Row i's label (int64) lies places[i] `size` bytes after `source`.
+    """
     element = element_of(target)
     s = shape(element)
 
-    def emit(b: ir.IRBuilder, count: ir.Value, target: ir.Value, panel: ir.Value, source: ir.Value) -> None:
+    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
+        first, target, count, source, size, places = args
         numbers = ir.Constant(ir.VectorType(I64, s.lanes), list(range(s.lanes)))
-        label = b.load(b.bitcast(source, I64.as_pointer()))
-        label.align = 1
-        with loop(b, b.sdiv(b.add(count, I64(s.lanes - 1)), I64(s.lanes))) as v:
-            wanted = splat(b, b.sub(label, b.mul(v, I64(s.lanes))), s.lanes)
-            hot = b.icmp_signed("==", numbers, wanted)
-            group, place = b.sdiv(v, I64(s.vectors)), b.srem(v, I64(s.vectors))
-            row = b.add(b.mul(group, panel), b.mul(place, I64(s.lanes)))
-            store(b, b.select(hot, constant(s.vector, 1.0), constant(s.vector, 0.0)), at(b, target, row))
+        with loop(b, count) as i:
+            start = at(b, source, b.mul(b.load(at(b, places, i)), size))
+            label = b.load(b.bitcast(start, I64.as_pointer()))
+            label.align = 1
+            for column in range(0, s.columns, s.lanes):
+                wanted = splat(b, b.sub(label, b.add(first, I64(column))), s.lanes)
+                hot = b.icmp_signed("==", numbers, wanted)
+                value = b.select(hot, constant(s.vector, 1.0), constant(s.vector, 0.0))
+                store(b, value, at(b, at(b, target, b.mul(i, I64(s.columns))), column))
 
     i = types.int64
-    arguments = [I64, element.as_pointer(), I64, I8.as_pointer()]
-    return call(lambda module: routine(module, f"one_hot_{element}", arguments, emit), (i, target, i, source))
+    arguments = [I64, element.as_pointer(), I64, I8.as_pointer(), I64, I64.as_pointer()]
+    return call(
+        lambda module: routine(module, f"one_hot_{element}", arguments, emit),
+        (i, target, i, source, i, places),
+    )
 
 
 @intrinsic

@@ -65,26 +65,32 @@ def _memory(net: Net, member: Member) -> Memory:
 
 
 @inner
-def _fetch(rows: Rows, row: int, target: Any, panel: int) -> None:
-    """One row of the user's data to a row of panels."""
-    source = shift(pointer(rows.raw, 0), row * rows.raw.shape[1])
-    if rows.kind == LABELS:
-        one_hot(rows.count, target, panel, source)
-    else:
-        fetch(rows.kind, rows.count, target, panel, source, rows.divisor)
+def _fetch(rows: Rows, places: Any, count: int, target: Any, memory: Memory) -> None:
+    """`count` rows of the user's data, at those places, to the first rows of panels."""
+    nr, _, _ = constants(memory.scratch)
+    size = rows.raw.shape[1]
+    source = pointer(rows.raw, 0)
+    for first in range(0, rows.count, nr):
+        panel = shift(target, first * memory.rows)
+        if rows.kind == LABELS:
+            one_hot(first, panel, count, source, size, places)
+        else:
+            columns = min(nr, rows.count - first)
+            here = shift(source, first * (size // rows.count))
+            fetch(rows.kind, columns, panel, count, here, size, places, rows.divisor)
 
 
 @inner
 def _fetch_batch(
-    X: Rows, Y: Rows, order: Any, places: Any, x: Any, y: Any, memory: Memory, member: Member
+    X: Rows, Y: Rows, order: Any, batch: Any, x: Any, y: Any, memory: Memory, member: Member
 ) -> None:
     """Rows order[begin:end] to x and y."""
     nr, _, _ = constants(memory.scratch)
-    begin, end = places
+    begin, end = batch
     first, last = share(end - begin, member)
-    for i in range(first, last):
-        _fetch(X, order[begin + i], shift(x, i * nr), memory.rows * nr)
-        _fetch(Y, order[begin + i], shift(y, i * nr), memory.rows * nr)
+    places = pointer(order, begin + first)
+    _fetch(X, places, last - first, shift(x, first * nr), memory)
+    _fetch(Y, places, last - first, shift(y, first * nr), memory)
 
 
 @inner
@@ -187,10 +193,10 @@ def infer(net: Net, X: Rows, out: Any, first: int, last: int) -> None:
     nr, _, _ = constants(memory.scratch)
     x, meeting = shift(memory.scratch, net.plan[0, 0]), pointer(np.zeros(1, np.int64), 0)
     a = shift(memory.scratch, layer_of(net.plan, net.plan.shape[0] - 1).a)
+    places = np.arange(first, last)
     for begin in range(first, last, memory.rows):
         m = min(memory.rows, last - begin)
-        for i in range(m):
-            _fetch(X, begin + i, shift(x, i * nr), memory.rows * nr)
+        _fetch(X, pointer(places, begin - first), m, x, memory)
         _forward_all(net, memory, x, m, meeting, alone)
         for panel in range(ceil_div(out.shape[1], nr)):
             for i in range(m):

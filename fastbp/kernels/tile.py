@@ -165,31 +165,34 @@ def _heights(rows: int, most: int) -> list[int]:
 
 
 def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
-    """A panel's worth of rows in full tiles, else the rest by halving heights."""
+    """A panel's worth of rows in full tiles; fewer rows in full tiles and a last one of any height.
+
+    A single vector takes twice the rows, for every row costs it one more load a term.
+    """
     s = shape(element)
-    columns = s.columns
+    most = s.outer_rows * s.vectors // vectors
     address = element.as_pointer()
 
-    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        rows, w, p, *rest = args
-
+    def emit(b: ir.IRBuilder, rows: ir.Value, w: ir.Value, p: ir.Value, *rest: ir.Value) -> None:
         def tile(height: int, row: ir.Value | int) -> None:
-            offset = row * columns if isinstance(row, int) else b.mul(row, I64(columns))
+            offset = row * s.columns if isinstance(row, int) else b.mul(row, I64(s.columns))
             function = _outer_tile(module, element, height, vectors)
             b.call(function, [at(b, w, offset), at(b, p, row), *rest])
 
-        with b.if_else(b.icmp_signed("==", rows, I64(columns))) as (full, ragged):
+        with b.if_else(b.icmp_signed("==", rows, I64(s.columns))) as (full, ragged):
             with full:
                 row = 0
-                for height in _heights(columns, s.outer_rows):
+                for height in _heights(s.columns, most):
                     tile(height, row)
                     row += height
             with ragged:
                 done = cgutils.alloca_once_value(b, I64(0))
-                for height in (s.outer_rows, 4, 2, 1):
-                    with loop(b, b.sdiv(b.sub(rows, b.load(done)), I64(height))):
-                        tile(height, b.load(done))
-                        b.store(b.add(b.load(done), I64(height)), done)
+                with loop(b, b.sdiv(b.sub(rows, I64(1)), I64(most))):
+                    tile(most, b.load(done))
+                    b.store(b.add(b.load(done), I64(most)), done)
+                left = b.load(done)
+                cases = {height: partial(tile, height, left) for height in range(1, most + 1)}
+                switch(b, b.sub(rows, left), cases)
 
     arguments = [I64, address, address, address, I64, element]
     return routine(module, f"outer_{element}_{vectors}", arguments, emit)

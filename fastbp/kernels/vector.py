@@ -78,7 +78,7 @@ def shape_of(dtype: Any) -> Shape:
 
 
 def size_of(element: ir.Type) -> int:
-    return 4 if element == F32 else 8
+    return {I8: 1, F32: 4, F64: 8}[element]
 
 
 def element_of(pointer: types.CPointer) -> ir.Type:
@@ -98,6 +98,19 @@ def load(
     value = builder.load(builder.bitcast(pointer, vector.as_pointer()))
     value.align = align or size_of(vector.element)  # claiming more faults when it is not so
     return value
+
+
+def load_where(builder: ir.IRBuilder, mask: ir.Value, pointer: ir.Value, vector: ir.VectorType) -> ir.Value:
+    """The lanes that `mask` names, others zero; memory of the others is not touched."""
+    address = vector.as_pointer()
+    bits = f"{'i' if vector.element == I8 else 'f'}{8 * size_of(vector.element)}"
+    kind = ir.FunctionType(vector, [address, I32, mask.type, vector])
+    declared = cgutils.get_or_insert_function(
+        builder.module, kind, f"llvm.masked.load.v{vector.count}{bits}.p0"
+    )
+    return builder.call(
+        declared, [builder.bitcast(pointer, address), I32(1), mask, ir.Constant(vector, None)]
+    )
 
 
 def store(builder: ir.IRBuilder, value: ir.Value, pointer: ir.Value) -> None:
