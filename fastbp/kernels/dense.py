@@ -48,42 +48,91 @@ def ceil_div(a: int, b: int) -> int:
     return (a + b - 1) // b
 
 
-class Grid(NamedTuple):
-    """A place among panels x others, walked in blocks of as many panels as stay in cache.
+class Share(NamedTuple):
+    """A member's units of panels x others, counted panel by panel: from one place up to another."""
 
-    Within a block all panels meet one `other` before the next, so that what streams by streams seldom.
+    panel: int
+    other: int
+    last_panel: int
+    last_other: int
+    others: int
+    block: int  # panels that stay in cache together
+
+
+@inner
+def share_of(vectors: int, most: int, others: int, reused: int, member: Member) -> Share:
+    """By weight: all panels have `most` vectors but the last, which has what remains of `vectors`.
+
+    So members get equal work, and write nearly the same weights in an update that they read in the next
+    forward pass.  A panel means `reused` numbers to keep in cache.
+    """
+    block = max(1, CACHED // reused)
+    if member.members == 1:
+        return Share(0, 0, ceil_div(vectors, most), 0, others, block)
+    first, last = share(vectors * others, member)
+    full, left = vectors // most * others, max(1, vectors % most)
+    first = first // most if first < full * most else full + (first - full * most) // left
+    last = last // most if last < full * most else full + (last - full * most) // left
+    return Share(first // others, first % others, last // others, last % others, others, block)
+
+
+@inner
+def count(mine: Share) -> int:
+    return (mine.last_panel - mine.panel) * mine.others + mine.last_other - mine.other
+
+
+PARTS = 3
+
+
+class Place(NamedTuple):
+    """A unit, in a part of a share that is a rectangle.
+
+    A part is walked in blocks of panels.  Within a block all panels meet one `other` before the next, so
+    that what streams by streams seldom.
     """
 
     panel: int
     other: int
     begin: int  # of the block
     end: int
-    block: int
+    last_panel: int
+    first_other: int
+    last_other: int
 
 
 @inner
-def grid(unit: int, panels: int, others: int, reused: int) -> Grid:
-    """The place of that number, where a panel means `reused` numbers to keep in cache."""
-    block = max(1, CACHED // reused)
-    begin = unit // (block * others) * block
-    end = min(begin + block, panels)
-    within = unit - begin * others
-    return Grid(begin + within % (end - begin), within // (end - begin), begin, end, block)
+def begin_of(number: int, mine: Share) -> Place:
+    """Where a part begins: 0 is what is left of a panel, 1 whole panels, 2 the beginning of one."""
+    panel, other, last_panel, last_other, others, block = mine
+    whole = panel + (other > 0)
+    if number == 0:
+        end = others if last_panel > panel else last_other
+        return Place(panel, other, panel, whole, whole, other, end)
+    if number == 1:
+        return Place(whole, 0, whole, min(whole + block, last_panel), last_panel, 0, others)
+    begin = max(whole, last_panel)
+    end = last_panel + (last_other > 0)
+    return Place(begin, 0, begin, end, end, 0, last_other)
 
 
 @inner
-def after(place: Grid, panels: int, others: int) -> Grid:
+def units(part: Place) -> int:
+    return max(0, part.last_panel - part.panel) * (part.last_other - part.first_other)
+
+
+@inner
+def after(place: Place, mine: Share) -> Place:
     """The next place; no divisions, which a small network's units would feel."""
-    panel, other, begin, end, block = place
+    panel, other, begin, end, last_panel, first_other, last_other = place
     panel += 1
     if panel == end:
         panel = begin
         other += 1
-        if other == others:
-            other = 0
+        if other == last_other:
+            other = first_other
             panel = begin = end
-            end = min(begin + block, panels)
-    return Grid(panel, other, begin, end, block)
+            end = min(begin + mine.block, last_panel)
+    return Place(panel, other, begin, end, last_panel, first_other, last_other)
 
 
 @inner
@@ -96,20 +145,21 @@ def layer_of(plan: Any, number: int) -> Layer:
 def forward(layer: Layer, memory: Memory, x: Any, m: int, member: Member) -> None:
     """a = activation(x W + b); a unit is one tile of samples in one panel of outputs."""
     nr, lanes, most_rows = constants(memory.scratch)
-    tiles, panels = ceil_div(m, most_rows), ceil_div(layer.outputs, nr)
-    first, last = share(panels * tiles, member)
-    place = grid(first, panels, tiles, layer.inputs * nr)
-    for _ in range(first, last):
-        panel, tile = place.panel, place.other
-        row = m * tile // tiles
-        rows = m * (tile + 1) // tiles - row
-        vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-        a = shift(memory.scratch, layer.a + (panel * memory.rows + row) * nr)
-        b = shift(memory.parameters, layer.biases + panel * nr)
-        w = shift(memory.parameters, layer.weights + panel * layer.panel)
-        dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
-        activate(layer.activation, rows, vectors, a)
-        place = after(place, panels, tiles)
+    tiles = ceil_div(m, most_rows)
+    mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, tiles, layer.inputs * nr, member)
+    for number in range(PARTS):
+        place = begin_of(number, mine)
+        for _ in range(units(place)):
+            panel, tile = place.panel, place.other
+            row = m * tile // tiles
+            rows = m * (tile + 1) // tiles - row
+            vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
+            a = shift(memory.scratch, layer.a + (panel * memory.rows + row) * nr)
+            b = shift(memory.parameters, layer.biases + panel * nr)
+            w = shift(memory.parameters, layer.weights + panel * layer.panel)
+            dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
+            activate(layer.activation, rows, vectors, a)
+            place = after(place, mine)
 
 
 @inner
@@ -149,26 +199,27 @@ def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member)
     """d of `below` = (d W^T) * activation'(z of below); a unit is one panel of inputs x one of samples."""
     nr, lanes, most_rows = constants(memory.scratch)
     zeros, g = memory.private, shift(memory.private, nr)
-    panels, sample_panels = ceil_div(layer.inputs, nr), ceil_div(m, nr)
-    first, last = share(panels * sample_panels, member)
-    place = grid(first, panels, sample_panels, layer.outputs * nr)
-    for _ in range(first, last):
-        panel, sample = place.panel, place.other * nr
-        inputs, samples = min(nr, layer.inputs - panel * nr), min(nr, m - sample)
-        tiles = ceil_div(inputs, most_rows)
-        d_t = delta_t(layer, memory, 0, sample)
-        for tile in range(tiles):
-            row = inputs * tile // tiles
-            rows = inputs * (tile + 1) // tiles - row
-            w = shift(memory.parameters, layer.weights + (panel * nr + row) * nr)
-            vectors = ceil_div(samples, lanes)
-            dot(rows, vectors, shift(g, row * nr), zeros, 0, w, layer.panel, d_t, layer.outputs)
-        row = (panel * memory.rows + sample) * nr
-        d = shift(memory.scratch, below.delta + row)
-        hidden_delta(below.activation, inputs, samples, d, shift(memory.scratch, below.a + row), g)
-        if below.delta_t >= 0:
-            transposed(samples, inputs, delta_t(below, memory, panel * nr, sample), d)
-        place = after(place, panels, sample_panels)
+    sample_panels = ceil_div(m, nr)
+    mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, member)
+    for number in range(PARTS):
+        place = begin_of(number, mine)
+        for _ in range(units(place)):
+            panel, sample = place.panel, place.other * nr
+            inputs, samples = min(nr, layer.inputs - panel * nr), min(nr, m - sample)
+            tiles = ceil_div(inputs, most_rows)
+            d_t = delta_t(layer, memory, 0, sample)
+            for tile in range(tiles):
+                row = inputs * tile // tiles
+                rows = inputs * (tile + 1) // tiles - row
+                w = shift(memory.parameters, layer.weights + (panel * nr + row) * nr)
+                vectors = ceil_div(samples, lanes)
+                dot(rows, vectors, shift(g, row * nr), zeros, 0, w, layer.panel, d_t, layer.outputs)
+            row = (panel * memory.rows + sample) * nr
+            d = shift(memory.scratch, below.delta + row)
+            hidden_delta(below.activation, inputs, samples, d, shift(memory.scratch, below.a + row), g)
+            if below.delta_t >= 0:
+                transposed(samples, inputs, delta_t(below, memory, panel * nr, sample), d)
+            place = after(place, mine)
 
 
 @inner
@@ -179,21 +230,22 @@ def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, ahead: Ah
     Meanwhile the rows `ahead` are asked for, some lines a unit, for all at once would fill the queue.
     """
     nr, lanes, _ = constants(memory.scratch)
-    panels, input_panels = ceil_div(layer.outputs, nr), ceil_div(layer.inputs, nr)
-    first, last = share(panels * input_panels, member)
-    place = grid(first, panels, input_panels, m * nr)
-    at_once = ceil_div(lines(ahead), max(1, last - first))
-    for _ in range(first, last):
-        panel, k = place.panel, place.other
-        vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-        d = shift(memory.scratch, layer.delta + panel * memory.rows * nr)
-        if k == 0:
-            bias(vectors, shift(memory.parameters, layer.biases + panel * nr), d, m, scale)
-        w = shift(memory.parameters, layer.weights + panel * layer.panel + k * nr * nr)
-        rows = min(nr, layer.inputs - k * nr)
-        x_here = shift(x, k * memory.rows * nr)
-        for sample in range(0, m, SAMPLES_AT_ONCE):
-            terms = min(SAMPLES_AT_ONCE, m - sample)
-            outer(rows, vectors, w, shift(x_here, sample * nr), shift(d, sample * nr), terms, scale)
-        ahead = ask(ahead, at_once)
-        place = after(place, panels, input_panels)
+    input_panels = ceil_div(layer.inputs, nr)
+    mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, input_panels, m * nr, member)
+    at_once = ceil_div(lines(ahead), max(1, count(mine)))
+    for number in range(PARTS):
+        place = begin_of(number, mine)
+        for _ in range(units(place)):
+            panel, k = place.panel, place.other
+            vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
+            d = shift(memory.scratch, layer.delta + panel * memory.rows * nr)
+            if k == 0:
+                bias(vectors, shift(memory.parameters, layer.biases + panel * nr), d, m, scale)
+            w = shift(memory.parameters, layer.weights + panel * layer.panel + k * nr * nr)
+            rows = min(nr, layer.inputs - k * nr)
+            x_here = shift(x, k * memory.rows * nr)
+            for sample in range(0, m, SAMPLES_AT_ONCE):
+                terms = min(SAMPLES_AT_ONCE, m - sample)
+                outer(rows, vectors, w, shift(x_here, sample * nr), shift(d, sample * nr), terms, scale)
+            ahead = ask(ahead, at_once)
+            place = after(place, mine)
