@@ -179,20 +179,29 @@ def _labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
 
 def training_pairs(
     pairs: Sequence[Any], inputs: int, outputs: int, dtype: np.dtype
-) -> tuple[np.ndarray, np.ndarray]:
-    """[(x (inputs, 1), y (outputs, 1))] as X (n, inputs), Y (n, outputs); numbers are taken as they are."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """[(x (inputs, 1), y (outputs, 1))] as X (n, inputs), Y (n, outputs) and the divisor of bytes X.
+
+    Numbers are taken as they are, but where all x are pixels that were divided, as bytes again.
+    """
     xs, ys = _unzip(pairs, "training_data")
-    Y = _stacked(
-        ys, outputs, dtype, "training_data", "y", "; mnist_loader.vectorized_result(j) makes it of j"
-    )
-    return _stacked(xs, inputs, dtype, "training_data", "x"), Y.astype(dtype, copy=False)
+    hint = "; mnist_loader.vectorized_result(j) makes it of j"
+    y_columns = _columns(ys, outputs, "training_data", "y", hint)
+    Y = _stacked(y_columns, outputs, dtype, "training_data y").astype(dtype, copy=False)
+    columns = _columns(xs, inputs, "training_data", "x")
+    for divisor in _DIVISORS:
+        X = _as_bytes(columns, inputs, divisor, dtype)
+        if X is not None:
+            return X, Y, divisor
+    return _stacked(columns, inputs, dtype, "training_data x"), Y, 1.0
 
 
 def test_pairs(pairs: Sequence[Any], inputs: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """[(x (inputs, 1), label)] as X (n, inputs), labels (n,); a one-hot label counts as its largest place."""
     xs, ys = _unzip(pairs, "test_data")
     labels = [label if np.ndim(label) == 0 else _one_label(label) for label in ys]
-    return _stacked(xs, inputs, dtype, "test_data", "x"), np.asarray(labels)
+    columns = _columns(xs, inputs, "test_data", "x")
+    return _stacked(columns, inputs, dtype, "test_data x"), np.asarray(labels)
 
 
 def _one_label(label: Any) -> Any:
@@ -207,18 +216,46 @@ def _unzip(pairs: Sequence[Any], name: str) -> tuple[list[Any], list[Any]]:
         raise ValueError(f"{name}: expected a list of pairs (x, y), got items such as {pairs[0]!r}") from None
 
 
-def _stacked(
-    columns: list[Any], size: int, dtype: np.dtype, name: str, letter: str, hint: str = ""
-) -> np.ndarray:
+def _columns(columns: list[Any], size: int, name: str, letter: str, hint: str = "") -> list[np.ndarray]:
+    """Arrays of shape (size, 1)."""
     arrays = [column if isinstance(column, np.ndarray) else np.asarray(column) for column in columns]
     for i, array in enumerate(arrays):
         if array.shape != (size, 1) and not (size == 1 and array.size == 1):
             raise ValueError(f"{name}[{i}]: expected {letter} of shape ({size}, 1), got {array.shape}{hint}")
-    if not arrays:
+    return [array.reshape(1, 1) for array in arrays] if size == 1 else arrays
+
+
+def _stacked(columns: list[np.ndarray], size: int, dtype: np.dtype, name: str) -> np.ndarray:
+    if not columns:
         return np.empty((0, size), dtype)
-    if size == 1:
-        arrays = [array.reshape(1, 1) for array in arrays]
-    return np.ascontiguousarray(_numbers(np.concatenate(arrays).reshape(-1, size), dtype, f"{name} {letter}"))
+    return np.ascontiguousarray(_numbers(np.concatenate(columns).reshape(-1, size), dtype, name))
+
+
+_DIVISORS = (256.0, 255.0)  # by which pixels are usually divided
+_AT_ONCE = 128  # columns turned to bytes together: they stay in cache
+
+
+def _as_bytes(columns: list[np.ndarray], size: int, divisor: float, dtype: np.dtype) -> np.ndarray | None:
+    """Bytes (n, size) that, divided, are the very numbers of the columns in `dtype`; None if there are none.
+
+    A byte is read an eighth of the time of a float64, and divided to the same bits.
+    """
+
+    def every(kind: np.dtype) -> np.ndarray:
+        return np.divide(np.arange(256), divisor, dtype=kind)
+
+    X = np.empty((len(columns), size), np.uint8)
+    for first in range(0, len(columns), _AT_ONCE):
+        block = np.concatenate(columns[first : first + _AT_ONCE]).reshape(-1, size)
+        if block.dtype.kind != "f" or (every(block.dtype).astype(dtype) != every(dtype)).any():
+            return None
+        with np.errstate(invalid="ignore", over="ignore"):
+            scaled = np.multiply(block, divisor, dtype=block.dtype)
+            pixels = np.rint(scaled, out=scaled).astype(np.uint8)
+        if not np.array_equal(np.divide(pixels, divisor, out=scaled, dtype=block.dtype), block):
+            return None
+        X[first : first + len(block)] = pixels
+    return X
 
 
 def parameters(

@@ -381,9 +381,11 @@ class Network:
         self, pairs: Sequence[Any], batch_size: int, threads: int | str
     ) -> tuple[Engine, Data]:
         architecture, weights, biases = self._trained()
-        X, Y = border.training_pairs(pairs, architecture.sizes[0], architecture.sizes[-1], self._dtype)
+        X, Y, divisor = border.training_pairs(
+            pairs, architecture.sizes[0], architecture.sizes[-1], self._dtype
+        )
         members = min(cpus(), team_size(threads, architecture, batch_size))
-        return Engine(architecture, weights, biases, batch_size, members), Data(X, Y, 1.0)
+        return Engine(architecture, weights, biases, batch_size, members), Data(X, Y, divisor)
 
     def _generator(self) -> Any:
         return np.random if self._random is None else self._random
@@ -422,10 +424,11 @@ class Network:
     ) -> None:
         if epochs < 1:
             return
-        n, seen = len(pairs), list(pairs)
+        n = len(pairs)
+        seen = np.fromiter(pairs, object, n)
         order = np.arange(n)
         size = operator.index(mini_batch_size)
-        engine, data = self._engine_for_pairs(seen, max(1, min(size, n)), "auto")
+        engine, data = self._engine_for_pairs(pairs, max(1, min(size, n)), "auto")
         chunks = Chunks(engine, data)
         own_evaluate = self._has_replaced("evaluate")
         held_out = None
@@ -433,7 +436,7 @@ class Network:
             held_out = border.test_pairs(tests, engine.architecture.sizes[0], self._dtype)
         for epoch in range(epochs):
             _shuffle(order)
-            pairs[:] = map(seen.__getitem__, order.tolist())
+            pairs[:] = seen[order].tolist()
             if size == 0:
                 raise ValueError("mini_batch_size: expected at least 1, got 0")
             try:

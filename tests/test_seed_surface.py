@@ -17,6 +17,7 @@ import fastbp.compat.network
 import fastbp.network
 import reference
 from fastbp import Network
+from fastbp import data as border
 from fastbp.compat import mnist_loader
 from reference import assert_close, fit_reference, numerical_gradient, one_hot
 
@@ -574,3 +575,24 @@ def test_an_epoch_of_mnist(mnist, dtype, tolerance):
     X, Y = (np.hstack(columns).T for columns in zip(*mnist, strict=True))
     expected = fit_reference(*start, X, Y, [order], 10, 0.5, dtype)
     assert_close((net.weights, net.biases), expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("stored", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("divisor", [255, 256])
+def test_divided_pixels_are_kept_as_bytes_only_where_the_numbers_are_the_same(dtype, stored, divisor):
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 7)).astype(stored)
+    X = pixels / stored(divisor)
+    pairs = [(x[:, None], np.ones((1, 1))) for x in X]
+    kept, _, used = border.training_pairs(pairs, 7, 1, np.dtype(dtype))
+    divided = kept / np.dtype(dtype).type(used) if kept.dtype == np.uint8 else kept.astype(dtype)
+    assert divided.tobytes() == X.astype(dtype).tobytes()
+    assert (kept.dtype == np.uint8) == (divisor == 256 or X.itemsize >= np.dtype(dtype).itemsize)
+
+
+@pytest.mark.parametrize("odd", [-1 / 256, 1.0, 0.001, np.nan, np.inf, 1e30])
+def test_one_number_that_is_no_divided_pixel_keeps_all_as_they_are(odd):
+    X = np.random.default_rng(0).integers(0, 256, (300, 7)) / 256
+    X[299, 6] = odd
+    kept, _, divisor = border.training_pairs([(x[:, None], np.ones((1, 1))) for x in X], 7, 1, np.dtype("f8"))
+    assert divisor == 1.0 and kept.tobytes() == X.tobytes()
