@@ -55,7 +55,7 @@ def repeat(phase, times, number, m, net, X, Y, order):
         elif phase == 5:
             update(layer, memory, signal, m, 0.0, nothing, member)
         else:
-            meet(meeting, 1)
+            meet(meeting, 0, 1)
 
 
 def measure(case: Case, dtype: str, inputs: str) -> None:

@@ -107,7 +107,7 @@ def _forward_all(net: Net, memory: Memory, x: Any, m: int, meeting: Any, member:
     for number in range(1, net.plan.shape[0]):
         layer = layer_of(net.plan, number)
         forward(layer, memory, signal, m, member)
-        meet(meeting, member.members)
+        meet(meeting, member.number, member.members)
         signal = shift(memory.scratch, layer.a)
 
 
@@ -128,7 +128,7 @@ def _descend_all(
             below = layer_of(net.plan, number - 1)
             signal = shift(memory.scratch, below.a)
             backward(layer, below, memory, m, member)
-            meet(meeting, member.members)
+            meet(meeting, member.number, member.members)
         coming = ahead if number == 1 else nothing
         update(layer, memory, signal, m, scale, coming, member)
 
@@ -162,12 +162,12 @@ def train(net: Net, X: Rows, Y: Rows, order: Any, run: Run, losses: Any, meeting
     total = losses[0] if losses.size else 0.0
     begin, end = run.first, min(run.first + run.batch_size, run.last)
     _fetch_batch(X, Y, order, (begin, end), x, y, memory, member)
-    meet(meeting, member.members)
+    meet(meeting, member.number, member.members)
     while begin < run.last:
         m = end - begin
         _forward_all(net, memory, x, m, meeting, member)
         output(layer_of(net.plan, net.plan.shape[0] - 1), memory, y, m, losses[1:], member)
-        meet(meeting, member.members)
+        meet(meeting, member.number, member.members)
         if losses.size:
             for i in range(m):
                 total += losses[1 + i]
@@ -178,7 +178,7 @@ def train(net: Net, X: Rows, Y: Rows, order: Any, run: Run, losses: Any, meeting
         _descend_all(net, memory, x, m, -run.learning_rate / m, ahead, meeting, member)
         begin, end = end, min(end + run.batch_size, run.last)
         _fetch_batch(X, Y, order, (begin, end), x_next, y, memory, member)
-        meet(meeting, member.members)
+        meet(meeting, member.number, member.members)
         x, x_next = x_next, x
     if losses.size and member.number == 0:
         losses[0] = total

@@ -23,8 +23,7 @@ from .vector import I32, I64, VOID, at, call, routine
 _SPINS = 4000  # before the CPU is offered to others: some 20 us, far above a phase's imbalance
 _YIELDS = 50  # before it is left to them: a member that shares its CPU with another process is then moved
 _NAP = 50  # us
-_GENERATION = 8  # its place in the meeting array: a cache line away from the count of arrivals
-MEETING_SIZE = 16
+_FLAGS = 16  # int64 numbers of one member at a meeting, one a round: two cache lines that only it writes
 
 
 class Member(NamedTuple):
@@ -62,38 +61,53 @@ def _call_c(b: ir.IRBuilder, name: str, *arguments: ir.Value) -> None:
 
 
 @intrinsic
-def meet(typingctx: Any, meeting: Any, members: Any) -> Any:
-    """Returns when all members have called it; what they wrote before is then seen by all."""
+def meet(typingctx: Any, meeting: Any, number: Any, members: Any) -> Any:
+    """Returns when all members have called it; what they wrote before is then seen by all.
 
-    def emit(b: ir.IRBuilder, meeting: ir.Value, members: ir.Value) -> None:
-        generation = at(b, meeting, _GENERATION)
-        with b.if_then(b.icmp_signed(">", members, I64(1))):
-            now = b.load_atomic(generation, "acquire", 8)
-            arrived = b.atomic_rmw("add", meeting, I64(1), "acq_rel")
-            with b.if_else(b.icmp_signed("==", arrived, b.sub(members, I64(1)))) as (last, others):
-                with last:
-                    b.store_atomic(I64(0), meeting, "monotonic", 8)
-                    b.store_atomic(b.add(now, I64(1)), generation, "release", 8)
-                with others:
-                    spins = cgutils.alloca_once_value(b, I64(0))
-                    wait, after = b.append_basic_block(), b.append_basic_block()
-                    b.branch(wait)
-                    b.position_at_end(wait)
-                    b.store(b.add(b.load(spins), I64(1)), spins)
-                    _pause(b)
-                    with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS)), likely=False):
-                        _yield_cpu(b)
-                    if sys.platform != "win32":
-                        with b.if_then(
-                            b.icmp_signed(">", b.load(spins), I64(_SPINS + _YIELDS)), likely=False
-                        ):
-                            _call_c(b, "usleep", I32(_NAP))
-                    same = b.icmp_signed("==", b.load_atomic(generation, "acquire", 8), now)
-                    b.cbranch(same, wait, after)
-                    b.position_at_end(after)
+    A dissemination barrier: in round r a member raises a flag and waits for that of the member 2^r before
+    it, so n members know of all after log2(n) rounds, each of one cache line's way from core to core.
+    Flags count the meetings, so none is ever lowered.
+    """
 
-    arguments = [I64.as_pointer(), I64]
-    return call(lambda module: routine(module, "meet", arguments, emit), (meeting, types.int64))
+    def emit(b: ir.IRBuilder, meeting: ir.Value, number: ir.Value, members: ir.Value) -> None:
+        mine = at(b, meeting, b.mul(number, I64(_FLAGS)))
+        now = b.add(b.load(mine), I64(1))
+        flag, distance = (cgutils.alloca_once_value(b, I64(first)) for first in (0, 1))
+        begin, after = b.append_basic_block(), b.append_basic_block()
+        b.cbranch(b.icmp_signed(">", members, I64(1)), begin, after)
+        b.position_at_end(begin)
+        b.store_atomic(now, at(b, mine, b.load(flag)), "release", 8)
+        other = b.sub(number, b.load(distance))
+        other = b.select(b.icmp_signed("<", other, I64(0)), b.add(other, members), other)
+        _wait_for(b, at(b, meeting, b.add(b.mul(other, I64(_FLAGS)), b.load(flag))), now)
+        b.store(b.add(b.load(flag), I64(1)), flag)
+        b.store(b.shl(b.load(distance), I64(1)), distance)
+        b.cbranch(b.icmp_signed("<", b.load(distance), members), begin, after)
+        b.position_at_end(after)
+
+    i = types.int64
+    arguments = [I64.as_pointer(), I64, I64]
+    return call(lambda module: routine(module, "meet", arguments, emit), (meeting, i, i))
+
+
+def _wait_for(b: ir.IRBuilder, flag: ir.Value, number: ir.Value) -> None:
+    """Until the flag is at least that number."""
+    spins = cgutils.alloca_once(b, I64)
+    b.store(I64(0), spins)
+    look, spin, after = (b.append_basic_block() for _ in range(3))
+    b.branch(look)
+    b.position_at_end(look)
+    b.cbranch(b.icmp_signed(">=", b.load_atomic(flag, "acquire", 8), number), after, spin)
+    b.position_at_end(spin)
+    b.store(b.add(b.load(spins), I64(1)), spins)
+    _pause(b)
+    with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS)), likely=False):
+        _yield_cpu(b)
+    if sys.platform != "win32":
+        with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS + _YIELDS)), likely=False):
+            _call_c(b, "usleep", I32(_NAP))
+    b.branch(look)
+    b.position_at_end(after)
 
 
 def cpus() -> int:
@@ -119,7 +133,7 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
     the caller waits: an interrupt can then reach it at any moment without leaving a member alone at a
     barrier.  Where the system refuses a thread, the team is smaller.
     """
-    meeting = np.zeros(MEETING_SIZE, np.int64)
+    meeting = np.zeros(members * _FLAGS, np.int64)
     if members == 1:
         work(Member(0, 1), meeting)
         return
