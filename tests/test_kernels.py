@@ -663,7 +663,7 @@ def failing_thread(monkeypatch):
     return install
 
 
-@pytest.mark.parametrize("refused", [1, 2])
+@pytest.mark.parametrize("refused", [0, 1, 2])
 @dtypes
 def test_a_team_is_smaller_where_a_thread_is_refused(refused, dtype, failing_thread):
     case = MIXED[42]
@@ -672,7 +672,7 @@ def test_a_team_is_smaller_where_a_thread_is_refused(refused, dtype, failing_thr
     assert bits(case, dtype, 4) == expected
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize("begun", [False, True])
 def test_an_interrupt_as_threads_start_leaves_a_whole_team_or_none(number, begun, failing_thread):
     """No member may be told of fewer members than there are: its share would lie outside the arrays."""
@@ -692,7 +692,7 @@ def test_an_interrupt_waits_for_every_member(signals):
     done = []
 
     def work(member, meeting):
-        for _ in range(signals if member.number == 0 else 0):
+        for _ in range(signals if member.number == 1 else 0):
             time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.2)

@@ -129,63 +129,92 @@ def cpus() -> int:
 def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
     """Calls ``work(member, meeting)`` on every member of a new team and returns when all are done.
 
-    A team of one is the caller itself.  A larger team is threads, all started before any begins, while
-    the caller waits: an interrupt can then reach it at any moment without leaving a member alone at a
-    barrier.  Where the system refuses a thread, the team is smaller.
+    The caller is member 0, so that one core has its member already and the system places one thread less:
+    with two new threads both began on the same core of two now and then (a twentieth of an epoch's time).
+    Where the system refuses a thread, the team is smaller.  An interrupt is raised when all are done.
     """
     meeting = np.zeros(members * _FLAGS, np.int64)
-    if members == 1:
-        work(Member(0, 1), meeting)
-        return
-    gate = threading.Lock()
-    gate.acquire()
-    team: list[threading.Lock] = []  # a lock a member, released when it is done
+    gates: list[threading.Lock] = []  # a closed one for every other member, opened when the team is complete
+    ends: list[threading.Lock] = []  # likewise, opened by the member when it is done
     done: set[int] = set()
     raised: list[BaseException] = []
 
-    def live(number: int, lock: threading.Lock) -> None:
-        with gate:
-            pass
+    def live(number: int, gate: threading.Lock, end: threading.Lock) -> None:
+        gate.acquire()
         try:
-            if number < len(team):  # else an interrupt came before this thread was counted
-                work(Member(number, len(team)), meeting)
+            if number <= len(ends):  # else it was called off
+                work(Member(number, 1 + len(ends)), meeting)
         except BaseException as error:
             raised.append(error)
         finally:
             done.add(number)
-            lock.release()
+            end.release()
 
     try:
-        for number in range(members):
-            lock = threading.Lock()
-            lock.acquire()
-            try:
-                start_new_thread(live, (number, lock))  # Thread.start can be interrupted half-way
-            except RuntimeError:
-                if not team:
-                    raise
-                break
-            team.append(lock)
-    finally:
-        try:
-            gate.release()
-        finally:
-            _wait(team, done)
+        for number in range(1, members):
+            gate, end = _closed(), _closed()
+            gates.append(gate)
+            start_new_thread(live, (number, gate, end))  # Thread.start can be interrupted half-way
+            ends.append(end)
+    except RuntimeError:
+        pass
+    except BaseException:
+        ends.clear()
+        _open(gates)
+        raise
+    if not ends:
+        _open(gates)
+        work(Member(0, 1), meeting)
+        return
+    _take_part(gates, lambda: work(Member(0, 1 + len(ends)), meeting), meeting, raised)
+    _wait(ends, done, raised)
     if raised:
         raise raised[0]
 
 
-def _wait(team: list[threading.Lock], done: set[int]) -> None:
-    """Waits for every member, through an interrupt, which is raised at the end.
+def _closed() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+def _open(gates: list[threading.Lock]) -> None:
+    for gate in gates:
+        if gate.locked():  # perhaps by its member, on its way: once more does no harm
+            gate.release()
+
+
+def _take_part(
+    gates: list[threading.Lock],
+    work: Callable[[], None],
+    meeting: np.ndarray,
+    raised: list[BaseException],
+) -> None:
+    """Lets the others begin and does the caller's part, through interrupts: they wait for it at a barrier.
+
+    An interrupt comes before the compiled call, or after all of it: its own flag at the meeting tells.
+    """
+    while True:
+        try:
+            _open(gates)
+            if not meeting[0]:
+                work()
+            return
+        except KeyboardInterrupt as interrupt:
+            raised.append(interrupt)
+        except BaseException as error:
+            raised.append(error)
+            return
+
+
+def _wait(ends: list[threading.Lock], done: set[int], raised: list[BaseException]) -> None:
+    """Waits for every member, through interrupts.
 
     Not by ``Thread.join``: interrupted, that of Python 3.11 takes a running thread for one that has ended.
     """
-    interrupt: KeyboardInterrupt | None = None
-    for number, lock in enumerate(team):
+    for number, end in enumerate(ends, 1):
         while number not in done:
             try:
-                lock.acquire()
-            except KeyboardInterrupt as caught:
-                interrupt = caught
-    if interrupt:
-        raise interrupt
+                end.acquire()
+            except KeyboardInterrupt as interrupt:
+                raised.append(interrupt)

@@ -1,0 +1,129 @@
+"""``python -m bench.forkjoin``: the package's team beside Numba's ``prange`` over the same phases.
+
+Both do the same share of the same phase on every thread; `prange` forks and joins at every phase, where a
+team's members meet.  Each threading layer of Numba runs in a process of its own, for one cannot be changed.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit, prange
+
+from fastbp.engine import Architecture, Data, Engine, _rows
+from fastbp.kernels.dense import backward, forward, layer_of, output, update
+from fastbp.kernels.step import Net, _ahead, _fetch_batch, _memory
+from fastbp.kernels.team import Member
+from fastbp.kernels.vector import shift
+
+from .networks import DIGITS, Case, digits, start
+
+LAYERS = ("omp", "workqueue")
+MEMBERS = 2
+
+
+@njit(parallel=True, nogil=True)
+def train(net, X, Y, order, m, learning_rate, members):
+    """`kernels.step.train` with a parallel loop for every phase, in batches of m."""
+    scale = -learning_rate / m
+    losses = np.zeros(0)
+    for begin in range(0, order.size - m + 1, m):
+        for number in prange(members):
+            member = Member(number, members)
+            memory = _memory(net, member)
+            x, y = shift(memory.scratch, net.plan[0, 0]), shift(memory.scratch, net.plan[0, 2])
+            _fetch_batch(X, Y, order, (begin, begin + m), x, y, memory, member)
+        for l in range(1, net.plan.shape[0]):
+            for number in prange(members):
+                memory = _memory(net, Member(number, members))
+                signal = net.plan[0, 0] if l == 1 else layer_of(net.plan, l - 1).a
+                forward(
+                    layer_of(net.plan, l), memory, shift(memory.scratch, signal), m, Member(number, members)
+                )
+        for number in prange(members):
+            memory = _memory(net, Member(number, members))
+            y = shift(memory.scratch, net.plan[0, 2])
+            last = layer_of(net.plan, net.plan.shape[0] - 1)
+            output(last, memory, y, m, losses, Member(number, members))
+        for l in range(net.plan.shape[0] - 1, 0, -1):
+            if l > 1:
+                for number in prange(members):
+                    member = Member(number, members)
+                    layer, below = layer_of(net.plan, l), layer_of(net.plan, l - 1)
+                    backward(layer, below, _memory(net, member), m, member)
+            for number in prange(members):
+                member = Member(number, members)
+                memory = _memory(net, member)
+                signal = net.plan[0, 0] if l == 1 else layer_of(net.plan, l - 1).a
+                nothing = _ahead(X, Y, order, 0, 0, member)
+                x = shift(memory.scratch, signal)
+                update(layer_of(net.plan, l), memory, x, m, scale, nothing, member)
+
+
+def compare(case: Case, dtype: str, samples: int, rounds: int) -> None:
+    """In alternation, on whole batches; asserts that both end with the same bits."""
+    X, labels = digits(samples // case.batch_size * case.batch_size)
+    order = np.random.RandomState(0).permutation(len(X))
+    sigmoids = ("sigmoid",) * (len(case.sizes) - 1)
+    architecture = Architecture(case.sizes, sigmoids, np.dtype(dtype))
+    rows = _rows(X, case.sizes[0], 255.0), _rows(labels, case.sizes[-1], 1.0)
+
+    def engine(members: int) -> Engine:
+        return Engine(architecture, *start(case, dtype), case.batch_size, members)
+
+    def team_of(members: int) -> tuple[Engine, Callable[[], object]]:
+        own = engine(members)
+        data = Data(X, labels, 255.0)
+        return own, lambda: own.train(data, order, (0, len(X)), case.learning_rate)
+
+    def loops() -> tuple[Engine, Callable[[], object]]:
+        own = engine(MEMBERS)
+        net = Net(own.parameters, own._scratch, own._layout.plan)
+        return own, lambda: train(net, *rows, order, case.batch_size, case.learning_rate, MEMBERS)
+
+    ways: dict[str, tuple[Engine, Callable[[], object]]] = {
+        "1 thread": team_of(1),
+        f"team of {MEMBERS}": team_of(MEMBERS),
+        f"prange, {numba.config.THREADING_LAYER}": loops(),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, (_, run) in ways.items():
+            time.sleep(0.02)  # OpenMP's threads go on spinning for a while
+            begin = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - begin)
+    first, *others = (own.parameters.tobytes() for own, _ in ways.values())
+    assert all(other == first for other in others), "the ways do not end with the same bits"
+    steps = len(X) // case.batch_size
+    found = "  ".join(f"{name} {1e6 * statistics.median(t) / steps:.2f} us" for name, t in times.items())
+    print(f"{case.name} {dtype}, a step: {found}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--layer", choices=LAYERS, help="only this threading layer, in this process")
+    options = parser.parse_args()
+    if options.layer is None:
+        for layer in LAYERS:
+            command = [sys.executable, "-m", "bench.forkjoin", *sys.argv[1:], "--layer", layer]
+            subprocess.run(command, env={**os.environ, "NUMBA_THREADING_LAYER": layer}, check=True)
+        return
+    numba.set_num_threads(MEMBERS)
+    for number in options.cases:
+        compare(DIGITS[number], options.dtype, options.samples, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
