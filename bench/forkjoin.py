@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numba
 import numpy as np
@@ -40,31 +39,35 @@ def train(net, X, Y, order, m, learning_rate, members):
             memory = _memory(net, member)
             x, y = shift(memory.scratch, net.plan[0, 0]), shift(memory.scratch, net.plan[0, 2])
             _fetch_batch(X, Y, order, (begin, begin + m), x, y, memory, member)
-        for l in range(1, net.plan.shape[0]):
+        for depth in range(1, net.plan.shape[0]):
             for number in prange(members):
                 memory = _memory(net, Member(number, members))
-                signal = net.plan[0, 0] if l == 1 else layer_of(net.plan, l - 1).a
+                signal = net.plan[0, 0] if depth == 1 else layer_of(net.plan, depth - 1).a
                 forward(
-                    layer_of(net.plan, l), memory, shift(memory.scratch, signal), m, Member(number, members)
+                    layer_of(net.plan, depth),
+                    memory,
+                    shift(memory.scratch, signal),
+                    m,
+                    Member(number, members),
                 )
         for number in prange(members):
             memory = _memory(net, Member(number, members))
             y = shift(memory.scratch, net.plan[0, 2])
             last = layer_of(net.plan, net.plan.shape[0] - 1)
             output(last, memory, y, m, losses, Member(number, members))
-        for l in range(net.plan.shape[0] - 1, 0, -1):
-            if l > 1:
+        for depth in range(net.plan.shape[0] - 1, 0, -1):
+            if depth > 1:
                 for number in prange(members):
                     member = Member(number, members)
-                    layer, below = layer_of(net.plan, l), layer_of(net.plan, l - 1)
+                    layer, below = layer_of(net.plan, depth), layer_of(net.plan, depth - 1)
                     backward(layer, below, _memory(net, member), m, member)
             for number in prange(members):
                 member = Member(number, members)
                 memory = _memory(net, member)
-                signal = net.plan[0, 0] if l == 1 else layer_of(net.plan, l - 1).a
+                signal = net.plan[0, 0] if depth == 1 else layer_of(net.plan, depth - 1).a
                 nothing = _ahead(X, Y, order, 0, 0, member)
                 x = shift(memory.scratch, signal)
-                update(layer_of(net.plan, l), memory, x, m, scale, nothing, member)
+                update(layer_of(net.plan, depth), memory, x, m, scale, nothing, member)
 
 
 def compare(case: Case, dtype: str, samples: int, rounds: int) -> None:

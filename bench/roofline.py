@@ -10,6 +10,7 @@ from typing import Any
 
 from fastbp import Network
 
+from . import phases
 from .networks import DIGITS, Case, digits, start
 from .peak import gflops
 
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="*", default=["float32", "float64"])
     parser.add_argument("--threads", nargs="*", default=["1", "2", "auto"])
     parser.add_argument("--inputs", nargs="*", default=["uint8", "float32"])
+    parser.add_argument("--phases", action="store_true", help="and where the time of a batch goes")
     options = parser.parse_args()
     for number in options.cases:
         case = DIGITS[number]
@@ -60,6 +62,8 @@ def main() -> None:
                         f"{rate:7.1f} GFLOP/s  {share:.3f} of peak",
                         flush=True,
                     )
+                    if options.phases and threads == 1:
+                        phases.measure(case, dtype, inputs)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 _PAGE = 4096
+_TAKEN_IN_TURN = 1 << 20  # numbers of a batch's input that are worth two buffers
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> np.ndarray:
@@ -40,8 +41,9 @@ def _panel_rows(rows: int, row_bytes: int) -> int:
 class Layout(NamedTuple):
     """Offsets for one network, batch size, dtype and team; ``plan`` is what kernels read.
 
-    plan[0] holds offsets in the scratch: two input batches (taken in turn), the targets, the rows a batch
-    has room for, the first member's own memory and its size.  plan[l] is ``kernels.dense.Layer`` of layer l.
+    plan[0] holds offsets in the scratch: two input batches, taken in turn (large ones are one and the same),
+    the targets, the rows a batch has room for, the first member's own memory and its size.  plan[l] is
+    ``kernels.dense.Layer`` of layer l.
     """
 
     sizes: tuple[int, ...]
@@ -111,7 +113,9 @@ def layout(
         return take(rows * _up(width, columns))
 
     plan = np.full((len(sizes), 9), -1, np.int64)
-    plan[0, :3] = batch_of(sizes[0]), batch_of(sizes[0]), batch_of(sizes[-1])
+    first = batch_of(sizes[0])
+    second = batch_of(sizes[0]) if batch_size * sizes[0] <= _TAKEN_IN_TURN else first
+    plan[0, :3] = first, second, batch_of(sizes[-1])
     plan[0, 3] = rows
     private = _up(columns + columns * columns, _ALIGNMENT)
     plan[0, 4:6] = take(members * private), private

@@ -168,6 +168,23 @@ def test_members_poison_and_chunks_change_no_bit(case, dtype):
 
 @some
 @dtypes
+@pytest.mark.parametrize("members", [8, 64])
+def test_many_more_members_than_cores(case, dtype, members):
+    assert bits(case, dtype, members) == bits(case, dtype)
+
+
+@dtypes
+@pytest.mark.parametrize("case", [Case((700, 5, 3), 30, 3000, ("tanh", "sigmoid"))], ids=str)
+def test_one_buffer_for_the_input_of_large_batches_changes_no_bit(case, dtype, monkeypatch):
+    """Members update from it until all are done; then the next batch may be fetched."""
+    expected = bits(case, dtype)
+    monkeypatch.setattr("fastbp.layout._TAKEN_IN_TURN", 0)
+    for members in (1, 2, 3):
+        assert bits(case, dtype, members) == expected
+
+
+@some
+@dtypes
 @pytest.mark.parametrize("batches", [1, 2, 3])
 @pytest.mark.parametrize("members", [1, 3])
 def test_chunks_of_any_length(case, dtype, batches, members):

@@ -176,6 +176,8 @@ def train(net: Net, X: Rows, Y: Rows, order: Any, run: Run, losses: Any, meeting
         coming = end + run.batch_size  # a step ahead: what is asked for in the same step comes too late
         ahead = _ahead(X, Y, order, coming, coming + run.batch_size, member)
         _descend_all(net, memory, x, m, -run.learning_rate / m, ahead, meeting, member)
+        if net.plan[0, 0] == net.plan[0, 1]:  # one buffer: others may still be updating from it
+            meet(meeting, member.number, member.members)
         begin, end = end, min(end + run.batch_size, run.last)
         _fetch_batch(X, Y, order, (begin, end), x_next, y, memory, member)
         meet(meeting, member.number, member.members)
