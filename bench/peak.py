@@ -6,7 +6,6 @@ machine code is read back: were a chain folded away, the peak would be claimed h
 
 import functools
 import re
-import threading
 import time
 from typing import Any
 
@@ -16,7 +15,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastbp.kernels.team import cpus
+from fastbp.kernels.team import cpus, run
 from fastbp.kernels.vector import F32, F64, I64, call, constant, fma, loop, routine, shape, shape_of, splat
 
 CHAINS = 12  # a vector FMA takes 4 or 5 cycles and two begin in each: 8 to 10 chains keep both units busy
@@ -56,8 +55,8 @@ def _run_float64(typingctx: Any, turns: Any) -> Any:
 @functools.cache
 def _kernel(dtype: str) -> Any:
     """The compiled loop: turns -> a number, so that none of it is left out."""
-    run = _run_float32 if dtype == "float32" else _run_float64
-    kernel = njit("float64(int64)", nogil=True)(lambda turns: run(turns))
+    chains = _run_float32 if dtype == "float32" else _run_float64
+    kernel = njit("float64(int64)", nogil=True)(lambda turns: chains(turns))
     found = fmas_in_loop("\n".join(kernel.inspect_asm().values()))
     assert found and found % CHAINS == 0, f"{found} FMAs in the loop, not a multiple of {CHAINS}"
     return kernel
@@ -76,18 +75,17 @@ def fmas_in_loop(assembly: str) -> int:
     return most
 
 
-def gflops(dtype: Any, threads: int = 1, seconds: float = 0.03) -> float:
-    """GFLOP/s of all threads together, over about that time."""
+def gflops(dtype: Any, threads: int = 1, seconds: float = 0.01, times: int = 3) -> float:
+    """GFLOP/s of all threads together: the best of some runs of about that time."""
     dtype = np.dtype(dtype).name
     kernel, lanes = _kernel(dtype), shape_of(dtype).lanes
-    turns = int(seconds * 1e9)
-    team = [threading.Thread(target=kernel, args=(turns // 3,)) for _ in range(threads)]
-    start = time.perf_counter()
-    for thread in team:
-        thread.start()
-    for thread in team:
-        thread.join()
-    return threads * 2 * lanes * CHAINS * (turns // 3) / (time.perf_counter() - start) / 1e9
+    turns = int(seconds * 3e8)
+    found = []
+    for _ in range(times):
+        start = time.perf_counter()
+        run(threads, lambda member, meeting: kernel(turns))
+        found.append(threads * 2 * lanes * CHAINS * turns / (time.perf_counter() - start) / 1e9)
+    return max(found)
 
 
 def bandwidth(megabytes: int = 256) -> float:
@@ -103,7 +101,7 @@ def main() -> None:
     for dtype in ("float32", "float64"):
         found = fmas_in_loop("\n".join(_kernel(dtype).inspect_asm().values()))
         for threads in sorted({1, cpus()}):
-            best = max(gflops(dtype, threads, 0.1) for _ in range(7))
+            best = gflops(dtype, threads, 0.1, 7)
             loop_of = f"{found} FMAs in the loop, {CHAINS} chains"
             print(f"{dtype} {threads} thread(s): {best:6.1f} GFLOP/s  ({loop_of})")
     print(f"memory read, 1 thread: {max(bandwidth() for _ in range(5)):.1f} GB/s")
