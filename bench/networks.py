@@ -1,10 +1,18 @@
-"""What is measured: networks, batches and the digits they train on."""
+"""What is measured: networks, batches and the digits they train on; and that training is right."""
 
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastbp import Network
 from fastbp.datasets import load_mnist
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+import reference
+
+__all__ = ["DIGITS", "SMALL", "Case", "check_training", "digits", "reference", "start", "targets"]
 
 
 class Case(NamedTuple):
@@ -28,6 +36,11 @@ DIGITS = (
     Case((784, 512, 512, 10), 128),
     Case((784, 2048, 2048, 10), 512),
 )
+SMALL = (
+    Case((4, 32, 16, 4), 10_000),
+    Case((24, 8, 2), 200),
+    Case((784, 30, 10), 1, 0.3),
+)
 
 
 def digits(samples: int = 50_000) -> tuple[Any, Any]:
@@ -36,9 +49,46 @@ def digits(samples: int = 50_000) -> tuple[Any, Any]:
     return training.X[:samples], training.y[:samples]
 
 
+def targets(case: Case, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """X between 0 and 1 and one-hot Y, both float64: digits, or drawn where inputs are not theirs."""
+    if case.sizes[0] == 784:
+        X, labels = digits(samples)
+        return X / 255, reference.one_hot(labels, case.sizes[-1])
+    rng = np.random.default_rng(0)
+    X = rng.random((samples, case.sizes[0]))
+    return X, reference.one_hot(rng.integers(0, case.sizes[-1], samples), case.sizes[-1])
+
+
 def start(case: Case, dtype: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """First weights scaled by the root of the inputs, so that wide layers do not saturate."""
     draw = np.random.RandomState(0).standard_normal
     pairs = list(zip(case.sizes, case.sizes[1:], strict=False))
     biases = [draw((n_out, 1)).astype(dtype) for _, n_out in pairs]
     return [(draw((n_out, n_in)) / np.sqrt(n_in)).astype(dtype) for n_in, n_out in pairs], biases
+
+
+def difference(weights: Any, others: Any) -> float:
+    """The largest of any weight or bias."""
+    return max(float(abs(a - b).max()) for a, b in zip(weights, others, strict=True))
+
+
+def check_training(case: Case, dtype: str, threads: int = 1, samples: int = 640) -> float:
+    """Largest difference of any weight from the reference after an epoch; asserts that it is rounding."""
+    X, Y = targets(case, samples)
+    net = Network(case.sizes, dtype=dtype, seed=0)
+    net.weights, net.biases = start(case, dtype)
+    net.fit(
+        X.astype(dtype),
+        Y.astype(dtype),
+        epochs=1,
+        batch_size=case.batch_size,
+        learning_rate=case.learning_rate,
+        shuffle=False,
+        threads=threads,
+    )
+    wanted = reference.fit_reference(
+        *start(case, np.float64), X, Y, [np.arange(samples)], case.batch_size, case.learning_rate, np.float64
+    )
+    found = difference([*net.weights, *net.biases], [*wanted[0], *wanted[1]])
+    assert found < (1e-3 if dtype == "float32" else 1e-10), f"weights are off by {found}"
+    return found

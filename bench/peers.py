@@ -9,10 +9,8 @@ import contextlib
 import io
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +18,7 @@ import numpy as np
 from fastbp import Network
 from fastbp.engine import Architecture, Data, Engine
 
-from .networks import DIGITS, Case, digits, start
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-import reference
+from .networks import DIGITS, Case, digits, reference, start
 
 Weights = list[np.ndarray]
 

@@ -1,39 +1,99 @@
-"""asv: seconds of whole epochs of training."""
+"""asv: seconds of whole epochs of training, for a user's arrays and for lists of tuples."""
+
+import contextlib
+import io
+from typing import Any
 
 import numpy as np
 
 from fastbp import Network
 
-from .networks import DIGITS, digits, start
+from .networks import DIGITS, SMALL, Case, check_training, digits, reference, start, targets
+
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
 
-class Fit:
-    """One epoch of `fit` on shuffled digits, kept as uint8."""
+def fit(net: Network, X: Any, y: Any, case: Case, epochs: int = 1, threads: Any = 1) -> float:
+    """Trains, and returns the last mean cost."""
+    history = net.fit(
+        X, y, epochs=epochs, batch_size=case.batch_size, learning_rate=case.learning_rate, threads=threads
+    )
+    return history.loss[-1]
+
+
+class Digits:
+    """An epoch of 10,000 shuffled digits, kept as uint8; the weights it starts from do not matter."""
 
     params = ([case.name for case in DIGITS[:3]], ["float32", "float64"], [1, 2])
     param_names = ("network", "dtype", "threads")
     cases = {case.name: case for case in DIGITS}  # noqa: RUF012  asv copies nothing
 
     def setup(self, name: str, dtype: str, threads: int) -> None:
-        self.case = self.cases[name]
-        self.threads = threads
+        self.case, self.threads = self.cases[name], threads
+        check_training(self.case, dtype, threads)
         self.X, self.y = digits(10_000)
         self.net = Network(self.case.sizes, dtype=dtype, seed=0)
         self.net.weights, self.net.biases = start(self.case, dtype)
-        loss = self.fit()
-        assert np.isfinite(loss) and loss < 0.6, loss
+        self.time_epoch()
 
-    def fit(self) -> float:
-        case = self.case
-        history = self.net.fit(
-            self.X,
-            self.y,
-            epochs=1,
-            batch_size=case.batch_size,
-            learning_rate=case.learning_rate,
-            threads=self.threads,
-        )
-        return history.loss[-1]
+    def time_epoch(self, *_: Any) -> None:
+        fit(self.net, self.X, self.y, self.case, threads=self.threads)
 
-    def time_epoch(self, name: str, dtype: str, threads: int) -> None:
-        self.fit()
+
+class Activations:
+    """The same for [784, 100, 10] with other hidden layers, and linear outputs but for sigmoids."""
+
+    params = (ACTIVATIONS, ["float32", "float64"])
+    param_names = ("activation", "dtype")
+
+    def setup(self, activation: str, dtype: str) -> None:
+        self.X, self.y = digits(10_000)
+        output = "sigmoid" if activation == "sigmoid" else "linear"
+        self.net = Network((784, 100, 10), dtype=dtype, seed=0, activation=activation, output=output)
+        self.net.weights, self.net.biases = start(DIGITS[1], dtype)
+        self.case = DIGITS[1]._replace(learning_rate=0.005)
+        first, last = (fit(self.net, self.X, self.y, self.case) for _ in range(2))
+        assert last < first < 2, (first, last)
+
+    def time_epoch(self, *_: Any) -> None:
+        fit(self.net, self.X, self.y, self.case)
+
+
+class Small:
+    """Epochs over networks that are small, a full batch, or batches of one."""
+
+    epochs = {SMALL[0].name: (10_000, 20), SMALL[1].name: (200, 2_000), SMALL[2].name: (5_000, 2)}  # noqa: RUF012
+    params = (list(epochs), ["float32", "float64"])
+    param_names = ("network", "dtype")
+
+    def setup(self, name: str, dtype: str) -> None:
+        self.case = next(case for case in SMALL if case.name == name)
+        samples, self.count = self.epochs[name]
+        check_training(self.case, dtype, samples=samples)
+        self.X, self.Y = (part.astype(dtype) for part in targets(self.case, samples))
+        self.net = Network(self.case.sizes, dtype=dtype, seed=0)
+        self.time_epochs()
+
+    def time_epochs(self, *_: Any) -> None:
+        fit(self.net, self.X, self.Y, self.case, self.count)
+
+
+class DropIn:
+    """`SGD` on a list of 10,000 tuples, as scripts call it: three epochs, conversion and shuffle included."""
+
+    params = ["float32", "float64"]  # noqa: RUF012
+    param_names = ("dtype",)
+
+    def setup(self, dtype: str) -> None:
+        X, labels = digits(10_000)
+        X, Y = X / np.float32(256), reference.one_hot(labels, 10)
+        self.pairs = [(x[:, None], y[:, None]) for x, y in zip(X, Y, strict=True)]
+        self.net = Network([784, 30, 10], dtype=dtype)
+        self.time_sgd()
+        tests = list(zip(X[:, :, None], labels, strict=True))
+        right = self.net.evaluate(tests)
+        assert right > 8_000, f"{right} of 10000"
+
+    def time_sgd(self, *_: Any) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.net.SGD(self.pairs, 3, 10, 3.0)
