@@ -151,10 +151,13 @@ def newest(results: Path) -> dict[str, str]:
 def tell_newest(page: Path, found: dict[str, str]) -> None:
     line = f"last measured {found['when']}, commit {found['commit']}, on {found['where']}"
     text = page.read_text()
-    bar, end, rest = text.partition("</nav>")
-    if not end:
-        raise SystemExit("bench.dashboard: asv's page has no bar to write to")
-    page.write_text(f'{bar}<p id="measured" class="navbar-text">{line}</p>{end}{rest}')
+    begin, body, rest = text.partition("<body>")
+    if not body:
+        raise SystemExit("bench.dashboard: asv's page has no body")
+    style = (
+        "position: fixed; bottom: 0; right: 20px; margin: 0; padding: 2px 8px; background: white; z-index: 9"
+    )
+    page.write_text(f'{begin}{body}\n    <p id="measured" style="{style}">{line}</p>{rest}')
 
 
 def asv(*arguments: str) -> None:

@@ -1,116 +1,45 @@
 """``python -m bench.peers``: the same training, by fastbp and by what a user would pick instead.
 
-Every peer trains the same network on the same digits in the same order from the same weights, in turn; the
-medians of their epochs are shown, and the largest difference of any weight from the reference after one.
+Every peer trains the same network on the same samples in the same order from the same weights, in turn; the
+medians of their epochs are shown, and beside each the largest difference of any weight from the float64
+reference after the first.  ``--write`` puts the table into README.md and makes docs/peers.svg and peers.json.
 """
 
 import argparse
 import contextlib
+import importlib.metadata
 import io
+import json
+import os
+import platform
 import random
+import re
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastbp import Network
-from fastbp.engine import Architecture, Data, Engine
 
-from .networks import DIGITS, Case, digits, reference, start
+from .networks import DIGITS, SMALL, Case, difference, digits, reference, start, targets
+from .trainers import PEERS, CrossEntropy, Fastbp, FastbpTeam, Peer
 
-Weights = list[np.ndarray]
-
-
-class Peer:
-    """Trains from given weights an epoch at a time, in a given order."""
-
-    name = ""
-
-    def __init__(self, case: Case, dtype: str, X: np.ndarray, Y: np.ndarray) -> None:
-        """X (n, inputs) between 0 and 1 and Y (n, outputs), both of `dtype`."""
-        self.case, self.dtype, self.X, self.Y = case, dtype, X, Y
-        self.weights, self.biases = start(case, dtype)
-
-    def epoch(self, order: np.ndarray) -> None:
-        raise NotImplementedError
-
-    def trained(self) -> Weights:
-        return [*self.weights, *self.biases]
-
-
-class Seed(Peer):
-    """The seed's class: one sample at a time, float64."""
-
-    name = "seed (NumPy, a sample at a time)"
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.net = reference.Network(list(self.case.sizes))
-        self.net.weights, self.net.biases = start(self.case, np.float64)
-        self.pairs = [(x[:, None], y[:, None]) for x, y in zip(self.X, self.Y, strict=True)]
-
-    def epoch(self, order: np.ndarray) -> None:
-        size = self.case.batch_size
-        for first in range(0, len(order), size):
-            batch = [self.pairs[i] for i in order[first : first + size]]
-            self.net.update_mini_batch(batch, self.case.learning_rate)
-
-    def trained(self) -> Weights:
-        return [*self.net.weights, *self.net.biases]
-
-
-class Vectorised(Peer):
-    """NumPy, a mini-batch at a time."""
-
-    name = "NumPy (a mini-batch at a time)"
-
-    def epoch(self, order: np.ndarray) -> None:
-        case = self.case
-        self.weights, self.biases = reference.fit_reference(
-            self.weights,
-            self.biases,
-            self.X,
-            self.Y,
-            [order],
-            case.batch_size,
-            case.learning_rate,
-            self.dtype,
-        )
-
-
-class Fastbp(Peer):
-    """Engine calls with the order given, as `fit` makes them."""
-
-    threads = 1
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        case = self.case
-        sigmoids = ("sigmoid",) * (len(case.sizes) - 1)
-        architecture = Architecture(case.sizes, sigmoids, np.dtype(self.dtype))
-        self.engine = Engine(architecture, self.weights, self.biases, case.batch_size, self.threads)
-        self.data = Data(self.X, self.Y, 255.0)
-
-    def epoch(self, order: np.ndarray) -> None:
-        losses = self.engine.new_losses()
-        self.engine.train(self.data, order, (0, len(order)), self.case.learning_rate, losses)
-
-    def trained(self) -> Weights:
-        weights, biases = self.engine.unpack()
-        return [*weights, *biases]
-
-
-class Fastbp1(Fastbp):
-    name = "fastbp, 1 thread"
-
-
-class Fastbp2(Fastbp):
-    name, threads = "fastbp, 2 threads", 2
-
-
-PEERS: tuple[type[Peer], ...] = (Seed, Vectorised, Fastbp1, Fastbp2)
+ROOT = Path(__file__).parent.parent
+ROWS: tuple[tuple[Case, str, int], ...] = (
+    (DIGITS[0], "float32", 50_000),
+    (DIGITS[1], "float32", 50_000),
+    (DIGITS[2], "float32", 50_000),
+    (DIGITS[3], "float32", 10_240),
+    (SMALL[0], "float32", 10_000),
+    (SMALL[1], "float32", 200),
+    (SMALL[2], "float32", 10_000),
+    (DIGITS[0], "float64", 50_000),
+    (DIGITS[2], "float64", 50_000),
+)
+SETTLE = 0.05  # seconds between peers, for threads that go on spinning after their work
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -119,28 +48,158 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def compare(case: Case, dtype: str, samples: int, rounds: int, peers: tuple[type[Peer], ...]) -> None:
-    X, labels = digits(samples)
-    X, Y = (X / 255).astype(dtype), reference.one_hot(labels, case.sizes[-1]).astype(dtype)
-    random_state = np.random.RandomState(1)
-    orders = [random_state.permutation(len(X)) for _ in range(rounds)]
-    first = reference.fit_reference(
+def compare(case: Case, dtype: str, samples: int, rounds: int) -> dict[str, Any]:
+    """One row: every peer's median seconds of an epoch and largest difference, or why it is skipped."""
+    X, Y = targets(case, samples)
+    orders = [np.random.RandomState(turn).permutation(samples) for turn in range(rounds)]
+    weights, biases = reference.fit_reference(
         *start(case, np.float64), X, Y, orders[:1], case.batch_size, case.learning_rate, np.float64
     )
-    running = [peer(case, dtype, X, Y) for peer in peers]
+    other = CrossEntropy(case, "float64", X, Y)
+    other.epoch(orders[0])
+    wanted = {True: [*weights, *biases], False: other.trained()}
+    X, Y = X.astype(dtype), Y.astype(dtype)
+    running: list[Peer] = []
+    skipped = {}
+    for kind in PEERS:
+        if not kind.can(case, dtype, samples):
+            continue
+        try:
+            running.append(kind(case, dtype, X, Y))
+        except ImportError as error:
+            skipped[kind.name] = str(error)
+    again = max(1, int(2e8 / (case.flops() * samples)))  # epochs too short to time are repeated
     times: dict[str, list[float]] = {peer.name: [] for peer in running}
     differences = {}
-    for turn, order in enumerate(orders):
+    for peer in running:
+        peer.epoch(orders[0])
+        differences[peer.name] = difference(peer.trained(), wanted[peer.quadratic])
+    for order in orders:
         for peer in running:
-            times[peer.name].append(seconds(lambda peer=peer, order=order: peer.epoch(order)))
-            if turn == 0:
-                pairs = zip(peer.trained(), [*first[0], *first[1]], strict=True)
-                differences[peer.name] = max(float(abs(a - b).max()) for a, b in pairs)
-    print(f"\n{case.name}, {dtype}, {samples} samples an epoch, learning rate {case.learning_rate}")
-    medians = {name: statistics.median(found) for name, found in times.items()}
-    for name, found in medians.items():
-        ratio = found / medians[Fastbp1.name]
-        print(f"  {name:34} {found:9.4f} s  {ratio:7.1f} x fastbp  |dw| {differences[name]:.1e}", flush=True)
+            time.sleep(SETTLE)
+            runs = 1 if times[peer.name] and times[peer.name][0] > 0.2 else again
+            spent = seconds(
+                lambda peer=peer, order=order, runs=runs: [peer.epoch(order) for _ in range(runs)]
+            )
+            times[peer.name].append(spent / runs)
+    found = {
+        name: {"seconds": statistics.median(spent), "difference": differences[name]}
+        for name, spent in times.items()
+    }
+    return {"network": case.name, "dtype": dtype, "samples": samples, "peers": found, "skipped": skipped}
+
+
+def ours(row: dict[str, Any]) -> float:
+    """Seconds of the better of one thread and two."""
+    return min(row["peers"][kind.name]["seconds"] for kind in (Fastbp, FastbpTeam))
+
+
+def best_peer(row: dict[str, Any]) -> tuple[float, str]:
+    """Its seconds and name."""
+    own = {Fastbp.name, FastbpTeam.name}
+    return min((found["seconds"], name) for name, found in row["peers"].items() if name not in own)
+
+
+def show(row: dict[str, Any]) -> None:
+    print(f"\n{row['network']}, {row['dtype']}, seconds an epoch of {row['samples']} samples")
+    for name, found in row["peers"].items():
+        ratio = found["seconds"] / ours(row)
+        print(f"  {name:46} {found['seconds']:10.6f}  {ratio:7.1f} x  |dw| {found['difference']:.0e}")
+    for name, why in row["skipped"].items():
+        print(f"  {name:46} skipped: {why}")
+
+
+def machine() -> dict[str, Any]:
+    """What was measured on, when, and with which versions."""
+    cpu = platform.processor()
+    with contextlib.suppress(OSError):
+        cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[1]
+    versions = {"Python": platform.python_version()}
+    names = {"numpy": "NumPy", "sklearn": "scikit-learn", "torch": "PyTorch", "jax": "JAX"}
+    for module, name in names.items():
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version("scikit-learn" if module == "sklearn" else module)
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cpu": cpu,
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "versions": versions,
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """As Markdown: peers down, networks across, the difference of weights beside the time."""
+    rows = found["rows"]
+    on = found["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in on["versions"].items())
+    head = [f"{row['network']}, {row['dtype']}" for row in rows]
+    lines = [
+        f"Seconds an epoch, and the largest difference of any weight from the float64 reference after one. "
+        f"Measured {on['date']} on {on['cpus']} cores of {on['cpu']}; {versions}.",
+        "",
+        f"| | {' | '.join(head)} |",
+        f"| --- |{' --- |' * len(rows)}",
+        f"| samples | {' | '.join(str(row['samples']) for row in rows)} |",
+    ]
+    for kind in PEERS:
+        cells = []
+        for row in rows:
+            one = row["peers"].get(kind.name)
+            cells.append(f"{one['seconds']:.3g} ({one['difference']:.0e})" if one else "")
+        lines.append(f"| {kind.name} | {' | '.join(cells)} |")
+    ratios = [f"**{best_peer(row)[0] / ours(row):.1f}**" for row in rows]
+    lines.append(f"| **best peer / fastbp** | {' | '.join(ratios)} |")
+    skipped = sorted({name for row in rows for name in row["skipped"]})
+    if skipped:
+        lines += ["", f"Not installed, skipped: {', '.join(skipped)}."]
+    return "\n".join(lines)
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "fastbp"
+    rows = found["rows"]
+    figure, axes = plt.subplots(figsize=(9, 4.6), layout="constrained")
+    markers = "osv^D<>Xph"
+    for kind, marker in zip(PEERS, markers, strict=True):
+        if kind in (Fastbp, FastbpTeam):
+            continue
+        there = [
+            (i, row["peers"][kind.name]["seconds"] / ours(row))
+            for i, row in enumerate(rows)
+            if kind.name in row["peers"]
+        ]
+        if there:
+            axes.plot(*zip(*there, strict=True), marker, label=kind.name, markersize=6, alpha=0.8)
+    axes.axhline(1, color="#1f5fa8", lw=2, label="fastbp")
+    axes.set_yscale("log")
+    axes.set_ylabel("times the seconds of fastbp")
+    axes.set_xticks(
+        range(len(rows)),
+        [f"{row['network']}\n{row['dtype']}" for row in rows],
+        rotation=30,
+        ha="right",
+        fontsize=8,
+    )
+    axes.grid(alpha=0.3, axis="y")
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.savefig(path, metadata={"Date": None})
+
+
+def write(found: dict[str, Any]) -> None:
+    docs = ROOT / "docs"
+    (docs / "peers.json").write_text(json.dumps(found, indent=1) + "\n")
+    draw(found, docs / "peers.svg")
+    readme = ROOT / "README.md"
+    begin, end = "<!-- peers -->", "<!-- /peers -->"
+    before, _, rest = readme.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    if not after:
+        raise SystemExit(f"bench.peers: {readme} has no place between {begin} and {end}")
+    readme.write_text(f"{before}{begin}\n\n{table(found)}\n\n{end}{after}")
 
 
 def drop_in(epochs: int) -> None:
@@ -168,10 +227,9 @@ def drop_in(epochs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, nargs="*", default=range(len(DIGITS)))
-    parser.add_argument("--dtypes", nargs="*", default=["float32", "float64"])
-    parser.add_argument("--samples", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, nargs="*", default=range(len(ROWS)), help="numbers of the rows")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="README.md, docs/peers.json and docs/peers.svg")
     parser.add_argument(
         "--drop-in", type=int, metavar="EPOCHS", help="only the seed's script, as it is called"
     )
@@ -179,10 +237,12 @@ def main() -> None:
     if options.drop_in:
         drop_in(options.drop_in)
         return
-    for number in options.cases:
-        for dtype in options.dtypes:
-            peers = PEERS if number == 0 else PEERS[1:]
-            compare(DIGITS[number], dtype, options.samples, options.rounds, peers)
+    rows = []
+    for number in options.rows:
+        rows.append(compare(*ROWS[number], options.rounds))
+        show(rows[-1])
+    if options.write:
+        write({"machine": machine(), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -178,18 +178,18 @@ def _labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
 
 
 def training_pairs(
-    pairs: Sequence[Any], inputs: int, outputs: int, dtype: np.dtype
+    pairs: Sequence[Any], inputs: int, outputs: int, dtype: np.dtype, as_bytes: bool
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """[(x (inputs, 1), y (outputs, 1))] as X (n, inputs), Y (n, outputs) and the divisor of bytes X.
 
-    Numbers are taken as they are, but where all x are pixels that were divided, as bytes again.
+    Numbers are taken as they are; with `as_bytes`, where all x are pixels that were divided, as bytes again.
     """
     xs, ys = _unzip(pairs, "training_data")
     hint = "; mnist_loader.vectorized_result(j) makes it of j"
     y_columns = _columns(ys, outputs, "training_data", "y", hint)
     Y = _stacked(y_columns, outputs, dtype, "training_data y").astype(dtype, copy=False)
     columns = _columns(xs, inputs, "training_data", "x")
-    for divisor in _DIVISORS:
+    for divisor in _DIVISORS if as_bytes else ():
         X = _as_bytes(columns, inputs, divisor, dtype)
         if X is not None:
             return X, Y, divisor

@@ -37,10 +37,10 @@ class Architecture(NamedTuple):
 
 
 def team_size(threads: int | str, architecture: Architecture, batch_size: int) -> int:
-    """Members for ``threads``: a number, but never more than CPUs; or as many as a step keeps busy."""
-    if threads != "auto":
-        return int(threads)
-    return max(1, min(cpus(), int(architecture.flops() * batch_size / _SHARED_STEP)))
+    """Members for ``threads``: as many as a step keeps busy, or a number; never more than CPUs."""
+    if threads == "auto":
+        threads = int(architecture.flops() * batch_size / _SHARED_STEP)
+    return 1 if int(threads) <= 1 else min(cpus(), int(threads))
 
 
 class Data(NamedTuple):
@@ -73,7 +73,7 @@ class Engine:
         self.batch_size, self.members = batch_size, members
         sizes, activations, dtype = architecture
         shape = shape_of(dtype)
-        codes = [ACTIVATION_CODES[name] for name in activations]
+        codes = tuple(ACTIVATION_CODES[name] for name in activations)
         self._shape = shape.columns, shape.lanes
         self._codes = codes
         self._layout = layout(sizes, codes, batch_size, members, dtype, self._shape)

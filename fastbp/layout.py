@@ -3,6 +3,7 @@
 A panel holds NR columns side by side: ``[columns / NR][rows][NR]``, the last padded with zeros.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -86,12 +87,13 @@ class Layout(NamedTuple):
         return pairs
 
 
+@functools.lru_cache(64)
 def layout(
-    sizes: Sequence[int],
-    activations: Sequence[int],
+    sizes: tuple[int, ...],
+    activations: tuple[int, ...],
     batch_size: int,
     members: int,
-    dtype: npt.DTypeLike,
+    dtype: np.dtype,
     shape: tuple[int, int],
 ) -> Layout:
     """The layout of a network of `sizes` for batches of at most `batch_size`.

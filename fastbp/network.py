@@ -305,7 +305,7 @@ class Network:
             validation = self._scorable(*held_out, "validation_")
         architecture, weights, biases = self._trained()
         batch_size = min(batch_size, max(1, len(X)))
-        members = min(cpus(), team_size(threads, architecture, batch_size))
+        members = team_size(threads, architecture, batch_size)
         engine = Engine(architecture, weights, biases, batch_size, members)
         self._task = found.task
         report = Report(epochs, len(X), verbose)
@@ -378,13 +378,13 @@ class Network:
         return Engine(*self._trained())
 
     def _engine_for_pairs(
-        self, pairs: Sequence[Any], batch_size: int, threads: int | str
+        self, pairs: Sequence[Any], batch_size: int, threads: int | str, often: bool = False
     ) -> tuple[Engine, Data]:
+        """`often`: whether the pairs are read so often that making bytes of pixels pays."""
         architecture, weights, biases = self._trained()
-        X, Y, divisor = border.training_pairs(
-            pairs, architecture.sizes[0], architecture.sizes[-1], self._dtype
-        )
-        members = min(cpus(), team_size(threads, architecture, batch_size))
+        inputs, outputs = architecture.sizes[0], architecture.sizes[-1]
+        X, Y, divisor = border.training_pairs(pairs, inputs, outputs, self._dtype, often)
+        members = team_size(threads, architecture, batch_size)
         return Engine(architecture, weights, biases, batch_size, members), Data(X, Y, divisor)
 
     def _generator(self) -> Any:
@@ -428,7 +428,7 @@ class Network:
         seen = np.fromiter(pairs, object, n)
         order = np.arange(n)
         size = operator.index(mini_batch_size)
-        engine, data = self._engine_for_pairs(pairs, max(1, min(size, n)), "auto")
+        engine, data = self._engine_for_pairs(pairs, max(1, min(size, n)), "auto", epochs > 2)
         chunks = Chunks(engine, data)
         own_evaluate = self._has_replaced("evaluate")
         held_out = None

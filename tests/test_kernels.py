@@ -179,8 +179,10 @@ def test_one_buffer_for_the_input_of_large_batches_changes_no_bit(case, dtype, m
     """Members update from it until all are done; then the next batch may be fetched."""
     expected = bits(case, dtype)
     monkeypatch.setattr("fastbp.layout._TAKEN_IN_TURN", 0)
+    fastbp.layout.layout.cache_clear()
     for members in (1, 2, 3):
         assert bits(case, dtype, members) == expected
+    fastbp.layout.layout.cache_clear()
 
 
 @some

@@ -584,7 +584,7 @@ def test_divided_pixels_are_kept_as_bytes_only_where_the_numbers_are_the_same(dt
     pixels = np.random.default_rng(0).integers(0, 256, (300, 7)).astype(stored)
     X = pixels / stored(divisor)
     pairs = [(x[:, None], np.ones((1, 1))) for x in X]
-    kept, _, used = border.training_pairs(pairs, 7, 1, np.dtype(dtype))
+    kept, _, used = border.training_pairs(pairs, 7, 1, np.dtype(dtype), True)
     divided = kept / np.dtype(dtype).type(used) if kept.dtype == np.uint8 else kept.astype(dtype)
     assert divided.tobytes() == X.astype(dtype).tobytes()
     assert (kept.dtype == np.uint8) == (divisor == 256 or X.itemsize >= np.dtype(dtype).itemsize)
@@ -594,5 +594,6 @@ def test_divided_pixels_are_kept_as_bytes_only_where_the_numbers_are_the_same(dt
 def test_one_number_that_is_no_divided_pixel_keeps_all_as_they_are(odd):
     X = np.random.default_rng(0).integers(0, 256, (300, 7)) / 256
     X[299, 6] = odd
-    kept, _, divisor = border.training_pairs([(x[:, None], np.ones((1, 1))) for x in X], 7, 1, np.dtype("f8"))
+    pairs = [(x[:, None], np.ones((1, 1))) for x in X]
+    kept, _, divisor = border.training_pairs(pairs, 7, 1, np.dtype("f8"), True)
     assert divisor == 1.0 and kept.tobytes() == X.tobytes()
