@@ -12,7 +12,18 @@ from fastbp.datasets import load_mnist
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import reference
 
-__all__ = ["DIGITS", "SMALL", "Case", "check_training", "digits", "reference", "start", "targets"]
+__all__ = [
+    "DIGITS",
+    "ODD",
+    "SMALL",
+    "Case",
+    "check_training",
+    "difference",
+    "digits",
+    "reference",
+    "start",
+    "targets",
+]
 
 
 class Case(NamedTuple):
@@ -39,7 +50,20 @@ DIGITS = (
 SMALL = (
     Case((4, 32, 16, 4), 10_000),
     Case((24, 8, 2), 200),
-    Case((784, 30, 10), 1, 0.3),
+    Case((784, 30, 10), 1, 0.03),
+)
+ODD = (
+    Case((2, 2, 1), 4),
+    Case((4, 32, 16, 4), 10_000),
+    Case((4, 32, 16, 4), 32),
+    Case((24, 8, 2), 200),
+    Case((13, 10, 5, 3), 1),
+    Case((13, 10, 5, 3), 16),
+    Case((30,) * 11, 10),
+    Case((784, 30, 10), 1, 0.03),
+    Case((784, 10), 10),
+    Case((784, 100, 1), 32),
+    Case((784, 100, 1000), 32),
 )
 
 
@@ -53,7 +77,7 @@ def targets(case: Case, samples: int) -> tuple[np.ndarray, np.ndarray]:
     """X between 0 and 1 and one-hot Y, both float64: digits, or drawn where inputs are not theirs."""
     if case.sizes[0] == 784:
         X, labels = digits(samples)
-        return X / 255, reference.one_hot(labels, case.sizes[-1])
+        return X / 255, reference.one_hot(labels % case.sizes[-1], case.sizes[-1])
     rng = np.random.default_rng(0)
     X = rng.random((samples, case.sizes[0]))
     return X, reference.one_hot(rng.integers(0, case.sizes[-1], samples), case.sizes[-1])

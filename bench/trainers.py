@@ -24,9 +24,9 @@ class Peer:
     """Trains an epoch at a time; ``trained`` gives weights (n_out, n_in), then biases (n_out, 1)."""
 
     name = ""
-    library = ""  # the module whose version is told
     quadratic = True  # else the cross-entropy, whose delta at the output is a - y
     slowest = 2e12  # flops an epoch may have, lest a round take minutes
+    trials = 0  # epochs it needs to find its best number of threads
 
     def __init__(self, case: Case, dtype: str, X: np.ndarray, Y: np.ndarray) -> None:
         """X (n, inputs), between 0 and 1, Y (n, outputs), both of `dtype`; ImportError if not installed."""
@@ -48,7 +48,7 @@ class Peer:
 class Fastbp(Peer):
     """Engine calls with the order given, as `fit` makes them."""
 
-    name, library = "fastbp, 1 thread", "fastbp"
+    name = "fastbp, 1 thread"
     threads = 1
 
     def __init__(self, *args: Any) -> None:
@@ -94,7 +94,7 @@ class Seed(Peer):
 class NumPy(Peer):
     """A mini-batch at a time."""
 
-    name, library = "NumPy, by mini-batch", "numpy"
+    name = "NumPy, by mini-batch"
 
     def epoch(self, order: np.ndarray) -> None:
         weights, biases, size = self.weights, self.biases, self.case.batch_size
@@ -124,7 +124,7 @@ class CrossEntropy(NumPy):
 class ScikitLearn(Peer):
     """MLPClassifier, whose sigmoid outputs have the cross-entropy for their cost."""
 
-    name, library = "scikit-learn MLPClassifier (cross-entropy)", "sklearn"
+    name = "scikit-learn MLPClassifier (cross-entropy)"
     quadratic = False
 
     def __init__(self, *args: Any) -> None:
@@ -168,7 +168,8 @@ class ScikitLearn(Peer):
 class Torch(Peer):
     """Modules, autograd and an optimiser, as most write it; with the best of 1 and 2 threads."""
 
-    name, library = "PyTorch, autograd", "torch"
+    name = "PyTorch, autograd"
+    trials = 2
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -176,7 +177,7 @@ class Torch(Peer):
 
         self.torch = torch
         self.x, self.y = torch.from_numpy(self.X), torch.from_numpy(self.Y)
-        self.threads, self.tried = 0, dict[int, float]()
+        self.epochs, self.tried = 0, dict[int, float]()
         self.prepare()
 
     def prepare(self) -> None:
@@ -194,11 +195,14 @@ class Torch(Peer):
         begin = time.perf_counter()
         for rows in self.torch.from_numpy(order).split(self.case.batch_size):
             self.step(self.x[rows], self.y[rows])
-        self.tried.setdefault(self.torch.get_num_threads(), time.perf_counter() - begin)
+        self.tried[self.torch.get_num_threads()] = time.perf_counter() - begin
 
     def best_threads(self) -> int:
-        """Epochs try 2 and 1; then the better."""
-        return next((n for n in (2, 1) if n not in self.tried), min(self.tried, key=lambda n: self.tried[n]))
+        """The better of 1 and 2, once a warm epoch with each has been timed."""
+        self.epochs += 1
+        return (
+            2 if self.epochs == 2 else 1 if self.epochs < 4 else min(self.tried, key=self.tried.__getitem__)
+        )
 
     def step(self, x: Any, y: Any) -> None:
         self.optimizer.zero_grad()
@@ -255,13 +259,15 @@ class TorchCompiled(TorchByHand):
 
     def prepare(self) -> None:
         super().prepare()
+        self.torch._dynamo.reset()
+        self.torch._dynamo.config.recompile_limit = 64  # a short last batch and a number of threads count
         self.step_of = self.torch.compile(self.descend, dynamic=False)
 
 
 class Jax(Peer):
     """One jit for the epoch: a scan over its mini-batches, weights donated; a short last batch by itself."""
 
-    name, library = "JAX, jit of a scan", "jax"
+    name = "JAX, jit of a scan"
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
