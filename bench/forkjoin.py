@@ -18,7 +18,7 @@ from numba import njit, prange
 
 from fastbp.engine import Architecture, Data, Engine, _rows
 from fastbp.kernels.dense import backward, forward, layer_of, output, update
-from fastbp.kernels.step import Net, _ahead, _fetch_batch, _memory
+from fastbp.kernels.step import Net, _ahead, _fetch_block, _memory
 from fastbp.kernels.team import Member
 from fastbp.kernels.vector import shift
 
@@ -38,7 +38,7 @@ def train(net, X, Y, order, m, learning_rate, members):
             member = Member(number, members)
             memory = _memory(net, member)
             x, y = shift(memory.scratch, net.plan[0, 0]), shift(memory.scratch, net.plan[0, 2])
-            _fetch_batch(X, Y, order, (begin, begin + m), x, y, memory, member)
+            _fetch_block(X, Y, order, (begin, begin + m), x, y, memory, member)
         for depth in range(1, net.plan.shape[0]):
             for number in prange(members):
                 memory = _memory(net, Member(number, members))

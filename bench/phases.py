@@ -14,7 +14,7 @@ from numba import njit
 from fastbp.engine import Architecture, Data, Engine, _rows
 from fastbp.kernels.dense import backward, ceil_div, forward, layer_of, output, update
 from fastbp.kernels.math import activate
-from fastbp.kernels.step import Net, _ahead, _fetch_batch, _memory
+from fastbp.kernels.step import Net, _ahead, _fetch_block, _memory
 from fastbp.kernels.team import Member, meet
 from fastbp.kernels.vector import constants, pointer, shape_of, shift
 
@@ -39,7 +39,7 @@ def repeat(phase, times, number, m, net, X, Y, order):
     for turn in range(times):
         if phase == 0:
             begin = turn * m % (order.size - 2 * m)
-            _fetch_batch(X, Y, order, (begin, begin + m), x, y, memory, member)
+            _fetch_block(X, Y, order, (begin, begin + m), x, y, memory, member)
         elif phase == 1:
             forward(layer, memory, signal, m, member)
         elif phase == 2:

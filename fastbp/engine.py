@@ -11,7 +11,7 @@ from .kernels.math import ACTIVATION_CODES
 from .kernels.rows import KINDS, LABELS
 from .kernels.team import Member, cpus, run
 from .kernels.vector import shape_of
-from .layout import aligned_zeros, layout
+from .layout import BLOCK, aligned_zeros, layout
 
 _INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
 _SHARED_STEP = 4e6  # flops a step and member from which sharing it pays for the meetings
@@ -111,8 +111,8 @@ class Engine:
         return reached[0]
 
     def new_losses(self) -> np.ndarray:
-        """Room for the running cost and one a sample."""
-        return np.zeros(1 + self.batch_size)
+        """Room for the running cost and one a sample of a block."""
+        return np.zeros(1 + min(self.batch_size, BLOCK))
 
     def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
         """The network's outputs (n, outputs) for samples X (n, inputs)."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 _PAGE = 4096
-_TAKEN_IN_TURN = 1 << 20  # numbers of a batch's input that are worth two buffers
+BLOCK = 512  # samples of a batch taken at once, so that scratch stays in cache; bits depend on it
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> np.ndarray:
@@ -42,9 +42,9 @@ def _panel_rows(rows: int, row_bytes: int) -> int:
 class Layout(NamedTuple):
     """Offsets for one network, batch size, dtype and team; ``plan`` is what kernels read.
 
-    plan[0] holds offsets in the scratch: two input batches, taken in turn (large ones are one and the same),
-    the targets, the rows a batch has room for, the first member's own memory and its size.  plan[l] is
-    ``kernels.dense.Layer`` of layer l.
+    plan[0] holds offsets in the scratch: two blocks of inputs, taken in turn, the targets, the rows a block
+    has room for, the first member's own memory, its size, a copy of the parameters (-1 where a batch is one
+    block) and the samples of a block.  plan[l] is ``kernels.dense.Layer`` of layer l.
     """
 
     sizes: tuple[int, ...]
@@ -103,7 +103,8 @@ def layout(
     """
     columns, lanes = shape
     row_bytes = columns * np.dtype(dtype).itemsize
-    rows = _panel_rows(_up(batch_size, lanes), row_bytes)  # transposes write whole square blocks
+    block = min(batch_size, BLOCK)
+    rows = _panel_rows(_up(block, lanes), row_bytes)  # transposes write whole square blocks
     parameters = scratch = 0
 
     def take(numbers: int) -> int:
@@ -111,13 +112,11 @@ def layout(
         scratch += (numbers := _up(numbers, _ALIGNMENT))
         return scratch - numbers
 
-    def batch_of(width: int) -> int:
+    def block_of(width: int) -> int:
         return take(rows * _up(width, columns))
 
     plan = np.full((len(sizes), 9), -1, np.int64)
-    first = batch_of(sizes[0])
-    second = batch_of(sizes[0]) if batch_size * sizes[0] <= _TAKEN_IN_TURN else first
-    plan[0, :3] = first, second, batch_of(sizes[-1])
+    plan[0, :3] = block_of(sizes[0]), block_of(sizes[0]), block_of(sizes[-1])
     plan[0, 3] = rows
     private = _up(columns + columns * columns, _ALIGNMENT)
     plan[0, 4:6] = take(members * private), private
@@ -132,9 +131,10 @@ def layout(
             parameters,
             panel,
             parameters + size,
-            batch_of(n_out),
-            batch_of(n_out),
+            block_of(n_out),
+            block_of(n_out),
             transposed,
         )
         parameters += size + _up(n_out, columns)
+    plan[0, 6:8] = take(parameters) if batch_size > block else -1, block
     return Layout(tuple(sizes), np.dtype(dtype), columns, plan, parameters, scratch)

@@ -35,9 +35,10 @@ class Layer(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """Pointers, and how many rows (samples) the panels of a batch have room for."""
+    """Pointers, and how many rows (samples) the panels of a block have room for."""
 
-    parameters: Any
+    parameters: Any  # what is read,
+    updated: Any  # and what an update writes: the same, or a copy while a batch has more blocks to come
     scratch: Any
     private: Any  # one member's own: a row of zeros, then a square tile
     rows: int
@@ -240,8 +241,8 @@ def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, ahead: Ah
             vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
             d = shift(memory.scratch, layer.delta + panel * memory.rows * nr)
             if k == 0:
-                bias(vectors, shift(memory.parameters, layer.biases + panel * nr), d, m, scale)
-            w = shift(memory.parameters, layer.weights + panel * layer.panel + k * nr * nr)
+                bias(vectors, shift(memory.updated, layer.biases + panel * nr), d, m, scale)
+            w = shift(memory.updated, layer.weights + panel * layer.panel + k * nr * nr)
             rows = min(nr, layer.inputs - k * nr)
             x_here = shift(x, k * memory.rows * nr)
             for sample in range(0, m, SAMPLES_AT_ONCE):

@@ -57,11 +57,13 @@ def _net(dtype: Any) -> Any:
 def _memory(net: Net, member: Member) -> Memory:
     """Pointers into the packed network; the member's own row of zeros is set."""
     nr, _, _ = constants(pointer(net.scratch, 0))
-    _, _, _, rows, private, private_size, _, _, _ = net.plan[0]
+    _, _, _, rows, private, private_size, copy, _, _ = net.plan[0]
     own = pointer(net.scratch, private + member.number * private_size)
     for j in range(nr):
         own[j] = 0
-    return Memory(pointer(net.parameters, 0), pointer(net.scratch, 0), own, rows)
+    parameters = pointer(net.parameters, 0)
+    updated = parameters if copy < 0 else pointer(net.scratch, copy)
+    return Memory(parameters, updated, pointer(net.scratch, 0), own, rows)
 
 
 @inner
@@ -81,24 +83,32 @@ def _fetch(rows: Rows, places: Any, count: int, target: Any, memory: Memory) -> 
 
 
 @inner
-def _fetch_batch(
-    X: Rows, Y: Rows, order: Any, batch: Any, x: Any, y: Any, memory: Memory, member: Member
+def _fetch_block(
+    X: Rows, Y: Rows, order: Any, places: Any, x: Any, y: Any, memory: Memory, member: Member
 ) -> None:
     """Rows order[begin:end] to x and y."""
     nr, _, _ = constants(memory.scratch)
-    begin, end = batch
+    begin, end = places
     first, last = share(end - begin, member)
-    places = pointer(order, begin + first)
-    _fetch(X, places, last - first, shift(x, first * nr), memory)
-    _fetch(Y, places, last - first, shift(y, first * nr), memory)
+    mine = pointer(order, begin + first)
+    _fetch(X, mine, last - first, shift(x, first * nr), memory)
+    _fetch(Y, mine, last - first, shift(y, first * nr), memory)
 
 
 @inner
 def _ahead(X: Rows, Y: Rows, order: Any, begin: int, end: int, member: Member) -> Ahead:
-    """This member's rows of the batch order[begin:end]."""
+    """This member's rows of the block order[begin:end]."""
     first, last = share(max(0, min(end, order.size) - begin), member)
     x, y, places = pointer(X.raw, 0), pointer(Y.raw, 0), pointer(order, 0)
     return Ahead(x, X.raw.shape[1], y, Y.raw.shape[1], places, begin + first, begin + last, 0)
+
+
+@inner
+def _copy(size: int, target: Any, source: Any, member: Member) -> None:
+    """The member's part of so many numbers."""
+    first, last = share(size, member)
+    for i in range(first, last):
+        target[i] = source[i]
 
 
 @inner
@@ -150,6 +160,8 @@ def train(net: Net, X: Rows, Y: Rows, order: Any, run: Run, losses: Any, meeting
 
     `losses` is empty, or the running cost and room for one cost a sample: then the run stops before the
     update of the first batch whose cost is not finite.  Returns the place in the order it came to.
+
+    A batch is taken in blocks; updates of one that has several go to a copy until its last block is done.
     """
     memory = _memory(net, member)
     scratch = memory.scratch
@@ -158,10 +170,14 @@ def train(net: Net, X: Rows, Y: Rows, order: Any, run: Run, losses: Any, meeting
         shift(scratch, net.plan[0, 1]),
         shift(scratch, net.plan[0, 2]),
     )
+    blocks, block = net.plan[0, 6] >= 0, net.plan[0, 7]
     meeting = pointer(meeting, 0)
     total = losses[0] if losses.size else 0.0
-    begin, end = run.first, min(run.first + run.batch_size, run.last)
-    _fetch_batch(X, Y, order, (begin, end), x, y, memory, member)
+    batch = (run.first, min(run.first + run.batch_size, run.last))
+    begin, end = run.first, min(run.first + block, batch[1])
+    if blocks:
+        _copy(net.parameters.size, memory.updated, memory.parameters, member)
+    _fetch_block(X, Y, order, (begin, end), x, y, memory, member)
     meet(meeting, member.number, member.members)
     while begin < run.last:
         m = end - begin
@@ -172,15 +188,22 @@ def train(net: Net, X: Rows, Y: Rows, order: Any, run: Run, losses: Any, meeting
             for i in range(m):
                 total += losses[1 + i]
             if not np.isfinite(total):
+                begin = batch[0]
                 break
-        coming = end + run.batch_size  # a step ahead: what is asked for in the same step comes too late
-        ahead = _ahead(X, Y, order, coming, coming + run.batch_size, member)
-        _descend_all(net, memory, x, m, -run.learning_rate / m, ahead, meeting, member)
-        if net.plan[0, 0] == net.plan[0, 1]:  # one buffer: others may still be updating from it
-            meet(meeting, member.number, member.members)
-        begin, end = end, min(end + run.batch_size, run.last)
-        _fetch_batch(X, Y, order, (begin, end), x_next, y, memory, member)
+        coming = end + block  # a step ahead: what is asked for in the same step comes too late
+        ahead = _ahead(X, Y, order, coming, coming + block, member)
+        scale = -run.learning_rate / (batch[1] - batch[0])
+        _descend_all(net, memory, x, m, scale, ahead, meeting, member)
+        begin = end
+        whole = begin == batch[1]
+        if whole:
+            batch = (begin, min(begin + run.batch_size, run.last))
+        end = min(begin + block, batch[1])
+        _fetch_block(X, Y, order, (begin, end), x_next, y, memory, member)
         meet(meeting, member.number, member.members)
+        if whole and blocks:
+            _copy(net.parameters.size, memory.parameters, memory.updated, member)
+            meet(meeting, member.number, member.members)
         x, x_next = x_next, x
     if losses.size and member.number == 0:
         losses[0] = total
