@@ -5,15 +5,16 @@ from fastbp import Network
 from .networks import DIGITS, Case, check_training, digits
 from .training import fit
 
+CASES = {case.name: case for case in (*DIGITS[:3], Case((784, 30, 10), 10_000))}
+
 
 class Fit:
-    params = [case.name for case in (*DIGITS[:3], Case((784, 30, 10), 10_000))]  # noqa: RUF012
+    params = list(CASES)  # noqa: RUF012
     param_names = ("network",)
 
     def setup(self, name: str) -> None:
-        *sizes, batch_size = name.replace(" b", "-").split("-")
-        self.case = Case(tuple(map(int, sizes)), int(batch_size))
-        check_training(self.case, "float32")
+        check_training(CASES[name], "float32")
 
     def peakmem_fit(self, name: str) -> None:
-        fit(Network(self.case.sizes, dtype="float32", seed=0), *digits(), self.case)
+        case = CASES[name]
+        fit(Network(case.sizes, dtype="float32", seed=0), *digits(), case)

@@ -12,7 +12,8 @@ import numpy as np
 from numba import njit
 
 from fastbp.engine import Architecture, Data, Engine, _rows
-from fastbp.kernels.dense import backward, ceil_div, forward, layer_of, output, update
+from fastbp.kernels.dense import backward, forward, layer_of, output, update
+from fastbp.kernels.grid import ceil_div
 from fastbp.kernels.math import activate
 from fastbp.kernels.step import Net, _ahead, _fetch_block, _memory
 from fastbp.kernels.team import Member, meet

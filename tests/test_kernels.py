@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ import fastbp.engine
 import fastbp.layout
 import reference
 from fastbp.engine import Architecture, Data, Engine
-from fastbp.kernels import step, team
+from fastbp.kernels import grid, step, team
 from fastbp.kernels.math import ACTIVATION_CODES
 from fastbp.kernels.shuffle import shuffle
 from fastbp.layout import BLOCK
@@ -642,6 +642,27 @@ def test_shares_are_all_the_work_once(members):
         shares = [range(*team.share(units, team.Member(number, members))) for number in range(members)]
         assert [unit for share in shares for unit in share] == list(range(units))
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def walked(vectors, most, others, reused, member):
+    """The units (panel, other) of a member, in its order."""
+    mine = grid.share_of(vectors, most, others, reused, member)
+    for number in range(grid.PARTS):
+        place = grid.begin_of(number, mine)
+        for _ in range(grid.units(place)):
+            yield place.panel, place.other
+            place = grid.after(place, mine)
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 8])
+@pytest.mark.parametrize("reused", [1, grid.CACHED // 2, grid.CACHED])
+def test_walks_are_all_units_once_and_weigh_the_same(members, reused):
+    for vectors, most, others in product((1, 2, 5, 7, 16), (1, 2), (1, 3, 11)):
+        walks = [list(walked(vectors, most, others, reused, team.Member(n, members))) for n in range(members)]
+        panels = -(-vectors // most)
+        assert sorted(unit for walk in walks for unit in walk) == list(product(range(panels), range(others)))
+        weights = [sum(min(most, vectors - panel * most) for panel, _ in walk) for walk in walks]
+        assert max(weights) - min(weights) <= 2 * most
 
 
 @pytest.mark.parametrize("members", [1, 2, 5])

@@ -7,6 +7,7 @@ member's share of a phase; members own outputs, so none waits for another inside
 
 from typing import Any, NamedTuple
 
+from .grid import PARTS, after, begin_of, ceil_div, count, share_of, units
 from .jit import inner
 from .math import activate, costs, hidden_delta, output_delta, transposed
 from .rows import Ahead, ask, lines
@@ -14,8 +15,6 @@ from .team import Member, share
 from .tile import bias, dot, outer
 from .vector import constants, pointer, shift
 
-# Numbers that a core's second-level cache is trusted to keep: 256 KiB in float32, 512 KiB in float64.
-CACHED = 1 << 16
 # Of an update: 2 x 16 KiB of operands with AVX-512.  A constant, for the bits depend on it.
 SAMPLES_AT_ONCE = 128
 
@@ -42,98 +41,6 @@ class Memory(NamedTuple):
     scratch: Any
     private: Any  # one member's own: a row of zeros, then a square tile
     rows: int
-
-
-@inner
-def ceil_div(a: int, b: int) -> int:
-    return (a + b - 1) // b
-
-
-class Share(NamedTuple):
-    """A member's units of panels x others, counted panel by panel: from one place up to another."""
-
-    panel: int
-    other: int
-    last_panel: int
-    last_other: int
-    others: int
-    block: int  # panels that stay in cache together
-
-
-@inner
-def share_of(vectors: int, most: int, others: int, reused: int, member: Member) -> Share:
-    """By weight: all panels have `most` vectors but the last, which has what remains of `vectors`.
-
-    So members get equal work, and write nearly the same weights in an update that they read in the next
-    forward pass.  A panel means `reused` numbers to keep in cache.
-    """
-    block = max(1, CACHED // reused)
-    if member.members == 1:
-        return Share(0, 0, ceil_div(vectors, most), 0, others, block)
-    first, last = share(vectors * others, member)
-    full, left = vectors // most * others, max(1, vectors % most)
-    first = first // most if first < full * most else full + (first - full * most) // left
-    last = last // most if last < full * most else full + (last - full * most) // left
-    return Share(first // others, first % others, last // others, last % others, others, block)
-
-
-@inner
-def count(mine: Share) -> int:
-    return (mine.last_panel - mine.panel) * mine.others + mine.last_other - mine.other
-
-
-PARTS = 3
-
-
-class Place(NamedTuple):
-    """A unit, in a part of a share that is a rectangle.
-
-    A part is walked in blocks of panels.  Within a block all panels meet one `other` before the next, so
-    that what streams by streams seldom.
-    """
-
-    panel: int
-    other: int
-    begin: int  # of the block
-    end: int
-    last_panel: int
-    first_other: int
-    last_other: int
-
-
-@inner
-def begin_of(number: int, mine: Share) -> Place:
-    """Where a part begins: 0 is what is left of a panel, 1 whole panels, 2 the beginning of one."""
-    panel, other, last_panel, last_other, others, block = mine
-    whole = panel + (other > 0)
-    if number == 0:
-        end = others if last_panel > panel else last_other
-        return Place(panel, other, panel, whole, whole, other, end)
-    if number == 1:
-        return Place(whole, 0, whole, min(whole + block, last_panel), last_panel, 0, others)
-    begin = max(whole, last_panel)
-    end = last_panel + (last_other > 0)
-    return Place(begin, 0, begin, end, end, 0, last_other)
-
-
-@inner
-def units(part: Place) -> int:
-    return max(0, part.last_panel - part.panel) * (part.last_other - part.first_other)
-
-
-@inner
-def after(place: Place, mine: Share) -> Place:
-    """The next place; no divisions, which a small network's units would feel."""
-    panel, other, begin, end, last_panel, first_other, last_other = place
-    panel += 1
-    if panel == end:
-        panel = begin
-        other += 1
-        if other == last_other:
-            other = first_other
-            panel = begin = end
-            end = min(begin + mine.block, last_panel)
-    return Place(panel, other, begin, end, last_panel, first_other, last_other)
 
 
 @inner

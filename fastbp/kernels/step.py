@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from .dense import Memory, backward, ceil_div, forward, layer_of, output, update
+from .dense import Memory, backward, forward, layer_of, output, update
+from .grid import ceil_div
 from .jit import entry, inner
 from .rows import LABELS, Ahead, fetch, one_hot
 from .team import Member, meet, share
