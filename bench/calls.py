@@ -1,4 +1,4 @@
-"""asv: single calls, where the way into the kernels and back counts."""
+"""asv: single calls, where the way into the kernels and back counts; short ones many times, to be warm."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from fastbp import Network
 
-from .networks import difference, digits, reference
+from .networks import Prepared, difference, digits, reference
 
 
-class Inference:
+class Inference(Prepared):
     """[784, 30, 10] on the digits of the test set, and on one."""
 
     params = ["float32", "float64"]  # noqa: RUF012
     param_names = ("dtype",)
 
-    def setup(self, dtype: str) -> None:
+    def prepare(self, dtype: str) -> None:
         self.X, self.y = digits(10_000)
         self.net = Network([784, 30, 10], dtype=dtype, seed=0)
         self.x = (self.X[:1].T / 255).astype(dtype)
@@ -38,17 +38,18 @@ class Inference:
     def time_evaluate(self, dtype: str) -> None:
         self.net.evaluate(self.pairs)
 
-    def time_feedforward(self, dtype: str) -> None:
-        self.net.feedforward(self.x)
+    def time_feedforward_times_1000(self, dtype: str) -> None:
+        for _ in range(1000):
+            self.net.feedforward(self.x)
 
 
-class MiniBatch:
+class MiniBatch(Prepared):
     """`update_mini_batch` of ten tuples, and `backprop` of one."""
 
     params = ["float32", "float64"]  # noqa: RUF012
     param_names = ("dtype",)
 
-    def setup(self, dtype: str) -> None:
+    def prepare(self, dtype: str) -> None:
         X, labels = digits(10)
         X, Y = (X / 255).astype(dtype), reference.one_hot(labels, 10).astype(dtype)
         self.batch = [(x[:, None], y[:, None]) for x, y in zip(X, Y, strict=True)]
@@ -63,8 +64,10 @@ class MiniBatch:
         self.net.update_mini_batch(self.batch, 3.0)
         assert difference(self.net.weights, wanted.weights) < 1e-5
 
-    def time_update_mini_batch(self, dtype: str) -> None:
-        self.net.update_mini_batch(self.batch, 0.0)
+    def time_update_mini_batch_times_100(self, dtype: str) -> None:
+        for _ in range(100):
+            self.net.update_mini_batch(self.batch, 0.0)
 
-    def time_backprop(self, dtype: str) -> None:
-        self.net.backprop(*self.batch[0])
+    def time_backprop_times_100(self, dtype: str) -> None:
+        for _ in range(100):
+            self.net.backprop(*self.batch[0])

@@ -2,17 +2,17 @@
 
 from fastbp import Network
 
-from .networks import DIGITS, Case, check_training, digits
+from .networks import DIGITS, Case, Prepared, check_training, digits
 from .training import fit
 
 CASES = {case.name: case for case in (*DIGITS[:3], Case((784, 30, 10), 10_000))}
 
 
-class Fit:
+class Fit(Prepared):
     params = list(CASES)  # noqa: RUF012
     param_names = ("network",)
 
-    def setup(self, name: str) -> None:
+    def prepare(self, name: str) -> None:
         check_training(CASES[name], "float32")
 
     def peakmem_fit(self, name: str) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "ODD",
     "SMALL",
     "Case",
+    "Prepared",
     "check_training",
     "difference",
     "digits",
@@ -89,6 +90,20 @@ def start(case: Case, dtype: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
     pairs = list(zip(case.sizes, case.sizes[1:], strict=False))
     biases = [draw((n_out, 1)).astype(dtype) for _, n_out in pairs]
     return [(draw((n_out, n_in)) / np.sqrt(n_in)).astype(dtype) for n_in, n_out in pairs], biases
+
+
+class Prepared:
+    """Benchmarks of asv that are prepared once a process: it calls `setup` before every sample."""
+
+    _prepared: tuple[Any, ...] | None = None
+
+    def setup(self, *params: Any) -> None:
+        if self._prepared != params:
+            self.prepare(*params)
+            self._prepared = params
+
+    def prepare(self, *params: Any) -> None:
+        raise NotImplementedError
 
 
 def difference(weights: Any, others: Any) -> float:

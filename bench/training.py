@@ -8,7 +8,7 @@ import numpy as np
 
 from fastbp import Network
 
-from .networks import DIGITS, SMALL, Case, check_training, digits, reference, start, targets
+from .networks import DIGITS, SMALL, Case, Prepared, check_training, digits, reference, start, targets
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
@@ -21,14 +21,14 @@ def fit(net: Network, X: Any, y: Any, case: Case, epochs: int = 1, threads: Any 
     return history.loss[-1]
 
 
-class Digits:
+class Digits(Prepared):
     """An epoch of 10,000 shuffled digits, kept as uint8; the weights it starts from do not matter."""
 
     params = ([case.name for case in DIGITS[:3]], ["float32", "float64"], [1, 2])
     param_names = ("network", "dtype", "threads")
     cases = {case.name: case for case in DIGITS}  # noqa: RUF012  asv copies nothing
 
-    def setup(self, name: str, dtype: str, threads: int) -> None:
+    def prepare(self, name: str, dtype: str, threads: int) -> None:
         self.case, self.threads = self.cases[name], threads
         check_training(self.case, dtype, threads)
         self.X, self.y = digits(10_000)
@@ -40,13 +40,13 @@ class Digits:
         fit(self.net, self.X, self.y, self.case, threads=self.threads)
 
 
-class Activations:
+class Activations(Prepared):
     """The same for [784, 100, 10] with other hidden layers, and linear outputs but for sigmoids."""
 
     params = (ACTIVATIONS, ["float32", "float64"])
     param_names = ("activation", "dtype")
 
-    def setup(self, activation: str, dtype: str) -> None:
+    def prepare(self, activation: str, dtype: str) -> None:
         self.X, self.y = digits(10_000)
         output = "sigmoid" if activation == "sigmoid" else "linear"
         self.net = Network((784, 100, 10), dtype=dtype, seed=0, activation=activation, output=output)
@@ -59,14 +59,14 @@ class Activations:
         fit(self.net, self.X, self.y, self.case)
 
 
-class Small:
+class Small(Prepared):
     """Epochs over networks that are small, a full batch, or batches of one."""
 
     epochs = {SMALL[0].name: (10_000, 20), SMALL[1].name: (200, 2_000), SMALL[2].name: (5_000, 2)}  # noqa: RUF012
     params = (list(epochs), ["float32", "float64"])
     param_names = ("network", "dtype")
 
-    def setup(self, name: str, dtype: str) -> None:
+    def prepare(self, name: str, dtype: str) -> None:
         self.case = next(case for case in SMALL if case.name == name)
         samples, self.count = self.epochs[name]
         check_training(self.case, dtype, samples=samples)
@@ -78,13 +78,13 @@ class Small:
         fit(self.net, self.X, self.Y, self.case, self.count)
 
 
-class DropIn:
+class DropIn(Prepared):
     """`SGD` on a list of 10,000 tuples, as scripts call it: three epochs, conversion and shuffle included."""
 
     params = ["float32", "float64"]  # noqa: RUF012
     param_names = ("dtype",)
 
-    def setup(self, dtype: str) -> None:
+    def prepare(self, dtype: str) -> None:
         X, labels = digits(10_000)
         X, Y = X / np.float32(256), reference.one_hot(labels, 10)
         self.pairs = [(x[:, None], y[:, None]) for x, y in zip(X, Y, strict=True)]
