@@ -19,8 +19,8 @@ from numba import njit, prange
 from fastbp.engine import Architecture, Data, Engine, _rows
 from fastbp.kernels.dense import backward, forward, layer_of, output, update
 from fastbp.kernels.step import Net, _ahead, _fetch_block, _memory
-from fastbp.kernels.team import Member
-from fastbp.kernels.vector import shift
+from fastbp.kernels.team import Member, meet, run
+from fastbp.kernels.vector import pointer, shift
 
 from .networks import DIGITS, Case, digits, start
 
@@ -70,6 +70,22 @@ def train(net, X, Y, order, m, learning_rate, members):
                 update(layer_of(net.plan, depth), memory, x, m, scale, nothing, member)
 
 
+@njit(nogil=True)
+def meet_often(meeting, number, members, times):
+    for _ in range(times):
+        meet(pointer(meeting, 0), number, members)
+
+
+def nanoseconds_a_meeting(times: int = 100_000) -> float:
+    """Of a team that does nothing else, the median of some runs."""
+    found = []
+    for _ in range(9):
+        begin = time.perf_counter()
+        run(MEMBERS, lambda member, meeting: meet_often(meeting, *member, times))
+        found.append(1e9 * (time.perf_counter() - begin) / times)
+    return statistics.median(found[1:])  # the first compiles
+
+
 def compare(case: Case, dtype: str, samples: int, rounds: int) -> None:
     """In alternation, on whole batches; asserts that both end with the same bits."""
     X, labels = digits(samples // case.batch_size * case.batch_size)
@@ -98,10 +114,10 @@ def compare(case: Case, dtype: str, samples: int, rounds: int) -> None:
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, (_, run) in ways.items():
+        for name, (_, epoch) in ways.items():
             time.sleep(0.02)  # OpenMP's threads go on spinning for a while
             begin = time.perf_counter()
-            run()
+            epoch()
             times[name].append(time.perf_counter() - begin)
     first, *others = (own.parameters.tobytes() for own, _ in ways.values())
     assert all(other == first for other in others), "the ways do not end with the same bits"
@@ -119,6 +135,7 @@ def main() -> None:
     parser.add_argument("--layer", choices=LAYERS, help="only this threading layer, in this process")
     options = parser.parse_args()
     if options.layer is None:
+        print(f"a meeting of {MEMBERS} members: {nanoseconds_a_meeting():.0f} ns", flush=True)
         for layer in LAYERS:
             command = [sys.executable, "-m", "bench.forkjoin", *sys.argv[1:], "--layer", layer]
             subprocess.run(command, env={**os.environ, "NUMBA_THREADING_LAYER": layer}, check=True)

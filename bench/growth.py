@@ -7,7 +7,6 @@ drawn to ``docs/growth.svg``.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ import numpy as np
 from fastbp import Network
 from fastbp.kernels.team import cpus
 
-from .networks import Case, start
+from .networks import DIGITS, FULL, Case, start
 from .peak import gflops
 
 PICTURE = Path(__file__).parent.parent / "docs" / "growth.svg"
@@ -41,8 +40,7 @@ def sweeps() -> Iterable[Sweep]:
     yield Sweep("hidden layers of 128", tuple((d, Case((128, *[128] * d, 10), 64), 4_096, 1) for d in depths))
     batches = (1, 2, 4, 8, 16, 32, 64, 128, 512, 2_048)
     yield Sweep("samples of a batch", tuple((b, Case((784, 128, 10), b), 8_192, 1) for b in batches))
-    wide = Case((784, 512, 512, 10), 128)
-    yield Sweep("threads", tuple((t, wide, 8_192, t) for t in range(1, cpus() + 1)))
+    yield Sweep("threads", tuple((t, DIGITS[2], 8_192, t) for t in range(1, cpus() + 1)))
 
 
 def data(case: Case, samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -57,9 +55,7 @@ def rate(case: Case, samples: int, threads: int, epochs: int) -> tuple[float, fl
     again = max(1, 20_000_000 // (case.flops() * samples))  # an epoch too short to time is repeated
     X, y = data(case, samples)
     X, y = np.tile(X, (again, 1)), np.tile(y, again)
-    history = net.fit(
-        X, y, epochs=epochs, batch_size=case.batch_size, learning_rate=0.1, threads=threads, shuffle=True
-    )
+    history = net.fit(X, y, epochs=epochs, batch_size=case.batch_size, learning_rate=0.1, threads=threads)
     seconds = min(history.seconds) / len(X)
     peak = gflops("float32", threads, times=9)
     return 1e6 * seconds, case.flops() / seconds / 1e9 / peak
@@ -90,8 +86,7 @@ def memory(case: Case, samples: int) -> dict[str, float]:
     """MiB of data, weights and what `fit` needs above them, in a process of its own."""
     arguments = ["--memory", str(samples), str(case.batch_size), *map(str, case.sizes)]
     command = [sys.executable, "-m", "bench.growth", *arguments]
-    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "0"}
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return {name: size / 2**20 for name, size in json.loads(printed).items()}
 
 
@@ -129,11 +124,11 @@ def draw(found: list[tuple[Sweep, list[tuple[float, float]]]], memories: list[tu
 
 
 MEMORIES = (
-    (Case((784, 30, 10), 10), 50_000),
-    (Case((784, 30, 10), 10), 400_000),
-    (Case((784, 512, 512, 10), 128), 50_000),
-    (Case((784, 2048, 2048, 10), 512), 50_000),
-    (Case((784, 30, 10), 10_000), 50_000),
+    (DIGITS[0], 50_000),
+    (DIGITS[0], 400_000),
+    (DIGITS[2], 50_000),
+    (DIGITS[3], 50_000),
+    (FULL, 50_000),
 )
 
 

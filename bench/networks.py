@@ -14,6 +14,8 @@ import reference
 
 __all__ = [
     "DIGITS",
+    "FULL",
+    "NAMED",
     "ODD",
     "SMALL",
     "Case",
@@ -53,19 +55,19 @@ SMALL = (
     Case((24, 8, 2), 200),
     Case((784, 30, 10), 1, 0.03),
 )
+FULL = Case((784, 30, 10), 10_000)
 ODD = (
+    *SMALL,
     Case((2, 2, 1), 4),
-    Case((4, 32, 16, 4), 10_000),
     Case((4, 32, 16, 4), 32),
-    Case((24, 8, 2), 200),
     Case((13, 10, 5, 3), 1),
     Case((13, 10, 5, 3), 16),
     Case((30,) * 11, 10),
-    Case((784, 30, 10), 1, 0.03),
     Case((784, 10), 10),
     Case((784, 100, 1), 32),
     Case((784, 100, 1000), 32),
 )
+NAMED = {case.name: case for case in (*DIGITS, *SMALL, FULL)}
 
 
 def digits(samples: int = 50_000) -> tuple[Any, Any]:

@@ -10,7 +10,6 @@ import contextlib
 import importlib.metadata
 import io
 import json
-import os
 import platform
 import random
 import re
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import Network
+from fastbp.kernels.team import cpus
 
 from .networks import DIGITS, SMALL, Case, difference, digits, reference, start, targets
 from .trainers import PEERS, CrossEntropy, Fastbp, FastbpTeam, Peer
@@ -63,7 +63,7 @@ def compare(case: Case, dtype: str, samples: int, rounds: int) -> dict[str, Any]
     running: list[Peer] = []
     skipped = {}
     for kind in PEERS:
-        if not kind.can(case, dtype, samples):
+        if not kind.can(case, samples):
             continue
         try:
             running.append(kind(case, dtype, X, Y))
@@ -124,7 +124,7 @@ def machine() -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d"),
         "cpu": cpu,
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": cpus(),
         "versions": versions,
     }
 

@@ -3,7 +3,7 @@
 from fastbp import Network
 from fastbp.datasets import load_mnist
 
-from .networks import DIGITS, check_training, start
+from .networks import DIGITS, NAMED, check_training, start
 from .roofline import measure
 
 
@@ -15,7 +15,7 @@ class Peak:
     timeout = 300
 
     def track_share_missed(self, name: str, dtype: str) -> float:
-        case = next(case for case in DIGITS if case.name == name)
+        case = NAMED[name]
         check_training(case, dtype)
         return 1 - measure(case, dtype, 1, epochs=5 if case.sizes[1] < 2048 else 1)[1]
 

@@ -40,7 +40,7 @@ class Peer:
         return [*self.weights, *self.biases]
 
     @classmethod
-    def can(cls, case: Case, dtype: str, samples: int) -> bool:
+    def can(cls, case: Case, samples: int) -> bool:
         """Whether this case is any of the peer's business."""
         return case.flops() * samples <= cls.slowest
 
@@ -126,6 +126,7 @@ class ScikitLearn(Peer):
 
     name = "scikit-learn MLPClassifier (cross-entropy)"
     quadratic = False
+    slowest = 2e11
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -159,10 +160,6 @@ class ScikitLearn(Peer):
 
     def trained(self) -> Weights:
         return [*(w.T for w in self.net.coefs_), *(b[:, None] for b in self.net.intercepts_)]
-
-    @classmethod
-    def can(cls, case: Case, dtype: str, samples: int) -> bool:
-        return case.flops() * samples <= 2e11
 
 
 class Torch(Peer):
@@ -370,7 +367,7 @@ class Fann(Peer):
         return [*weights, *biases]
 
     @classmethod
-    def can(cls, case: Case, dtype: str, samples: int) -> bool:
+    def can(cls, case: Case, samples: int) -> bool:
         return case.batch_size == 1
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastbp import Network
 
-from .networks import DIGITS, SMALL, Case, Prepared, check_training, digits, reference, start, targets
+from .networks import DIGITS, NAMED, SMALL, Case, Prepared, check_training, digits, reference, start, targets
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
@@ -27,10 +27,9 @@ class Digits(Prepared):
 
     params = ([case.name for case in DIGITS[:3]], ["float32", "float64"], [1, 2])
     param_names = ("network", "dtype", "threads")
-    cases = {case.name: case for case in DIGITS}  # noqa: RUF012  asv copies nothing
 
     def prepare(self, name: str, dtype: str, threads: int) -> None:
-        self.case, self.threads = self.cases[name], threads
+        self.case, self.threads = NAMED[name], threads
         check_training(self.case, dtype, threads)
         self.X, self.y = digits(10_000)
         self.net = Network(self.case.sizes, dtype=dtype, seed=0)
@@ -68,7 +67,7 @@ class Small(Prepared):
     param_names = ("network", "dtype")
 
     def prepare(self, name: str, dtype: str) -> None:
-        self.case = next(case for case in SMALL if case.name == name)
+        self.case = NAMED[name]
         samples, self.count = self.epochs[name]
         check_training(self.case, dtype, samples=samples)
         self.X, self.Y = (part.astype(dtype) for part in targets(self.case, samples))

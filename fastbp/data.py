@@ -238,21 +238,21 @@ _AT_ONCE = 128  # columns turned to bytes together: they stay in cache
 def _as_bytes(columns: list[np.ndarray], size: int, divisor: float, dtype: np.dtype) -> np.ndarray | None:
     """Bytes (n, size) that, divided, are the very numbers of the columns in `dtype`; None if there are none.
 
-    A byte is read an eighth of the time of a float64, and divided to the same bits.
+    A byte is an eighth of a float64 to read, and is divided to the same bits.
     """
-
-    def every(kind: np.dtype) -> np.ndarray:
-        return np.divide(np.arange(256), divisor, dtype=kind)
-
+    stored = columns[0].dtype if columns else dtype
+    every, wanted = (np.divide(np.arange(256), divisor, dtype=kind) for kind in (stored, dtype))
+    if stored.kind != "f" or (every.astype(dtype) != wanted).any():
+        return None
     X = np.empty((len(columns), size), np.uint8)
     for first in range(0, len(columns), _AT_ONCE):
         block = np.concatenate(columns[first : first + _AT_ONCE]).reshape(-1, size)
-        if block.dtype.kind != "f" or (every(block.dtype).astype(dtype) != every(dtype)).any():
+        if block.dtype != stored:
             return None
         with np.errstate(invalid="ignore", over="ignore"):
-            scaled = np.multiply(block, divisor, dtype=block.dtype)
+            scaled = np.multiply(block, divisor, dtype=stored)
             pixels = np.rint(scaled, out=scaled).astype(np.uint8)
-        if not np.array_equal(np.divide(pixels, divisor, out=scaled, dtype=block.dtype), block):
+        if not np.array_equal(np.divide(pixels, divisor, out=scaled, dtype=stored), block):
             return None
         X[first : first + len(block)] = pixels
     return X

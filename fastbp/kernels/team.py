@@ -130,7 +130,7 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
     """Calls ``work(member, meeting)`` on every member of a new team and returns when all are done.
 
     The caller is member 0, so that one core has its member already and the system places one thread less:
-    with two new threads both began on the same core of two now and then (a twentieth of an epoch's time).
+    two new threads both began on the same core of two now and then.
     Where the system refuses a thread, the team is smaller.  An interrupt is raised when all are done.
     """
     meeting = np.zeros(members * _FLAGS, np.int64)
@@ -192,7 +192,8 @@ def _take_part(
 ) -> None:
     """Lets the others begin and does the caller's part, through interrupts: they wait for it at a barrier.
 
-    An interrupt comes before the compiled call, or after all of it: its own flag at the meeting tells.
+    An interrupt comes before the compiled call, or after all of it: its own flag at the meeting tells.  Work
+    that never meets is then done again.
     """
     while True:
         try:
