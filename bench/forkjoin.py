@@ -18,8 +18,8 @@ from numba import njit, prange
 
 from fastbp.engine import Architecture, Data, Engine, _rows
 from fastbp.kernels.dense import backward, forward, layer_of, output, update
-from fastbp.kernels.step import Net, _ahead, _fetch_block, _memory
-from fastbp.kernels.team import Member, meet, run
+from fastbp.kernels.step import Net, _ahead, _gather_block, _memory
+from fastbp.kernels.team import Member, barrier, run
 from fastbp.kernels.vector import pointer, shift
 
 from .networks import DIGITS, Case, digits, start
@@ -38,7 +38,7 @@ def train(net, X, Y, order, m, learning_rate, members):
             member = Member(number, members)
             memory = _memory(net, member)
             x, y = shift(memory.scratch, net.plan[0, 0]), shift(memory.scratch, net.plan[0, 2])
-            _fetch_block(X, Y, order, (begin, begin + m), x, y, memory, member)
+            _gather_block(X, Y, order, (begin, begin + m), x, y, memory, member)
         for depth in range(1, net.plan.shape[0]):
             for number in prange(members):
                 memory = _memory(net, Member(number, members))
@@ -71,9 +71,9 @@ def train(net, X, Y, order, m, learning_rate, members):
 
 
 @njit(nogil=True)
-def meet_often(meeting, number, members, times):
+def meet_often(flags, number, members, times):
     for _ in range(times):
-        meet(pointer(meeting, 0), number, members)
+        barrier(pointer(flags, 0), number, members)
 
 
 def nanoseconds_a_meeting(times: int = 100_000) -> float:
@@ -81,7 +81,7 @@ def nanoseconds_a_meeting(times: int = 100_000) -> float:
     found = []
     for _ in range(9):
         begin = time.perf_counter()
-        run(MEMBERS, lambda member, meeting: meet_often(meeting, *member, times))
+        run(MEMBERS, lambda member, flags: meet_often(flags, *member, times))
         found.append(1e9 * (time.perf_counter() - begin) / times)
     return statistics.median(found[1:])  # the first compiles
 
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--layer", choices=LAYERS, help="only this threading layer, in this process")
     options = parser.parse_args()
     if options.layer is None:
-        print(f"a meeting of {MEMBERS} members: {nanoseconds_a_meeting():.0f} ns", flush=True)
+        print(f"a flags of {MEMBERS} members: {nanoseconds_a_meeting():.0f} ns", flush=True)
         for layer in LAYERS:
             command = [sys.executable, "-m", "bench.forkjoin", *sys.argv[1:], "--layer", layer]
             subprocess.run(command, env={**os.environ, "NUMBA_THREADING_LAYER": layer}, check=True)

@@ -13,15 +13,15 @@ from numba import njit
 
 from fastbp.engine import Architecture, Data, Engine, _rows
 from fastbp.kernels.dense import backward, forward, layer_of, output, update
-from fastbp.kernels.grid import ceil_div
 from fastbp.kernels.math import activate
-from fastbp.kernels.step import Net, _ahead, _fetch_block, _memory
-from fastbp.kernels.team import Member, meet
+from fastbp.kernels.step import Net, _ahead, _gather_block, _memory
+from fastbp.kernels.team import Member, barrier
+from fastbp.kernels.tiles import ceil_div
 from fastbp.kernels.vector import constants, pointer, shape_of, shift
 
 from .networks import DIGITS, Case, digits, start
 
-PHASES = ("fetch", "forward", "activation", "output", "backward", "update", "meet")
+PHASES = ("gather", "forward", "activation", "output", "backward", "update", "meet")
 
 
 @njit(nogil=True)
@@ -30,7 +30,7 @@ def repeat(phase, times, number, m, net, X, Y, order):
     member = Member(0, 1)
     memory = _memory(net, member)
     x, y = shift(memory.scratch, net.plan[0, 0]), shift(memory.scratch, net.plan[0, 2])
-    meeting = pointer(np.zeros(16, np.int64), 0)
+    flags = pointer(np.zeros(16, np.int64), 0)
     nr, lanes, _ = constants(memory.scratch)
     layer = layer_of(net.plan, number)
     below = layer_of(net.plan, max(1, number - 1))
@@ -40,7 +40,7 @@ def repeat(phase, times, number, m, net, X, Y, order):
     for turn in range(times):
         if phase == 0:
             begin = turn * m % (order.size - 2 * m)
-            _fetch_block(X, Y, order, (begin, begin + m), x, y, memory, member)
+            _gather_block(X, Y, order, (begin, begin + m), x, y, memory, member)
         elif phase == 1:
             forward(layer, memory, signal, m, member)
         elif phase == 2:
@@ -56,7 +56,7 @@ def repeat(phase, times, number, m, net, X, Y, order):
         elif phase == 5:
             update(layer, memory, signal, m, 0.0, nothing, member)
         else:
-            meet(meeting, 0, 1)
+            barrier(flags, 0, 1)
 
 
 def measure(case: Case, dtype: str, inputs: str) -> None:
@@ -81,7 +81,7 @@ def measure(case: Case, dtype: str, inputs: str) -> None:
     total = 0.0
     for phase, name in enumerate(PHASES):
         for number in range(1, layers + 1):
-            if (name in ("fetch", "meet") and number > 1) or (name == "output" and number < layers):
+            if (name in ("gather", "meet") and number > 1) or (name == "output" and number < layers):
                 continue
             if name == "backward" and number == 1:
                 continue

@@ -369,7 +369,7 @@ def _outputs(y: "NDArray[Any]") -> int:
 
 def _check(part: "Part", net: "Network", name: str) -> None:
     """Refuses what `Network.fit` would, by the data's own name."""
-    from .data import samples, targets
+    from .validate import samples, targets
 
     try:
         samples(part.X, net.sizes[0], net.dtype, f"{name}: X")

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .kernels import step
+from .kernels.gather import KINDS, LABELS
 from .kernels.math import ACTIVATION_CODES
-from .kernels.rows import KINDS, LABELS
 from .kernels.team import Member, cpus, run
 from .kernels.vector import shape_of
 from .layout import BLOCK, aligned_zeros, layout
@@ -91,21 +91,21 @@ class Engine:
         self,
         data: Data,
         order: np.ndarray,
-        places: tuple[int, int],
+        positions: tuple[int, int],
         learning_rate: float,
         losses: np.ndarray = NO_LOSSES,
     ) -> int:
-        """Descends on rows order[places[0]:places[1]]; returns the place it came to (see kernels.step)."""
+        """Descends on the rows order[positions[0]:positions[1]]; returns the position it came to."""
         sizes, _, dtype = self.architecture
         net = step.Net(self.parameters, self._scratch, self._layout.plan)
         X = _rows(data.X, sizes[0], data.divisor)
         Y = _rows(data.targets, sizes[-1], 1.0)
-        span = step.Run(*places, self.batch_size, learning_rate)
+        span = step.Run(*positions, self.batch_size, learning_rate)
         kernel = step.train(dtype)
         reached: list[int] = []
 
-        def work(member: Member, meeting: np.ndarray) -> None:
-            reached.append(kernel(net, X, Y, order, span, losses, meeting, member))
+        def work(member: Member, flags: np.ndarray) -> None:
+            reached.append(kernel(net, X, Y, order, span, losses, flags, member))
 
         run(self.members, work)
         return reached[0]
@@ -124,10 +124,10 @@ class Engine:
         members = max(1, min(members, blocks))
         plan = layout(sizes, self._codes, _INFERENCE_ROWS, 1, dtype, self._shape)
 
-        def work(member: Member, meeting: np.ndarray) -> None:
+        def work(member: Member, flags: np.ndarray) -> None:
             first, last = (
-                min(len(X), blocks * part // member.members * _INFERENCE_ROWS)
-                for part in (member.number, member.number + 1)
+                min(len(X), blocks * part // member.size * _INFERENCE_ROWS)
+                for part in (member.rank, member.rank + 1)
             )
             net = step.Net(self.parameters, aligned_zeros(plan.scratch, dtype), plan.plan)
             kernel(net, rows, out, first, last)

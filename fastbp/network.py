@@ -13,10 +13,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from . import data as border
+from . import validate
 from .engine import Architecture, Data, Engine, team_size
 from .kernels.math import ACTIVATION_CODES
-from .kernels.shuffle import shuffle as shuffle_natively
+from .kernels.random import shuffle as shuffle_natively
 from .kernels.team import cpus
 from .training import Callbacks, Chunks, History, Report, descend, mean_cost
 
@@ -93,7 +93,7 @@ class Network:
     _dtype = np.dtype(np.float64)
     _activation = _output = "sigmoid"
     _divisor = 255.0
-    _task: border.Task | None = None
+    _task: validate.Task | None = None
     _random: np.random.RandomState | None = None
 
     def __init__(
@@ -106,20 +106,20 @@ class Network:
         output: str = "sigmoid",
         uint8_divisor: float = 255.0,
     ) -> None:
-        plain = border.sizes_of(sizes)
+        plain = validate.sizes_of(sizes)
         self.num_layers = len(plain)
         self.sizes = sizes
         options = {
-            "_dtype": border.float_type(dtype),
-            "_activation": border.choice("activation", activation, ACTIVATION_CODES),
-            "_output": border.choice("output", output, ACTIVATION_CODES),
-            "_divisor": border.positive("uint8_divisor", uint8_divisor),
+            "_dtype": validate.float_type(dtype),
+            "_activation": validate.choice("activation", activation, ACTIVATION_CODES),
+            "_output": validate.choice("output", output, ACTIVATION_CODES),
+            "_divisor": validate.positive("uint8_divisor", uint8_divisor),
         }
         for name, value in options.items():
             if value != getattr(Network, name):
                 setattr(self, name, value)
         if seed is not None:
-            self._random = np.random.RandomState(border.count("seed", seed, 0))
+            self._random = np.random.RandomState(validate.count("seed", seed, 0))
         draw: Callable[..., Array] = self._generator().randn
         self.biases = [draw(n_out, 1).astype(self._dtype, copy=False) for n_out in plain[1:]]
         self.weights = [
@@ -142,7 +142,7 @@ class Network:
         >>> Network([3, 4, 2], seed=0).feedforward([[0.1], [0.2], [0.3]]).shape
         (2, 1)
         """
-        signal = border.column_vectors(a, self.weights[0].shape[1] if self.weights else self.sizes[0])
+        signal = validate.column_vectors(a, self.weights[0].shape[1] if self.weights else self.sizes[0])
         for function, b, w in zip(self._functions(), self.biases, self.weights, strict=True):
             signal = function(np.dot(w, signal) + b)
         return signal
@@ -223,9 +223,9 @@ class Network:
         """How many of `test_data`, a list of (x, label), the largest output names the label of."""
         tests = test_data if isinstance(test_data, list) else list(test_data)
         if self._is_customised():
-            return sum(int(np.argmax(self.feedforward(x)) == border._one_label(y)) for x, y in tests)
+            return sum(int(np.argmax(self.feedforward(x)) == validate._one_label(y)) for x, y in tests)
         engine = self._engine()
-        X, labels = border.test_pairs(tests, engine.architecture.sizes[0], self._dtype)
+        X, labels = validate.test_pairs(tests, engine.architecture.sizes[0], self._dtype)
         return _count_correct(engine, X, labels)
 
     def cost_derivative(self, output_activations: Any, y: Any) -> Any:
@@ -294,14 +294,14 @@ class Network:
         >>> history.loss[-1] < 1e-3
         True
         """
-        epochs = border.count("epochs", epochs, 0)
-        batch_size = border.count("batch_size", batch_size)
-        rate = border.positive("learning_rate", learning_rate)
-        threads = border.threads_of(threads)
+        epochs = validate.count("epochs", epochs, 0)
+        batch_size = validate.count("batch_size", batch_size)
+        rate = validate.positive("learning_rate", learning_rate)
+        threads = validate.threads_of(threads)
         X, found = self._checked(X, y)
         validation = None
         if validation_data is not None:
-            held_out = border.pair("validation_data", validation_data)
+            held_out = validate.pair("validation_data", validation_data)
             validation = self._scorable(*held_out, "validation_")
         architecture, weights, biases = self._trained()
         batch_size = min(batch_size, max(1, len(X)))
@@ -345,7 +345,7 @@ class Network:
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """The outputs themselves, (samples, outputs).  Those of sigmoids need not add up to one."""
         engine = self._engine()
-        samples = border.samples(X, engine.architecture.sizes[0], self._dtype)
+        samples = validate.samples(X, engine.architecture.sizes[0], self._dtype)
         return engine.outputs(samples, self._divisor, cpus())
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
@@ -364,14 +364,14 @@ class Network:
 
     def _trained(self) -> tuple[Architecture, list[Array], list[Array]]:
         """What is to be packed; the sizes are those of the weights, which a user may have set."""
-        weights, biases = border.parameters(self.weights, self.biases, self._dtype)
+        weights, biases = validate.parameters(self.weights, self.biases, self._dtype)
         sizes = (weights[0].shape[1], *(len(w) for w in weights))
         return Architecture(sizes, tuple(self._names()), self._dtype), weights, biases
 
     def _repack(self, engine: Engine) -> None:
         """Gives the weights, which a user's function may have changed, back to a training engine."""
         architecture, weights, biases = self._trained()
-        border.same_sizes(architecture.sizes, engine.architecture.sizes)
+        validate.same_sizes(architecture.sizes, engine.architecture.sizes)
         engine.pack(weights, biases)
 
     def _engine(self) -> Engine:
@@ -383,24 +383,24 @@ class Network:
         """`often`: whether the pairs are read so often that making bytes of pixels pays."""
         architecture, weights, biases = self._trained()
         inputs, outputs = architecture.sizes[0], architecture.sizes[-1]
-        X, Y, divisor = border.training_pairs(pairs, inputs, outputs, self._dtype, often)
+        X, Y, divisor = validate.training_pairs(pairs, inputs, outputs, self._dtype, often)
         members = team_size(threads, architecture, batch_size)
         return Engine(architecture, weights, biases, batch_size, members), Data(X, Y, divisor)
 
     def _generator(self) -> Any:
         return np.random if self._random is None else self._random
 
-    def _checked(self, X: Any, y: Any, prefix: str = "") -> tuple[Array, border.Targets]:
+    def _checked(self, X: Any, y: Any, prefix: str = "") -> tuple[Array, validate.Targets]:
         sizes = self._trained()[0].sizes
-        samples = border.samples(X, sizes[0], self._dtype, prefix + "X")
-        return samples, border.targets(y, len(samples), sizes[-1], self._dtype, prefix + "y")
+        samples = validate.samples(X, sizes[0], self._dtype, prefix + "X")
+        return samples, validate.targets(y, len(samples), sizes[-1], self._dtype, prefix + "y")
 
-    def _scorable(self, X: Any, y: Any, prefix: str = "") -> tuple[Array, border.Targets]:
+    def _scorable(self, X: Any, y: Any, prefix: str = "") -> tuple[Array, validate.Targets]:
         samples, found = self._checked(X, y, prefix)
-        border.count(f"rows of {prefix}X", len(samples))
+        validate.count(f"rows of {prefix}X", len(samples))
         return samples, found
 
-    def _score(self, outputs: Array, found: border.Targets) -> float:
+    def _score(self, outputs: Array, found: validate.Targets) -> float:
         wanted = found.array
         if found.task == "values":
             residual = float(np.sum((outputs.astype(np.float64) - wanted) ** 2))
@@ -433,7 +433,7 @@ class Network:
         own_evaluate = self._has_replaced("evaluate")
         held_out = None
         if tests and not own_evaluate:
-            held_out = border.test_pairs(tests, engine.architecture.sizes[0], self._dtype)
+            held_out = validate.test_pairs(tests, engine.architecture.sizes[0], self._dtype)
         for epoch in range(epochs):
             _shuffle(order)
             pairs[:] = seen[order].tolist()
@@ -514,7 +514,7 @@ def _count_correct(engine: Engine, X: Array, labels: Array) -> int:
     return int(np.count_nonzero(np.argmax(engine.outputs(X, 1.0, cpus()), axis=1) == labels))
 
 
-def _decided(outputs: Array, task: border.Task) -> Array:
+def _decided(outputs: Array, task: validate.Task) -> Array:
     if task == "labels":
         return np.asarray(np.argmax(outputs, axis=1))
     return (outputs[:, 0] >= 0.5).astype(np.int64) if task == "binary" else outputs

@@ -44,7 +44,7 @@ class Chunks:
         self._batches = max(1, int(_FIRST_FLOPS / flops))
 
     def epoch(self, order: np.ndarray, learning_rate: float, losses: np.ndarray = NO_LOSSES) -> int:
-        """One pass over `order`; returns how many places it trained, fewer where the cost diverged."""
+        """One pass over `order`; returns how many positions it trained, fewer where the cost diverged."""
         done = 0
         while done < len(order):
             first, last = done, min(len(order), done + self._batches * self.engine.batch_size)

@@ -23,7 +23,7 @@ from numba.core import config
 
 import fastbp
 from fastbp.kernels import jit
-from fastbp.kernels.shuffle import shuffle
+from fastbp.kernels.random import shuffle
 
 PACKAGE = Path(fastbp.__file__).parent
 KERNELS = sorted(path.name for path in PACKAGE.joinpath("kernels").glob("*.py"))
@@ -155,7 +155,7 @@ def key_for(wanted):
 def test_kernels_saved_at_once_for_two_types_are_not_mixed_up(first, second, session, monkeypatch):
     """Two processes compile one kernel for different types and save it, one inside the other's save."""
 
-    @jit.entry(key_for)
+    @jit.kernel(key_for)
     def itemsize(array):
         return array.itemsize
 

@@ -34,9 +34,9 @@ import fastbp.engine
 import fastbp.layout
 import reference
 from fastbp.engine import Architecture, Data, Engine
-from fastbp.kernels import grid, step, team
+from fastbp.kernels import step, team, tiles
 from fastbp.kernels.math import ACTIVATION_CODES
-from fastbp.kernels.shuffle import shuffle
+from fastbp.kernels.random import shuffle
 from fastbp.layout import BLOCK
 from reference import fit_reference, one_hot
 
@@ -646,16 +646,16 @@ def test_shares_are_all_the_work_once(members):
 
 def walked(vectors, most, others, reused, member):
     """The units (panel, other) of a member, in its order."""
-    mine = grid.share_of(vectors, most, others, reused, member)
-    for number in range(grid.PARTS):
-        place = grid.begin_of(number, mine)
-        for _ in range(grid.units(place)):
+    mine = tiles.share_of(vectors, most, others, reused, member)
+    for number in range(tiles.PARTS):
+        place = tiles.begin_of(number, mine)
+        for _ in range(tiles.units(place)):
             yield place.panel, place.other
-            place = grid.after(place, mine)
+            place = tiles.after(place, mine)
 
 
 @pytest.mark.parametrize("members", [1, 2, 3, 8])
-@pytest.mark.parametrize("reused", [1, grid.CACHED // 2, grid.CACHED])
+@pytest.mark.parametrize("reused", [1, tiles.CACHED // 2, tiles.CACHED])
 def test_walks_are_all_units_once_and_weigh_the_same(members, reused):
     for vectors, most, others in product((1, 2, 5, 7, 16), (1, 2), (1, 3, 11)):
         walks = [list(walked(vectors, most, others, reused, team.Member(n, members))) for n in range(members)]
@@ -668,14 +668,14 @@ def test_walks_are_all_units_once_and_weigh_the_same(members, reused):
 @pytest.mark.parametrize("members", [1, 2, 5])
 def test_run_calls_every_member_once(members):
     threads, met = threading.active_count(), []
-    team.run(members, lambda member, meeting: met.append(tuple(member)))
+    team.run(members, lambda member, flags: met.append(tuple(member)))
     assert sorted(met) == [(number, members) for number in range(members)]
     assert threading.active_count() == threads
 
 
 def test_an_error_of_a_member_reaches_the_caller():
-    def work(member, meeting):
-        if member.number == 1:
+    def work(member, flags):
+        if member.rank == 1:
             raise ZeroDivisionError("member 1")
 
     with pytest.raises(ZeroDivisionError, match="member 1"):
@@ -716,10 +716,10 @@ def test_an_interrupt_as_threads_start_leaves_a_whole_team_or_none(number, begun
     failing_thread(number, KeyboardInterrupt(), begun)
     met = []
     with pytest.raises(KeyboardInterrupt):
-        team.run(3, lambda member, meeting: met.append(member))
+        team.run(3, lambda member, flags: met.append(member))
     time.sleep(0.05)  # for a thread that `run` left behind
-    assert sorted(member.number for member in met) == list(range(len(met)))
-    assert all(member.members == len(met) for member in met)
+    assert sorted(member.rank for member in met) == list(range(len(met)))
+    assert all(member.size == len(met) for member in met)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.kill sends no SIGINT there")
@@ -728,12 +728,12 @@ def test_an_interrupt_waits_for_every_member(signals):
     """Until the last is done the parameters are still being written."""
     done = []
 
-    def work(member, meeting):
-        for _ in range(signals if member.number == 1 else 0):
+    def work(member, flags):
+        for _ in range(signals if member.rank == 1 else 0):
             time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.2)
-        done.append(member.number)
+        done.append(member.rank)
 
     with pytest.raises(KeyboardInterrupt):
         team.run(3, work)
@@ -903,7 +903,7 @@ def test_no_fastmath_anywhere(path):
     assert not LOOSE & {node.value for node in nodes(path, ast.Constant) if isinstance(node.value, str)}
 
 
-def inner_functions():
+def inlined_functions():
     """{where: jit function} of every module of kernels."""
     names = [path.stem for path in SOURCES if path.parent.name == "kernels" and path.stem != "__init__"]
     return {
@@ -914,8 +914,8 @@ def inner_functions():
     }
 
 
-@pytest.mark.parametrize("where", INNER := inner_functions())
-def test_options_of_inner_functions(where):
+@pytest.mark.parametrize("where", INNER := inlined_functions())
+def test_options_of_inlined_functions(where):
     function = INNER[where]
     options = function.targetoptions
     assert options.get("nogil") is True

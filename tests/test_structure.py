@@ -1,4 +1,4 @@
-"""Imports point one way: network -> training -> engine -> kernels; data and layout know numpy alone."""
+"""Imports point one way: network -> training -> engine -> kernels; validate and layout know numpy alone."""
 
 import ast
 from pathlib import Path
@@ -11,11 +11,11 @@ PACKAGE = Path(fastbp.__file__).parent
 THIRD_PARTY = {"numpy", "numba", "llvmlite"}
 ALLOWED = {  # file or folder -> what of the package, and what of others, it may import when it is imported
     "kernels": ({"kernels", "__version__"}, THIRD_PARTY),
-    "data.py": (set(), {"numpy"}),
+    "validate.py": (set(), {"numpy"}),
     "layout.py": (set(), {"numpy"}),
     "engine.py": ({"kernels", "layout"}, {"numpy"}),
     "training.py": ({"engine"}, {"numpy"}),
-    "network.py": ({"data", "engine", "kernels", "training"}, {"numpy"}),
+    "network.py": ({"validate", "engine", "kernels", "training"}, {"numpy"}),
     "datasets": ({"datasets"}, {"numpy"}),
     "compat": ({"network", "datasets"}, {"numpy"}),
     "cli.py": ({"__version__"}, set()),

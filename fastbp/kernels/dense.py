@@ -7,12 +7,12 @@ member's share of a phase; members own outputs, so none waits for another inside
 
 from typing import Any, NamedTuple
 
-from .grid import PARTS, after, begin_of, ceil_div, count, share_of, units
-from .jit import inner
+from .gather import Ahead, ask, lines
+from .jit import inlined
 from .math import activate, costs, hidden_delta, output_delta, transposed
-from .rows import Ahead, ask, lines
 from .team import Member, share
 from .tile import bias, dot, outer
+from .tiles import PARTS, after, begin_of, ceil_div, count, share_of, units
 from .vector import constants, pointer, shift
 
 # Of an update: 2 x 16 KiB of operands with AVX-512.  A constant, for the bits depend on it.
@@ -43,22 +43,22 @@ class Memory(NamedTuple):
     rows: int
 
 
-@inner
+@inlined
 def layer_of(plan: Any, number: int) -> Layer:
     row = plan[number]
     return Layer(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8])
 
 
-@inner
+@inlined
 def forward(layer: Layer, memory: Memory, x: Any, m: int, member: Member) -> None:
     """a = activation(x W + b); a unit is one tile of samples in one panel of outputs."""
     nr, lanes, most_rows = constants(memory.scratch)
     tiles = ceil_div(m, most_rows)
     mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, tiles, layer.inputs * nr, member)
     for number in range(PARTS):
-        place = begin_of(number, mine)
-        for _ in range(units(place)):
-            panel, tile = place.panel, place.other
+        cursor = begin_of(number, mine)
+        for _ in range(units(cursor)):
+            panel, tile = cursor.panel, cursor.other
             row = m * tile // tiles
             rows = m * (tile + 1) // tiles - row
             vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
@@ -67,10 +67,10 @@ def forward(layer: Layer, memory: Memory, x: Any, m: int, member: Member) -> Non
             w = shift(memory.parameters, layer.weights + panel * layer.panel)
             dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
             activate(layer.activation, rows, vectors, a)
-            place = after(place, mine)
+            cursor = after(cursor, mine)
 
 
-@inner
+@inlined
 def output(layer: Layer, memory: Memory, y: Any, m: int, losses: Any, member: Member) -> None:
     """d = dC/da * activation'(z) of the last layer; a unit is one vector's worth of samples.
 
@@ -82,11 +82,11 @@ def output(layer: Layer, memory: Memory, y: Any, m: int, losses: Any, member: Me
         row = unit * lanes
         rows = min(lanes, m - row)
         for panel in range(ceil_div(layer.outputs, nr)):
-            place = (panel * memory.rows + row) * nr
+            offset = (panel * memory.rows + row) * nr
             columns = min(nr, layer.outputs - panel * nr)
-            d = shift(memory.scratch, layer.delta + place)
-            a = shift(memory.scratch, layer.a + place)
-            output_delta(layer.activation, rows, columns, d, a, shift(y, place))
+            d = shift(memory.scratch, layer.delta + offset)
+            a = shift(memory.scratch, layer.a + offset)
+            output_delta(layer.activation, rows, columns, d, a, shift(y, offset))
             if layer.delta_t >= 0:
                 transposed(rows, columns, delta_t(layer, memory, panel * nr, row), d)
         if losses.size:
@@ -94,7 +94,7 @@ def output(layer: Layer, memory: Memory, y: Any, m: int, losses: Any, member: Me
             costs(rows, layer.outputs, memory.rows * nr, pointer(losses, row), a, shift(y, row * nr))
 
 
-@inner
+@inlined
 def delta_t(layer: Layer, memory: Memory, neuron: int, sample: int) -> Any:
     """Where the transposed delta of that neuron and sample lies, its panels padded to whole blocks."""
     nr, lanes, _ = constants(memory.scratch)
@@ -102,7 +102,7 @@ def delta_t(layer: Layer, memory: Memory, neuron: int, sample: int) -> Any:
     return shift(memory.scratch, layer.delta_t + (sample // nr * padded + neuron) * nr + sample % nr)
 
 
-@inner
+@inlined
 def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member) -> None:
     """d of `below` = (d W^T) * activation'(z of below); a unit is one panel of inputs x one of samples."""
     nr, lanes, most_rows = constants(memory.scratch)
@@ -110,9 +110,9 @@ def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member)
     sample_panels = ceil_div(m, nr)
     mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, member)
     for number in range(PARTS):
-        place = begin_of(number, mine)
-        for _ in range(units(place)):
-            panel, sample = place.panel, place.other * nr
+        cursor = begin_of(number, mine)
+        for _ in range(units(cursor)):
+            panel, sample = cursor.panel, cursor.other * nr
             inputs, samples = min(nr, layer.inputs - panel * nr), min(nr, m - sample)
             tiles = ceil_div(inputs, most_rows)
             d_t = delta_t(layer, memory, 0, sample)
@@ -127,10 +127,10 @@ def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member)
             hidden_delta(below.activation, inputs, samples, d, shift(memory.scratch, below.a + row), g)
             if below.delta_t >= 0:
                 transposed(samples, inputs, delta_t(below, memory, panel * nr, sample), d)
-            place = after(place, mine)
+            cursor = after(cursor, mine)
 
 
-@inner
+@inlined
 def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, ahead: Ahead, member: Member) -> None:
     """W += scale x^T d and b += scale sum(d); a unit is one panel of outputs x one of inputs.
 
@@ -142,9 +142,9 @@ def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, ahead: Ah
     mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, input_panels, m * nr, member)
     at_once = ceil_div(lines(ahead), max(1, count(mine)))
     for number in range(PARTS):
-        place = begin_of(number, mine)
-        for _ in range(units(place)):
-            panel, k = place.panel, place.other
+        cursor = begin_of(number, mine)
+        for _ in range(units(cursor)):
+            panel, k = cursor.panel, cursor.other
             vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
             d = shift(memory.scratch, layer.delta + panel * memory.rows * nr)
             if k == 0:
@@ -156,4 +156,4 @@ def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, ahead: Ah
                 terms = min(SAMPLES_AT_ONCE, m - sample)
                 outer(rows, vectors, w, shift(x_here, sample * nr), shift(d, sample * nr), terms, scale)
             ahead = ask(ahead, at_once)
-            place = after(place, mine)
+            cursor = after(cursor, mine)

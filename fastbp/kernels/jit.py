@@ -1,8 +1,8 @@
 """The one policy by which everything here is compiled and cached.
 
-A kernel that Python calls is an ``entry``, compiled for an explicit signature on first use.  The functions
-it is made of are ``inner``: inlined before lowering, because Numba would otherwise make machine code of each
-of them as well (9.9 s of compiling for float32 against 4.2 s).
+What Python calls is a ``kernel``, compiled for an explicit signature on first use.  The functions it is
+made of are ``inlined`` before lowering, because Numba would otherwise make machine code of each of them as
+well (9.9 s of compiling for float32 against 4.2 s).
 
 Machine code is kept on disk, one file for each kernel, signature and CPU.  Numba's own cache is not used: it
 does not notice an edit in another file, mixes up processes that write at once, and hands what a damaged
@@ -33,7 +33,7 @@ from .. import __version__
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
-inner = functools.partial(njit, inline="always", **_OPTIONS)
+inlined = functools.partial(njit, inline="always", **_OPTIONS)
 
 
 @functools.cache
@@ -116,7 +116,7 @@ def _cache_for(name: str, target: tuple[str, str, str]) -> NullCache:
         return NullCache()
 
 
-def entry(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[[Any], Any]]:
+def kernel(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[[Any], Any]]:
     """Decorates a kernel that Python calls: ``kernel(key)`` is the code for ``signature_for(key)``."""
 
     def decorate(function: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -17,24 +17,24 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import inner
+from .jit import inlined
 from .vector import I32, I64, VOID, at, call, routine
 
 _SPINS = 4000  # before the CPU is offered to others: some 20 us, far above a phase's imbalance
 _YIELDS = 50  # before it is left to them: a member that shares its CPU with another process is then moved
 _NAP = 50  # us
-_FLAGS = 16  # int64 numbers of one member at a meeting, one a round: two cache lines that only it writes
+_FLAGS = 16  # int64 numbers of one member at a barrier, one a round: two cache lines that only it writes
 
 
 class Member(NamedTuple):
-    number: int
-    members: int
+    rank: int
+    size: int  # of the team
 
 
-@inner
+@inlined
 def share(units: int, member: Member) -> tuple[int, int]:
     """The units of a phase that are this member's: ``range(first, last)``."""
-    return units * member.number // member.members, units * (member.number + 1) // member.members
+    return units * member.rank // member.size, units * (member.rank + 1) // member.size
 
 
 def _pause(b: ir.IRBuilder) -> None:
@@ -61,7 +61,7 @@ def _call_c(b: ir.IRBuilder, name: str, *arguments: ir.Value) -> None:
 
 
 @intrinsic
-def meet(typingctx: Any, meeting: Any, number: Any, members: Any) -> Any:
+def barrier(typingctx: Any, flags: Any, rank: Any, size: Any) -> Any:
     """Returns when all members have called it; what they wrote before is then seen by all.
 
     A dissemination barrier: in round r a member raises a flag and waits for that of the member 2^r before
@@ -69,8 +69,8 @@ def meet(typingctx: Any, meeting: Any, number: Any, members: Any) -> Any:
     Flags count the meetings, so none is ever lowered.
     """
 
-    def emit(b: ir.IRBuilder, meeting: ir.Value, number: ir.Value, members: ir.Value) -> None:
-        mine = at(b, meeting, b.mul(number, I64(_FLAGS)))
+    def emit(b: ir.IRBuilder, flags: ir.Value, number: ir.Value, members: ir.Value) -> None:
+        mine = at(b, flags, b.mul(number, I64(_FLAGS)))
         now = b.add(b.load(mine), I64(1))
         flag, distance = (cgutils.alloca_once_value(b, I64(first)) for first in (0, 1))
         begin, after = b.append_basic_block(), b.append_basic_block()
@@ -79,7 +79,7 @@ def meet(typingctx: Any, meeting: Any, number: Any, members: Any) -> Any:
         b.store_atomic(now, at(b, mine, b.load(flag)), "release", 8)
         other = b.sub(number, b.load(distance))
         other = b.select(b.icmp_signed("<", other, I64(0)), b.add(other, members), other)
-        _wait_for(b, at(b, meeting, b.add(b.mul(other, I64(_FLAGS)), b.load(flag))), now)
+        _wait_for(b, at(b, flags, b.add(b.mul(other, I64(_FLAGS)), b.load(flag))), now)
         b.store(b.add(b.load(flag), I64(1)), flag)
         b.store(b.shl(b.load(distance), I64(1)), distance)
         b.cbranch(b.icmp_signed("<", b.load(distance), members), begin, after)
@@ -87,7 +87,7 @@ def meet(typingctx: Any, meeting: Any, number: Any, members: Any) -> Any:
 
     i = types.int64
     arguments = [I64.as_pointer(), I64, I64]
-    return call(lambda module: routine(module, "meet", arguments, emit), (meeting, i, i))
+    return call(lambda module: routine(module, "barrier", arguments, emit), (flags, i, i))
 
 
 def _wait_for(b: ir.IRBuilder, flag: ir.Value, number: ir.Value) -> None:
@@ -127,13 +127,13 @@ def cpus() -> int:
 
 
 def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
-    """Calls ``work(member, meeting)`` on every member of a new team and returns when all are done.
+    """Calls ``work(member, flags)`` on every member of a new team and returns when all are done.
 
     The caller is member 0, so that one core has its member already and the system places one thread less:
     two new threads both began on the same core of two now and then.
     Where the system refuses a thread, the team is smaller.  An interrupt is raised when all are done.
     """
-    meeting = np.zeros(members * _FLAGS, np.int64)
+    flags = np.zeros(members * _FLAGS, np.int64)
     gates: list[threading.Lock] = []  # a closed one for every other member, opened when the team is complete
     ends: list[threading.Lock] = []  # likewise, opened by the member when it is done
     done: set[int] = set()
@@ -143,7 +143,7 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
         gate.acquire()
         try:
             if number <= len(ends):  # else it was called off
-                work(Member(number, 1 + len(ends)), meeting)
+                work(Member(number, 1 + len(ends)), flags)
         except BaseException as error:
             raised.append(error)
         finally:
@@ -164,9 +164,9 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
         raise
     if not ends:
         _open(gates)
-        work(Member(0, 1), meeting)
+        work(Member(0, 1), flags)
         return
-    _take_part(gates, lambda: work(Member(0, 1 + len(ends)), meeting), meeting, raised)
+    _take_part(gates, lambda: work(Member(0, 1 + len(ends)), flags), flags, raised)
     _wait(ends, done, raised)
     if raised:
         raise raised[0]
@@ -187,18 +187,18 @@ def _open(gates: list[threading.Lock]) -> None:
 def _take_part(
     gates: list[threading.Lock],
     work: Callable[[], None],
-    meeting: np.ndarray,
+    flags: np.ndarray,
     raised: list[BaseException],
 ) -> None:
     """Lets the others begin and does the caller's part, through interrupts: they wait for it at a barrier.
 
-    An interrupt comes before the compiled call, or after all of it: its own flag at the meeting tells.  Work
+    An interrupt comes before the compiled call, or after all of it: its own flag at the barrier tells.  Work
     that never meets is then done again.
     """
     while True:
         try:
             _open(gates)
-            if not meeting[0]:
+            if not flags[0]:
                 work()
             return
         except KeyboardInterrupt as interrupt:

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .jit import inner
+from .jit import inlined
 from .vector import (
     CACHE_LINE,
     F32,
@@ -59,7 +59,7 @@ def _numbers(b: ir.IRBuilder, raw: ir.Value, wanted: ir.VectorType, scale: Any) 
 
 
 @intrinsic
-def fetch(
+def gather(
     typingctx: Any,
     kind: Any,
     columns: Any,
@@ -67,19 +67,19 @@ def fetch(
     count: Any,
     source: Any,
     size: Any,
-    places: Any,
+    positions: Any,
     divisor: Any,
 ) -> Any:
     """Fills the first `count` rows of one panel, `columns` numbers each.
 
-    Row i begins places[i] `size` bytes after `source`.  Panel by panel, the rows of a batch are read side by
-    side and the panel is written in one go.
+    Row i begins positions[i] `size` bytes after `source`.  Panel by panel, the rows of a batch are read
+    side by side and the panel is written in one go.
     """
     element = element_of(target)
     s = shape(element)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        kind, columns, target, count, source, size, places, divisor = args
+        kind, columns, target, count, source, size, positions, divisor = args
         if element == F32:
             divisor = b.fptrunc(divisor, F32)
         scale = divisor, b.fdiv(element(1.0), divisor)
@@ -88,7 +88,7 @@ def fetch(
             raw = ir.VectorType(stored, s.lanes)
 
             def row(i: ir.Value) -> tuple[ir.Value, ir.Value]:
-                start = at(b, source, b.mul(b.load(at(b, places, i)), size))
+                start = at(b, source, b.mul(b.load(at(b, positions, i)), size))
                 return b.bitcast(start, stored.as_pointer()), at(b, target, b.mul(i, I64(s.columns)))
 
             with b.if_else(b.icmp_signed("==", columns, I64(s.columns))) as (full, ragged):
@@ -109,25 +109,27 @@ def fetch(
     i = types.int64
     arguments = [I64, I64, element.as_pointer(), I64, I8.as_pointer(), I64, I64.as_pointer(), F64]
     return call(
-        lambda module: routine(module, f"fetch_{element}", arguments, emit),
-        (i, i, target, i, source, i, places, types.float64),
+        lambda module: routine(module, f"gather_{element}", arguments, emit),
+        (i, i, target, i, source, i, positions, types.float64),
     )
 
 
 @intrinsic
-def one_hot(typingctx: Any, first: Any, target: Any, count: Any, source: Any, size: Any, places: Any) -> Any:
+def one_hot(
+    typingctx: Any, first: Any, target: Any, count: Any, source: Any, size: Any, positions: Any
+) -> Any:
     """Fills the first `count` rows of the panel whose first column is `first`: zeros, but a one at the label.
 
-    Row i's label (int64) lies places[i] `size` bytes after `source`.
+    Row i's label (int64) lies positions[i] `size` bytes after `source`.
     """
     element = element_of(target)
     s = shape(element)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        first, target, count, source, size, places = args
+        first, target, count, source, size, positions = args
         numbers = ir.Constant(ir.VectorType(I64, s.lanes), list(range(s.lanes)))
         with loop(b, count) as i:
-            start = at(b, source, b.mul(b.load(at(b, places, i)), size))
+            start = at(b, source, b.mul(b.load(at(b, positions, i)), size))
             label = b.load(b.bitcast(start, I64.as_pointer()))
             label.align = 1
             for column in range(0, s.columns, s.lanes):
@@ -140,7 +142,7 @@ def one_hot(typingctx: Any, first: Any, target: Any, count: Any, source: Any, si
     arguments = [I64, element.as_pointer(), I64, I8.as_pointer(), I64, I64.as_pointer()]
     return call(
         lambda module: routine(module, f"one_hot_{element}", arguments, emit),
-        (i, target, i, source, i, places),
+        (i, target, i, source, i, positions),
     )
 
 
@@ -171,12 +173,12 @@ class Ahead(NamedTuple):
     offset: int  # of the next line, in the row at `place`
 
 
-@inner
+@inlined
 def lines(ahead: Ahead) -> int:
     return (ahead.last - ahead.place) * ((ahead.size + CACHE_LINE - 1) // CACHE_LINE)
 
 
-@inner
+@inlined
 def ask(ahead: Ahead, count: int) -> Ahead:
     """Prefetches the next `count` lines, if there are so many."""
     raw, size, targets, target_size, order, place, last, offset = ahead

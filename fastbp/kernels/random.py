@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from .jit import entry, inner
+from .jit import inlined, kernel
 
 # The Mersenne Twister's constants (Matsumoto and Nishimura 1998)
 _N, _M = 624, 397
@@ -13,7 +13,7 @@ _MATRIX = np.uint32(0x9908B0DF)
 _UPPER, _LOWER = np.uint32(0x80000000), np.uint32(0x7FFFFFFF)
 
 
-@inner
+@inlined
 def _twist(state: Any) -> None:
     for i in range(_N):
         y = (state[i] & _UPPER) | (state[(i + 1) % _N] & _LOWER)
@@ -21,7 +21,7 @@ def _twist(state: Any) -> None:
         state[i] = mixed ^ _MATRIX if y & np.uint32(1) else mixed
 
 
-@inner
+@inlined
 def _draw(state: Any) -> Any:
     """The next 32 random bits; state[624] is the place of the next word."""
     if state[_N] >= _N:
@@ -35,11 +35,11 @@ def _draw(state: Any) -> Any:
     return y ^ (y >> np.uint32(18))
 
 
-@entry(lambda key: types.void(types.uint32[::1], types.int64[::1]))
+@kernel(lambda key: types.void(types.uint32[::1], types.int64[::1]))
 def shuffle(state: Any, order: Any) -> None:
-    """Shuffles `order` (fewer than 2^32 places) in place and advances `state`, the 625 words of
+    """Shuffles `order` (fewer than 2^32 positions) in place and advances `state`, the 625 words of
     ``random.getstate()[1]``, as ``random.shuffle`` would: for each place from the last, an index of as
-    many bits as needed is drawn until one is within the places up to it.
+    many bits as needed is drawn until one is within the positions up to it.
     """
     for i in range(order.size - 1, 0, -1):
         bits = np.uint32(0)

@@ -5,7 +5,7 @@
 
 from typing import NamedTuple
 
-from .jit import inner
+from .jit import inlined
 from .team import Member, share
 
 # Numbers that a core's second-level cache is trusted to keep: 256 KiB in float32, 512 KiB in float64.
@@ -13,13 +13,13 @@ CACHED = 1 << 16
 PARTS = 3  # of a share
 
 
-@inner
+@inlined
 def ceil_div(a: int, b: int) -> int:
     return (a + b - 1) // b
 
 
 class Share(NamedTuple):
-    """A member's units of panels x others, counted panel by panel: from one place up to another."""
+    """A member's units of panels x others, counted panel by panel: from one cursor up to another."""
 
     panel: int
     other: int
@@ -29,7 +29,7 @@ class Share(NamedTuple):
     block: int  # panels that stay in cache together
 
 
-@inner
+@inlined
 def share_of(vectors: int, most: int, others: int, reused: int, member: Member) -> Share:
     """By weight: all panels have `most` vectors but the last, which has what remains of `vectors`.
 
@@ -37,7 +37,7 @@ def share_of(vectors: int, most: int, others: int, reused: int, member: Member) 
     forward pass.  A panel means `reused` numbers to keep in cache.
     """
     block = max(1, CACHED // reused)
-    if member.members == 1:
+    if member.size == 1:
         return Share(0, 0, ceil_div(vectors, most), 0, others, block)
     first, last = share(vectors * others, member)
     full, left = vectors // most * others, max(1, vectors % most)
@@ -46,12 +46,12 @@ def share_of(vectors: int, most: int, others: int, reused: int, member: Member) 
     return Share(first // others, first % others, last // others, last % others, others, block)
 
 
-@inner
+@inlined
 def count(mine: Share) -> int:
     return (mine.last_panel - mine.panel) * mine.others + mine.last_other - mine.other
 
 
-class Place(NamedTuple):
+class Cursor(NamedTuple):
     """A unit, in a part of a share that is a rectangle.
 
     A part is walked in blocks of panels.  Within a block all panels meet one `other` before the next, so
@@ -67,30 +67,30 @@ class Place(NamedTuple):
     last_other: int
 
 
-@inner
-def begin_of(number: int, mine: Share) -> Place:
+@inlined
+def begin_of(number: int, mine: Share) -> Cursor:
     """Where a part begins: 0 is what is left of a panel, 1 whole panels, 2 the beginning of one."""
     panel, other, last_panel, last_other, others, block = mine
     whole = panel + (other > 0)
     if number == 0:
         end = others if last_panel > panel else last_other
-        return Place(panel, other, panel, whole, whole, other, end)
+        return Cursor(panel, other, panel, whole, whole, other, end)
     if number == 1:
-        return Place(whole, 0, whole, min(whole + block, last_panel), last_panel, 0, others)
+        return Cursor(whole, 0, whole, min(whole + block, last_panel), last_panel, 0, others)
     begin = max(whole, last_panel)
     end = last_panel + (last_other > 0)
-    return Place(begin, 0, begin, end, end, 0, last_other)
+    return Cursor(begin, 0, begin, end, end, 0, last_other)
 
 
-@inner
-def units(part: Place) -> int:
+@inlined
+def units(part: Cursor) -> int:
     return max(0, part.last_panel - part.panel) * (part.last_other - part.first_other)
 
 
-@inner
-def after(place: Place, mine: Share) -> Place:
-    """The next place; no divisions, which a small network's units would feel."""
-    panel, other, begin, end, last_panel, first_other, last_other = place
+@inlined
+def after(cursor: Cursor, mine: Share) -> Cursor:
+    """The next cursor; no divisions, which a small network's units would feel."""
+    panel, other, begin, end, last_panel, first_other, last_other = cursor
     panel += 1
     if panel == end:
         panel = begin
@@ -99,4 +99,4 @@ def after(place: Place, mine: Share) -> Place:
             other = first_other
             panel = begin = end
             end = min(begin + mine.block, last_panel)
-    return Place(panel, other, begin, end, last_panel, first_other, last_other)
+    return Cursor(panel, other, begin, end, last_panel, first_other, last_other)
