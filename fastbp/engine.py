@@ -1,39 +1,28 @@
 """A network packed for the kernels, and the calls into them."""
 
-import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .kernels import step
+from . import activations, costs
+from .architecture import Architecture
+from .kernels import activations as activation_rows
+from .kernels import costs as cost_rows
+from .kernels import custom, optimizers, step
 from .kernels.gather import KINDS, LABELS
-from .kernels.math import ACTIVATION_CODES
+from .kernels.records import FUSED, GRADIENT
 from .kernels.team import Member, cpus, run
 from .kernels.vector import shape_of
 from .layout import BLOCK, aligned_zeros, layout
 
 _INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
-_SHARED_STEP = 4e6  # flops a step and member from which sharing it pays for the meetings
-NO_LOSSES: np.ndarray = np.zeros(0)
+_INFERENCE_FLOPS = 1e9  # of a call and member, so that an interrupt is answered soon
+_SHARED_STEP = 4e6  # flops per step and member from which sharing it pays for the barriers
+NOTHING: np.ndarray = np.zeros(0)
 
 Weights = list[np.ndarray]
-
-
-class Architecture(NamedTuple):
-    """What a network is, apart from its weights: activations are names, one a layer."""
-
-    sizes: tuple[int, ...]
-    activations: tuple[str, ...]
-    dtype: np.dtype
-
-    def flops(self) -> int:
-        """Floating-point operations to train on one sample, padding not counted.
-
-        4 a weight (forward, update) and 2 more where the layer's input needs a delta.
-        """
-        weights = [n_in * n_out for n_in, n_out in itertools.pairwise(self.sizes)]
-        return 4 * sum(weights) + 2 * sum(weights[1:])
+Parameters = tuple[Weights, Weights]  # weights [(n_out, n_in)] and biases [(n_out, 1)]
 
 
 def team_size(threads: int | str, architecture: Architecture, batch_size: int) -> int:
@@ -49,6 +38,15 @@ class Data(NamedTuple):
     X: np.ndarray
     targets: np.ndarray
     divisor: float  # of uint8 samples
+    weights: np.ndarray = NOTHING  # of samples (n,), float64, or none
+
+
+class Descent(NamedTuple):
+    """How kernels step: the optimizer's row, or `FUSED` for plain gradient descent, or `GRADIENT`."""
+
+    optimizer: str | int = FUSED
+    clip_norm: float = 0.0
+    key: int = 0  # of dropout's masks
 
 
 def _rows(array: np.ndarray, count: int, divisor: float) -> step.Rows:
@@ -59,7 +57,7 @@ def _rows(array: np.ndarray, count: int, divisor: float) -> step.Rows:
 
 
 class Engine:
-    """Packed weights, and a scratch for batches of at most `batch_size` on a team of `members`."""
+    """Packed weights and optimizer state, and a scratch for batches of at most `batch_size` on a team."""
 
     def __init__(
         self,
@@ -68,69 +66,177 @@ class Engine:
         biases: Sequence[np.ndarray],
         batch_size: int = _INFERENCE_ROWS,
         members: int = 1,
+        descent: Descent = Descent(),  # noqa: B008  a NamedTuple, which nobody changes
+        state: Sequence[Parameters] = (),
+        input_gradient: bool = False,
     ) -> None:
         self.architecture = architecture
         self.batch_size, self.members = batch_size, members
-        sizes, activations, dtype = architecture
-        shape = shape_of(dtype)
-        codes = tuple(ACTIVATION_CODES[name] for name in activations)
+        self._descent = descent
+        shape = shape_of(architecture.dtype)
         self._shape = shape.columns, shape.lanes
-        self._codes = codes
-        self._layout = layout(sizes, codes, batch_size, members, dtype, self._shape)
-        self._scratch = aligned_zeros(self._layout.scratch, dtype)
+        shared = descent.clip_norm > 0 or descent.optimizer == GRADIENT
+        self._layout = layout(
+            architecture.sizes, batch_size, members, architecture.dtype, self._shape, shared, input_gradient
+        )
+        self._addresses = [  # of a user's own functions; the objects keep the machine code
+            self._custom(kind, custom.activation) for kind in architecture.activations
+        ]
+        self._cost = self._custom(architecture.cost, custom.cost)
+        self._plan, self._layers = self._records(self._layout.plan, self._layout.layers, input_gradient)
+        self._scratch = aligned_zeros(self._layout.scratch, architecture.dtype)
+        self._squares = np.zeros(sum(architecture.sizes[1:]))
         self.pack(weights, biases)
+        self._state = self._packed_state(state)
+
+    def _custom(self, kind: Any, compiled: Any) -> Any:
+        if isinstance(kind, (activations.Activation, costs.Cost)):
+            return compiled(kind.function, kind.derivative, self.architecture.dtype)
+        return None
+
+    def _records(
+        self, plan: np.ndarray, layers: np.ndarray, input_gradient: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The layout's records, with what they say of this network besides offsets."""
+        architecture, descent = self.architecture, self._descent
+        plan, layers = plan.copy(), layers.copy()
+        name, plan["parameter"] = costs.row_of(architecture.cost)
+        plan["cost"] = cost_rows.code_of(name, activations.row_of(architecture.activations[-1])[0])
+        plan["address"] = self._cost.address if self._cost else 0
+        row = descent.optimizer
+        plan["optimizer"] = optimizers.CODES[row] if isinstance(row, str) else row
+        plan["clip_norm"] = descent.clip_norm
+        plan["key"] = np.uint64(descent.key).astype(np.int64)
+        for number, (layer, kind, address) in enumerate(
+            zip(layers[1:], architecture.activations, self._addresses, strict=True)
+        ):
+            name, layer["parameter"] = activations.row_of(kind)
+            layer["activation"] = activation_rows.CODES[name]
+            layer["address"] = address.address if address else 0
+            layer["frozen"] = number in architecture.frozen
+            if number < len(architecture.dropout):
+                layer["dropout"] = architecture.dropout[number]
+        learning = [number for number in range(1, len(layers)) if not layers[number]["frozen"]]
+        plan["lowest"] = 0 if input_gradient else min(learning, default=len(layers))
+        return plan, layers
+
+    def _packed_state(self, state: Sequence[Parameters]) -> np.ndarray:
+        """Zeros where there is no state yet."""
+        name = self._descent.optimizer
+        count = optimizers.states_of(name) if isinstance(name, str) else 0
+        packed = aligned_zeros(count * self._layout.parameters, self.architecture.dtype)
+        for i, parameters in enumerate(state[:count]):
+            packed[i * self._layout.parameters :][: self._layout.parameters] = self._layout.pack(*parameters)
+        return packed
 
     def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
         self.parameters = self._layout.pack(weights, biases)
 
-    def unpack(self) -> tuple[Weights, Weights]:
-        """New arrays of the weights [(n_out, n_in)] and biases [(n_out, 1)]."""
+    def unpack(self) -> Parameters:
+        """New arrays of the weights and biases."""
         return self._layout.unpack(self.parameters)
+
+    def unpack_state(self) -> list[Parameters]:
+        """New arrays of the optimizer's state, each shaped as weights and biases."""
+        size = self._layout.parameters
+        return [self._layout.unpack(self._state[i : i + size]) for i in range(0, len(self._state), size)]
+
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copies of the packed weights and state, for `restore`."""
+        return self.parameters.copy(), self._state.copy()
+
+    def restore(self, snapshot: tuple[np.ndarray, np.ndarray]) -> None:
+        self.parameters[...], self._state[...] = snapshot
+
+    def _net(self, scratch: np.ndarray, plan: np.ndarray, layers: np.ndarray) -> step.Net:
+        return step.Net(self.parameters, self._state, scratch, plan, layers, self._squares)
+
+    def _samples(self, data: Data, order: np.ndarray) -> step.Samples:
+        sizes = self.architecture.sizes
+        X, Y = _rows(data.X, sizes[0], data.divisor), _rows(data.targets, sizes[-1], 1.0)
+        return step.Samples(X, Y, data.weights, order)
 
     def train(
         self,
         data: Data,
         order: np.ndarray,
         positions: tuple[int, int],
-        learning_rate: float,
-        losses: np.ndarray = NO_LOSSES,
+        numbers: np.ndarray,
+        first_step: int = 0,
+        losses: np.ndarray = NOTHING,
     ) -> int:
-        """Descends on the rows order[positions[0]:positions[1]]; returns the position it came to."""
-        sizes, _, dtype = self.architecture
-        net = step.Net(self.parameters, self._scratch, self._layout.plan)
-        X = _rows(data.X, sizes[0], data.divisor)
-        Y = _rows(data.targets, sizes[-1], 1.0)
-        span = step.Run(*positions, self.batch_size, learning_rate)
-        kernel = step.train(dtype)
+        """Trains on the rows order[positions[0]:positions[1]]; returns the position it came to.
+
+        `numbers` holds those of each step (see `Optimizer.numbers`), of which the first is `first_step`.
+        """
+        net = self._net(self._scratch, self._plan, self._layers)
+        samples = self._samples(data, order)
+        span = step.Run(*positions, self.batch_size, first_step, numbers)
+        kernel = step.train(self.architecture.dtype)
         reached: list[int] = []
 
         def work(member: Member, flags: np.ndarray) -> None:
-            reached.append(kernel(net, X, Y, order, span, losses, flags, member))
+            reached.append(kernel(net, samples, span, losses, flags, member))
 
         run(self.members, work)
         return reached[0]
 
+    @property
+    def block(self) -> int:
+        """The samples that are taken at once: a chunk of training may end after any block of a batch."""
+        return min(self.batch_size, BLOCK)
+
     def new_losses(self) -> np.ndarray:
-        """Room for the running cost and one a sample of a block."""
-        return np.zeros(1 + min(self.batch_size, BLOCK))
+        """Room for the running cost and one per sample of a block."""
+        return np.zeros(1 + self.block)
+
+    def gradient(self) -> Parameters:
+        """What `train` left where the descent is `GRADIENT`: the sums over the samples of a batch."""
+        start = int(self._plan["shared"][0])
+        return self._layout.unpack(self._scratch[start : start + self._layout.parameters])
+
+    def input_delta(self, count: int) -> np.ndarray:
+        """The gradient of each sample's cost by its inputs, for the block that was trained on last."""
+        start = int(self._layers["delta"][0])
+        return self._layout.unpack_rows(self._scratch, start, count, self.architecture.sizes[0])
+
+    def begin_input_delta(self) -> None:
+        """Fills the inputs' derivative, as if their activation were linear."""
+        start, size = int(self._layers["delta"][0]), self._shape[0]
+        length = -(-self.architecture.sizes[0] // size) * size * int(self._plan["rows"][0])
+        self._scratch[start : start + length] = 1.0
 
     def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
         """The network's outputs (n, outputs) for samples X (n, inputs)."""
-        sizes, _, dtype = self.architecture
-        out = np.empty((len(X), sizes[-1]), dtype)
-        rows = _rows(X, sizes[0], divisor)
-        kernel = step.infer(dtype)
-        blocks = -(-len(X) // _INFERENCE_ROWS)
+        return self.infer(Data(X, np.zeros(len(X), np.int64), divisor), NOTHING, members)
+
+    def infer(self, data: Data, losses: np.ndarray, members: int = 1) -> np.ndarray:
+        """The outputs, and each sample's cost to `losses` (n,), where there is room for them.
+
+        A call into the kernels takes a bounded time, and an interrupt waits for no more.
+        """
+        architecture = self.architecture
+        n = len(data.X)
+        out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
+        samples = self._samples(data, np.arange(n))
+        kernel = step.infer(architecture.dtype)
+        plan = layout(architecture.sizes, _INFERENCE_ROWS, 1, architecture.dtype, self._shape)
+        own_plan, own_layers = self._records(plan.plan, plan.layers, False)
+        blocks = -(-n // _INFERENCE_ROWS)
         members = max(1, min(members, blocks))
-        plan = layout(sizes, self._codes, _INFERENCE_ROWS, 1, dtype, self._shape)
+        flops = architecture.flops() * _INFERENCE_ROWS / 2
+        at_once = members * max(1, int(_INFERENCE_FLOPS / flops))
+        scratches = [aligned_zeros(plan.scratch, architecture.dtype) for _ in range(members)]
 
         def work(member: Member, flags: np.ndarray) -> None:
             first, last = (
-                min(len(X), blocks * part // member.size * _INFERENCE_ROWS)
+                min(n, (begin + (end - begin) * part // member.size) * _INFERENCE_ROWS)
                 for part in (member.rank, member.rank + 1)
             )
-            net = step.Net(self.parameters, aligned_zeros(plan.scratch, dtype), plan.plan)
-            kernel(net, rows, out, first, last)
+            net = self._net(scratches[member.rank], own_plan, own_layers)
+            kernel(net, samples, out, losses, first, last)
 
-        run(members, work)
+        for begin in range(0, blocks, at_once):
+            end = min(blocks, begin + at_once)
+            run(members, work)
         return out

@@ -4,11 +4,15 @@ A panel holds NR columns side by side: ``[columns / NR][rows][NR]``, the last pa
 """
 
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from .kernels.optimizers import NUMBERS
+from .kernels.records import LAYER, PLAN
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 _PAGE = 4096
@@ -40,17 +44,13 @@ def _panel_rows(rows: int, row_bytes: int) -> int:
 
 
 class Layout(NamedTuple):
-    """Offsets for one network, batch size, dtype and team; ``plan`` is what kernels read.
-
-    plan[0] holds offsets in the scratch: two blocks of inputs, taken in turn, the targets, the rows a block
-    has room for, the first member's own memory, its size, a copy of the parameters (-1 where a batch is one
-    block) and the samples of a block.  plan[l] is ``kernels.dense.Layer`` of layer l.
-    """
+    """Offsets for one network, batch size, dtype and team, as the records that kernels read."""
 
     sizes: tuple[int, ...]
     dtype: np.dtype
     columns: int  # NR
-    plan: np.ndarray
+    plan: np.ndarray  # one PLAN
+    layers: np.ndarray  # LAYERs: the inputs, then every layer
     parameters: int  # numbers in all weights and biases, padding included
     scratch: int  # numbers in the scratch
 
@@ -70,19 +70,26 @@ class Layout(NamedTuple):
             plain[...] = panel
         return weights, biases
 
+    def unpack_rows(self, scratch: np.ndarray, offset: int, count: int, width: int) -> np.ndarray:
+        """The first `count` rows, `width` numbers each, of a block of samples in the scratch."""
+        rows = int(self.plan["rows"][0])
+        panels = -(-width // self.columns)
+        block = scratch[offset : offset + panels * rows * self.columns].reshape(panels, rows, self.columns)
+        return block[:, :count].swapaxes(0, 1).reshape(count, -1)[:, :width].copy()
+
     def _pairs(
         self, packed: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """(piece of a plain array, the same piece inside its panel), for every panel."""
         pairs = []
-        for row, w, b in zip(self.plan[1:], weights, biases, strict=True):
-            n_in, n_out = int(row[0]), int(row[1])
+        for layer, w, b in zip(self.layers[1:], weights, biases, strict=True):
+            n_in, n_out = int(layer["inputs"]), int(layer["outputs"])
             for first in range(0, n_out, self.columns):
                 last = min(first + self.columns, n_out)
-                start = int(row[3]) + first // self.columns * int(row[4])
+                start = int(layer["weights"]) + first // self.columns * int(layer["panel"])
                 panel = packed[start : start + n_in * self.columns].reshape(n_in, self.columns)
                 pairs.append((w[first:last].T, panel[:, : last - first]))
-                start = int(row[5]) + first
+                start = int(layer["biases"]) + first
                 pairs.append((b[first:last, 0], packed[start : start + last - first]))
         return pairs
 
@@ -90,16 +97,17 @@ class Layout(NamedTuple):
 @functools.lru_cache(64)
 def layout(
     sizes: tuple[int, ...],
-    activations: tuple[int, ...],
     batch_size: int,
     members: int,
     dtype: np.dtype,
     shape: tuple[int, int],
+    shared: bool = False,
+    input_gradient: bool = False,
 ) -> Layout:
     """The layout of a network of `sizes` for batches of at most `batch_size`.
 
-    `activations` holds a kernel's code for each layer, `shape` the machine's (columns of a panel, lanes of
-    a vector) for `dtype`.
+    `shape` holds the machine's (columns of a panel, lanes of a vector) for `dtype`; `shared` asks for a
+    second buffer of parameters though a batch is one block, `input_gradient` for the delta of the inputs.
     """
     columns, lanes = shape
     row_bytes = columns * np.dtype(dtype).itemsize
@@ -115,26 +123,25 @@ def layout(
     def block_of(width: int) -> int:
         return take(rows * _up(width, columns))
 
-    plan = np.full((len(sizes), 9), -1, np.int64)
-    plan[0, :3] = block_of(sizes[0]), block_of(sizes[0]), block_of(sizes[-1])
-    plan[0, 3] = rows
-    private = _up(columns + columns * columns, _ALIGNMENT)
-    plan[0, 4:6] = take(members * private), private
-    for number, (n_in, n_out, activation) in enumerate(zip(sizes, sizes[1:], activations, strict=False), 1):
+    plan, layers = np.zeros(1, PLAN), np.zeros(len(sizes), LAYER)
+    plan["x"], plan["x_next"], plan["y"] = block_of(sizes[0]), block_of(sizes[0]), block_of(sizes[-1])
+    plan["rows"], plan["block"] = rows, block
+    private = _up(columns + columns * columns + 2 * NUMBERS, _ALIGNMENT)
+    plan["private"], plan["private_size"] = take(members * private), private
+    layers["delta_t"] = -1
+    layers[0]["outputs"] = sizes[0]
+    if input_gradient:
+        layers[0]["delta"] = block_of(sizes[0])
+    for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes), 1):
         panel = _panel_rows(n_in, row_bytes) * columns
-        size = _up(n_out, columns) // columns * panel
-        transposed = take(_up(rows, columns) * _up(n_out, lanes)) if number > 1 else -1
-        plan[number] = (
-            n_in,
-            n_out,
-            activation,
-            parameters,
-            panel,
-            parameters + size,
-            block_of(n_out),
-            block_of(n_out),
-            transposed,
-        )
-        parameters += size + _up(n_out, columns)
-    plan[0, 6:8] = take(parameters) if batch_size > block else -1, block
-    return Layout(tuple(sizes), np.dtype(dtype), columns, plan, parameters, scratch)
+        layer = layers[number]
+        layer["inputs"], layer["outputs"] = n_in, n_out
+        layer["weights"], layer["panel"] = parameters, panel
+        parameters += _up(n_out, columns) // columns * panel
+        layer["biases"] = parameters
+        parameters += _up(n_out, columns)
+        layer["a"], layer["delta"] = block_of(n_out), block_of(n_out)
+        if number > 1 or input_gradient:
+            layer["delta_t"] = take(_up(rows, columns) * _up(n_out, lanes))
+    plan["shared"] = take(parameters) if shared or batch_size > block else -1
+    return Layout(tuple(sizes), np.dtype(dtype), columns, plan, layers, parameters, scratch)

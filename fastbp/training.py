@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .engine import NO_LOSSES, Data, Engine
+from .engine import NOTHING, Data, Engine
 
 _CHUNK_SECONDS = 0.05
 _FIRST_FLOPS = 2e8  # of the first chunk, before its speed is known: 50 ms on a very slow machine
+
+Numbers = Callable[[int, int], np.ndarray]  # those of so many steps from a first on: `Optimizer.numbers`
 
 
 class DivergenceError(ArithmeticError):
@@ -34,29 +36,38 @@ class History:
 
 
 class Chunks:
-    """Trains an engine chunk by chunk, each as many mini-batches as fit the time."""
+    """Trains an engine chunk by chunk, each as many blocks of samples as fit the time."""
 
     def __init__(
-        self, engine: Engine, data: Data, progress: Callable[[int], None] = lambda done: None
+        self,
+        engine: Engine,
+        data: Data,
+        numbers: Numbers,
+        step: int = 0,
+        progress: Callable[[int], None] = lambda done: None,
     ) -> None:
-        self.engine, self.data, self._progress = engine, data, progress
-        flops = engine.architecture.flops() * engine.batch_size
-        self._batches = max(1, int(_FIRST_FLOPS / flops))
+        self.engine, self.data, self.step = engine, data, step
+        self._numbers, self._progress = numbers, progress
+        flops = engine.architecture.flops() * engine.block
+        self._blocks = max(1, int(_FIRST_FLOPS / flops))
 
-    def epoch(self, order: np.ndarray, learning_rate: float, losses: np.ndarray = NO_LOSSES) -> int:
+    def epoch(self, order: np.ndarray, losses: np.ndarray = NOTHING) -> int:
         """One pass over `order`; returns how many positions it trained, fewer where the cost diverged."""
-        done = 0
+        done, size = 0, self.engine.batch_size
         while done < len(order):
-            first, last = done, min(len(order), done + self._batches * self.engine.batch_size)
+            last = min(len(order), done + self._blocks * self.engine.block)
+            step = self.step + done // size
+            numbers = self._numbers(step, 1 + (last - 1) // size - done // size)
             start = time.perf_counter()
-            reached = self.engine.train(self.data, order, (first, last), learning_rate, losses)
+            reached = self.engine.train(self.data, order, (done, last), numbers, step, losses)
             seconds = max(time.perf_counter() - start, 1e-6)
             if reached < last:
                 return reached
-            done = last
-            if done - first == self._batches * self.engine.batch_size:  # a whole chunk tells the speed
-                self._batches = max(1, int(self._batches * min(8.0, _CHUNK_SECONDS / seconds)))
+            if last - done == self._blocks * self.engine.block:  # a whole chunk tells the speed
+                self._blocks = max(1, int(self._blocks * min(8.0, _CHUNK_SECONDS / seconds)))
+            done = reached
             self._progress(done)
+        self.step += -(-len(order) // size)
         return done
 
 
@@ -64,7 +75,6 @@ def descend(
     chunks: Chunks,
     orders: Callable[[], np.ndarray],
     epochs: int,
-    learning_rate: float,
     after_epoch: Callable[[History], bool],
 ) -> History:
     """Trains for `epochs`, or until `after_epoch` says to stop; raises DivergenceError."""
@@ -74,18 +84,18 @@ def descend(
     for epoch in range(epochs):
         order = orders()
         losses[0] = 0.0
-        finite = engine.parameters.copy()
+        finite = engine.snapshot()
         start = time.perf_counter()
-        reached = chunks.epoch(order, learning_rate, losses)
+        reached = chunks.epoch(order, losses)
         history.seconds.append(time.perf_counter() - start)
         broken = not np.isfinite(engine.parameters).all()
         if broken:
-            engine.parameters[...] = finite
+            engine.restore(finite)
         if broken or reached < len(order):
             raise DivergenceError(
                 f"epoch {epoch}, sample {reached} of {len(order)}: "
-                f"{'a weight' if broken else 'the cost'} is no longer finite with learning_rate "
-                f"{learning_rate:g}; the last finite weights are kept. Try a smaller learning_rate"
+                f"{'a weight' if broken else 'the cost'} is no longer finite; "
+                f"the last finite weights are kept. Try a smaller learning_rate"
             )
         history.loss.append(float(losses[0]) / max(1, len(order)))
         if after_epoch(history):
@@ -119,16 +129,6 @@ class Report:
         parts.append(f"{seconds:.3f} s")
         parts.append(f"{self.samples / max(seconds, 1e-9):,.0f} samples/s")
         print(("\r\x1b[K" if self._bar else "") + "  ".join(parts), flush=True)
-
-
-def mean_cost(outputs: np.ndarray, targets: np.ndarray) -> float:
-    """The quadratic cost |a - y|^2 / 2, averaged over the rows; `targets` are labels or values."""
-    error = outputs.astype(np.float64)
-    if targets.ndim == 1:
-        error[np.arange(len(targets)), targets] -= 1.0
-    else:
-        error -= targets
-    return float(0.5 * np.einsum("ij,ij->", error, error) / max(1, len(error)))
 
 
 Callbacks = Sequence[Callable[..., object]]

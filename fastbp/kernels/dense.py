@@ -1,57 +1,68 @@
 """One layer over a mini-batch: forward, then its counterparts backward and update.
 
-Letters: m samples of the batch, x [m, inputs] what enters, a [m, outputs] the activation, d [m, outputs]
-the delta (dC/dz), W [inputs, outputs] the weights, all in panels of NR columns.  Every function does one
-member's share of a phase; members own outputs, so none waits for another inside a phase.
+Letters: m samples of the batch, x [m, inputs] what enters, a [m, outputs] the activation, d [m, outputs] first
+its derivative da/dz, then the delta dC/dz, W [inputs, outputs] the weights, all in panels of NR columns.  Every
+function does one member's share of a phase; members own outputs, so none waits for another inside a phase.
 """
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from .apply import apply
 from .gather import Ahead, ask, lines
 from .jit import inlined
-from .math import activate, costs, hidden_delta, output_delta, transposed
-from .team import Member, share
+from .optimizers import NUMBERS
+from .output import delta_t
+from .panels import activate, drop, multiply_transposed, transposed
+from .team import Member
 from .tile import bias, dot, outer
 from .tiles import PARTS, after, begin_of, ceil_div, count, share_of, units
-from .vector import constants, pointer, shift
+from .vector import constants, shift
 
 # Of an update: 2 x 16 KiB of operands with AVX-512.  A constant, for the bits depend on it.
 SAMPLES_AT_ONCE = 128
 
-
-class Layer(NamedTuple):
-    """Sizes, offsets into the parameters (weights, biases) and into the scratch (the others)."""
-
-    inputs: int
-    outputs: int
-    activation: int
-    weights: int
-    panel: int  # numbers from one panel of weights to the next
-    biases: int
-    a: int
-    delta: int
-    delta_t: int  # the delta transposed, for the layer below; negative where there is none
-
-
 class Memory(NamedTuple):
     """Pointers, and how many rows (samples) the panels of a block have room for."""
 
-    parameters: Any  # what is read,
-    updated: Any  # and what an update writes: the same, or a copy while a batch has more blocks to come
+    parameters: Any
+    target: Any  # what `update` writes: the parameters, a copy of them, or the gradient of a whole batch
+    state: Any  # of the optimizer, in panels like the parameters
+    stride: int  # numbers from one state of a weight to the next
     scratch: Any
-    private: Any  # one member's own: a row of zeros, then a square tile
+    private: Any  # one member's own: a row of zeros, a square tile, the numbers of a step for weights and biases
     rows: int
 
 
-@inlined
-def layer_of(plan: Any, number: int) -> Layer:
-    row = plan[number]
-    return Layer(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8])
+class Rule(NamedTuple):
+    """What an update does with a tile of the gradient: adds `scale` of it to the target, or steps at once."""
+
+    at_once: bool
+    optimizer: int
+    scale: float
 
 
 @inlined
-def forward(layer: Layer, memory: Memory, x: Any, m: int, member: Member) -> None:
-    """a = activation(x W + b); a unit is one tile of samples in one panel of outputs."""
+def square(memory: Memory) -> Any:
+    """The member's own square tile."""
+    nr, _, _ = constants(memory.scratch)
+    return shift(memory.private, nr)
+
+
+@inlined
+def numbers(memory: Memory) -> Any:
+    """The numbers of a step for weights; NUMBERS further on are those for biases."""
+    nr, _, _ = constants(memory.scratch)
+    return shift(memory.private, nr + nr * nr)
+
+
+@inlined
+def forward(layer: Any, memory: Memory, x: Any, m: int, hidden: bool, member: Member) -> None:
+    """a = activation(x W + b) and d = da/dz; the last layer is left at z.
+
+    A unit is one tile of samples in one panel of outputs.
+    """
     nr, lanes, most_rows = constants(memory.scratch)
     tiles = ceil_div(m, most_rows)
     mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, tiles, layer.inputs * nr, member)
@@ -62,51 +73,45 @@ def forward(layer: Layer, memory: Memory, x: Any, m: int, member: Member) -> Non
             row = m * tile // tiles
             rows = m * (tile + 1) // tiles - row
             vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-            a = shift(memory.scratch, layer.a + (panel * memory.rows + row) * nr)
+            offset = (panel * memory.rows + row) * nr
+            a = shift(memory.scratch, layer.a + offset)
             b = shift(memory.parameters, layer.biases + panel * nr)
             w = shift(memory.parameters, layer.weights + panel * layer.panel)
             dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
-            activate(layer.activation, rows, vectors, a)
+            if hidden:
+                d = shift(memory.scratch, layer.delta + offset)
+                activate(layer.activation, layer.parameter, layer.address, rows, vectors, a, d)
             cursor = after(cursor, mine)
 
 
 @inlined
-def output(layer: Layer, memory: Memory, y: Any, m: int, losses: Any, member: Member) -> None:
-    """d = dC/da * activation'(z) of the last layer; a unit is one vector's worth of samples.
+def dropout(layer: Any, memory: Memory, m: int, key: int, word: int, first: int, member: Member) -> None:
+    """Drops units of a layer, in a and d alike; `first` is the position in the batch of the block's first sample.
 
-    Where `losses` has room, also each sample's cost |a - y|^2 / 2.
+    It walks the units of `forward`, so that every member meets its own.
     """
-    nr, lanes, _ = constants(memory.scratch)
-    first, last = share(ceil_div(m, lanes), member)
-    for unit in range(first, last):
-        row = unit * lanes
-        rows = min(lanes, m - row)
-        for panel in range(ceil_div(layer.outputs, nr)):
-            offset = (panel * memory.rows + row) * nr
-            columns = min(nr, layer.outputs - panel * nr)
-            d = shift(memory.scratch, layer.delta + offset)
-            a = shift(memory.scratch, layer.a + offset)
-            output_delta(layer.activation, rows, columns, d, a, shift(y, offset))
-            if layer.delta_t >= 0:
-                transposed(rows, columns, delta_t(layer, memory, panel * nr, row), d)
-        if losses.size:
-            a = shift(memory.scratch, layer.a + row * nr)
-            costs(rows, layer.outputs, memory.rows * nr, pointer(losses, row), a, shift(y, row * nr))
-
-
-@inlined
-def delta_t(layer: Layer, memory: Memory, neuron: int, sample: int) -> Any:
-    """Where the transposed delta of that neuron and sample lies, its panels padded to whole blocks."""
-    nr, lanes, _ = constants(memory.scratch)
-    padded = ceil_div(layer.outputs, lanes) * lanes
-    return shift(memory.scratch, layer.delta_t + (sample // nr * padded + neuron) * nr + sample % nr)
-
-
-@inlined
-def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member) -> None:
-    """d of `below` = (d W^T) * activation'(z of below); a unit is one panel of inputs x one of samples."""
     nr, lanes, most_rows = constants(memory.scratch)
-    zeros, g = memory.private, shift(memory.private, nr)
+    tiles = ceil_div(m, most_rows)
+    mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, tiles, layer.inputs * nr, member)
+    for number in range(PARTS):
+        cursor = begin_of(number, mine)
+        for _ in range(units(cursor)):
+            panel, tile = cursor.panel, cursor.other
+            row = m * tile // tiles
+            rows = m * (tile + 1) // tiles - row
+            vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
+            offset = (panel * memory.rows + row) * nr
+            a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
+            unit = (first + row) * layer.outputs + panel * nr
+            drop(rows, vectors, a, d, key, word, unit, layer.outputs, layer.dropout)
+            cursor = after(cursor, mine)
+
+
+@inlined
+def backward(layer: Any, below: Any, memory: Memory, m: int, member: Member) -> None:
+    """d of `below` *= d W^T; a unit is one panel of inputs x one of samples."""
+    nr, lanes, most_rows = constants(memory.scratch)
+    zeros, g = memory.private, square(memory)
     sample_panels = ceil_div(m, nr)
     mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, member)
     for number in range(PARTS):
@@ -122,25 +127,31 @@ def backward(layer: Layer, below: Layer, memory: Memory, m: int, member: Member)
                 w = shift(memory.parameters, layer.weights + (panel * nr + row) * nr)
                 vectors = ceil_div(samples, lanes)
                 dot(rows, vectors, shift(g, row * nr), zeros, 0, w, layer.panel, d_t, layer.outputs)
-            row = (panel * memory.rows + sample) * nr
-            d = shift(memory.scratch, below.delta + row)
-            hidden_delta(below.activation, inputs, samples, d, shift(memory.scratch, below.a + row), g)
+            d = shift(memory.scratch, below.delta + (panel * memory.rows + sample) * nr)
+            multiply_transposed(inputs, samples, d, g)
             if below.delta_t >= 0:
                 transposed(samples, inputs, delta_t(below, memory, panel * nr, sample), d)
             cursor = after(cursor, mine)
 
 
 @inlined
-def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, ahead: Ahead, member: Member) -> None:
-    """W += scale x^T d and b += scale sum(d); a unit is one panel of outputs x one of inputs.
+def clear(count: int, target: Any) -> None:
+    for i in range(count):
+        target[i] = 0
+
+
+@inlined
+def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, member: Member) -> None:
+    """target += scale x^T d, or at once the optimizer's step by x^T d; a unit is a panel of outputs x one of inputs.
 
     Samples are taken `SAMPLES_AT_ONCE`, so that both operands of a unit lie in the first-level cache.
-    Meanwhile the rows `ahead` are asked for, some lines a unit, for all at once would fill the queue.
+    Meanwhile the rows `ahead` are asked for, some lines per unit, for all at once would fill the queue.
     """
     nr, lanes, _ = constants(memory.scratch)
     input_panels = ceil_div(layer.inputs, nr)
     mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, input_panels, m * nr, member)
-    at_once = ceil_div(lines(ahead), max(1, count(mine)))
+    lines_per_unit = ceil_div(lines(ahead), max(1, count(mine)))
+    h = numbers(memory)
     for number in range(PARTS):
         cursor = begin_of(number, mine)
         for _ in range(units(cursor)):
@@ -148,12 +159,68 @@ def update(layer: Layer, memory: Memory, x: Any, m: int, scale: float, ahead: Ah
             vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
             d = shift(memory.scratch, layer.delta + panel * memory.rows * nr)
             if k == 0:
-                bias(vectors, shift(memory.updated, layer.biases + panel * nr), d, m, scale)
-            w = shift(memory.updated, layer.weights + panel * layer.panel + k * nr * nr)
+                offset = layer.biases + panel * nr
+                g = shift(memory.target, offset)
+                if rule.at_once:
+                    g = square(memory)
+                    clear(nr, g)
+                bias(vectors, g, d, m, rule.scale)
+                if rule.at_once:
+                    b, state = shift(memory.parameters, offset), shift(memory.state, offset)
+                    apply(rule.optimizer, 1, vectors, b, g, state, memory.stride, shift(h, NUMBERS))
+            offset = layer.weights + panel * layer.panel + k * nr * nr
             rows = min(nr, layer.inputs - k * nr)
+            g = shift(memory.target, offset)
+            if rule.at_once:
+                g = square(memory)
+                clear(rows * nr, g)
             x_here = shift(x, k * memory.rows * nr)
             for sample in range(0, m, SAMPLES_AT_ONCE):
                 terms = min(SAMPLES_AT_ONCE, m - sample)
-                outer(rows, vectors, w, shift(x_here, sample * nr), shift(d, sample * nr), terms, scale)
-            ahead = ask(ahead, at_once)
+                outer(rows, vectors, g, shift(x_here, sample * nr), shift(d, sample * nr), terms, rule.scale)
+            if rule.at_once:
+                w, state = shift(memory.parameters, offset), shift(memory.state, offset)
+                apply(rule.optimizer, rows, vectors, w, g, state, memory.stride, h)
+            ahead = ask(ahead, lines_per_unit)
             cursor = after(cursor, mine)
+
+
+@inlined
+def step_all(layer: Any, memory: Memory, optimizer: int, member: Member) -> None:
+    """The optimizer's step by the gradient of a whole batch, which is cleared; the units are those of `update`."""
+    nr, lanes, _ = constants(memory.scratch)
+    input_panels = ceil_div(layer.inputs, nr)
+    mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, input_panels, nr, member)
+    h = numbers(memory)
+    for number in range(PARTS):
+        cursor = begin_of(number, mine)
+        for _ in range(units(cursor)):
+            panel, k = cursor.panel, cursor.other
+            vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
+            if k == 0:
+                offset = layer.biases + panel * nr
+                b, g = shift(memory.parameters, offset), shift(memory.target, offset)
+                apply(optimizer, 1, vectors, b, g, shift(memory.state, offset), memory.stride, shift(h, NUMBERS))
+                clear(vectors * lanes, g)
+            offset = layer.weights + panel * layer.panel + k * nr * nr
+            rows = min(nr, layer.inputs - k * nr)
+            w, g = shift(memory.parameters, offset), shift(memory.target, offset)
+            apply(optimizer, rows, vectors, w, g, shift(memory.state, offset), memory.stride, h)
+            clear(rows * nr, g)
+            cursor = after(cursor, mine)
+
+
+@inlined
+def squares(layer: Any, memory: Memory, out: Any, member: Member) -> None:
+    """out[j] = the sum of the squared gradients of unit j's bias and weights, in float64, inputs ascending."""
+    nr, _, _ = constants(memory.scratch)
+    panels = ceil_div(layer.outputs, nr)
+    for panel in range(panels * member.rank // member.size, panels * (member.rank + 1) // member.size):
+        columns = min(nr, layer.outputs - panel * nr)
+        b = shift(memory.target, layer.biases + panel * nr)
+        g = shift(memory.target, layer.weights + panel * layer.panel)
+        for j in range(columns):
+            out[panel * nr + j] = np.float64(b[j]) * np.float64(b[j])
+        for k in range(layer.inputs):
+            for j in range(columns):
+                out[panel * nr + j] += np.float64(g[k * nr + j]) * np.float64(g[k * nr + j])

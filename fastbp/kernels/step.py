@@ -1,31 +1,54 @@
-"""The kernels that Python calls: a chunk of mini-batches, and a forward pass over many samples.
+"""The kernels that Python calls: a chunk of training steps, and a forward pass over many samples.
 
 Both take a network as ``layout`` packs it, and rows of the user's data as they lie in memory.
 """
 
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numba import types
 
-from .dense import Memory, backward, forward, layer_of, output, update
+from .dense import (
+    Memory,
+    Rule,
+    backward,
+    clear,
+    dropout,
+    forward,
+    numbers,
+    squares,
+    step_all,
+    update,
+)
 from .gather import LABELS, Ahead, gather, one_hot
 from .jit import inlined, kernel
+from .optimizers import COMMON, NUMBERS
+from .output import finish, output
+from .records import FUSED, GRADIENT, LAYER, PLAN
 from .team import Member, barrier, share
 from .tiles import ceil_div
 from .vector import constants, pointer, shift
 
+SCALE, L2, L1, DECAY, RATE = range(len(COMMON))
+
 
 class Net(NamedTuple):
-    """A packed network; see ``layout.Layout`` for the plan."""
+    """A packed network; ``plan`` is a PLAN, ``layers`` are LAYERs, the first of them the inputs.
+
+    ``squares`` has room for one float64 per output of any layer, where gradients are clipped.
+    """
 
     parameters: np.ndarray
+    state: np.ndarray
     scratch: np.ndarray
     plan: np.ndarray
+    layers: np.ndarray
+    squares: np.ndarray
 
 
 class Rows(NamedTuple):
-    """Rows of the user's data as bytes [n, size], each of `count` numbers stored as `kind` (rows.KINDS)."""
+    """Rows of the user's data as bytes [n, size], each of `count` numbers stored as `kind` (gather.KINDS)."""
 
     raw: np.ndarray
     count: int
@@ -33,38 +56,54 @@ class Rows(NamedTuple):
     divisor: float  # of uint8
 
 
+class Samples(NamedTuple):
+    """Inputs, targets, weights (none, or one per row), and the order in which rows are taken."""
+
+    X: Rows
+    Y: Rows
+    weights: np.ndarray
+    order: np.ndarray
+
+
 class Run(NamedTuple):
-    """The positions of the order to train on, in batches of how many, and the learning rate."""
+    """The positions of the order to train on, in batches of how many; the number of the first batch's step, and
+    the numbers of each step (kernels.optimizers).
+    """
 
     first: int
     last: int
     batch_size: int
-    learning_rate: float
+    step: int
+    numbers: np.ndarray
 
 
 _i64, _f64 = types.int64, types.float64
 _bytes = types.Array(types.uint8, 2, "C", readonly=True)
 _rows = types.NamedTuple([_bytes, _i64, _i64, _f64], Rows)
-_run = types.NamedTuple([_i64, _i64, _i64, _f64], Run)
+_samples = types.NamedTuple(
+    [_rows, _rows, types.Array(_f64, 1, "C", readonly=True), types.Array(_i64, 1, "C", readonly=True)], Samples
+)
+_run = types.NamedTuple([_i64, _i64, _i64, _i64, _f64[:, ::1]], Run)
 _member = types.NamedTuple([_i64, _i64], Member)
 
 
 def _net(dtype: Any) -> Any:
-    numbers = types.float32[::1] if dtype == np.float32 else types.float64[::1]
-    return types.NamedTuple([numbers, numbers, _i64[:, ::1]], Net)
+    floats = types.float32[::1] if dtype == np.float32 else types.float64[::1]
+    plan, layers = (numba.from_dtype(record)[::1] for record in (PLAN, LAYER))
+    return types.NamedTuple([floats, floats, floats, plan, layers, _f64[::1]], Net)
 
 
 @inlined
 def _memory(net: Net, member: Member) -> Memory:
     """Pointers into the packed network; the member's own row of zeros is set."""
     nr, _, _ = constants(pointer(net.scratch, 0))
-    _, _, _, rows, private, private_size, copy, _, _ = net.plan[0]
-    own = pointer(net.scratch, private + member.rank * private_size)
-    for j in range(nr):
-        own[j] = 0
+    plan = net.plan[0]
+    own = pointer(net.scratch, plan.private + member.rank * plan.private_size)
+    clear(nr, own)
     parameters = pointer(net.parameters, 0)
-    updated = parameters if copy < 0 else pointer(net.scratch, copy)
-    return Memory(parameters, updated, pointer(net.scratch, 0), own, rows)
+    target = parameters if plan.shared < 0 else pointer(net.scratch, plan.shared)
+    state, stride = pointer(net.state, 0), net.parameters.size
+    return Memory(parameters, target, state, stride, pointer(net.scratch, 0), own, plan.rows)
 
 
 @inlined
@@ -85,20 +124,20 @@ def _gather(rows: Rows, positions: Any, count: int, target: Any, memory: Memory)
 
 @inlined
 def _gather_block(
-    X: Rows, Y: Rows, order: Any, positions: Any, x: Any, y: Any, memory: Memory, member: Member
+    samples: Samples, begin: int, end: int, x: Any, y: Any, memory: Memory, member: Member
 ) -> None:
-    """Rows order[begin:end] to x and y."""
+    """This member's part of the rows order[begin:end] to x and y."""
     nr, _, _ = constants(memory.scratch)
-    begin, end = positions
     first, last = share(end - begin, member)
-    mine = pointer(order, begin + first)
-    _gather(X, mine, last - first, shift(x, first * nr), memory)
-    _gather(Y, mine, last - first, shift(y, first * nr), memory)
+    mine = pointer(samples.order, begin + first)
+    _gather(samples.X, mine, last - first, shift(x, first * nr), memory)
+    _gather(samples.Y, mine, last - first, shift(y, first * nr), memory)
 
 
 @inlined
-def _ahead(X: Rows, Y: Rows, order: Any, begin: int, end: int, member: Member) -> Ahead:
+def _ahead(samples: Samples, begin: int, end: int, member: Member) -> Ahead:
     """This member's rows of the block order[begin:end]."""
+    X, Y, order = samples.X, samples.Y, samples.order
     first, last = share(max(0, min(end, order.size) - begin), member)
     x, y, positions = pointer(X.raw, 0), pointer(Y.raw, 0), pointer(order, 0)
     return Ahead(x, X.raw.shape[1], y, Y.raw.shape[1], positions, begin + first, begin + last, 0)
@@ -113,117 +152,199 @@ def _copy(size: int, target: Any, source: Any, member: Member) -> None:
 
 
 @inlined
-def _forward_all(net: Net, memory: Memory, x: Any, m: int, flags: Any, member: Member) -> None:
+def _forward_all(
+    net: Net, memory: Memory, x: Any, m: int, masks: tuple[int, int], flags: Any, member: Member
+) -> None:
+    """Activations of every layer but the last, which is left at its weighted input.
+
+    `masks` are the step, negative where nothing is dropped, and the position of the block in its batch.
+    """
+    step, first = masks
+    last = net.layers.shape[0] - 1
     signal = x
-    for number in range(1, net.plan.shape[0]):
-        layer = layer_of(net.plan, number)
-        forward(layer, memory, signal, m, member)
+    for number in range(1, last + 1):
+        layer = net.layers[number]
+        forward(layer, memory, signal, m, number < last, member)
+        if step >= 0 and layer.dropout > 0:
+            dropout(layer, memory, m, net.plan[0].key, step * last + number - 1, first, member)
         barrier(flags, member.rank, member.size)
         signal = shift(memory.scratch, layer.a)
 
 
 @inlined
-def _descend_all(
-    net: Net, memory: Memory, x: Any, m: int, scale: float, ahead: Ahead, flags: Any, member: Member
+def _backward_all(
+    net: Net, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, flags: Any, member: Member
 ) -> None:
-    """From the last layer to the first: the delta of the layer below, then this layer's update.
+    """From the last layer to the lowest that learns (0: and on to the inputs): the delta of the layer below, then this layer's update.
 
     An update waits until every member has read the weights for the delta below; the delta two layers
-    below needs no flags of its own, for it reads other weights.
+    below needs no barrier of its own, for it reads other weights.
     """
     nothing = Ahead(ahead.raw, 0, ahead.targets, 0, ahead.order, 0, 0, 0)
-    for number in range(net.plan.shape[0] - 1, 0, -1):
-        layer = layer_of(net.plan, number)
-        signal = x
-        if number > 1:
-            below = layer_of(net.plan, number - 1)
-            signal = shift(memory.scratch, below.a)
+    lowest = net.plan[0].lowest
+    first = max(1, lowest)
+    for number in range(net.layers.shape[0] - 1, first - 1, -1):
+        layer, below = net.layers[number], net.layers[number - 1]
+        signal = shift(memory.scratch, below.a) if number > 1 else x
+        if number > lowest:
             backward(layer, below, memory, m, member)
             barrier(flags, member.rank, member.size)
-        coming = ahead if number == 1 else nothing
-        update(layer, memory, signal, m, scale, coming, member)
+        if not layer.frozen:
+            update(layer, memory, signal, m, rule, ahead if number == first else nothing, member)
 
 
-@kernel(
-    lambda dtype: _i64(
-        _net(dtype),
-        _rows,
-        _rows,
-        types.Array(_i64, 1, "C", readonly=True),
-        _run,
-        _f64[::1],
-        _i64[::1],
-        _member,
-    )
-)
-def train(net: Net, X: Rows, Y: Rows, order: Any, run: Run, losses: Any, flags: Any, member: Member) -> int:
-    """One member's part of a chunk of mini-batch gradient descent on rows order[run.first:run.last].
+@inlined
+def _set_numbers(memory: Memory, given: Any, scale: float) -> None:
+    """The numbers of a step: `scale` first, and for biases neither penalty nor decay."""
+    h = numbers(memory)
+    h_biases = shift(h, NUMBERS)
+    for i in range(given.size):
+        h[i] = given[i]
+        h_biases[i] = given[i]
+    h[SCALE] = h_biases[SCALE] = scale
+    h_biases[L2] = h_biases[L1] = h_biases[DECAY] = 0
 
-    `losses` is empty, or the running cost and room for one cost a sample: then the run stops before the
-    update of the first batch whose cost is not finite.  Returns the position in the order it came to.
 
-    A batch is taken in blocks; updates of one that has several go to a copy until its last block is done.
+@inlined
+def _clipped(net: Net, memory: Memory, scale: float, flags: Any, member: Member) -> float:
+    """`scale`, made smaller where the gradient's norm over all layers would exceed the plan's."""
+    out = pointer(net.squares, 0)
+    for number in range(1, net.layers.shape[0]):
+        layer = net.layers[number]
+        if not layer.frozen:
+            squares(layer, memory, out, member)
+        out = shift(out, layer.outputs)
+    barrier(flags, member.rank, member.size)
+    total = 0.0
+    for i in range(net.squares.size):
+        total += net.squares[i]
+    norm = scale * np.sqrt(total)
+    return scale * (net.plan[0].clip_norm / norm) if norm > net.plan[0].clip_norm else scale
+
+
+@inlined
+def _finish_batch(
+    net: Net, memory: Memory, given: Any, samples: int, flags: Any, member: Member
+) -> None:
+    """The step by what the blocks of a batch left in the shared copy or gradient."""
+    optimizer = net.plan[0].optimizer
+    if optimizer == FUSED:
+        _copy(net.parameters.size, memory.parameters, memory.target, member)
+    elif optimizer != GRADIENT:
+        scale = 1.0 / samples
+        if net.plan[0].clip_norm > 0:
+            scale = _clipped(net, memory, scale, flags, member)
+        _set_numbers(memory, given, scale)
+        for number in range(max(1, net.plan[0].lowest), net.layers.shape[0]):
+            layer = net.layers[number]
+            if not layer.frozen:
+                step_all(layer, memory, optimizer, member)
+    barrier(flags, member.rank, member.size)
+
+
+@inlined
+def _begin_batches(net: Net, memory: Memory, member: Member) -> None:
+    """What the blocks of a batch share: a copy of the weights, or no gradient yet."""
+    if net.plan[0].optimizer == FUSED:
+        _copy(net.parameters.size, memory.target, memory.parameters, member)
+    else:
+        first, last = share(net.parameters.size, member)
+        clear(last - first, shift(memory.target, first))
+
+
+@inlined
+def _rule(net: Net, rate: float, samples: int) -> Rule:
+    optimizer = net.plan[0].optimizer
+    if optimizer == FUSED:
+        return Rule(False, 0, -rate / samples)
+    return Rule(net.plan[0].shared < 0, optimizer, 1.0)
+
+
+@kernel(lambda dtype: _i64(_net(dtype), _samples, _run, _f64[::1], _i64[::1], _member))
+def train(net: Net, samples: Samples, run: Run, losses: Any, flags: Any, member: Member) -> int:
+    """One member's part of a chunk of training on the rows order[run.first:run.last], batches being counted from
+    the order's beginning.
+
+    `losses` is empty, or the running cost and room for one cost per sample of a block: then the run stops before
+    the step of the first batch whose cost is not finite.  Returns the position in the order it came to.
+
+    A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until the
+    last is done, and a chunk may end after any of them.
     """
     memory = _memory(net, member)
-    scratch = memory.scratch
-    x, x_next, y = (
-        shift(scratch, net.plan[0, 0]),
-        shift(scratch, net.plan[0, 1]),
-        shift(scratch, net.plan[0, 2]),
-    )
-    blocks, block = net.plan[0, 6] >= 0, net.plan[0, 7]
-    flags = pointer(flags, 0)
+    scratch, plan = memory.scratch, net.plan[0]
+    x, x_next, y = shift(scratch, plan.x), shift(scratch, plan.x_next), shift(scratch, plan.y)
+    flags_here = pointer(flags, 0)
     total = losses[0] if losses.size else 0.0
-    batch = (run.first, min(run.first + run.batch_size, run.last))
-    begin, end = run.first, min(run.first + block, batch[1])
-    if blocks:
-        _copy(net.parameters.size, memory.updated, memory.parameters, member)
-    _gather_block(X, Y, order, (begin, end), x, y, memory, member)
-    barrier(flags, member.rank, member.size)
+    begin, size, n = run.first, run.batch_size, samples.order.size
+    batch = begin // size * size
+    batch_end = min(batch + size, n)
+    end = min(begin + plan.block, batch_end)
+    step = 0
+    if plan.shared >= 0 and begin == batch:
+        _begin_batches(net, memory, member)
+    _gather_block(samples, begin, end, x, y, memory, member)
+    barrier(flags_here, member.rank, member.size)
     while begin < run.last:
         m = end - begin
-        _forward_all(net, memory, x, m, flags, member)
-        output(layer_of(net.plan, net.plan.shape[0] - 1), memory, y, m, losses[1:], member)
-        barrier(flags, member.rank, member.size)
+        _forward_all(net, memory, x, m, (run.step + step, begin - batch), flags_here, member)
+        layer = net.layers[net.layers.shape[0] - 1]
+        positions = pointer(samples.order, begin)
+        output(layer, plan, memory, y, m, losses[1:], samples.weights, positions, member)
+        barrier(flags_here, member.rank, member.size)
         if losses.size:
             for i in range(m):
                 total += losses[1 + i]
             if not np.isfinite(total):
-                begin = batch[0]
+                begin = batch
                 break
-        coming = end + block  # a step ahead: what is asked for in the same step comes too late
-        ahead = _ahead(X, Y, order, coming, coming + block, member)
-        scale = -run.learning_rate / (batch[1] - batch[0])
-        _descend_all(net, memory, x, m, scale, ahead, flags, member)
+        coming = end + plan.block  # a step ahead: what is asked for in the same step comes too late
+        ahead = _ahead(samples, coming, coming + plan.block, member)
+        rule = _rule(net, run.numbers[step, RATE], batch_end - batch)
+        if rule.at_once:
+            _set_numbers(memory, run.numbers[step], 1.0 / (batch_end - batch))
+        _backward_all(net, memory, x, m, rule, ahead, flags_here, member)
         begin = end
-        whole = begin == batch[1]
+        whole = begin == batch_end
+        samples_of_batch = batch_end - batch
         if whole:
-            batch = (begin, min(begin + run.batch_size, run.last))
-        end = min(begin + block, batch[1])
-        _gather_block(X, Y, order, (begin, end), x_next, y, memory, member)
-        barrier(flags, member.rank, member.size)
-        if whole and blocks:
-            _copy(net.parameters.size, memory.parameters, memory.updated, member)
-            barrier(flags, member.rank, member.size)
+            batch = begin
+            batch_end = min(batch + size, n)
+        end = min(begin + plan.block, batch_end)
+        _gather_block(samples, begin, end, x_next, y, memory, member)
+        barrier(flags_here, member.rank, member.size)
+        if whole:
+            if plan.shared >= 0:
+                _finish_batch(net, memory, run.numbers[step], samples_of_batch, flags_here, member)
+            step += 1
         x, x_next = x_next, x
     if losses.size and member.rank == 0:
         losses[0] = total
     return begin
 
 
-@kernel(lambda dtype: types.void(_net(dtype), _rows, _net(dtype).types[0].copy(ndim=2), _i64, _i64))
-def infer(net: Net, X: Rows, out: Any, first: int, last: int) -> None:
-    """out[i] = the network's outputs for row i, for first <= i < last."""
+@kernel(lambda dtype: types.void(_net(dtype), _samples, _net(dtype).types[0].copy(ndim=2), _f64[::1], _i64, _i64))
+def infer(net: Net, samples: Samples, out: Any, losses: Any, first: int, last: int) -> None:
+    """out[i] = the network's outputs for the row order[i], for first <= i < last, and losses[i] its cost, where
+    there is room for them.
+    """
     alone = Member(0, 1)
     memory = _memory(net, alone)
     nr, _, _ = constants(memory.scratch)
-    x, flags = shift(memory.scratch, net.plan[0, 0]), pointer(np.zeros(1, np.int64), 0)
-    a = shift(memory.scratch, layer_of(net.plan, net.plan.shape[0] - 1).a)
-    positions = np.arange(first, last)
-    for begin in range(first, last, memory.rows):
-        m = min(memory.rows, last - begin)
-        _gather(X, pointer(positions, begin - first), m, x, memory)
-        _forward_all(net, memory, x, m, flags, alone)
+    plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
+    x, y = shift(memory.scratch, plan.x), shift(memory.scratch, plan.y)
+    flags = pointer(np.zeros(1, np.int64), 0)
+    a = shift(memory.scratch, layer.a)
+    for begin in range(first, last, plan.block):
+        m = min(plan.block, last - begin)
+        positions = pointer(samples.order, begin)
+        _gather(samples.X, positions, m, x, memory)
+        _forward_all(net, memory, x, m, (-1, 0), flags, alone)
+        if losses.size:
+            _gather(samples.Y, positions, m, y, memory)
+            output(layer, plan, memory, y, m, losses[begin:], samples.weights, positions, alone)
+        else:
+            finish(layer, memory, 0, m, y, pointer(losses, 0), False)
         for panel in range(ceil_div(out.shape[1], nr)):
             for i in range(m):
                 row = (panel * memory.rows + i) * nr

@@ -187,6 +187,118 @@ def transpose(builder: ir.IRBuilder, rows: Sequence[ir.Value]) -> list[ir.Value]
     return rows
 
 
+# Formulas: an IR value with operators, and the functions that rows may use besides
+
+
+class Vector:
+    """An IR vector and its builder, so that a formula reads as it does over NumPy.
+
+    Comparisons are false where a NaN takes part, and give a mask for `Operators.where`.
+    """
+
+    __slots__ = ("b", "value")
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.b, self.value = builder, value
+
+    def same(self, other: Any) -> ir.Value:
+        """`other`, a vector or a number, as an IR value of this type."""
+        return other.value if isinstance(other, Vector) else constant(self.value.type, other)
+
+    def _with(self, value: ir.Value) -> "Vector":
+        return Vector(self.b, value)
+
+    def __add__(self, other: Any) -> "Vector":
+        return self._with(self.b.fadd(self.value, self.same(other)))
+
+    def __sub__(self, other: Any) -> "Vector":
+        return self._with(self.b.fsub(self.value, self.same(other)))
+
+    def __mul__(self, other: Any) -> "Vector":
+        return self._with(self.b.fmul(self.value, self.same(other)))
+
+    def __truediv__(self, other: Any) -> "Vector":
+        return self._with(self.b.fdiv(self.value, self.same(other)))
+
+    def __radd__(self, other: Any) -> "Vector":
+        return self._with(self.b.fadd(self.same(other), self.value))
+
+    def __rsub__(self, other: Any) -> "Vector":
+        return self._with(self.b.fsub(self.same(other), self.value))
+
+    def __rmul__(self, other: Any) -> "Vector":
+        return self._with(self.b.fmul(self.same(other), self.value))
+
+    def __rtruediv__(self, other: Any) -> "Vector":
+        return self._with(self.b.fdiv(self.same(other), self.value))
+
+    def __neg__(self) -> "Vector":
+        return self._with(self.b.fneg(self.value))
+
+    def __lt__(self, other: Any) -> ir.Value:
+        return self.b.fcmp_ordered("<", self.value, self.same(other))
+
+    def __gt__(self, other: Any) -> ir.Value:
+        return self.b.fcmp_ordered(">", self.value, self.same(other))
+
+
+class Operators:
+    """What a row may use besides + - * / and comparisons; `kernels.elementary` adds exp and the like.
+
+    Arguments are vectors or numbers, of which at least one is a vector.
+    """
+
+    def __init__(self, builder: ir.IRBuilder, vector: ir.VectorType) -> None:
+        self.b, self.vector = builder, vector
+
+    def of(self, value: Any) -> Vector:
+        """A number, or an IR value of the vector's type or of its element's, as a vector."""
+        if isinstance(value, Vector):
+            return value
+        if not isinstance(value, ir.Value):
+            return Vector(self.b, constant(self.vector, value))
+        if value.type == self.vector.element:
+            value = splat(self.b, value, self.vector.count)
+        return Vector(self.b, value)
+
+    def where(self, mask: ir.Value, x: Any, y: Any) -> Vector:
+        return self.of(self.b.select(mask, self.of(x).value, self.of(y).value))
+
+    def fma(self, x: Any, y: Any, z: Any) -> Vector:
+        """x y + z, rounded once."""
+        return self.of(fma(self.b, self.of(x).value, self.of(y).value, self.of(z).value))
+
+    def maximum(self, x: Any, y: Any) -> Vector:
+        """The larger, or x where it is NaN."""
+        x, y = self.of(x), self.of(y)
+        return self.of(self.b.select(self.b.fcmp_unordered(">", x.value, y.value), x.value, y.value))
+
+    def minimum(self, x: Any, y: Any) -> Vector:
+        """The smaller, or x where it is NaN."""
+        x, y = self.of(x), self.of(y)
+        return self.of(self.b.select(self.b.fcmp_unordered("<", x.value, y.value), x.value, y.value))
+
+    def abs(self, x: Vector) -> Vector:
+        return self._intrinsic("fabs", x)
+
+    def sqrt(self, x: Vector) -> Vector:
+        return self._intrinsic("sqrt", x)
+
+    def copysign(self, x: Any, y: Vector) -> Vector:
+        return self._intrinsic("copysign", self.of(x), y)
+
+    def sign(self, x: Vector) -> Vector:
+        """-1, 0 or 1."""
+        return self.where(x > 0, 1.0, self.where(x < 0, -1.0, 0.0))
+
+    def _intrinsic(self, name: str, *arguments: Vector) -> Vector:
+        """LLVM's own function, exactly rounded."""
+        kind = ir.FunctionType(self.vector, [self.vector] * len(arguments))
+        full = f"llvm.{name}.v{self.vector.count}f{8 * size_of(self.vector.element)}"
+        declared = cgutils.get_or_insert_function(self.b.module, kind, full)
+        return self.of(self.b.call(declared, [argument.value for argument in arguments]))
+
+
 # Control
 
 

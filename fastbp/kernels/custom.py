@@ -1,0 +1,46 @@
+"""A user's own activation or cost, compiled apart and called through its address: no kernel is compiled anew."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import cfunc, types
+
+
+def is_compiled(*functions: Any) -> bool:
+    """Whether kernels can call them: functions that Numba's ``njit`` made."""
+    return all(hasattr(function, "py_func") for function in functions)
+
+
+def _numbers(dtype: Any) -> Any:
+    return types.CPointer(types.float32 if np.dtype(dtype) == np.float32 else types.float64)
+
+
+@functools.lru_cache(64)
+def activation(function: Callable[..., Any], derivative: Callable[..., Any], dtype: Any) -> Any:
+    """What kernels.panels.activate calls, for n numbers: a holds z before, the activation after."""
+    numbers = _numbers(dtype)
+
+    def fill(n, a, d):
+        for i in range(n):
+            z = a[i]
+            a[i] = function(z)
+            d[i] = derivative(z)
+
+    return cfunc(types.void(types.int64, numbers, numbers), error_model="numpy")(fill)
+
+
+@functools.lru_cache(64)
+def cost(function: Callable[..., Any], derivative: Callable[..., Any], dtype: Any) -> Any:
+    """What kernels.output.cost_delta calls, for n outputs: their summed cost, and d times its derivative."""
+    numbers = _numbers(dtype)
+
+    def fill(n, a, y, d):
+        total = 0.0
+        for i in range(n):
+            total += function(a[i], y[i])
+            d[i] *= derivative(a[i], y[i])
+        return total
+
+    return cfunc(types.float64(types.int64, numbers, numbers, numbers), error_model="numpy")(fill)

@@ -1,0 +1,51 @@
+"""What kernels are told of a network: records of sizes, codes and offsets, which ``layout`` and ``engine`` fill."""
+
+import numpy as np
+
+# What kernels know of a layer: sizes; the activation and its parameter; offsets into the parameters (weights,
+# biases) and into the scratch (a, delta, and delta_t, the delta transposed, negative where no layer below asks
+# for it); the numbers from one panel of weights to the next; dropout; the address of a user's activation.
+LAYER = np.dtype(
+    [
+        ("inputs", np.int64),
+        ("outputs", np.int64),
+        ("activation", np.int64),
+        ("parameter", np.float64),
+        ("address", np.int64),
+        ("weights", np.int64),
+        ("panel", np.int64),
+        ("biases", np.int64),
+        ("a", np.int64),
+        ("delta", np.int64),
+        ("delta_t", np.int64),
+        ("dropout", np.float64),
+        ("frozen", np.int64),
+    ]
+)
+
+# What kernels know of a network besides its layers: the cost, with its parameter and a user's function's
+# address; the optimizer; offsets into the scratch: two blocks of inputs, taken in turn, the targets, the first
+# member's own memory and its size, and the copy of the parameters or gradient that a batch's blocks share
+# (negative: there is none); the rows that a block has room for and its samples; the norm to which gradients are
+# clipped (0: they are not); the key of dropout's masks; the first layer that learns.
+PLAN = np.dtype(
+    [
+        ("cost", np.int64),
+        ("parameter", np.float64),
+        ("address", np.int64),
+        ("optimizer", np.int64),
+        ("x", np.int64),
+        ("x_next", np.int64),
+        ("y", np.int64),
+        ("private", np.int64),
+        ("private_size", np.int64),
+        ("shared", np.int64),
+        ("rows", np.int64),
+        ("block", np.int64),
+        ("clip_norm", np.float64),
+        ("key", np.int64),
+        ("lowest", np.int64),
+    ]
+)
+# Instead of an optimizer: plain gradient descent, fused into the update; or nothing but the gradient.
+FUSED, GRADIENT = -1, -2

@@ -1,0 +1,194 @@
+"""Optimizers: how a step follows from the gradient; the formulas are the rows in ``kernels/optimizers.py``.
+
+The learning rate is no option of theirs: `fit` takes it, and a schedule changes it step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar
+
+from .kernels.optimizers import COMMON, NUMBERS, ROWS
+
+if TYPE_CHECKING:  # the command line reads the names before it imports NumPy
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """The base of the optimizers below."""
+
+    row: ClassVar[str]
+    usual_rate: ClassVar[float] = 0.001
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least, most = _BOUNDS[field.name]
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < most:
+                name = f"{type(self).__name__}.{field.name}"
+                raise ValueError(f"{name}: expected a number in [{least:g}, {most:g}), got {value!r}")
+            object.__setattr__(self, field.name, float(value))
+
+    def numbers(self, rates: Array, first: int, l2: float = 0.0, l1: float = 0.0) -> Array:
+        """What kernels are told of each step, (steps, numbers): the rates, the penalties and the row's own.
+
+        `first` counts the steps since the optimizer's state began.
+        """
+        import numpy as np
+
+        table = np.zeros((len(rates), NUMBERS))
+        columns = {"l2": l2, "l1": l1, "rate": rates, **self._own(rates, first)}
+        for i, name in enumerate((*COMMON, *ROWS[self.row][1])):
+            table[:, i] = columns.get(name, 0.0)
+        if "penalty" in columns:
+            table[:, COMMON.index("l2")] += columns["penalty"]
+        return table
+
+    def _own(self, rates: Array, first: int) -> dict[str, Array | float]:
+        return {}
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """w -= rate g."""
+
+    row = "sgd"
+    usual_rate = 0.01
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """v = momentum v + g, then w -= rate v (Polyak 1964)."""
+
+    momentum: float = 0.9
+    row = "momentum"
+    usual_rate = 0.01
+
+    def _own(self, rates: Array, first: int) -> dict[str, Array | float]:
+        return {"momentum": self.momentum}
+
+
+@dataclass(frozen=True)
+class Nesterov(Momentum):
+    """v = momentum v + g, then w -= rate (g + momentum v) (Sutskever et al. 2013)."""
+
+    row = "nesterov"
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """s = rho s + (1 - rho) g^2, then w -= rate g / (sqrt(s) + epsilon) (Hinton 2012)."""
+
+    rho: float = 0.9
+    epsilon: float = 1e-8
+    row = "rmsprop"
+
+    def _own(self, rates: Array, first: int) -> dict[str, Array | float]:
+        return {"new": 1.0 - self.rho, "epsilon": self.epsilon}
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Steps by a running mean of g over the root of one of g^2, both corrected for their start (Kingma and Ba 2015).
+
+    `weight_decay` is added to the gradient, as ``l2`` of `fit` is; decay apart from it is AdamW's.
+
+    >>> Adam(beta_1=0.8)
+    Adam(beta_1=0.8, beta_2=0.999, epsilon=1e-08, weight_decay=0.0)
+    """
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    row = "adam"
+
+    def _own(self, rates: Array, first: int) -> dict[str, Array | float]:
+        import numpy as np
+
+        count = len(rates)
+        mean, square = (1.0 - _powers(beta, first, count) for beta in (self.beta_1, self.beta_2))
+        return {
+            "new_m": 1.0 - self.beta_1,
+            "new_s": 1.0 - self.beta_2,
+            "rate": rates / mean,
+            "root": 1.0 / np.sqrt(square),
+            "epsilon": self.epsilon,
+            **self._decay(rates),
+        }
+
+    def _decay(self, rates: Array) -> dict[str, Array | float]:
+        return {"penalty": self.weight_decay}
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam, but every step first takes rate x weight_decay of each weight (Loshchilov and Hutter 2019)."""
+
+    weight_decay: float = 0.01
+
+    def _decay(self, rates: Array) -> dict[str, Array | float]:
+        return {"decay": rates * self.weight_decay}
+
+
+@dataclass(frozen=True)
+class IRprop(Optimizer):
+    """iRPROP-: each weight has a step of its own, the larger the longer its gradient keeps its sign.
+
+    For full batches (Igel and Huesken 2000).  The learning rate is the first step; a schedule has no effect
+    after it.
+    """
+
+    up: float = 1.2
+    down: float = 0.5
+    smallest: float = 1e-6
+    largest: float = 50.0
+    row = "irprop"
+
+    def _own(self, rates: Array, first: int) -> dict[str, Array | float]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+# The values that an option may take: from the first number up to, and without, the second
+_BOUNDS = {
+    "momentum": (0.0, 1.0),
+    "rho": (0.0, 1.0),
+    "epsilon": (0.0, float("inf")),
+    "beta_1": (0.0, 1.0),
+    "beta_2": (0.0, 1.0),
+    "weight_decay": (0.0, float("inf")),
+    "up": (1.0, float("inf")),
+    "down": (0.0, 1.0),
+    "smallest": (0.0, float("inf")),
+    "largest": (0.0, float("inf")),
+}
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": SGD(),
+    "momentum": Momentum(),
+    "nesterov": Nesterov(),
+    "rmsprop": RMSprop(),
+    "adam": Adam(),
+    "adamw": AdamW(),
+    "irprop": IRprop(),
+}
+
+
+def _powers(base: float, first: int, count: int) -> Array:
+    """base^(t + 1) for the steps t = first .. first + count - 1, with the same bits however they are asked for.
+
+    Repeated squaring, in products that IEEE rounds alike everywhere; the platform's ``pow`` does not.
+    """
+    import numpy as np
+
+    exponents = np.arange(first + 1, first + count + 1)
+    result, square = np.ones(count), base
+    while exponents.any():
+        result[exponents % 2 == 1] *= square
+        exponents //= 2
+        square *= square
+    return result
