@@ -1,7 +1,7 @@
 """Schedules: the learning rate of each step, by name or by an object with options.
 
 Steps are counted from 0 since the optimizer's state began, so that a second `fit` goes on where the first
-ended.  A schedule that has an end spans the steps of one call of `fit`, unless its ``steps`` says where it ends.
+ended.  A schedule that has an end spans the steps of one call of `fit`, unless ``steps`` says where it ends.
 
 ``warmup=n`` raises the rate linearly over the first n steps: step i < n takes (i + 1) / n of it.  Then the
 schedule begins, at the full rate, its steps counted from there; where it ends is not moved.
@@ -47,8 +47,9 @@ class Schedule:
         """The rates of `count` steps from `first`, in a call whose steps are `begin` .. `end` - 1."""
         import numpy as np
 
-        steps = np.arange(first, first + count)
-        rates: Array = learning_rate * self._factors(np.maximum(steps, self.warmup), begin, end)
+        steps = np.arange(first, first + count, dtype=np.int64)
+        with np.errstate(over="ignore", under="ignore"):  # `rates_of` refuses infinity, and names the step
+            rates: Array = learning_rate * self._factors(np.maximum(steps, self.warmup), begin, end)
         if first < self.warmup:
             rates *= np.minimum(steps + 1, self.warmup) / self.warmup
         return rates
@@ -139,8 +140,8 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """One cycle (Smith and Topin 2019): half a cosine from `start` times the rate up to the rate, over the part
-    `rise` of all steps, then half a cosine down to `final` times the rate.
+    """One cycle (Smith and Topin 2019): half a cosine from `start` times the rate up to the rate, over the
+    first part `rise` of the steps, then half a cosine down to `final` times the rate.
 
     It ends with the call, after the last step, or at step `steps` and then stays there.
 
@@ -239,13 +240,13 @@ def _fall(left: Array, final: float) -> Array:
     """Half a cosine, from 1 where `left` is 1 to `final` where it is 0."""
     import numpy as np
 
-    x = left * (math.pi / 2)
+    x = np.minimum(left, 1.0 - left) * (math.pi / 2)  # at most pi / 4, and exactly 0 at both ends
     square = x * x
     series = np.ones(len(x))
-    for k in range(22, 0, -2):  # the sine's Taylor series
+    for k in range(18, 0, -2):  # the sine's Taylor series
         series = 1.0 - series * square / (k * (k + 1))
-    sine = x * series
-    half = sine * sine  # sin^2 (pi x / 2) = (1 - cos pi x) / 2
+    low = (x * series) * (x * series)  # sin^2 (pi t / 2) = (1 - cos pi t) / 2
+    half = np.where(left < 0.5, low, 1.0 - low)
     return half + final * (1.0 - half)
 
 
@@ -262,9 +263,8 @@ def _powers(base: float, exponents: Steps) -> Array:
     import numpy as np
 
     powers = np.ones(len(exponents))
-    with np.errstate(over="ignore", under="ignore"):
-        while exponents.any():
-            np.multiply(powers, base, out=powers, where=exponents % 2 == 1)
-            base *= base
-            exponents = exponents // 2
+    while exponents.any():
+        np.multiply(powers, base, out=powers, where=exponents % 2 == 1)
+        base *= base
+        exponents = exponents // 2
     return powers
