@@ -116,6 +116,7 @@ class Exponential(Schedule):
         if self.factor is not None:
             return _powers(self.factor, (steps - self.warmup) // self.every)
         start, end = _span(begin, end, self.warmup)
+        # With `every` beyond the span, all powers are 0 and the factor is of no account.
         return _powers(1.0 / _exp(_LOG_100 * self.every / (end - start)), (steps - start) // self.every)
 
 
