@@ -105,7 +105,7 @@ OUTPUT_ACTIVATIONS: dict[str, Kind] = {**ACTIVATIONS, "softmax": "softmax"}
 def row_of(activation: Kind) -> tuple[str, float]:
     """The name by which kernels know an activation, and the number that is its own (0 where it has none)."""
     if isinstance(activation, str):
-        return activation, 0.0
+        return activation, *(getattr(ROWS.get(activation), "__defaults__", None) or (0.0,))
     if isinstance(activation, LeakyReLU):
         return "leaky_relu", activation.slope
     if isinstance(activation, ELU):

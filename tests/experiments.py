@@ -21,14 +21,16 @@ import pytest
 import fastbp
 import fastbp.engine
 import fastbp.layout
-from fastbp.engine import NO_LOSSES, Architecture, Data, Engine
+from fastbp.architecture import Architecture
+from fastbp.engine import NOTHING, Data, Engine
 from fastbp.kernels import step
-from fastbp.kernels.math import ACTIVATION_CODES
+from fastbp.kernels.activations import ROWS
 from fastbp.layout import BLOCK
+from fastbp.optimizers import SGD
 
 __all__ = ["BLOCK", "Data"]
 
-ACTIVATIONS = tuple(ACTIVATION_CODES)
+ACTIVATIONS = tuple(ROWS)
 DTYPES = ("float32", "float64")
 TOLERANCE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-11, "atol": 1e-13}}
 
@@ -47,7 +49,10 @@ class Harness:
 
     def train(self, data, order, span, rate=0.5, losses=True):
         """Descends on order[span[0]:span[1]]; returns the position it reached."""
-        return self._engine.train(data, order, span, rate, self.losses if losses else NO_LOSSES)
+        size = self._engine.batch_size
+        first, last = span[0] // size, -(-span[1] // size)
+        numbers = SGD().numbers(np.full(max(1, last - first), rate), first)
+        return self._engine.train(data, order, span, numbers, first, self.losses if losses else NOTHING)
 
     def outputs(self, X, divisor=255.0, members=1):
         return self._engine.outputs(X, divisor, members)
@@ -82,9 +87,9 @@ class Harness:
     def infer_into(self, out, X, first, last):
         """Writes the outputs of X[first:last] into the same rows of `out`."""
         engine = self._engine
-        net = step.Net(engine.parameters, engine._scratch, engine._layout.plan)
-        rows = fastbp.engine._rows(X, X.shape[1], 255.0)
-        step.infer(out.dtype)(net, rows, out, first, last)
+        net = engine._net(engine._scratch, engine._plan, engine._layers)
+        samples = engine._samples(Data(X, np.zeros(len(X), np.int64), 255.0), np.arange(len(X)))
+        step.infer(out.dtype)(net, samples, out, NOTHING, first, last)
 
 
 class Guarded:
