@@ -24,7 +24,7 @@ import numpy as np
 from fastbp import Network
 from fastbp.kernels.team import cpus
 
-from .networks import DIGITS, SMALL, Case, difference, digits, reference, start, targets
+from .suite.networks import DIGITS, SMALL, Case, difference, digits, reference, start, targets
 from .trainers import PEERS, CrossEntropy, Fastbp, FastbpTeam, Peer
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastbp.engine import Architecture, Data, Engine
 
-from .networks import Case, reference, start
+from .suite.networks import Case, reference, start
 
 Weights = list[np.ndarray]
 

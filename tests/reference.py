@@ -101,25 +101,6 @@ def fit_reference(weights, biases, X, Y, orders, batch_size, learning_rate, dtyp
     return weights, biases
 
 
-FUNCTIONS = {
-    "sigmoid": sigmoid,
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0),
-    "linear": lambda z: z,
-}
-
-
-def forward(weights, biases, names, X):
-    """Outputs, and which side of its kink every relu is on."""
-    a, sides = X, []
-    for w, b, name in zip(weights, biases, names, strict=True):
-        z = a @ w.T + b.T
-        if name == "relu":
-            sides.append(z > 0)
-        a = FUNCTIONS[name](z)
-    return a, sides
-
-
 def numerical_gradient(f, array, eps):
     """Central differences of the scalar f(array); `array` is changed in place and restored."""
     gradient = np.empty(array.shape)

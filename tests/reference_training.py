@@ -7,7 +7,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from reference_functions import activation_of, costs_from_logits, delta_of
+
+from reference_functions import activation_of, costs_from_logits, delta_of, output_of
 
 # ---------------------------------------------------------------- gradients
 
@@ -26,6 +27,12 @@ def forward(weights, biases, activations, X, masks=None):
                 a = a * masks[layer]
             inputs.append(a)
     return zs, inputs
+
+
+def outputs(weights, biases, activations, output_activation, X):
+    """The network's (m, j)."""
+    zs, _ = forward(weights, biases, activations, X)
+    return output_of(zs[-1], output_activation)
 
 
 class Gradient(NamedTuple):

@@ -5,6 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
+from reference import fit_reference, numerical_gradient, one_hot
 from reference_functions import (
     ACTIVATIONS,
     MATCHED,
@@ -21,8 +23,6 @@ from reference_functions import (
     output_of,
 )
 from reference_training import OPTIMIZERS, forward, train_reference, value_and_gradient
-
-from reference import fit_reference, numerical_gradient, one_hot
 
 SIZES = [5, 7, 4, 3]
 N = 12
