@@ -211,16 +211,23 @@ def step_all(layer: Any, memory: Memory, optimizer: int, member: Member) -> None
 
 
 @inlined
-def squares(layer: Any, memory: Memory, out: Any, member: Member) -> None:
-    """out[j] = the sum of the squared gradients of unit j's bias and weights, in float64, inputs ascending."""
+def squares(layer: Any, memory: Memory, scale: float, l2: float, l1: float, out: Any, member: Member) -> None:
+    """out[j] = the sum of the squared gradients of unit j's bias and weights, in float64, inputs ascending.
+
+    The gradients are `scale` times the target's, with those of the penalties.
+    """
     nr, _, _ = constants(memory.scratch)
     panels = ceil_div(layer.outputs, nr)
     for panel in range(panels * member.rank // member.size, panels * (member.rank + 1) // member.size):
         columns = min(nr, layer.outputs - panel * nr)
         b = shift(memory.target, layer.biases + panel * nr)
         g = shift(memory.target, layer.weights + panel * layer.panel)
+        w = shift(memory.parameters, layer.weights + panel * layer.panel)
         for j in range(columns):
-            out[panel * nr + j] = np.float64(b[j]) * np.float64(b[j])
+            gradient = scale * b[j]
+            out[panel * nr + j] = gradient * gradient
         for k in range(layer.inputs):
             for j in range(columns):
-                out[panel * nr + j] += np.float64(g[k * nr + j]) * np.float64(g[k * nr + j])
+                weight = np.float64(w[k * nr + j])
+                gradient = scale * g[k * nr + j] + l2 * weight + l1 * np.sign(weight)
+                out[panel * nr + j] += gradient * gradient

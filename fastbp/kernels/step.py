@@ -194,32 +194,34 @@ def _backward_all(
 
 
 @inlined
-def _set_numbers(memory: Memory, given: Any, scale: float) -> None:
-    """The numbers of a step: `scale` first, and for biases neither penalty nor decay."""
+def _set_numbers(memory: Memory, given: Any, scale: float, clipped: float) -> None:
+    """The numbers of a step, where gradients are multiplied by `scale`, and by `clipped` penalties and all."""
     h = numbers(memory)
     h_biases = shift(h, NUMBERS)
     for i in range(given.size):
         h[i] = given[i]
         h_biases[i] = given[i]
-    h[SCALE] = h_biases[SCALE] = scale
+    h[SCALE] = h_biases[SCALE] = scale * clipped
+    h[L2] = given[L2] * clipped
+    h[L1] = given[L1] * clipped
     h_biases[L2] = h_biases[L1] = h_biases[DECAY] = 0
 
 
 @inlined
-def _clipped(net: Net, memory: Memory, scale: float, flags: Any, member: Member) -> float:
-    """`scale`, made smaller where the gradient's norm over all layers would exceed the plan's."""
+def _clipped(net: Net, memory: Memory, given: Any, scale: float, flags: Any, member: Member) -> float:
+    """By what the gradient is multiplied so that its norm over all layers that learn is at most the plan's."""
     out = pointer(net.squares, 0)
     for number in range(1, net.layers.shape[0]):
         layer = net.layers[number]
         if not layer.frozen:
-            squares(layer, memory, out, member)
+            squares(layer, memory, scale, given[L2], given[L1], out, member)
         out = shift(out, layer.outputs)
     barrier(flags, member.rank, member.size)
     total = 0.0
     for i in range(net.squares.size):
         total += net.squares[i]
-    norm = scale * np.sqrt(total)
-    return scale * (net.plan[0].clip_norm / norm) if norm > net.plan[0].clip_norm else scale
+    norm = np.sqrt(total)
+    return net.plan[0].clip_norm / norm if norm > net.plan[0].clip_norm else 1.0
 
 
 @inlined
@@ -231,10 +233,10 @@ def _finish_batch(
     if optimizer == FUSED:
         _copy(net.parameters.size, memory.parameters, memory.target, member)
     elif optimizer != GRADIENT:
-        scale = 1.0 / samples
+        scale, clipped = 1.0 / samples, 1.0
         if net.plan[0].clip_norm > 0:
-            scale = _clipped(net, memory, scale, flags, member)
-        _set_numbers(memory, given, scale)
+            clipped = _clipped(net, memory, given, scale, flags, member)
+        _set_numbers(memory, given, scale, clipped)
         for number in range(max(1, net.plan[0].lowest), net.layers.shape[0]):
             layer = net.layers[number]
             if not layer.frozen:
@@ -302,7 +304,7 @@ def train(net: Net, samples: Samples, run: Run, losses: Any, flags: Any, member:
         ahead = _ahead(samples, coming, coming + plan.block, member)
         rule = _rule(net, run.numbers[step, RATE], batch_end - batch)
         if rule.at_once:
-            _set_numbers(memory, run.numbers[step], 1.0 / (batch_end - batch))
+            _set_numbers(memory, run.numbers[step], 1.0 / (batch_end - batch), 1.0)
         _backward_all(net, memory, x, m, rule, ahead, flags_here, member)
         begin = end
         whole = begin == batch_end
