@@ -180,9 +180,9 @@ def train_reference(
     """Mini-batches of the rows of X (n, k) and Y (n, j), in one permutation of them per epoch.
 
     `rates`: a number, or one per step; `activations`: a name or Activation for all hidden layers, or a list;
-    `options`: the optimizer's; `clip_norm`: of the gradient of all layers that are trained, before l2 and l1 add
-    theirs; `sample_weight`: (n,); `frozen`: positions in `weights`; `masks`: step -> the factors (m, j) of every
-    hidden layer's outputs.
+    `options`: the optimizer's; `clip_norm`: of the gradient of all layers that are trained, before l2 and l1
+    add theirs; `sample_weight`: (n,); `frozen`: positions in `weights`; `masks`: step -> the factors (m, j)
+    of every hidden layer's outputs.
     """
     weights = [np.array(w, np.float64) for w in weights]
     biases = [np.array(b, np.float64) for b in biases]
