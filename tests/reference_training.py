@@ -180,8 +180,8 @@ def train_reference(
     """Mini-batches of the rows of X (n, k) and Y (n, j), in one permutation of them per epoch.
 
     `rates`: a number, or one per step; `activations`: a name or Activation for all hidden layers, or a list;
-    `options`: the optimizer's; `clip_norm`: of the gradient of all layers that are trained, before l2 and l1
-    add theirs; `sample_weight`: (n,); `frozen`: positions in `weights`; `masks`: step -> the factors (m, j)
+    `options`: the optimizer's; `clip_norm`: of the gradient, regularisers included, of all layers that are
+    trained; `sample_weight`: (n,); `frozen`: positions in `weights`; `masks`: step -> the factors (m, j)
     of every hidden layer's outputs.
     """
     weights = [np.array(w, np.float64) for w in weights]
@@ -206,6 +206,8 @@ def train_reference(
                 activations=activations,
                 output_activation=output_activation,
                 cost=cost,
+                l2=l2,
+                l1=l1,
                 sample_weight=None if sample_weight is None else np.asarray(sample_weight)[rows],
                 masks=None if masks is None else masks(step),
             )
@@ -215,7 +217,6 @@ def train_reference(
                 gradients = clipped(gradients, clip_norm)
             for number, layer in enumerate(layers):
                 of_weights, of_biases = gradients[number], gradients[len(layers) + number]
-                of_weights = of_weights + l2 * weights[layer] + l1 * np.sign(weights[layer])
                 state_w, state_b = states[layer]
                 rate, chosen = rates[step], options or {}
                 weights[layer] = update(weights[layer], of_weights, state_w, rate, 1, **chosen)

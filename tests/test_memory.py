@@ -16,7 +16,7 @@ CANARY, GUARD = Guarded.CANARY, Guarded.ZONE
 def test_nothing_is_written_outside_parameters_and_scratch(members, dtype, guarded):
     for case in MIXED:
         run = experiment(case, dtype)
-        engine = trained(case, dtype, members, Harness.poison)
+        engine = trained(case, dtype, members, Harness.poison, rate=0.05)
         engine.outputs(run.X, members=members)
         guarded.check()
 

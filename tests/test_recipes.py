@@ -51,7 +51,7 @@ def assert_like_the_reference(case, dtype, rate, optimizer="sgd", options=None, 
     for found, wanted in zip(engine.unpack(), (expected.weights, expected.biases), strict=True):
         for a, b in zip(found, wanted, strict=True):
             np.testing.assert_allclose(a, b, **tolerance(dtype))
-    np.testing.assert_allclose(costs[-1] / case.n, expected.costs[-1], **tolerance(dtype))
+    np.testing.assert_allclose(costs[-1] / case.n, sum(expected.costs), **tolerance(dtype))
     np.testing.assert_array_equal(engine.parameters, engine.packed_afresh(), "padding is no longer zero")
 
 
@@ -206,7 +206,8 @@ def test_dropout(case, dtype):
     train(engine, run.data, run.orders, 0.3)
 
     def masks(step):
-        rows = small.batch if step % 2 == 0 else 30
+        starts = range(0, small.n, small.batch)
+        rows = min(small.batch, small.n - starts[step % len(starts)])
         return [
             mask(step, layer, len(small.sizes) - 1, (rows, small.sizes[layer + 1]), rate)
             for layer, rate in enumerate(rates)
@@ -301,5 +302,5 @@ def test_own_functions_are_called_by_the_kernels(dtype):
     )  # fmt: skip
     for a, b in zip(engine.unpack()[0], own.weights, strict=True):
         np.testing.assert_allclose(a, b, **tolerance(dtype))
-    np.testing.assert_allclose(costs[-1] / case.n, own.costs[-1], **tolerance(dtype))
+    np.testing.assert_allclose(costs[-1] / case.n, sum(own.costs), **tolerance(dtype))
 

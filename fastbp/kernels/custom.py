@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import cfunc, types
+from numba import types
+
+from .jit import callback
 
 
 def is_compiled(*functions: Any) -> bool:
@@ -28,7 +30,7 @@ def activation(function: Callable[..., Any], derivative: Callable[..., Any], dty
             a[i] = function(z)
             d[i] = derivative(z)
 
-    return cfunc(types.void(types.int64, numbers, numbers), error_model="numpy")(fill)
+    return callback(types.void(types.int64, numbers, numbers))(fill)
 
 
 @functools.lru_cache(64)
@@ -43,4 +45,4 @@ def cost(function: Callable[..., Any], derivative: Callable[..., Any], dtype: An
             d[i] *= derivative(a[i], y[i])
         return total
 
-    return cfunc(types.float64(types.int64, numbers, numbers, numbers), error_model="numpy")(fill)
+    return callback(types.float64(types.int64, numbers, numbers, numbers))(fill)

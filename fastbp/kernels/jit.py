@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import njit
+from numba import cfunc, njit
 from numba.core import config
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
@@ -34,6 +34,11 @@ from .. import __version__
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 inlined = functools.partial(njit, inline="always", **_OPTIONS)
+
+
+def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorates what kernels call through its ``address``, made of a user's functions; it is not kept on disk."""
+    return cfunc(signature, error_model="numpy")
 
 
 @functools.cache
