@@ -49,7 +49,9 @@ class Activations(Prepared):
     def prepare(self, activation: str, dtype: str) -> None:
         self.X, self.y = digits(10_000)
         output = "sigmoid" if activation == "sigmoid" else "linear"
-        self.net = Network((784, 100, 10), dtype=dtype, seed=0, activation=activation, output=output)
+        self.net = Network(
+            (784, 100, 10), dtype=dtype, seed=0, activation=activation, output_activation=output
+        )
         self.net.weights, self.net.biases = start(DIGITS[1], dtype)
         self.case = DIGITS[1]._replace(learning_rate=0.005)
         first, last = (fit(self.net, self.X, self.y, self.case) for _ in range(2))

@@ -353,7 +353,7 @@ def _network(options: argparse.Namespace, training: "Part") -> "Network":
             dtype=options.dtype,
             seed=options.seed,
             activation=options.activation,
-            output=options.output,
+            output_activation=options.output,
             uint8_divisor=_UINT8_DIVISOR,
         )
     except (MemoryError, OverflowError, ValueError) as error:  # too large, or no inputs

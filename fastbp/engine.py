@@ -1,11 +1,11 @@
 """A network packed for the kernels, and the calls into them."""
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from .architecture import Architecture
 from .kernels import step
 from .kernels.gather import KINDS, LABELS
 from .kernels.math import ACTIVATION_CODES
@@ -18,22 +18,6 @@ _SHARED_STEP = 4e6  # flops a step and member from which sharing it pays for the
 NO_LOSSES: np.ndarray = np.zeros(0)
 
 Weights = list[np.ndarray]
-
-
-class Architecture(NamedTuple):
-    """What a network is, apart from its weights: activations are names, one a layer."""
-
-    sizes: tuple[int, ...]
-    activations: tuple[str, ...]
-    dtype: np.dtype
-
-    def flops(self) -> int:
-        """Floating-point operations to train on one sample, padding not counted.
-
-        4 a weight (forward, update) and 2 more where the layer's input needs a delta.
-        """
-        weights = [n_in * n_out for n_in, n_out in itertools.pairwise(self.sizes)]
-        return 4 * sum(weights) + 2 * sum(weights[1:])
 
 
 def team_size(threads: int | str, architecture: Architecture, batch_size: int) -> int:

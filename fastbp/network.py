@@ -5,23 +5,23 @@ whose methods, or whose module's ``sigmoid``, a user has replaced is trained by 
 """
 
 import itertools
-import operator
 import random
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import validate
-from .engine import Architecture, Data, Engine, team_size
+from . import arrays, plain, seed, validate
+from .architecture import State
 from .kernels.math import ACTIVATION_CODES
-from .kernels.random import shuffle as shuffle_natively
-from .kernels.team import cpus
-from .training import Callbacks, Chunks, History, Report, descend, mean_cost
+from .seed import Pairs
+from .training import Callbacks, History
+
+__all__ = ["Network", "np", "random", "sigmoid", "sigmoid_prime"]  # what a script finds in the seed's module
 
 Array = npt.NDArray[Any]
-Pairs = Iterable[tuple[Any, Any]]
 
 
 def sigmoid(z: Any) -> Any:
@@ -58,7 +58,7 @@ class Network:
     seed : int, optional
         Draws the first weights, and the order of samples in `fit`, from a generator of the network's own,
         ``numpy.random.RandomState(seed)``.  Without it they come from NumPy's global one, as the seed's do.
-    activation, output : {"sigmoid", "tanh", "relu", "linear"}
+    activation, output_activation : {"sigmoid", "tanh", "relu", "linear"}
         Of the hidden layers and of the last layer.
     uint8_divisor : float
         Samples of type uint8 are divided by it as they are read: 255 makes pixels 0 .. 1, exactly
@@ -89,50 +89,44 @@ class Network:
     array([0, 1, 1, 0])
     """
 
-    # The defaults are the class's, for a pickle of the seed's class holds the four public attributes alone.
-    _dtype = np.dtype(np.float64)
-    _activation = _output = "sigmoid"
-    _divisor = 255.0
-    _task: validate.Task | None = None
-    _random: np.random.RandomState | None = None
+    _fastbp = State()
 
     def __init__(
         self,
         sizes: Sequence[int],
         *,
+        activation: str = "sigmoid",
+        output_activation: str = "sigmoid",
         dtype: npt.DTypeLike = "float64",
         seed: int | None = None,
-        activation: str = "sigmoid",
-        output: str = "sigmoid",
         uint8_divisor: float = 255.0,
     ) -> None:
-        plain = validate.sizes_of(sizes)
-        self.num_layers = len(plain)
+        plain_sizes = validate.sizes_of(sizes)
+        self.num_layers = len(plain_sizes)
         self.sizes = sizes
-        options = {
-            "_dtype": validate.float_type(dtype),
-            "_activation": validate.choice("activation", activation, ACTIVATION_CODES),
-            "_output": validate.choice("output", output, ACTIVATION_CODES),
-            "_divisor": validate.positive("uint8_divisor", uint8_divisor),
-        }
-        for name, value in options.items():
-            if value != getattr(Network, name):
-                setattr(self, name, value)
-        if seed is not None:
-            self._random = np.random.RandomState(validate.count("seed", seed, 0))
-        draw: Callable[..., Array] = self._generator().randn
-        self.biases = [draw(n_out, 1).astype(self._dtype, copy=False) for n_out in plain[1:]]
+        state = State(
+            validate.float_type(dtype),
+            validate.choice("activation", activation, ACTIVATION_CODES),
+            validate.choice("output_activation", output_activation, ACTIVATION_CODES),
+            validate.positive("uint8_divisor", uint8_divisor),
+            generator=None if seed is None else np.random.RandomState(validate.count("seed", seed, 0)),
+        )
+        if state != State():
+            self._fastbp = state
+        draw: Callable[..., Array] = state.random.randn
+        self.biases = [draw(n_out, 1).astype(state.dtype, copy=False) for n_out in plain_sizes[1:]]
         self.weights = [
-            draw(n_out, n_in).astype(self._dtype, copy=False) for n_in, n_out in itertools.pairwise(plain)
+            draw(n_out, n_in).astype(state.dtype, copy=False)
+            for n_in, n_out in itertools.pairwise(plain_sizes)
         ]
 
     @property
     def dtype(self) -> np.dtype:
         """The type of weights and arithmetic."""
-        return self._dtype
+        return self._fastbp.dtype
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({list(self.sizes)}, dtype={str(self._dtype)!r})"
+        return f"{type(self).__name__}({list(self.sizes)}, dtype={str(self._fastbp.dtype)!r})"
 
     # The seed's surface: samples are column vectors
 
@@ -142,10 +136,8 @@ class Network:
         >>> Network([3, 4, 2], seed=0).feedforward([[0.1], [0.2], [0.3]]).shape
         (2, 1)
         """
-        signal = validate.column_vectors(a, self.weights[0].shape[1] if self.weights else self.sizes[0])
-        for function, b, w in zip(self._functions(), self.biases, self.weights, strict=True):
-            signal = function(np.dot(w, signal) + b)
-        return signal
+        output: Array = plain.feedforward(self, _HOOKS.module, a)
+        return output
 
     def SGD(
         self,
@@ -170,30 +162,14 @@ class Network:
 
         Each epoch prints ``Epoch 0: 9123 / 10000``, or ``Epoch 0 complete`` without test data.
         """
-        pairs = training_data if isinstance(training_data, list) else list(training_data)
-        tests = None
-        if test_data is not None:
-            tests = test_data if isinstance(test_data, list) else list(test_data)
-        if self._is_customised():
-            self._descend_plainly(pairs, epochs, mini_batch_size, eta, tests)
-        else:
-            self._descend_compiled(pairs, epochs, mini_batch_size, eta, tests)
+        seed.SGD(self, _HOOKS, training_data, epochs, mini_batch_size, eta, test_data)
 
     def update_mini_batch(self, mini_batch: Sequence[tuple[Any, Any]], eta: float) -> None:
         """One step down the gradient averaged over `mini_batch`, a list of (x, y).
 
         ``weights`` and ``biases`` become new lists of new arrays.
         """
-        if self._is_customised():
-            self._update_plainly(mini_batch, eta)
-            return
-        if not len(mini_batch):
-            raise ZeroDivisionError(
-                "update_mini_batch: expected at least one (x, y), got an empty mini-batch"
-            )
-        engine, data = self._engine_for_pairs(mini_batch, len(mini_batch), threads=1)
-        engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), eta)
-        self.weights, self.biases = engine.unpack()
+        seed.update_mini_batch(self, _HOOKS, mini_batch, eta)
 
     def backprop(self, x: Any, y: Any) -> tuple[list[Array], list[Array]]:
         """The gradient of the cost of one sample: (nabla_b, nabla_w), shaped as biases and weights.
@@ -205,28 +181,11 @@ class Network:
         >>> nabla_w[0].shape
         (2, 3)
         """
-        activations, zs = [x], []
-        functions = self._functions()
-        for function, b, w in zip(functions, self.biases, self.weights, strict=True):
-            zs.append(np.dot(w, activations[-1]) + b)
-            activations.append(function(zs[-1]))
-        primes = [_PRIMES[name](z, a) for name, z, a in zip(self._names(), zs, activations[1:], strict=True)]
-        delta = self.cost_derivative(activations[-1], y) * primes[-1]
-        nabla_b, nabla_w = [delta], [np.dot(delta, np.transpose(activations[-2]))]
-        for layer in range(len(self.weights) - 1, 0, -1):
-            delta = np.dot(self.weights[layer].T, delta) * primes[layer - 1]
-            nabla_b.insert(0, delta)
-            nabla_w.insert(0, np.dot(delta, np.transpose(activations[layer - 1])))
-        return nabla_b, nabla_w
+        return plain.backprop(self, _HOOKS.module, x, y)
 
     def evaluate(self, test_data: Pairs) -> int:
         """How many of `test_data`, a list of (x, label), the largest output names the label of."""
-        tests = test_data if isinstance(test_data, list) else list(test_data)
-        if self._is_customised():
-            return sum(int(np.argmax(self.feedforward(x)) == validate._one_label(y)) for x, y in tests)
-        engine = self._engine()
-        X, labels = validate.test_pairs(tests, engine.architecture.sizes[0], self._dtype)
-        return _count_correct(engine, X, labels)
+        return seed.evaluate(self, _HOOKS, test_data)
 
     def cost_derivative(self, output_activations: Any, y: Any) -> Any:
         """dC/da of the quadratic cost, a - y.  A subclass may have another."""
@@ -289,232 +248,39 @@ class Network:
         Examples
         --------
         >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
-        >>> net = Network([1, 16, 1], seed=0, activation="tanh", output="linear")
+        >>> net = Network([1, 16, 1], seed=0, activation="tanh", output_activation="linear")
         >>> history = net.fit(X, X**2, epochs=500, batch_size=10, learning_rate=0.05)
         >>> history.loss[-1] < 1e-3
         True
         """
-        epochs = validate.count("epochs", epochs, 0)
-        batch_size = validate.count("batch_size", batch_size)
-        rate = validate.positive("learning_rate", learning_rate)
-        threads = validate.threads_of(threads)
-        X, found = self._checked(X, y)
-        validation = None
-        if validation_data is not None:
-            held_out = validate.pair("validation_data", validation_data)
-            validation = self._scorable(*held_out, "validation_")
-        architecture, weights, biases = self._trained()
-        batch_size = min(batch_size, max(1, len(X)))
-        members = team_size(threads, architecture, batch_size)
-        engine = Engine(architecture, weights, biases, batch_size, members)
-        self._task = found.task
-        report = Report(epochs, len(X), verbose)
-        generator = self._generator()
-
-        def orders() -> Array:
-            return generator.permutation(len(X)) if shuffle else np.arange(len(X))
-
-        def after_epoch(history: History) -> bool:
-            if validation is not None:
-                outputs = engine.outputs(validation[0], self._divisor, members)
-                history.validation_loss.append(mean_cost(outputs, validation[1].array))
-                history.validation_score.append(self._score(outputs, validation[1]))
-            report.epoch(history)
-            if not callbacks:
-                return False
-            self.weights, self.biases = engine.unpack()
-            answers = [callback(self, history) for callback in callbacks]
-            self._repack(engine)
-            return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
-
-        chunks = Chunks(engine, Data(X, found.array, self._divisor), report.progress)
-        try:
-            return descend(chunks, orders, epochs, rate, after_epoch)
-        finally:
-            self.weights, self.biases = engine.unpack()
+        return arrays.fit(
+            self,
+            X,
+            y,
+            epochs,
+            batch_size,
+            learning_rate,
+            validation_data,
+            shuffle,
+            threads,
+            callbacks,
+            verbose,
+        )
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Labels (samples,), or values (samples, outputs), as the network was trained by `fit`.
 
         A network that `fit` has not trained gives labels where it has more than one output.
         """
-        outputs = self.predict_proba(X)
-        task = self._task or ("labels" if outputs.shape[1] > 1 else "values")
-        return _decided(outputs, task)
+        return arrays.predict(self, X)
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """The outputs themselves, (samples, outputs).  Those of sigmoids need not add up to one."""
-        engine = self._engine()
-        samples = validate.samples(X, engine.architecture.sizes[0], self._dtype)
-        return engine.outputs(samples, self._divisor, cpus())
+        return arrays.outputs(self, X)
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """The share of right labels; for values the coefficient of determination R^2."""
-        samples, found = self._scorable(X, y)
-        return self._score(self._engine().outputs(samples, self._divisor, cpus()), found)
-
-    # How it is done
-
-    def _names(self) -> list[str]:
-        """The activation of every layer."""
-        return [self._activation] * (len(self.weights) - 1) + [self._output] * (len(self.weights) > 0)
-
-    def _functions(self) -> list[Any]:
-        return [sigmoid if name == "sigmoid" else _FUNCTIONS[name] for name in self._names()]
-
-    def _trained(self) -> tuple[Architecture, list[Array], list[Array]]:
-        """What is to be packed; the sizes are those of the weights, which a user may have set."""
-        weights, biases = validate.parameters(self.weights, self.biases, self._dtype)
-        sizes = (weights[0].shape[1], *(len(w) for w in weights))
-        return Architecture(sizes, tuple(self._names()), self._dtype), weights, biases
-
-    def _repack(self, engine: Engine) -> None:
-        """Gives the weights, which a user's function may have changed, back to a training engine."""
-        architecture, weights, biases = self._trained()
-        validate.same_sizes(architecture.sizes, engine.architecture.sizes)
-        engine.pack(weights, biases)
-
-    def _engine(self) -> Engine:
-        return Engine(*self._trained())
-
-    def _engine_for_pairs(
-        self, pairs: Sequence[Any], batch_size: int, threads: int | str, often: bool = False
-    ) -> tuple[Engine, Data]:
-        """`often`: whether the pairs are read so often that making bytes of pixels pays."""
-        architecture, weights, biases = self._trained()
-        inputs, outputs = architecture.sizes[0], architecture.sizes[-1]
-        X, Y, divisor = validate.training_pairs(pairs, inputs, outputs, self._dtype, often)
-        members = team_size(threads, architecture, batch_size)
-        return Engine(architecture, weights, biases, batch_size, members), Data(X, Y, divisor)
-
-    def _generator(self) -> Any:
-        return np.random if self._random is None else self._random
-
-    def _checked(self, X: Any, y: Any, prefix: str = "") -> tuple[Array, validate.Targets]:
-        sizes = self._trained()[0].sizes
-        samples = validate.samples(X, sizes[0], self._dtype, prefix + "X")
-        return samples, validate.targets(y, len(samples), sizes[-1], self._dtype, prefix + "y")
-
-    def _scorable(self, X: Any, y: Any, prefix: str = "") -> tuple[Array, validate.Targets]:
-        samples, found = self._checked(X, y, prefix)
-        validate.count(f"rows of {prefix}X", len(samples))
-        return samples, found
-
-    def _score(self, outputs: Array, found: validate.Targets) -> float:
-        wanted = found.array
-        if found.task == "values":
-            residual = float(np.sum((outputs.astype(np.float64) - wanted) ** 2))
-            spread = float(np.sum((wanted - wanted.mean(axis=0, dtype=np.float64)) ** 2))
-            return 1.0 - residual / spread if spread else float(residual == 0.0)
-        return float(np.mean(_decided(outputs, found.task) == wanted.reshape(-1)))
-
-    def _is_customised(self) -> bool:
-        """Whether a subclass, or a patch of class, instance or module, replaced what kernels do."""
-        return (
-            sigmoid is not _SEED_SIGMOID
-            or sigmoid_prime is not _SEED_SIGMOID_PRIME
-            or any(map(self._has_replaced, _COMPILED))
-        )
-
-    def _has_replaced(self, name: str) -> bool:
-        return name in vars(self) or getattr(type(self), name) is not _SEED_METHODS[name]
-
-    def _descend_compiled(
-        self, pairs: list[Any], epochs: int, mini_batch_size: int, eta: float, tests: list[Any] | None
-    ) -> None:
-        if epochs < 1:
-            return
-        n = len(pairs)
-        seen = np.fromiter(pairs, object, n)
-        order = np.arange(n)
-        size = operator.index(mini_batch_size)
-        engine, data = self._engine_for_pairs(pairs, max(1, min(size, n)), "auto", epochs > 2)
-        chunks = Chunks(engine, data)
-        own_evaluate = self._has_replaced("evaluate")
-        held_out = None
-        if tests and not own_evaluate:
-            held_out = validate.test_pairs(tests, engine.architecture.sizes[0], self._dtype)
-        for epoch in range(epochs):
-            _shuffle(order)
-            pairs[:] = seen[order].tolist()
-            if size == 0:
-                raise ValueError("mini_batch_size: expected at least 1, got 0")
-            try:
-                if size > 0:
-                    chunks.epoch(order, eta)
-            finally:
-                self.weights, self.biases = engine.unpack()
-            if not tests:
-                print(f"Epoch {epoch} complete", flush=True)
-                continue
-            correct = _count_correct(engine, *held_out) if held_out else self.evaluate(tests)
-            if own_evaluate:  # it may have changed the weights
-                self._repack(engine)
-            print(f"Epoch {epoch}: {correct} / {len(tests)}", flush=True)
-
-    # The plain path: the seed's own loops, for what a user has replaced
-
-    def _descend_plainly(
-        self, pairs: list[Any], epochs: int, mini_batch_size: int, eta: float, tests: list[Any] | None
-    ) -> None:
-        for epoch in range(epochs):
-            random.shuffle(pairs)
-            for start in range(0, len(pairs), mini_batch_size):
-                self.update_mini_batch(pairs[start : start + mini_batch_size], eta)
-            if tests:
-                print(f"Epoch {epoch}: {self.evaluate(tests)} / {len(tests)}", flush=True)
-            else:
-                print(f"Epoch {epoch} complete", flush=True)
-
-    def _update_plainly(self, mini_batch: Sequence[tuple[Any, Any]], eta: float) -> None:
-        nabla_b = [np.zeros(b.shape) for b in self.biases]
-        nabla_w = [np.zeros(w.shape) for w in self.weights]
-        for x, y in mini_batch:
-            delta_b, delta_w = self.backprop(x, y)
-            nabla_b = [total + part for total, part in zip(nabla_b, delta_b, strict=False)]
-            nabla_w = [total + part for total, part in zip(nabla_w, delta_w, strict=False)]
-        step = eta / len(mini_batch)
-        self.weights = [w - step * nabla for w, nabla in zip(self.weights, nabla_w, strict=False)]
-        self.biases = [b - step * nabla for b, nabla in zip(self.biases, nabla_b, strict=False)]
+        return arrays.score(self, X, y)
 
 
-# Activations on the plain path: name -> function of z, derivative from z and a = function(z)
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0.0),
-    "linear": lambda z: z,
-}
-_PRIMES: dict[str, Callable[..., Any]] = {
-    "sigmoid": lambda z, a: sigmoid_prime(z),
-    "tanh": lambda z, a: 1.0 - a * a,
-    "relu": lambda z, a: np.where(a > 0, 1.0, 0.0),
-    "linear": lambda z, a: 1.0,
-}
-
-_SEED_SIGMOID, _SEED_SIGMOID_PRIME = sigmoid, sigmoid_prime
-_COMPILED = ("feedforward", "update_mini_batch", "backprop", "cost_derivative")  # what kernels stand for
-_SEED_METHODS = {name: getattr(Network, name) for name in (*_COMPILED, "evaluate")}
-_STANDARD_SHUFFLE = random.shuffle
-
-
-def _shuffle(order: Array) -> None:
-    """``random.shuffle(order)``: the same order, and the same state of ``random`` afterwards."""
-    if random.shuffle != _STANDARD_SHUFFLE:
-        random.shuffle(cast(Any, order))
-        return
-    version, words, gauss = random.getstate()
-    state = np.array(words, np.uint32)
-    shuffle_natively(None)(state, order)
-    random.setstate((version, tuple(state.tolist()), gauss))
-
-
-def _count_correct(engine: Engine, X: Array, labels: Array) -> int:
-    if not len(X):
-        return 0
-    return int(np.count_nonzero(np.argmax(engine.outputs(X, 1.0, cpus()), axis=1) == labels))
-
-
-def _decided(outputs: Array, task: validate.Task) -> Array:
-    if task == "labels":
-        return np.asarray(np.argmax(outputs, axis=1))
-    return (outputs[:, 0] >= 0.5).astype(np.int64) if task == "binary" else outputs
+_HOOKS = seed.Hooks(sys.modules[__name__], Network)

@@ -84,7 +84,7 @@ def test_float32_stays_near_float64():
 @pytest.mark.parametrize("output", ACTIVATION_CODES)
 @pytest.mark.parametrize("activation", ACTIVATION_CODES)
 def test_outputs_agree_with_feedforward(activation, output):
-    net = fitted(net=fresh(activation=activation, output=output), learning_rate=0.001)
+    net = fitted(net=fresh(activation=activation, output_activation=output), learning_rate=0.001)
     np.testing.assert_allclose(net.predict_proba(X), net.feedforward(X.T).T, rtol=1e-12, atol=1e-12)
 
 
@@ -112,7 +112,7 @@ def test_one_output_and_zeros_and_ones_are_two_classes(kind):
 
 @pytest.mark.parametrize("y", [LABELS - 1, LABELS, LABELS / 4, (LABELS == 1).astype(float)])
 def test_one_output_and_other_numbers_are_values(y):
-    net = fitted(X, y, fresh([6, 9, 1], output="linear"), learning_rate=0.01)
+    net = fitted(X, y, fresh([6, 9, 1], output_activation="linear"), learning_rate=0.01)
     outputs = net.predict_proba(X)
     np.testing.assert_array_equal(net.predict(X), outputs)
     wanted = 1 - np.sum((outputs[:, 0] - y) ** 2) / np.sum((y - y.mean()) ** 2)
@@ -129,7 +129,7 @@ def test_values_of_several_outputs():
 
 @pytest.mark.parametrize(("error", "score"), [(0.0, 1.0), (0.5, 0.0)])
 def test_score_of_values_that_are_all_the_same(error, score):
-    net = fresh([1, 1], output="linear")
+    net = fresh([1, 1], output_activation="linear")
     net.weights, net.biases = [np.zeros((1, 1))], [np.ones((1, 1))]
     assert net.score([[1.0], [2.0]], [1.0 + error, 1.0 + error]) == score
 
@@ -486,7 +486,7 @@ def assert_usable(net):
     "names", [("relu", "linear"), ("linear", "linear"), ("tanh", "linear")], ids="-".join
 )
 def test_divergence(names, batch_size, rate, dtype):
-    net = fresh(activation=names[0], output=names[1], dtype=dtype)
+    net = fresh(activation=names[0], output_activation=names[1], dtype=dtype)
     with pytest.raises(DivergenceError) as caught:
         fitted(net=net, epochs=2000, batch_size=batch_size, learning_rate=rate)
     assert isinstance(caught.value, ArithmeticError)
@@ -498,13 +498,13 @@ def test_divergence(names, batch_size, rate, dtype):
 @dtypes
 def test_divergence_keeps_the_last_finite_weights(dtype):
     """Those of as many whole epochs as its message counts."""
-    net = fresh(output="linear", dtype=dtype)
+    net = fresh(output_activation="linear", dtype=dtype)
     with pytest.raises(DivergenceError) as caught:
         fitted(net=net, epochs=500, batch_size=N, learning_rate=30.0)
     epochs = int(str(caught.value).split("epoch ")[1].split(",")[0])
     assert epochs > 2
     expected = fitted(
-        net=fresh(output="linear", dtype=dtype), epochs=epochs, batch_size=N, learning_rate=30.0
+        net=fresh(output_activation="linear", dtype=dtype), epochs=epochs, batch_size=N, learning_rate=30.0
     )
     assert bits(net) == bits(expected)
 
@@ -522,7 +522,7 @@ def test_divergence_of_weights_alone():
 
 def test_divergence_in_a_later_epoch_keeps_validation_and_callbacks():
     seen = []
-    net = fresh(output="linear")
+    net = fresh(output_activation="linear")
     with pytest.raises(DivergenceError):
         fitted(
             net=net,
@@ -569,7 +569,13 @@ REFUSED = {
     "sizes: none": (lambda: Network([]), ValueError, "sizes: expected at least one layer", "got []"),
     "sizes: zero": (lambda: Network([6, 0, 3]), ValueError, "at least 1 neuron", "got [6, 0, 3]"),
     "activation": (lambda: fresh(activation="step"), ValueError, "activation:", "'tanh'", "got 'step'"),
-    "output": (lambda: fresh(output=["relu"]), ValueError, "output:", "'sigmoid'", "got ['relu']"),
+    "output": (
+        lambda: fresh(output_activation=["relu"]),
+        ValueError,
+        "output_activation:",
+        "'sigmoid'",
+        "got ['relu']",
+    ),
     "dtype: half": (lambda: fresh(dtype="float16"), ValueError, "'float32' or 'float64'", "got 'float16'"),
     "dtype: swapped": (lambda: fresh(dtype=">f8"), ValueError, "'float32' or 'float64'", "got '>f8'"),
     "dtype: no such": (lambda: fresh(dtype="real"), ValueError, "'float32' or 'float64'", "got 'real'"),
@@ -867,7 +873,9 @@ CLONES = {
 @pytest.mark.parametrize("y", [LABELS, VALUES], ids=["labels", "values"])
 @dtypes
 def test_clones_predict_equally(clone, y, dtype):
-    net = fitted(y=y, net=fresh(dtype=dtype, activation="tanh", output="linear", uint8_divisor=3.0))
+    net = fitted(
+        y=y, net=fresh(dtype=dtype, activation="tanh", output_activation="linear", uint8_divisor=3.0)
+    )
     cloned = CLONES[clone](net)
     pixels = abs(X).astype(np.uint8)
     for given in (X, pixels):
