@@ -25,7 +25,7 @@ class Inference(Prepared):
         a = self.X / 255
         for w, b in zip(self.net.weights, self.net.biases, strict=True):
             a = 1 / (1 + np.exp(-(a @ w.T + b.T)))
-        assert abs(self.net.predict_proba(self.X) - a).max() < 1e-5
+        assert abs(self.net.outputs(self.X) - a).max() < 1e-5
         assert abs(self.net.feedforward(self.x) - a[:1].T).max() < 1e-5
         assert self.net.evaluate(self.pairs) == np.count_nonzero(a.argmax(axis=1) == self.y)
 

@@ -38,11 +38,12 @@ class State:
     """
 
     dtype: np.dtype = _FLOAT64
-    activation: str = "sigmoid"
+    activation: str | tuple[str, ...] = "sigmoid"  # of every hidden layer, or of each
     output_activation: str = "sigmoid"
     uint8_divisor: float = 255.0
     task: validate.Task | None = None
     generator: np.random.RandomState | None = None
+    scale: validate.Scale | None = None  # of the samples it was trained on
 
     @property
     def random(self) -> Any:
@@ -51,12 +52,33 @@ class State:
 
     def activations(self, layers: int) -> tuple[str, ...]:
         """The activation of each of so many layers, the input not counted."""
-        return (*[self.activation] * (layers - 1), *[self.output_activation] * (layers > 0))
+        hidden = validate.layers("activation", self.activation, max(0, layers - 1))
+        return (*hidden, *[self.output_activation] * (layers > 0))
 
 
-def checked(net: Any) -> tuple[Architecture, list[np.ndarray], list[np.ndarray]]:
+Parts = tuple[Architecture, list[np.ndarray], list[np.ndarray]]  # and weights and biases
+
+
+def checked(net: Any) -> Parts:
     """The network as it is trained, for its weights, which a user may have set, say the sizes."""
     state: State = net._fastbp
     weights, biases = validate.parameters(net.weights, net.biases, state.dtype)
     sizes = (weights[0].shape[1], *(len(w) for w in weights))
     return Architecture(sizes, state.activations(len(weights)), state.dtype), weights, biases
+
+
+_FORMER = {
+    "_dtype": "dtype",
+    "_activation": "activation",
+    "_output": "output_activation",
+    "_divisor": "uint8_divisor",
+    "_task": "task",
+    "_random": "generator",
+}
+
+
+def from_0_1(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a network that fastbp 0.1.0 pickled, with its private ones in one state."""
+    kept = {name: value for name, value in attributes.items() if name not in _FORMER}
+    former = {_FORMER[name]: value for name, value in attributes.items() if name in _FORMER}
+    return {**kept, "_fastbp": State(**former)} if former else kept

@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from . import metrics, validate
-from .architecture import checked
+from . import metrics, plain, validate
+from .architecture import Architecture, Parts, checked
 from .engine import Data, Engine, team_size
 from .kernels.team import cpus
-from .seed import repack
+from .seed import COMPILED, FORWARD, Hooks, repack
 from .training import Callbacks, Chunks, History, Report, descend, mean_cost
 
 
 def fit(
     net: Any,
+    hooks: Hooks,
     X: Any,
     y: Any,
     epochs: int,
@@ -30,17 +31,26 @@ def fit(
     batch_size = validate.count("batch_size", batch_size)
     rate = validate.positive("learning_rate", learning_rate)
     threads = validate.threads_of(threads)
-    X, found = _checked(net, X, y)
+    callbacks = validate.callbacks(callbacks)
+    architecture, weights, biases = checked(net)
+    X = _samples(architecture, X)
+    found = validate.targets(y, len(X), architecture.sizes[-1], architecture.dtype)
+    divisor = net._fastbp.uint8_divisor
+    scale = validate.scale(X, divisor)
+    validate.same_scale("X", scale, net._fastbp.scale, divisor, 2)
     validation = None
     if validation_data is not None:
         held_out = validate.pair("validation_data", validation_data)
-        validation = _scorable(net, *held_out, "validation_")
-    architecture, weights, biases = checked(net)
+        validation = _scorable(architecture, *held_out, found.task, "validation_")
+        validate.same_scale("validation_X", validate.scale(validation[0], divisor), scale, divisor, 2)
     batch_size = min(batch_size, max(1, len(X)))
     members = team_size(threads, architecture, batch_size)
-    engine = Engine(architecture, weights, biases, batch_size, members)
-    net._fastbp = replace(net._fastbp, task=found.task)
-    divisor = net._fastbp.uint8_divisor
+    engine: Any  # either, by the few methods that training uses
+    if hooks.replaced(net, *COMPILED):
+        engine = plain.Engine(net, architecture, weights, biases, batch_size)
+    else:
+        engine = Engine(architecture, weights, biases, batch_size, members)
+    net._fastbp = replace(net._fastbp, task=found.task, scale=scale)
     report = Report(epochs, len(X), verbose)
     generator = net._fastbp.random
 
@@ -68,32 +78,55 @@ def fit(
         net.weights, net.biases = engine.unpack()
 
 
-def outputs(net: Any, X: Any) -> np.ndarray:
-    engine = Engine(*checked(net))
-    samples = validate.samples(X, engine.architecture.sizes[0], engine.architecture.dtype)
-    return engine.outputs(samples, net._fastbp.uint8_divisor, cpus())
+def outputs(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
+    parts = checked(net)
+    return _infer(net, hooks, parts, _samples(parts[0], X))
 
 
-def predict(net: Any, X: Any) -> np.ndarray:
-    found = outputs(net, X)
-    task: validate.Task = net._fastbp.task or ("labels" if found.shape[1] > 1 else "values")
-    return metrics.decided(found, task)
+def predict(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
+    parts = checked(net)
+    found = _infer(net, hooks, parts, _samples(parts[0], X))
+    return metrics.decided(found, _task(net, parts[0]))
 
 
-def score(net: Any, X: Any, y: Any) -> float:
-    samples, found = _scorable(net, X, y)
-    engine = Engine(*checked(net))
-    return metrics.score(engine.outputs(samples, net._fastbp.uint8_divisor, cpus()), found)
+def predict_proba(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
+    parts = checked(net)
+    found, task = _infer(net, hooks, parts, _samples(parts[0], X)), _task(net, parts[0])
+    validate.probable(found, task, net._fastbp.output_activation)
+    return metrics.probabilities(found, task)
 
 
-def _checked(net: Any, X: Any, y: Any, prefix: str = "") -> tuple[np.ndarray, validate.Targets]:
-    architecture = checked(net)[0]
-    sizes, dtype = architecture.sizes, architecture.dtype
-    samples = validate.samples(X, sizes[0], dtype, prefix + "X")
-    return samples, validate.targets(y, len(samples), sizes[-1], dtype, prefix + "y")
+def score(net: Any, hooks: Hooks, X: Any, y: Any) -> float:
+    parts = checked(net)
+    samples, targets = _scorable(parts[0], X, y, _task(net, parts[0]))
+    return metrics.score(_infer(net, hooks, parts, samples), targets)
 
 
-def _scorable(net: Any, X: Any, y: Any, prefix: str = "") -> tuple[np.ndarray, validate.Targets]:
-    samples, found = _checked(net, X, y, prefix)
+def _infer(net: Any, hooks: Hooks, parts: Parts, samples: np.ndarray) -> np.ndarray:
+    """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
+    divisor = net._fastbp.uint8_divisor
+    validate.same_scale("X", validate.scale(samples, divisor), net._fastbp.scale, divisor, 3)
+    if hooks.replaced(net, *FORWARD):
+        return plain.Engine(net, *parts).outputs(samples, divisor)
+    return Engine(*parts).outputs(samples, divisor, cpus())
+
+
+def _task(net: Any, architecture: Architecture) -> validate.Task:
+    """What the network is trained for; before any training, labels where it has several outputs."""
+    task: validate.Task = net._fastbp.task or ("labels" if architecture.sizes[-1] > 1 else "values")
+    return task
+
+
+def _samples(architecture: Architecture, X: Any, prefix: str = "") -> np.ndarray:
+    return validate.samples(X, architecture.sizes[0], architecture.dtype, prefix + "X")
+
+
+def _scorable(
+    architecture: Architecture, X: Any, y: Any, task: validate.Task, prefix: str = ""
+) -> tuple[np.ndarray, validate.Targets]:
+    """Samples and their targets, at least one, for a network trained for `task`."""
+    samples = _samples(architecture, X, prefix)
     validate.count(f"rows of {prefix}X", len(samples))
-    return samples, found
+    return samples, validate.targets(
+        y, len(samples), architecture.sizes[-1], architecture.dtype, prefix + "y", task
+    )

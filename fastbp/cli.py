@@ -455,9 +455,9 @@ def _fit(net: "Network", splits: "Splits", options: argparse.Namespace, interrup
 def _verdict(net: "Network", test: "Part") -> str:
     import numpy as np
 
-    predicted = net.predict(test.X)
-    if predicted.ndim > 1:
+    if net.task in ("value", "values"):
         return f"test R^2 {net.score(*test):.4f}"
+    predicted = net.predict(test.X)
     right = int(np.count_nonzero(predicted == test.y))
     return f"test accuracy {100 * right / len(test.y):.2f} % ({right} / {len(test.y)})"
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import arrays, plain, seed, validate
-from .architecture import State
+from .architecture import State, from_0_1
 from .kernels.math import ACTIVATION_CODES
 from .seed import Pairs
 from .training import Callbacks, History
@@ -53,13 +53,15 @@ class Network:
     ----------
     sizes : sequence of int
         Neurons in each layer, inputs first.  The object itself is kept as ``sizes``.
+    activation : {"sigmoid", "tanh", "relu", "linear"}, or a list of them
+        Of all hidden layers, or of each.
+    output_activation : {"sigmoid", "tanh", "relu", "linear"}
+        Of the last layer.
     dtype : {"float64", "float32"}
         Of weights and arithmetic.  float32 is about twice as fast.
     seed : int, optional
         Draws the first weights, and the order of samples in `fit`, from a generator of the network's own,
         ``numpy.random.RandomState(seed)``.  Without it they come from NumPy's global one, as the seed's do.
-    activation, output_activation : {"sigmoid", "tanh", "relu", "linear"}
-        Of the hidden layers and of the last layer.
     uint8_divisor : float
         Samples of type uint8 are divided by it as they are read: 255 makes pixels 0 .. 1, exactly
         ``X / 255`` rounded to `dtype`; 1 leaves them as they are.
@@ -89,13 +91,13 @@ class Network:
     array([0, 1, 1, 0])
     """
 
-    _fastbp = State()
+    _fastbp = State()  # every network's until it has one of its own
 
     def __init__(
         self,
         sizes: Sequence[int],
         *,
-        activation: str = "sigmoid",
+        activation: str | Sequence[str] = "sigmoid",
         output_activation: str = "sigmoid",
         dtype: npt.DTypeLike = "float64",
         seed: int | None = None,
@@ -104,11 +106,15 @@ class Network:
         plain_sizes = validate.sizes_of(sizes)
         self.num_layers = len(plain_sizes)
         self.sizes = sizes
+        float_type = validate.float_type(dtype)
+        hidden = validate.layers("activation", activation, max(0, self.num_layers - 2))
+        for name in [activation] if isinstance(activation, str) else hidden:
+            validate.choice("activation", name, ACTIVATION_CODES)
         state = State(
-            validate.float_type(dtype),
-            validate.choice("activation", activation, ACTIVATION_CODES),
+            float_type,
+            activation if isinstance(activation, str) else hidden,
             validate.choice("output_activation", output_activation, ACTIVATION_CODES),
-            validate.positive("uint8_divisor", uint8_divisor),
+            validate.divisor("uint8_divisor", uint8_divisor, float_type),
             generator=None if seed is None else np.random.RandomState(validate.count("seed", seed, 0)),
         )
         if state != State():
@@ -124,6 +130,22 @@ class Network:
     def dtype(self) -> np.dtype:
         """The type of weights and arithmetic."""
         return self._fastbp.dtype
+
+    @property
+    def task(self) -> validate.Task | None:
+        """What `fit` has last trained the network for, by its y; None before.
+
+        "labels", "binary" (0 or 1, one output), "multilabel" (0 or 1 for each output), "values" (a row of
+        them) or "value" (one, y being flat).
+        """
+        return self._fastbp.task
+
+    def __setstate__(self, state: Any) -> None:
+        """Also takes what fastbp 0.1.0 pickled."""
+        attributes, slots = state if isinstance(state, tuple) else (state, {})
+        vars(self).update(from_0_1(attributes) if type(self) is Network else attributes)
+        for name, value in slots.items():  # of a subclass
+            setattr(self, name, value)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self.sizes)}, dtype={str(self._fastbp.dtype)!r})"
@@ -160,7 +182,8 @@ class Network:
         test_data : list of (x, label), optional
             Evaluated after every epoch.
 
-        Each epoch prints ``Epoch 0: 9123 / 10000``, or ``Epoch 0 complete`` without test data.
+        Each epoch prints ``Epoch 0 : 9123 / 10000``, or ``Epoch 0 complete`` without test data; the book's
+        own line has no space before the colon.
         """
         seed.SGD(self, _HOOKS, training_data, epochs, mini_batch_size, eta, test_data)
 
@@ -216,7 +239,7 @@ class Network:
             or read-only as well; other number types are copied.
         y : array (samples,) or (samples, outputs)
             Labels 0 .. outputs - 1, learnt as one-hot targets; or values.  With one output, (samples,)
-            integers 0 and 1 are two classes and other numbers values.
+            integers 0 and 1 are two classes and other numbers values.  See `task`.
         epochs, batch_size : int
             The last batch of an epoch is shorter where `batch_size` does not divide the samples.
         learning_rate : float
@@ -228,7 +251,7 @@ class Network:
         threads : int or "auto"
             Members of the team that shares each batch, at most the CPUs this process may use; "auto" takes
             one where a batch is too small to share.  The result has the same bits for any number.
-        callbacks : sequence of callables
+        callbacks : callable, or an iterable of them
             Each is called as ``callback(network, history)`` after an epoch and may change the weights;
             training stops early when one returns True.
         verbose : bool
@@ -238,10 +261,15 @@ class Network:
         -------
         History
 
+        Where a subclass or a patch has replaced one of the seed's methods or functions, training goes through
+        `update_mini_batch`, a sample at a time, in NumPy; the history's loss is the quadratic cost even so.
+
         Raises
         ------
         ValueError, TypeError
             For data that do not fit; nothing has been changed then.
+        RuntimeWarning
+            For pixels as uint8, which are divided, beside pixels as other numbers, which are not.
         DivergenceError
             When the cost or a weight is no longer finite; the last finite weights are kept.
 
@@ -255,6 +283,7 @@ class Network:
         """
         return arrays.fit(
             self,
+            _HOOKS,
             X,
             y,
             epochs,
@@ -268,19 +297,38 @@ class Network:
         )
 
     def predict(self, X: npt.ArrayLike) -> Array:
-        """Labels (samples,), or values (samples, outputs), as the network was trained by `fit`.
+        """What the network says of each row of X, in the shape of the y that `fit` was given.
 
-        A network that `fit` has not trained gives labels where it has more than one output.
+        Labels (samples,); for two classes of one output, 0 or 1; for several labels at once, zeros and ones
+        (samples, outputs); else values.  A network that `fit` has not trained gives labels where it has more
+        than one output, and values (samples, 1) where it has one.
         """
-        return arrays.predict(self, X)
+        return arrays.predict(self, _HOOKS, X)
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
-        """The outputs themselves, (samples, outputs).  Those of sigmoids need not add up to one."""
-        return arrays.outputs(self, X)
+        """The probabilities of the labels, (samples, labels); rows add up to one.
+
+        Of two classes learnt by one output there are two columns, that of 0 first.  With outputs of sigmoids,
+        which need not add up to one, each is divided by their sum.  Where several labels may hold at once,
+        each has its own probability.
+
+        Raises
+        ------
+        ValueError
+            For a network that is trained for values, or whose outputs are no probabilities: see `outputs`.
+        """
+        return arrays.predict_proba(self, _HOOKS, X)
+
+    def outputs(self, X: npt.ArrayLike) -> Array:
+        """The outputs themselves, (samples, outputs): `feedforward` for rows."""
+        return arrays.outputs(self, _HOOKS, X)
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-        """The share of right labels; for values the coefficient of determination R^2."""
-        return arrays.score(self, X, y)
+        """The share of rows predicted right; for values the coefficient of determination R^2.
+
+        What the network is trained for decides, never y, which must be of that kind.
+        """
+        return arrays.score(self, _HOOKS, X, y)
 
 
 _HOOKS = seed.Hooks(sys.modules[__name__], Network)

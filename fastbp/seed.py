@@ -1,43 +1,45 @@
 """The seed's surface: lists of (x, y), columns, shuffled as the standard library would shuffle them."""
 
-import operator
 import random
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from . import plain, validate
-from .architecture import checked
+from .architecture import Architecture, checked
 from .engine import Data, Engine, team_size
-from .kernels.random import shuffle as shuffle_natively
+from .kernels import random as mersenne
 from .kernels.team import cpus
 from .metrics import count_correct
-from .training import Chunks
+from .training import Chunks, say
 
 Pairs = Iterable[tuple[Any, Any]]
 
-_COMPILED = ("feedforward", "update_mini_batch", "backprop", "cost_derivative")  # what kernels stand for
-_STANDARD_SHUFFLE = random.shuffle
+FORWARD = ("np", "sigmoid", "feedforward")
+COMPILED = (*FORWARD, "sigmoid_prime", "update_mini_batch", "backprop", "cost_derivative")
+_OF_MODULE = ("np", "sigmoid", "sigmoid_prime")
 
 
 class Hooks:
-    """What a script may replace: functions of the module, methods of its class; and what they were."""
+    """What a script may replace: names of the module, methods of its class; and what they were.
+
+    FORWARD is what kernels compute outputs in place of, COMPILED what they train in place of.
+    """
 
     def __init__(self, module: Any, network: type) -> None:
         self.module = module
-        self._functions = {name: getattr(module, name) for name in ("sigmoid", "sigmoid_prime")}
-        self._methods = {name: getattr(network, name) for name in (*_COMPILED, "evaluate")}
+        self._were = {
+            name: getattr(module if name in _OF_MODULE else network, name) for name in (*COMPILED, "evaluate")
+        }
 
-    def any_replaced(self, net: Any) -> bool:
-        """Whether a subclass, or a patch of class, instance or module, replaced what kernels do."""
-        functions = self._functions.items()
-        return any(getattr(self.module, name) is not function for name, function in functions) or any(
-            self.replaced(net, name) for name in _COMPILED
+    def replaced(self, net: Any, *names: str) -> bool:
+        """Whether a subclass, or a patch of class, instance or module, replaced any of `names`."""
+        return any(
+            getattr(self.module if name in _OF_MODULE else type(net), name, None) is not self._were[name]
+            or (name not in _OF_MODULE and name in vars(net))
+            for name in names
         )
-
-    def replaced(self, net: Any, name: str) -> bool:
-        return name in vars(net) or getattr(type(net), name) is not self._methods[name]
 
 
 def SGD(
@@ -53,63 +55,64 @@ def SGD(
     tests = None
     if test_data is not None:
         tests = test_data if isinstance(test_data, list) else list(test_data)
-    descend = _descend_plainly if hooks.any_replaced(net) else _descend_compiled
-    descend(net, hooks, pairs, epochs, mini_batch_size, eta, tests)
+    epochs, size = validate.integer("epochs", epochs), validate.integer("mini_batch_size", mini_batch_size)
+    if not hooks.replaced(net, "update_mini_batch"):  # which may take what it likes
+        validate.number("eta", eta)
+    descend = _descend_plainly if hooks.replaced(net, *COMPILED) else _descend_compiled
+    descend(net, hooks, pairs, epochs, size, eta, tests)
 
 
 def update_mini_batch(net: Any, hooks: Hooks, mini_batch: Sequence[tuple[Any, Any]], eta: float) -> None:
-    if hooks.any_replaced(net):
+    if hooks.replaced(net, *COMPILED):
         plain.update_mini_batch(net, mini_batch, eta)
         return
     if not len(mini_batch):
         raise ZeroDivisionError("update_mini_batch: expected at least one (x, y), got an empty mini-batch")
     engine, data = _engine_for(net, mini_batch, len(mini_batch), threads=1)
-    engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), eta)
+    engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), validate.number("eta", eta))
     net.weights, net.biases = engine.unpack()
 
 
 def evaluate(net: Any, hooks: Hooks, test_data: Pairs) -> int:
     tests = test_data if isinstance(test_data, list) else list(test_data)
-    if hooks.any_replaced(net):
-        return sum(int(np.argmax(net.feedforward(x)) == validate._one_label(y)) for x, y in tests)
+    if hooks.replaced(net, *FORWARD) or not len(net.weights):
+        return sum(int(np.argmax(net.feedforward(x)) == validate.one_label(y)) for x, y in tests)
     engine = Engine(*checked(net))
     X, labels = validate.test_pairs(tests, engine.architecture.sizes[0], engine.architecture.dtype)
     return count_correct(engine.outputs(X, 1.0, cpus()), labels)
 
 
 def _descend_compiled(
-    net: Any,
-    hooks: Hooks,
-    pairs: list[Any],
-    epochs: int,
-    mini_batch_size: int,
-    eta: float,
-    tests: list[Any] | None,
+    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, eta: float, tests: list[Any] | None
 ) -> None:
     if epochs < 1:
         return
     n = len(pairs)
-    seen = np.fromiter(pairs, object, n)
-    order = np.arange(n)
-    size = operator.index(mini_batch_size)
     engine, data = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs > 2)
-    chunks = Chunks(engine, data)
+    chunks, rate = Chunks(engine, data), validate.number("eta", eta)
+    seen, order = np.fromiter(pairs, object, n), np.arange(n)
     own_evaluate = hooks.replaced(net, "evaluate")
     held_out = None
     if tests and not own_evaluate:
         held_out = validate.test_pairs(tests, engine.architecture.sizes[0], engine.architecture.dtype)
     for epoch in range(epochs):
-        _shuffle(order)
-        pairs[:] = seen[order].tolist()
+        shuffle = hooks.module.random.shuffle
+        if _is_standard(shuffle):
+            _shuffle_natively(shuffle.__self__, order)
+            pairs[:] = seen[order].tolist()
+        else:  # whatever it does to the list
+            shuffle(pairs)
+            seen, order = np.fromiter(pairs, object, len(pairs)), np.arange(len(pairs))
+            chunks.data = _data(engine.architecture, pairs)
         if size == 0:
             raise ValueError("mini_batch_size: expected at least 1, got 0")
         try:
             if size > 0:
-                chunks.epoch(order, eta)
+                chunks.epoch(order[:n], rate)
         finally:
             net.weights, net.biases = engine.unpack()
         if not tests:
-            print(f"Epoch {epoch} complete", flush=True)
+            say(f"Epoch {epoch} complete")
             continue
         if held_out:
             correct = count_correct(engine.outputs(held_out[0], 1.0, cpus()), held_out[1])
@@ -117,26 +120,21 @@ def _descend_compiled(
             correct = net.evaluate(tests)
         if own_evaluate:  # it may have changed the weights
             repack(net, engine)
-        print(f"Epoch {epoch}: {correct} / {len(tests)}", flush=True)
+        say(f"Epoch {epoch} : {correct} / {len(tests)}")
 
 
 def _descend_plainly(
-    net: Any,
-    hooks: Hooks,
-    pairs: list[Any],
-    epochs: int,
-    mini_batch_size: int,
-    eta: float,
-    tests: list[Any] | None,
+    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, eta: Any, tests: list[Any] | None
 ) -> None:
+    n = len(pairs)
     for epoch in range(epochs):
         hooks.module.random.shuffle(pairs)
-        for start in range(0, len(pairs), mini_batch_size):
-            net.update_mini_batch(pairs[start : start + mini_batch_size], eta)
+        for batch in [pairs[start : start + size] for start in range(0, n, size)]:
+            net.update_mini_batch(batch, eta)
         if tests:
-            print(f"Epoch {epoch}: {net.evaluate(tests)} / {len(tests)}", flush=True)
+            say(f"Epoch {epoch} : {net.evaluate(tests)} / {len(tests)}")
         else:
-            print(f"Epoch {epoch} complete", flush=True)
+            say(f"Epoch {epoch} complete")
 
 
 def repack(net: Any, engine: Engine) -> None:
@@ -151,18 +149,29 @@ def _engine_for(
 ) -> tuple[Engine, Data]:
     """`often`: whether the pairs are read so often that making bytes of pixels pays."""
     architecture, weights, biases = checked(net)
-    inputs, outputs = architecture.sizes[0], architecture.sizes[-1]
-    X, Y, divisor = validate.training_pairs(pairs, inputs, outputs, architecture.dtype, often)
+    data = _data(architecture, pairs, often)
     members = team_size(threads, architecture, batch_size)
-    return Engine(architecture, weights, biases, batch_size, members), Data(X, Y, divisor)
+    return Engine(architecture, weights, biases, batch_size, members), data
 
 
-def _shuffle(order: np.ndarray) -> None:
-    """``random.shuffle(order)``: the same order, and the same state of ``random`` afterwards."""
-    if random.shuffle != _STANDARD_SHUFFLE:
-        random.shuffle(cast(Any, order))
-        return
-    version, words, gauss = random.getstate()
+def _data(architecture: Architecture, pairs: Sequence[Any], often: bool = False) -> Data:
+    sizes, dtype = architecture.sizes, architecture.dtype
+    return Data(*validate.training_pairs(pairs, sizes[0], sizes[-1], dtype, often))
+
+
+def _is_standard(shuffle: Any) -> bool:
+    """Whether it is the standard library's own, on a generator whose state can be advanced natively."""
+    function = getattr(shuffle, "__func__", None)
+    return (
+        type(getattr(shuffle, "__self__", None)) is random.Random
+        and function is random.Random.shuffle
+        and function.__globals__ is vars(random)  # and not somebody's, patched in before us
+    )
+
+
+def _shuffle_natively(generator: random.Random, order: np.ndarray) -> None:
+    """``generator.shuffle(order)``: the same order, and the same state of the generator afterwards."""
+    version, words, gauss = generator.getstate()
     state = np.array(words, np.uint32)
-    shuffle_natively(None)(state, order)
-    random.setstate((version, tuple(state.tolist()), gauss))
+    mersenne.shuffle(None)(state, order)
+    generator.setstate((version, tuple(state.tolist()), gauss))

@@ -6,7 +6,7 @@ progress and notices divergence.  How mini-batches fall into chunks never change
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,12 +93,19 @@ def descend(
     return history
 
 
+def say(text: str, end: str = "\n") -> None:
+    """Prints at once; a user's stdout may be any object with `write`."""
+    print(text, end=end)
+    if hasattr(sys.stdout, "flush"):
+        sys.stdout.flush()
+
+
 class Report:
     """Lines of progress on stdout: a bar within an epoch on a terminal, a line after it."""
 
     def __init__(self, epochs: int, samples: int, verbose: bool) -> None:
         self.epochs, self.samples, self.verbose = epochs, samples, verbose
-        self._bar = verbose and sys.stdout.isatty()
+        self._bar = verbose and hasattr(sys.stdout, "isatty") and sys.stdout.isatty()
         self._shown, self._epoch = 0.0, 1
 
     def progress(self, done: int) -> None:
@@ -106,7 +113,7 @@ class Report:
         if self._bar and now - self._shown > 0.1:
             self._shown = now
             filled = 30 * done // max(1, self.samples)
-            print(f"\repoch {self._epoch:>3}/{self.epochs} [{'#' * filled:<30}]", end="", flush=True)
+            say(f"\repoch {self._epoch:>3}/{self.epochs} [{'#' * filled:<30}]", end="")
 
     def epoch(self, history: History) -> None:
         self._epoch += 1
@@ -118,7 +125,7 @@ class Report:
         seconds = history.seconds[-1]
         parts.append(f"{seconds:.3f} s")
         parts.append(f"{self.samples / max(seconds, 1e-9):,.0f} samples/s")
-        print(("\r\x1b[K" if self._bar else "") + "  ".join(parts), flush=True)
+        say(("\r\x1b[K" if self._bar else "") + "  ".join(parts))
 
 
 def mean_cost(outputs: np.ndarray, targets: np.ndarray) -> float:
@@ -131,4 +138,4 @@ def mean_cost(outputs: np.ndarray, targets: np.ndarray) -> float:
     return float(0.5 * np.einsum("ij,ij->", error, error) / max(1, len(error)))
 
 
-Callbacks = Sequence[Callable[..., object]]
+Callbacks = Callable[..., object] | Iterable[Callable[..., object]]

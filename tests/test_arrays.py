@@ -1,4 +1,4 @@
-"""`Network` on arrays: what fit, predict, predict_proba and score take, refuse, leave alone and survive."""
+"""`Network` on arrays: what fit, predict, outputs and score take, refuse, leave alone and survive."""
 # ruff: noqa: NPY002  without a seed, a network draws from NumPy's global generator
 
 import contextlib
@@ -77,15 +77,15 @@ def test_fit_against_the_reference(batch_size, shuffle, dtype):
 
 def test_float32_stays_near_float64():
     one, other = (fitted(net=fresh(dtype=dtype), epochs=20) for dtype in DTYPES)
-    assert one.predict_proba(X).dtype == np.float64 and other.predict_proba(X).dtype == np.float32
-    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), rtol=1e-3, atol=1e-4)
+    assert one.outputs(X).dtype == np.float64 and other.outputs(X).dtype == np.float32
+    np.testing.assert_allclose(one.outputs(X), other.outputs(X), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("output", ACTIVATION_CODES)
 @pytest.mark.parametrize("activation", ACTIVATION_CODES)
 def test_outputs_agree_with_feedforward(activation, output):
     net = fitted(net=fresh(activation=activation, output_activation=output), learning_rate=0.001)
-    np.testing.assert_allclose(net.predict_proba(X), net.feedforward(X.T).T, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(net.outputs(X), net.feedforward(X.T).T, rtol=1e-12, atol=1e-12)
 
 
 def test_labels_are_learnt():
@@ -96,7 +96,7 @@ def test_labels_are_learnt():
 
 def test_predictions_of_labels():
     net = fitted()
-    outputs = net.predict_proba(X)
+    outputs = net.outputs(X)
     assert outputs.shape == (N, 3)
     np.testing.assert_array_equal(net.predict(X), outputs.argmax(axis=1))
     assert net.score(X, LABELS) == np.mean(outputs.argmax(axis=1) == LABELS)
@@ -106,15 +106,15 @@ def test_predictions_of_labels():
 def test_one_output_and_zeros_and_ones_are_two_classes(kind):
     y = (LABELS == 1).astype(kind)
     net = fitted(X, y, fresh([6, 9, 1]))
-    assert net.predict(X).tolist() == (net.predict_proba(X)[:, 0] >= 0.5).astype(int).tolist()
+    assert net.predict(X).tolist() == (net.outputs(X)[:, 0] >= 0.5).astype(int).tolist()
     assert net.score(X, y) == np.mean(net.predict(X) == y)
 
 
 @pytest.mark.parametrize("y", [LABELS - 1, LABELS, LABELS / 4, (LABELS == 1).astype(float)])
 def test_one_output_and_other_numbers_are_values(y):
     net = fitted(X, y, fresh([6, 9, 1], output_activation="linear"), learning_rate=0.01)
-    outputs = net.predict_proba(X)
-    np.testing.assert_array_equal(net.predict(X), outputs)
+    outputs = net.outputs(X)
+    np.testing.assert_array_equal(net.predict(X), outputs[:, 0])
     wanted = 1 - np.sum((outputs[:, 0] - y) ** 2) / np.sum((y - y.mean()) ** 2)
     assert net.score(X, y) == pytest.approx(wanted, rel=1e-12)
     assert net.score(X, y.reshape(-1, 1)) == net.score(X, y)
@@ -122,7 +122,7 @@ def test_one_output_and_other_numbers_are_values(y):
 
 def test_values_of_several_outputs():
     net = fitted(y=VALUES)
-    np.testing.assert_array_equal(net.predict(X), net.predict_proba(X))
+    np.testing.assert_array_equal(net.predict(X), net.outputs(X))
     residual = np.sum((net.predict(X) - VALUES) ** 2)
     assert net.score(X, VALUES) == pytest.approx(1 - residual / np.sum((VALUES - VALUES.mean(axis=0)) ** 2))
 
@@ -154,7 +154,7 @@ def test_few_rows(rows):
     history = net.fit(X[:rows], LABELS[:rows], **OPTIONS)
     assert len(history.loss) == 3 and np.isfinite(history.loss).all()
     assert (bits(net) == before) == (rows == 0)
-    assert net.predict_proba(X[:rows]).shape == (rows, 3)
+    assert net.outputs(X[:rows]).shape == (rows, 3)
     assert net.predict(X[:rows]).shape == (rows,)
 
 
@@ -219,7 +219,7 @@ def results(X, y, dtype):
         history.validation_loss,
         history.validation_score,
         net.predict(X).tobytes(),
-        net.predict_proba(X).tobytes(),
+        net.outputs(X).tobytes(),
         net.score(X, y),
     )
 
@@ -284,7 +284,7 @@ def test_bytes_are_divided(divisor, dtype):
         for array in (pixels, divided)
     ]
     assert bits(nets[0]) == bits(nets[1])
-    np.testing.assert_array_equal(nets[0].predict_proba(pixels), nets[0].predict_proba(divided))
+    np.testing.assert_array_equal(nets[0].outputs(pixels), nets[0].outputs(divided))
 
 
 def test_bytes_are_divided_by_255_unless_told_otherwise():
@@ -303,7 +303,7 @@ def global_states():
 def test_a_seeded_network_leaves_the_global_generators_alone():
     before = global_states()
     net = fitted(validation_data=(X, LABELS))
-    net.predict(X), net.predict_proba(X), net.score(X, LABELS)
+    net.predict(X), net.outputs(X), net.score(X, LABELS)
     assert global_states() == before
 
 
@@ -340,7 +340,7 @@ def test_threads_change_no_bit(dtype, monkeypatch):
     def run(threads):
         net = fresh([64, 128, 10], dtype=dtype)
         history = net.fit(X, y, **{**OPTIONS, **options}, threads=threads)
-        return bits(net), history.loss, history.validation_loss, net.predict_proba(X).tobytes()
+        return bits(net), history.loss, history.validation_loss, net.outputs(X).tobytes()
 
     expected = run(1)
     for threads in (2, 3, 4, 50, "auto"):
@@ -362,10 +362,10 @@ def test_history_without_validation():
 def test_loss_of_a_whole_batch_is_the_cost_before_it(y):
     net = fresh()
     wanted = y if y.ndim == 2 else one_hot(y, 3)
-    costs = [np.mean(np.sum((net.predict_proba(X) - wanted) ** 2, axis=1)) / 2]
+    costs = [np.mean(np.sum((net.outputs(X) - wanted) ** 2, axis=1)) / 2]
 
     def callback(net, history):
-        costs.append(np.mean(np.sum((net.predict_proba(X) - wanted) ** 2, axis=1)) / 2)
+        costs.append(np.mean(np.sum((net.outputs(X) - wanted) ** 2, axis=1)) / 2)
 
     history = net.fit(X, y, epochs=4, batch_size=N, learning_rate=0.5, callbacks=[callback])
     np.testing.assert_allclose(history.loss, costs[:-1], rtol=1e-12)
@@ -377,7 +377,7 @@ def test_validation_after_every_epoch(y):
 
     def callback(net, history):
         scores.append(net.score(*held_out))
-        error = net.predict_proba(held_out[0]) - (y[:10] if y.ndim == 2 else one_hot(y[:10], 3))
+        error = net.outputs(held_out[0]) - (y[:10] if y.ndim == 2 else one_hot(y[:10], 3))
         costs.append(np.mean(np.sum(error**2, axis=1)) / 2)
         assert len(history.validation_score) == len(history.loss) == len(scores)
 
@@ -475,7 +475,7 @@ def test_verbose_prints_a_line_an_epoch(capsys):
 def assert_usable(net):
     for array in (*net.weights, *net.biases):
         assert np.isfinite(array).all()
-    assert np.isfinite(net.predict_proba(X / 100)).all()
+    assert np.isfinite(net.outputs(X / 100)).all()
     net.fit(X / 100, LABELS, epochs=1, batch_size=N, learning_rate=1e-9)
 
 
@@ -657,8 +657,8 @@ REFUSED = {
         "got 1e+39",
     ),
     "predict: width": (lambda: fresh().predict(X[:, :2]), ValueError, "(samples, 6)", "got (25, 2)"),
-    "predict_proba: NaN": (
-        lambda: fresh().predict_proba(with_cell(X, (1, 1), np.nan)),
+    "outputs: NaN": (
+        lambda: fresh().outputs(with_cell(X, (1, 1), np.nan)),
         ValueError,
         "X[1, 1]",
         "got nan",
@@ -880,7 +880,7 @@ def test_clones_predict_equally(clone, y, dtype):
     pixels = abs(X).astype(np.uint8)
     for given in (X, pixels):
         np.testing.assert_array_equal(cloned.predict(given), net.predict(given))
-        np.testing.assert_array_equal(cloned.predict_proba(given), net.predict_proba(given))
+        np.testing.assert_array_equal(cloned.outputs(given), net.outputs(given))
     assert cloned.score(X, y) == net.score(X, y)
     if clone != "copy.copy":  # which shares the generator
         assert bits(fitted(y=y, net=cloned)) == bits(fitted(y=y, net=net))
@@ -897,7 +897,7 @@ def test_arrays_held_from_before_never_change():
 def test_eight_threads_fit_at_once():
     def run(seed):
         net = fitted(net=fresh(seed=seed), epochs=40, threads=1 + seed % 2, validation_data=(X, LABELS))
-        return bits(net), net.predict_proba(X).tobytes()
+        return bits(net), net.outputs(X).tobytes()
 
     expected = [run(seed) for seed in range(8)]
     with ThreadPoolExecutor(8) as pool:
