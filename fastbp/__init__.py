@@ -6,16 +6,49 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from .activations import ELU, GELU, Activation, LeakyReLU
+    from .costs import Cost, Huber
     from .network import Network, sigmoid, sigmoid_prime
+    from .optimizers import SGD, Adam, AdamW, IRprop, Momentum, Nesterov, RMSprop
+    from .schedules import Constant, Cosine, Exponential, OneCycle, Step
     from .training import DivergenceError, History
 
-__all__ = ["DivergenceError", "History", "Network", "__version__", "sigmoid", "sigmoid_prime"]
+__all__ = [
+    "ELU",
+    "GELU",
+    "SGD",
+    "Activation",
+    "Adam",
+    "AdamW",
+    "Constant",
+    "Cosine",
+    "Cost",
+    "DivergenceError",
+    "Exponential",
+    "History",
+    "Huber",
+    "IRprop",
+    "LeakyReLU",
+    "Momentum",
+    "Nesterov",
+    "Network",
+    "OneCycle",
+    "RMSprop",
+    "Step",
+    "__version__",
+    "sigmoid",
+    "sigmoid_prime",
+]
 
 _HOMES = {
+    "activations": ("ELU", "GELU", "Activation", "LeakyReLU"),
+    "costs": ("Cost", "Huber"),
     "network": ("Network", "sigmoid", "sigmoid_prime"),
+    "optimizers": ("SGD", "Adam", "AdamW", "IRprop", "Momentum", "Nesterov", "RMSprop"),
+    "schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step"),
     "training": ("DivergenceError", "History"),
 }
 

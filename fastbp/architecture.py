@@ -1,15 +1,19 @@
-"""What a network is but for its weights."""
+"""What a network is, but for its weights."""
 
 import itertools
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import activations, costs
+from . import activations, costs, generator, validate
+from .optimizers import Optimizer
+
+Parameters = tuple[list[np.ndarray], list[np.ndarray]]  # weights [(n_out, n_in)] and biases [(n_out, 1)]
 
 
 class Architecture(NamedTuple):
-    """Sizes, the activation of every layer but the inputs, and what else kernels must know of a network."""
+    """What kernels must know of a network; activations are those of every layer but the inputs."""
 
     sizes: tuple[int, ...]
     activations: tuple[activations.Kind, ...]
@@ -25,3 +29,90 @@ class Architecture(NamedTuple):
         """
         weights = [n_in * n_out for n_in, n_out in itertools.pairwise(self.sizes)]
         return 4 * sum(weights) + 2 * sum(weights[1:])
+
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a network keeps beside the seed's four attributes, in one attribute, ``_fastbp``.
+
+    So no private name of a subclass collides with one of ours.  The defaults are the class's, for a pickle of
+    the seed's class holds the four attributes alone.  A state is replaced, never changed, for a shallow copy
+    of the network shares it.
+    """
+
+    dtype: np.dtype = _FLOAT64
+    activation: activations.Kind | tuple[activations.Kind, ...] = "sigmoid"  # of all hidden layers, or of each
+    output_activation: activations.Kind = "sigmoid"
+    cost: costs.Kind = "quadratic"
+    dropout: float | tuple[float, ...] = 0.0
+    frozen: tuple[int, ...] = ()
+    uint8_divisor: float = 255.0
+    seed: int | None = None
+    # What training has brought it to
+    task: validate.Task | None = None
+    scale: validate.Scale | None = None  # of the samples
+    epochs: int = 0  # whose orders have been drawn
+    batches: int = 0  # whose masks have been drawn
+    masks: int | None = None  # the key of dropout's masks, where it was drawn without a seed
+    optimizer: Optimizer | None = None
+    began: int = 0  # the batches before the optimizer's state began
+    memory: tuple[Parameters, ...] = ()  # that state
+
+    def activations(self, layers: int) -> tuple[activations.Kind, ...]:
+        """The activation of each of so many layers, the input not counted."""
+        hidden = validate.layers("activation", self.activation, max(0, layers - 1))
+        return (*hidden, *[self.output_activation] * (layers > 0))
+
+
+Parts = tuple[Architecture, list[np.ndarray], list[np.ndarray]]  # and weights and biases
+
+
+def checked(net: Any) -> Parts:
+    """The network as it is trained, for its weights, which a user may have set, say the sizes."""
+    state: State = net._fastbp
+    weights, biases = validate.parameters(net.weights, net.biases, state.dtype)
+    sizes = (weights[0].shape[1], *(len(w) for w in weights))
+    dropout = validate.layers("dropout", state.dropout, len(weights) - 1)
+    architecture = Architecture(
+        sizes,
+        state.activations(len(weights)),
+        state.dtype,
+        state.cost,
+        dropout if any(dropout) else (),
+        state.frozen,
+    )
+    return architecture, weights, biases
+
+
+def mask_key(net: Any) -> int:
+    """The key of dropout's masks: the seed's, or one that is drawn from NumPy's global generator, once."""
+    state: State = net._fastbp
+    if state.seed is not None:
+        return generator.key(state.seed, "mask")
+    if state.masks is None:
+        high, low = np.random.randint(0, 1 << 32, 2, np.uint64).tolist()
+        net._fastbp = replace(state, masks=high << 32 | low)
+    masks: int = net._fastbp.masks
+    return masks
+
+
+_FORMER = {
+    "_dtype": "dtype",
+    "_activation": "activation",
+    "_output": "output_activation",
+    "_divisor": "uint8_divisor",
+    "_task": "task",
+}
+
+
+def from_0_1(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a network that fastbp 0.1.0 pickled, with its private ones in one state.
+
+    Its generator is left out: orders of samples then come from NumPy's global one.
+    """
+    former = {_FORMER[name]: value for name, value in attributes.items() if name in _FORMER}
+    kept = {name: value for name, value in attributes.items() if name not in (*_FORMER, "_random")}
+    return {**kept, "_fastbp": State(**former)} if len(kept) < len(attributes) else kept

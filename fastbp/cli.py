@@ -353,7 +353,7 @@ def _network(options: argparse.Namespace, training: "Part") -> "Network":
             dtype=options.dtype,
             seed=options.seed,
             activation=options.activation,
-            output=options.output,
+            output_activation=options.output,
             uint8_divisor=_UINT8_DIVISOR,
         )
     except (MemoryError, OverflowError, ValueError) as error:  # too large, or no inputs
@@ -455,9 +455,9 @@ def _fit(net: "Network", splits: "Splits", options: argparse.Namespace, interrup
 def _verdict(net: "Network", test: "Part") -> str:
     import numpy as np
 
-    predicted = net.predict(test.X)
-    if predicted.ndim > 1:
+    if net.task in ("value", "values"):
         return f"test R^2 {net.score(*test):.4f}"
+    predicted = net.predict(test.X)
     right = int(np.count_nonzero(predicted == test.y))
     return f"test accuracy {100 * right / len(test.y):.2f} % ({right} / {len(test.y)})"
 

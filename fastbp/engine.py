@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import activations, costs
-from .architecture import Architecture
+from .architecture import Architecture, Parameters
 from .kernels import activations as activation_rows
 from .kernels import costs as cost_rows
 from .kernels import custom, optimizers, step
@@ -20,9 +20,6 @@ _INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activatio
 _INFERENCE_FLOPS = 1e9  # of a call and member, so that an interrupt is answered soon
 _SHARED_STEP = 4e6  # flops per step and member from which sharing it pays for the barriers
 NOTHING: np.ndarray = np.zeros(0)
-
-Weights = list[np.ndarray]
-Parameters = tuple[Weights, Weights]  # weights [(n_out, n_in)] and biases [(n_out, 1)]
 
 
 def team_size(threads: int | str, architecture: Architecture, batch_size: int) -> int:

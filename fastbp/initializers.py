@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:  # the command line reads the names before it imports NumPy
     import numpy as np
@@ -112,3 +112,31 @@ def default_init(activations: Sequence[str], cost: str) -> list[str]:
     if cost == "quadratic" and set(activations) <= {"sigmoid"}:
         return ["normal" for _ in activations]
     return ["he_normal" if name in _RELU_FAMILY else "glorot_uniform" for name in activations]
+
+
+def initial(
+    sizes: Sequence[int], names: Sequence[str], seed: int | None
+) -> tuple[list[Array], list[Array]]:
+    """First weights and biases by the initializer of each layer, in float64.
+
+    From our own generator with a seed; else from NumPy's global one, all biases before the weights, as the
+    book's class draws them.
+    """
+    import numpy as np
+
+    from .generator import Stream, key
+
+    pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+
+    def draw(purpose: Literal["weights", "biases"], layer: int) -> Draw:
+        return np.random if seed is None else Stream(key(seed, purpose, layer))
+
+    biases = [
+        draw("biases", layer).standard_normal((n_out, 1)) if name in WITH_BIASES else np.zeros((n_out, 1))
+        for layer, (name, (_, n_out)) in enumerate(zip(names, pairs, strict=True))
+    ]
+    weights = [
+        INITIALIZERS[name](draw("weights", layer), n_out, n_in)
+        for layer, (name, (n_in, n_out)) in enumerate(zip(names, pairs, strict=True))
+    ]
+    return weights, biases

@@ -4,24 +4,29 @@ The seed is the class of Michael Nielsen's *Neural Networks and Deep Learning*, 
 whose methods, or whose module's ``sigmoid``, a user has replaced is trained by exactly what he wrote.
 """
 
-import itertools
-import operator
 import random
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import validate
-from .engine import Architecture, Data, Engine, team_size
-from .kernels.math import ACTIVATION_CODES
-from .kernels.random import shuffle as shuffle_natively
-from .kernels.team import cpus
-from .training import Callbacks, Chunks, History, Report, descend, mean_cost
+from . import arrays, gradients, initializers, plain, seed, summary, validate
+from .activations import ACTIVATIONS, OUTPUT_ACTIVATIONS, row_of
+from .activations import Kind as Activation
+from .architecture import State, from_0_1
+from .costs import COSTS, OUTPUTS_OF
+from .costs import Kind as Cost
+from .costs import row_of as cost_row_of
+from .optimizers import OPTIMIZERS, Optimizer
+from .schedules import SCHEDULES, Schedule
+from .seed import Pairs
+from .training import Callbacks, History
+
+__all__ = ["Network", "np", "random", "sigmoid", "sigmoid_prime"]  # what a script finds in the seed's module
 
 Array = npt.NDArray[Any]
-Pairs = Iterable[tuple[Any, Any]]
 
 
 def sigmoid(z: Any) -> Any:
@@ -44,22 +49,40 @@ def sigmoid_prime(z: Any) -> Any:
 
 
 class Network:
-    """A fully connected network, trained by backpropagation and mini-batch stochastic gradient descent.
+    """A fully connected network, trained by backpropagation and mini-batch gradient descent.
 
-    Layer l computes a = activation(w a' + b) from the activation a' of the layer before.  The cost of a
-    sample is the quadratic one, |a - y|^2 / 2.
+    Layer l computes a = activation(w a' + b) from the activation a' of the layer before.
 
     Parameters
     ----------
     sizes : sequence of int
         Neurons in each layer, inputs first.  The object itself is kept as ``sizes``.
+    activation : str or object, or a list of them
+        Of all hidden layers, or of each: "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu",
+        "softplus", "linear", "exponential"; `LeakyReLU`, `ELU` or `GELU` with options; or a user's own
+        `Activation`.
+    output_activation : str or object
+        Of the last layer; "softmax" as well.
+    cost : str or object
+        "quadratic", |a - y|^2 / 2; "cross_entropy", with outputs of sigmoids (several labels at once) or a
+        softmax; "huber" or `Huber`; "absolute"; "poisson"; or a user's own `Cost`.
+    init : str or list of arrays, optional
+        First weights: "normal" (the seed's), "lecun_normal" (the book's later ones), "glorot_uniform",
+        "glorot_normal", "he_normal", "he_uniform", "orthogonal", or the arrays themselves.  Without it
+        "normal" for sigmoids with the quadratic cost, as the seed's class has them; else "he_normal" for
+        layers of the relu family (relu, leaky_relu, elu, gelu, silu) and "glorot_uniform" for others.  Biases
+        begin at 0, but as standard normal numbers with "normal" and "lecun_normal".
     dtype : {"float64", "float32"}
         Of weights and arithmetic.  float32 is about twice as fast.
     seed : int, optional
-        Draws the first weights, and the order of samples in `fit`, from a generator of the network's own,
-        ``numpy.random.RandomState(seed)``.  Without it they come from NumPy's global one, as the seed's do.
-    activation, output : {"sigmoid", "tanh", "relu", "linear"}
-        Of the hidden layers and of the last layer.
+        First weights, the orders of samples in `fit` and dropout's masks then come from a generator of
+        fastbp's own, with the same numbers on every machine.  Without it they come from NumPy's global one, as
+        the seed's do.
+    dropout : float or list of float
+        The share of hidden units that a step of training leaves out, of all hidden layers or of each; what is
+        kept is divided by 1 - dropout.
+    frozen : int or list of int
+        Places in ``weights`` of layers that training leaves as they are.
     uint8_divisor : float
         Samples of type uint8 are divided by it as they are read: 255 makes pixels 0 .. 1, exactly
         ``X / 255`` rounded to `dtype`; 1 leaves them as they are.
@@ -83,56 +106,103 @@ class Network:
 
     >>> import numpy as np
     >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    >>> net = Network([2, 3, 1], seed=1)
-    >>> history = net.fit(X, np.array([0, 1, 1, 0]), epochs=2000, batch_size=4, learning_rate=5.0)
+    >>> net = Network([2, 8, 2], activation="tanh", output_activation="softmax", cost="cross_entropy", seed=0)
+    >>> history = net.fit(X, np.array([0, 1, 1, 0]), epochs=200, batch_size=4, optimizer="adam", learning_rate=0.05)
     >>> net.predict(X)
     array([0, 1, 1, 0])
     """
 
-    # The defaults are the class's, for a pickle of the seed's class holds the four public attributes alone.
-    _dtype = np.dtype(np.float64)
-    _activation = _output = "sigmoid"
-    _divisor = 255.0
-    _task: validate.Task | None = None
-    _random: np.random.RandomState | None = None
+    _fastbp = State()  # every network's until it has one of its own
 
     def __init__(
         self,
         sizes: Sequence[int],
         *,
+        activation: Activation | Sequence[Activation] = "sigmoid",
+        output_activation: Activation = "sigmoid",
+        cost: Cost = "quadratic",
+        init: str | Sequence[npt.ArrayLike] | None = None,
         dtype: npt.DTypeLike = "float64",
         seed: int | None = None,
-        activation: str = "sigmoid",
-        output: str = "sigmoid",
+        dropout: float | Sequence[float] = 0.0,
+        frozen: int | Sequence[int] = (),
         uint8_divisor: float = 255.0,
     ) -> None:
-        plain = validate.sizes_of(sizes)
-        self.num_layers = len(plain)
+        plain_sizes = validate.sizes_of(sizes)
+        self.num_layers = len(plain_sizes)
         self.sizes = sizes
-        options = {
-            "_dtype": validate.float_type(dtype),
-            "_activation": validate.choice("activation", activation, ACTIVATION_CODES),
-            "_output": validate.choice("output", output, ACTIVATION_CODES),
-            "_divisor": validate.positive("uint8_divisor", uint8_divisor),
-        }
-        for name, value in options.items():
-            if value != getattr(Network, name):
-                setattr(self, name, value)
-        if seed is not None:
-            self._random = np.random.RandomState(validate.count("seed", seed, 0))
-        draw: Callable[..., Array] = self._generator().randn
-        self.biases = [draw(n_out, 1).astype(self._dtype, copy=False) for n_out in plain[1:]]
-        self.weights = [
-            draw(n_out, n_in).astype(self._dtype, copy=False) for n_in, n_out in itertools.pairwise(plain)
-        ]
+        layers = self.num_layers - 1
+        state = _state(
+            layers, activation, output_activation, cost, dtype, seed, dropout, frozen, uint8_divisor
+        )
+        allowed = OUTPUTS_OF.get(cost_row_of(state.cost)[0], ())
+        validate.suits_output(
+            cost_row_of(state.cost)[0], state.output_activation, allowed, plain_sizes[-1] if layers else 2
+        )
+        if state != State():
+            self._fastbp = state
+        rows = ["gelu" if row == "gelu_tanh" else row for row, _ in map(row_of, state.activations(layers))]
+        names = initializers.default_init(rows, cost_row_of(state.cost)[0])
+        if isinstance(init, str):
+            names = [validate.choice("init", init, initializers.INITIALIZERS)] * layers
+        if init is None or isinstance(init, str):
+            weights, biases = initializers.initial(plain_sizes, names, state.seed)
+        else:
+            weights = validate.initial_arrays(init, plain_sizes, state.dtype)
+            biases = [np.zeros((n_out, 1)) for n_out in plain_sizes[1:]]
+        self.biases: list[Array] = [b.astype(state.dtype, copy=False) for b in biases]
+        self.weights: list[Array] = [w.astype(state.dtype, copy=False) for w in weights]
 
     @property
     def dtype(self) -> np.dtype:
         """The type of weights and arithmetic."""
-        return self._dtype
+        return self._fastbp.dtype
+
+    @property
+    def task(self) -> validate.Task | None:
+        """What `fit` has last trained the network for, by its y; None before.
+
+        "labels", "binary" (0 or 1, one output), "multilabel" (0 or 1 for each output), "values" (a row of
+        them) or "value" (one, y being flat).
+        """
+        return self._fastbp.task
+
+    @property
+    def parameters(self) -> Array:
+        """All weights and biases as one array: layer by layer, weights row by row, then biases.  May be set.
+
+        >>> net = Network([2, 3, 1], seed=0)
+        >>> net.parameters = net.parameters * 0.5
+        >>> net.parameters.shape
+        (13,)
+        """
+        pairs = zip(*validate.parameters(self.weights, self.biases, self.dtype), strict=True)
+        return np.concatenate([array.reshape(-1) for pair in pairs for array in pair])
+
+    @parameters.setter
+    def parameters(self, flat: npt.ArrayLike) -> None:
+        self.weights, self.biases = validate.unflattened(flat, self.weights, self.biases, self.dtype)
+
+    def __setstate__(self, state: Any) -> None:
+        """Also takes what fastbp 0.1.0 pickled."""
+        attributes, slots = state if isinstance(state, tuple) else (state, {})
+        vars(self).update(from_0_1(attributes) if type(self) is Network else attributes)
+        for name, value in slots.items():  # of a subclass
+            setattr(self, name, value)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({list(self.sizes)}, dtype={str(self._dtype)!r})"
+        return f"{type(self).__name__}({summary.arguments(self)})"
+
+    def summary(self) -> str:
+        """A table of the layers, and what training would minimise.
+
+        >>> print(Network([784, 30, 10], dropout=0.2).summary())
+        layer  units  activation  parameters  dropout
+            0     30  sigmoid         23,550      0.2
+            1     10  sigmoid            310
+        784 inputs, 23,860 parameters in float64; cost quadratic; 190,480 floating-point operations per sample
+        """
+        return summary.table(self)
 
     # The seed's surface: samples are column vectors
 
@@ -142,10 +212,8 @@ class Network:
         >>> Network([3, 4, 2], seed=0).feedforward([[0.1], [0.2], [0.3]]).shape
         (2, 1)
         """
-        signal = validate.column_vectors(a, self.weights[0].shape[1] if self.weights else self.sizes[0])
-        for function, b, w in zip(self._functions(), self.biases, self.weights, strict=True):
-            signal = function(np.dot(w, signal) + b)
-        return signal
+        output: Array = plain.feedforward(self, _HOOKS.module, a)
+        return output
 
     def SGD(
         self,
@@ -168,32 +236,17 @@ class Network:
         test_data : list of (x, label), optional
             Evaluated after every epoch.
 
-        Each epoch prints ``Epoch 0: 9123 / 10000``, or ``Epoch 0 complete`` without test data.
+        Each epoch prints ``Epoch 0 : 9123 / 10000``, or ``Epoch 0 complete`` without test data; the book's
+        own line has no space before the colon.
         """
-        pairs = training_data if isinstance(training_data, list) else list(training_data)
-        tests = None
-        if test_data is not None:
-            tests = test_data if isinstance(test_data, list) else list(test_data)
-        if self._is_customised():
-            self._descend_plainly(pairs, epochs, mini_batch_size, eta, tests)
-        else:
-            self._descend_compiled(pairs, epochs, mini_batch_size, eta, tests)
+        seed.SGD(self, _HOOKS, training_data, epochs, mini_batch_size, eta, test_data)
 
     def update_mini_batch(self, mini_batch: Sequence[tuple[Any, Any]], eta: float) -> None:
         """One step down the gradient averaged over `mini_batch`, a list of (x, y).
 
         ``weights`` and ``biases`` become new lists of new arrays.
         """
-        if self._is_customised():
-            self._update_plainly(mini_batch, eta)
-            return
-        if not len(mini_batch):
-            raise ZeroDivisionError(
-                "update_mini_batch: expected at least one (x, y), got an empty mini-batch"
-            )
-        engine, data = self._engine_for_pairs(mini_batch, len(mini_batch), threads=1)
-        engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), eta)
-        self.weights, self.biases = engine.unpack()
+        seed.update_mini_batch(self, _HOOKS, mini_batch, eta)
 
     def backprop(self, x: Any, y: Any) -> tuple[list[Array], list[Array]]:
         """The gradient of the cost of one sample: (nabla_b, nabla_w), shaped as biases and weights.
@@ -205,32 +258,16 @@ class Network:
         >>> nabla_w[0].shape
         (2, 3)
         """
-        activations, zs = [x], []
-        functions = self._functions()
-        for function, b, w in zip(functions, self.biases, self.weights, strict=True):
-            zs.append(np.dot(w, activations[-1]) + b)
-            activations.append(function(zs[-1]))
-        primes = [_PRIMES[name](z, a) for name, z, a in zip(self._names(), zs, activations[1:], strict=True)]
-        delta = self.cost_derivative(activations[-1], y) * primes[-1]
-        nabla_b, nabla_w = [delta], [np.dot(delta, np.transpose(activations[-2]))]
-        for layer in range(len(self.weights) - 1, 0, -1):
-            delta = np.dot(self.weights[layer].T, delta) * primes[layer - 1]
-            nabla_b.insert(0, delta)
-            nabla_w.insert(0, np.dot(delta, np.transpose(activations[layer - 1])))
-        return nabla_b, nabla_w
+        own_cost = _HOOKS.replaced(self, "cost_derivative")
+        return plain.backprop(self, _HOOKS.module, x, y, own_cost)
 
     def evaluate(self, test_data: Pairs) -> int:
         """How many of `test_data`, a list of (x, label), the largest output names the label of."""
-        tests = test_data if isinstance(test_data, list) else list(test_data)
-        if self._is_customised():
-            return sum(int(np.argmax(self.feedforward(x)) == validate._one_label(y)) for x, y in tests)
-        engine = self._engine()
-        X, labels = validate.test_pairs(tests, engine.architecture.sizes[0], self._dtype)
-        return _count_correct(engine, X, labels)
+        return seed.evaluate(self, _HOOKS, test_data)
 
     def cost_derivative(self, output_activations: Any, y: Any) -> Any:
-        """dC/da of the quadratic cost, a - y.  A subclass may have another."""
-        return output_activations - y
+        """dC/da of the network's cost: a - y of the quadratic one.  A subclass may have another."""
+        return plain.cost_derivative(self, output_activations, y)
 
     # Arrays: rows are samples
 
@@ -241,7 +278,14 @@ class Network:
         *,
         epochs: int,
         batch_size: int,
-        learning_rate: float,
+        learning_rate: float | None = None,
+        optimizer: str | Optimizer = "sgd",
+        schedule: str | Schedule | Callable[[int], float] = "constant",
+        l2: float = 0.0,
+        l1: float = 0.0,
+        clip_norm: float | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
         validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         shuffle: bool = True,
         threads: int | str = "auto",
@@ -250,6 +294,9 @@ class Network:
     ) -> History:
         """Trains on arrays.
 
+        A second call goes on where the first ended, the optimizer's state included: n calls of one epoch are to
+        the bit one call of n, but for a schedule that spans the call.  Another optimizer begins anew.
+
         Parameters
         ----------
         X : array (samples, inputs)
@@ -257,11 +304,27 @@ class Network:
             or read-only as well; other number types are copied.
         y : array (samples,) or (samples, outputs)
             Labels 0 .. outputs - 1, learnt as one-hot targets; or values.  With one output, (samples,)
-            integers 0 and 1 are two classes and other numbers values.
+            integers 0 and 1 are two classes and other numbers values.  See `task`.
         epochs, batch_size : int
             The last batch of an epoch is shorter where `batch_size` does not divide the samples.
-        learning_rate : float
-            The step is learning_rate / (samples in the batch) times the summed gradient.
+        learning_rate : float, optional
+            What a step takes of the batch's mean gradient.  Without it 0.01 for "sgd", "momentum" and
+            "nesterov", and 0.001 for others.
+        optimizer : str or object
+            "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw" or "irprop" (for full batches); or an
+            object with options, such as ``Adam(beta_1=0.8)``.
+        schedule : str, object or callable
+            Of the rate, step by step: "constant", "step", "exponential", "cosine" or "one_cycle"; an object
+            with options, such as ``Cosine(warmup=100)``; or a function of the step, from 0, that returns it.
+        l2, l1 : float
+            The cost gains l2 / 2 times the sum of w^2 and l1 times that of abs(w), over all weights but biases.
+            The book's lmbda is l2 = lmbda / samples, scikit-learn's alpha is l2 = alpha / batch_size.
+        clip_norm : float, optional
+            Where the norm of the whole gradient, penalties included, is larger, it is scaled down to this.
+        sample_weight : array (samples,), optional
+            Factors of the samples' costs; a batch's cost is the sum of w C over the batch's length.
+        class_weight : dict of label to float, or "balanced", optional
+            Factors of the costs of labels; "balanced" gives every class the same weight in all, 1 in the mean.
         validation_data : (X, y), optional
             Its cost and score are taken after every epoch.
         shuffle : bool
@@ -269,252 +332,201 @@ class Network:
         threads : int or "auto"
             Members of the team that shares each batch, at most the CPUs this process may use; "auto" takes
             one where a batch is too small to share.  The result has the same bits for any number.
-        callbacks : sequence of callables
+        callbacks : callable, or an iterable of them
             Each is called as ``callback(network, history)`` after an epoch and may change the weights;
             training stops early when one returns True.
         verbose : bool
-            Prints a line an epoch.
+            Prints a line per epoch.
 
         Returns
         -------
         History
 
+        Where a subclass or a patch has replaced one of the seed's methods or functions, training goes through
+        `update_mini_batch`, a sample at a time, in NumPy, and takes no optimizer but "sgd".
+
         Raises
         ------
         ValueError, TypeError
             For data that do not fit; nothing has been changed then.
+        RuntimeWarning
+            For pixels as uint8, which are divided, beside pixels as other numbers, which are not.
         DivergenceError
             When the cost or a weight is no longer finite; the last finite weights are kept.
 
         Examples
         --------
         >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
-        >>> net = Network([1, 16, 1], seed=0, activation="tanh", output="linear")
-        >>> history = net.fit(X, X**2, epochs=500, batch_size=10, learning_rate=0.05)
+        >>> net = Network([1, 16, 1], seed=0, activation="tanh", output_activation="linear")
+        >>> history = net.fit(X, X**2, epochs=200, batch_size=10, optimizer="adam", learning_rate=0.01)
         >>> history.loss[-1] < 1e-3
         True
         """
-        epochs = validate.count("epochs", epochs, 0)
-        batch_size = validate.count("batch_size", batch_size)
-        rate = validate.positive("learning_rate", learning_rate)
-        threads = validate.threads_of(threads)
-        X, found = self._checked(X, y)
-        validation = None
-        if validation_data is not None:
-            held_out = validate.pair("validation_data", validation_data)
-            validation = self._scorable(*held_out, "validation_")
-        architecture, weights, biases = self._trained()
-        batch_size = min(batch_size, max(1, len(X)))
-        members = team_size(threads, architecture, batch_size)
-        engine = Engine(architecture, weights, biases, batch_size, members)
-        self._task = found.task
-        report = Report(epochs, len(X), verbose)
-        generator = self._generator()
-
-        def orders() -> Array:
-            return generator.permutation(len(X)) if shuffle else np.arange(len(X))
-
-        def after_epoch(history: History) -> bool:
-            if validation is not None:
-                outputs = engine.outputs(validation[0], self._divisor, members)
-                history.validation_loss.append(mean_cost(outputs, validation[1].array))
-                history.validation_score.append(self._score(outputs, validation[1]))
-            report.epoch(history)
-            if not callbacks:
-                return False
-            self.weights, self.biases = engine.unpack()
-            answers = [callback(self, history) for callback in callbacks]
-            self._repack(engine)
-            return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
-
-        chunks = Chunks(engine, Data(X, found.array, self._divisor), report.progress)
-        try:
-            return descend(chunks, orders, epochs, rate, after_epoch)
-        finally:
-            self.weights, self.biases = engine.unpack()
-
-    def predict(self, X: npt.ArrayLike) -> Array:
-        """Labels (samples,), or values (samples, outputs), as the network was trained by `fit`.
-
-        A network that `fit` has not trained gives labels where it has more than one output.
-        """
-        outputs = self.predict_proba(X)
-        task = self._task or ("labels" if outputs.shape[1] > 1 else "values")
-        return _decided(outputs, task)
-
-    def predict_proba(self, X: npt.ArrayLike) -> Array:
-        """The outputs themselves, (samples, outputs).  Those of sigmoids need not add up to one."""
-        engine = self._engine()
-        samples = validate.samples(X, engine.architecture.sizes[0], self._dtype)
-        return engine.outputs(samples, self._divisor, cpus())
-
-    def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-        """The share of right labels; for values the coefficient of determination R^2."""
-        samples, found = self._scorable(X, y)
-        return self._score(self._engine().outputs(samples, self._divisor, cpus()), found)
-
-    # How it is done
-
-    def _names(self) -> list[str]:
-        """The activation of every layer."""
-        return [self._activation] * (len(self.weights) - 1) + [self._output] * (len(self.weights) > 0)
-
-    def _functions(self) -> list[Any]:
-        return [sigmoid if name == "sigmoid" else _FUNCTIONS[name] for name in self._names()]
-
-    def _trained(self) -> tuple[Architecture, list[Array], list[Array]]:
-        """What is to be packed; the sizes are those of the weights, which a user may have set."""
-        weights, biases = validate.parameters(self.weights, self.biases, self._dtype)
-        sizes = (weights[0].shape[1], *(len(w) for w in weights))
-        return Architecture(sizes, tuple(self._names()), self._dtype), weights, biases
-
-    def _repack(self, engine: Engine) -> None:
-        """Gives the weights, which a user's function may have changed, back to a training engine."""
-        architecture, weights, biases = self._trained()
-        validate.same_sizes(architecture.sizes, engine.architecture.sizes)
-        engine.pack(weights, biases)
-
-    def _engine(self) -> Engine:
-        return Engine(*self._trained())
-
-    def _engine_for_pairs(
-        self, pairs: Sequence[Any], batch_size: int, threads: int | str, often: bool = False
-    ) -> tuple[Engine, Data]:
-        """`often`: whether the pairs are read so often that making bytes of pixels pays."""
-        architecture, weights, biases = self._trained()
-        inputs, outputs = architecture.sizes[0], architecture.sizes[-1]
-        X, Y, divisor = validate.training_pairs(pairs, inputs, outputs, self._dtype, often)
-        members = team_size(threads, architecture, batch_size)
-        return Engine(architecture, weights, biases, batch_size, members), Data(X, Y, divisor)
-
-    def _generator(self) -> Any:
-        return np.random if self._random is None else self._random
-
-    def _checked(self, X: Any, y: Any, prefix: str = "") -> tuple[Array, validate.Targets]:
-        sizes = self._trained()[0].sizes
-        samples = validate.samples(X, sizes[0], self._dtype, prefix + "X")
-        return samples, validate.targets(y, len(samples), sizes[-1], self._dtype, prefix + "y")
-
-    def _scorable(self, X: Any, y: Any, prefix: str = "") -> tuple[Array, validate.Targets]:
-        samples, found = self._checked(X, y, prefix)
-        validate.count(f"rows of {prefix}X", len(samples))
-        return samples, found
-
-    def _score(self, outputs: Array, found: validate.Targets) -> float:
-        wanted = found.array
-        if found.task == "values":
-            residual = float(np.sum((outputs.astype(np.float64) - wanted) ** 2))
-            spread = float(np.sum((wanted - wanted.mean(axis=0, dtype=np.float64)) ** 2))
-            return 1.0 - residual / spread if spread else float(residual == 0.0)
-        return float(np.mean(_decided(outputs, found.task) == wanted.reshape(-1)))
-
-    def _is_customised(self) -> bool:
-        """Whether a subclass, or a patch of class, instance or module, replaced what kernels do."""
-        return (
-            sigmoid is not _SEED_SIGMOID
-            or sigmoid_prime is not _SEED_SIGMOID_PRIME
-            or any(map(self._has_replaced, _COMPILED))
+        chosen: Optimizer = validate.option("optimizer", optimizer, OPTIMIZERS, Optimizer)
+        rate = chosen.usual_rate if learning_rate is None else learning_rate
+        recipe = arrays.Recipe(
+            chosen,
+            validate.positive("learning_rate", rate),
+            validate.schedule(schedule, SCHEDULES, Schedule),
+            validate.nonnegative("l2", l2),
+            validate.nonnegative("l1", l1),
+            0.0 if clip_norm is None else validate.positive("clip_norm", clip_norm),
+        )
+        return arrays.fit(
+            self,
+            _HOOKS,
+            X,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            recipe=recipe,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            threads=threads,
+            callbacks=callbacks,
+            verbose=verbose,
         )
 
-    def _has_replaced(self, name: str) -> bool:
-        return name in vars(self) or getattr(type(self), name) is not _SEED_METHODS[name]
+    def predict(self, X: npt.ArrayLike) -> Array:
+        """What the network says of each row of X, in the shape of the y that `fit` was given.
 
-    def _descend_compiled(
-        self, pairs: list[Any], epochs: int, mini_batch_size: int, eta: float, tests: list[Any] | None
-    ) -> None:
-        if epochs < 1:
-            return
-        n = len(pairs)
-        seen = np.fromiter(pairs, object, n)
-        order = np.arange(n)
-        size = operator.index(mini_batch_size)
-        engine, data = self._engine_for_pairs(pairs, max(1, min(size, n)), "auto", epochs > 2)
-        chunks = Chunks(engine, data)
-        own_evaluate = self._has_replaced("evaluate")
-        held_out = None
-        if tests and not own_evaluate:
-            held_out = validate.test_pairs(tests, engine.architecture.sizes[0], self._dtype)
-        for epoch in range(epochs):
-            _shuffle(order)
-            pairs[:] = seen[order].tolist()
-            if size == 0:
-                raise ValueError("mini_batch_size: expected at least 1, got 0")
-            try:
-                if size > 0:
-                    chunks.epoch(order, eta)
-            finally:
-                self.weights, self.biases = engine.unpack()
-            if not tests:
-                print(f"Epoch {epoch} complete", flush=True)
-                continue
-            correct = _count_correct(engine, *held_out) if held_out else self.evaluate(tests)
-            if own_evaluate:  # it may have changed the weights
-                self._repack(engine)
-            print(f"Epoch {epoch}: {correct} / {len(tests)}", flush=True)
+        Labels (samples,); for two classes of one output, 0 or 1; for several labels at once, zeros and ones
+        (samples, outputs); else values.  A network that `fit` has not trained gives labels where it has more
+        than one output, and values (samples, 1) where it has one.
+        """
+        return arrays.predict(self, _HOOKS, X)
 
-    # The plain path: the seed's own loops, for what a user has replaced
+    def predict_proba(self, X: npt.ArrayLike) -> Array:
+        """The probabilities of the labels, (samples, labels); rows add up to one.
 
-    def _descend_plainly(
-        self, pairs: list[Any], epochs: int, mini_batch_size: int, eta: float, tests: list[Any] | None
-    ) -> None:
-        for epoch in range(epochs):
-            random.shuffle(pairs)
-            for start in range(0, len(pairs), mini_batch_size):
-                self.update_mini_batch(pairs[start : start + mini_batch_size], eta)
-            if tests:
-                print(f"Epoch {epoch}: {self.evaluate(tests)} / {len(tests)}", flush=True)
-            else:
-                print(f"Epoch {epoch} complete", flush=True)
+        Of two classes learnt by one output there are two columns, that of 0 first.  With outputs of sigmoids,
+        which need not add up to one, each is divided by their sum.  Where several labels may hold at once,
+        each has its own probability.
 
-    def _update_plainly(self, mini_batch: Sequence[tuple[Any, Any]], eta: float) -> None:
-        nabla_b = [np.zeros(b.shape) for b in self.biases]
-        nabla_w = [np.zeros(w.shape) for w in self.weights]
-        for x, y in mini_batch:
-            delta_b, delta_w = self.backprop(x, y)
-            nabla_b = [total + part for total, part in zip(nabla_b, delta_b, strict=False)]
-            nabla_w = [total + part for total, part in zip(nabla_w, delta_w, strict=False)]
-        step = eta / len(mini_batch)
-        self.weights = [w - step * nabla for w, nabla in zip(self.weights, nabla_w, strict=False)]
-        self.biases = [b - step * nabla for b, nabla in zip(self.biases, nabla_b, strict=False)]
+        Raises
+        ------
+        ValueError
+            For a network that is trained for values, or whose outputs are no probabilities: see `outputs`.
+        """
+        return arrays.predict_proba(self, _HOOKS, X)
+
+    def outputs(self, X: npt.ArrayLike) -> Array:
+        """The outputs themselves, (samples, outputs): `feedforward` for rows."""
+        return arrays.outputs(self, _HOOKS, X)
+
+    def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
+        """The share of rows predicted right; for values the coefficient of determination R^2.
+
+        What the network is trained for decides, never y, which must be of that kind.
+        """
+        return arrays.score(self, _HOOKS, X, y)
+
+    # Gradients laid open
+
+    def value_and_gradient(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        threads: int | str = "auto",
+    ) -> tuple[float, Array]:
+        """The mean cost over the rows of X, penalties included, and its gradient, laid out like `parameters`.
+
+        Nothing is dropped, and frozen layers have zeros.  Other arguments are those of `fit`.
+
+        Examples
+        --------
+        Full-batch training by SciPy's L-BFGS-B:
+
+        >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+        >>> net = Network([1, 8, 1], activation="tanh", output_activation="linear", seed=0)
+        >>> def objective(parameters):
+        ...     net.parameters = parameters
+        ...     return net.value_and_gradient(X, X**2)
+        >>> from scipy.optimize import minimize  # doctest: +SKIP
+        >>> found = minimize(objective, net.parameters, jac=True, method="L-BFGS-B")  # doctest: +SKIP
+        >>> value, gradient = objective(net.parameters)
+        >>> gradient.shape
+        (25,)
+        """
+        value, (weights, biases) = arrays.value_and_gradient(
+            self, _HOOKS, X, y, sample_weight, class_weight, l2, l1, threads
+        )
+        pairs = zip(weights, biases, strict=True)
+        return value, np.concatenate([array.reshape(-1) for pair in pairs for array in pair])
+
+    def gradients(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, threads: int | str = "auto"
+    ) -> tuple[list[Array], list[Array]]:
+        """The gradient of the mean cost, shaped as ``weights`` and ``biases``: `backprop` for a batch of rows."""
+        _, found = arrays.value_and_gradient(self, _HOOKS, X, y, None, None, 0.0, 0.0, threads)
+        return found
+
+    def input_gradient(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Array:
+        """dC/dx of each row's own cost, (samples, inputs): how the cost would change with each input.
+
+        For uint8 samples it is the derivative by the divided numbers.
+        """
+        return arrays.input_gradient(self, _HOOKS, X, y)
+
+    def check_gradients(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, step: float = 1e-5
+    ) -> gradients.GradientReport:
+        """Backpropagation against central differences of width 2 `step`, up to 40 numbers of each array.
+
+        In float64, whatever the network's type; a user's own activation and cost too.  Differences above 1e-6
+        or so hint at a wrong derivative, unless a kink (of relu, say) lies within the step.
+
+        >>> X, y = np.linspace(0, 1, 12).reshape(4, 3), np.array([0, 1, 1, 0])
+        >>> net = Network([3, 5, 2], activation="gelu", output_activation="softmax", cost="cross_entropy", seed=0)
+        >>> net.check_gradients(X, y).error < 1e-6
+        True
+        """
+        return gradients.check(self, _HOOKS, X, y, step)
 
 
-# Activations on the plain path: name -> function of z, derivative from z and a = function(z)
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0.0),
-    "linear": lambda z: z,
-}
-_PRIMES: dict[str, Callable[..., Any]] = {
-    "sigmoid": lambda z, a: sigmoid_prime(z),
-    "tanh": lambda z, a: 1.0 - a * a,
-    "relu": lambda z, a: np.where(a > 0, 1.0, 0.0),
-    "linear": lambda z, a: 1.0,
-}
+def _state(
+    layers: int,
+    activation: Any,
+    output_activation: Any,
+    cost: Any,
+    dtype: Any,
+    seed: Any,
+    dropout: Any,
+    frozen: Any,
+    uint8_divisor: Any,
+) -> State:
+    """What a network keeps of its arguments, each checked."""
+    float_type = validate.float_type(dtype)
+    hidden = max(0, layers - 1)
 
-_SEED_SIGMOID, _SEED_SIGMOID_PRIME = sigmoid, sigmoid_prime
-_COMPILED = ("feedforward", "update_mini_batch", "backprop", "cost_derivative")  # what kernels stand for
-_SEED_METHODS = {name: getattr(Network, name) for name in (*_COMPILED, "evaluate")}
-_STANDARD_SHUFFLE = random.shuffle
+    def kind(name: str, value: Any, known: Any) -> Any:
+        return validate.option(name, value, known, Activation)
+
+    several = isinstance(activation, (list, tuple))
+    kinds = [
+        kind("activation", value, ACTIVATIONS)
+        for value in (validate.layers("activation", activation, hidden) if several else [activation])
+    ]
+    rates = [
+        validate.rate("dropout", value) for value in validate.layers("dropout", dropout, max(1, hidden))
+    ] if isinstance(dropout, (list, tuple, np.ndarray)) else [validate.rate("dropout", dropout)]
+    return State(
+        float_type,
+        tuple(kinds) if several else kinds[0],
+        kind("output_activation", output_activation, OUTPUT_ACTIVATIONS),
+        validate.option("cost", cost, COSTS, Cost),
+        tuple(rates) if isinstance(dropout, (list, tuple, np.ndarray)) else rates[0],
+        validate.frozen_layers(frozen, layers),
+        validate.divisor("uint8_divisor", uint8_divisor, float_type),
+        None if seed is None else validate.seed("seed", seed),
+    )
 
 
-def _shuffle(order: Array) -> None:
-    """``random.shuffle(order)``: the same order, and the same state of ``random`` afterwards."""
-    if random.shuffle != _STANDARD_SHUFFLE:
-        random.shuffle(cast(Any, order))
-        return
-    version, words, gauss = random.getstate()
-    state = np.array(words, np.uint32)
-    shuffle_natively(None)(state, order)
-    random.setstate((version, tuple(state.tolist()), gauss))
-
-
-def _count_correct(engine: Engine, X: Array, labels: Array) -> int:
-    if not len(X):
-        return 0
-    return int(np.count_nonzero(np.argmax(engine.outputs(X, 1.0, cpus()), axis=1) == labels))
-
-
-def _decided(outputs: Array, task: validate.Task) -> Array:
-    if task == "labels":
-        return np.asarray(np.argmax(outputs, axis=1))
-    return (outputs[:, 0] >= 0.5).astype(np.int64) if task == "binary" else outputs
+_HOOKS = seed.Hooks(sys.modules[__name__], Network)

@@ -6,7 +6,7 @@ progress and notices divergence.  How mini-batches fall into chunks never change
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,10 +53,10 @@ class Chunks:
 
     def epoch(self, order: np.ndarray, losses: np.ndarray = NOTHING) -> int:
         """One pass over `order`; returns how many positions it trained, fewer where the cost diverged."""
-        done, size = 0, self.engine.batch_size
+        done, size, before = 0, self.engine.batch_size, self.step
         while done < len(order):
             last = min(len(order), done + self._blocks * self.engine.block)
-            step = self.step + done // size
+            step = before + done // size
             numbers = self._numbers(step, 1 + (last - 1) // size - done // size)
             start = time.perf_counter()
             reached = self.engine.train(self.data, order, (done, last), numbers, step, losses)
@@ -66,8 +66,9 @@ class Chunks:
             if last - done == self._blocks * self.engine.block:  # a whole chunk tells the speed
                 self._blocks = max(1, int(self._blocks * min(8.0, _CHUNK_SECONDS / seconds)))
             done = reached
+            self.step = before + done // size
             self._progress(done)
-        self.step += -(-len(order) // size)
+        self.step = before + -(-done // size)
         return done
 
 
@@ -103,12 +104,19 @@ def descend(
     return history
 
 
+def say(text: str, end: str = "\n") -> None:
+    """Prints at once; a user's stdout may be any object with `write`."""
+    print(text, end=end)
+    if hasattr(sys.stdout, "flush"):
+        sys.stdout.flush()
+
+
 class Report:
     """Lines of progress on stdout: a bar within an epoch on a terminal, a line after it."""
 
     def __init__(self, epochs: int, samples: int, verbose: bool) -> None:
         self.epochs, self.samples, self.verbose = epochs, samples, verbose
-        self._bar = verbose and sys.stdout.isatty()
+        self._bar = verbose and hasattr(sys.stdout, "isatty") and sys.stdout.isatty()
         self._shown, self._epoch = 0.0, 1
 
     def progress(self, done: int) -> None:
@@ -116,7 +124,7 @@ class Report:
         if self._bar and now - self._shown > 0.1:
             self._shown = now
             filled = 30 * done // max(1, self.samples)
-            print(f"\repoch {self._epoch:>3}/{self.epochs} [{'#' * filled:<30}]", end="", flush=True)
+            say(f"\repoch {self._epoch:>3}/{self.epochs} [{'#' * filled:<30}]", end="")
 
     def epoch(self, history: History) -> None:
         self._epoch += 1
@@ -128,7 +136,7 @@ class Report:
         seconds = history.seconds[-1]
         parts.append(f"{seconds:.3f} s")
         parts.append(f"{self.samples / max(seconds, 1e-9):,.0f} samples/s")
-        print(("\r\x1b[K" if self._bar else "") + "  ".join(parts), flush=True)
+        say(("\r\x1b[K" if self._bar else "") + "  ".join(parts))
 
 
-Callbacks = Sequence[Callable[..., object]]
+Callbacks = Callable[..., object] | Iterable[Callable[..., object]]

@@ -3,13 +3,17 @@
 Every input error of the package is raised in this file and says what was given, what was expected and where.
 """
 
+import itertools
 import operator
-from collections.abc import Iterable, Sequence
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-Task = Literal["labels", "binary", "values"]
+Task = Literal["labels", "binary", "multilabel", "values", "value"]
+Scale = Literal["divided", "whole"]
 
 _KEPT = (
     np.dtype(np.uint8),
@@ -20,7 +24,7 @@ _CHECKED_AT_ONCE = 1 << 20  # numbers, so that a memory-mapped array is never re
 
 
 class Targets(NamedTuple):
-    """What to learn: labels (n,) as int64, or values (n, outputs) as float32 or float64."""
+    """What to learn: labels (n,) as int64, or numbers (n, outputs) as float32 or float64."""
 
     array: np.ndarray
     task: Task
@@ -44,6 +48,56 @@ def choice(name: str, value: Any, choices: Iterable[str]) -> str:
     return str(value)
 
 
+def option(name: str, value: Any, known: Mapping[str, Any], base: Any) -> Any:
+    """What a name stands for, or an object with options, an instance of `base`."""
+    if isinstance(value, str) and value in known:
+        return known[value]
+    if isinstance(value, base) and not isinstance(value, str):
+        return value
+    hint = f"; write {value.__name__}()" if isinstance(value, type) else ""
+    names = ", ".join(map(repr, known))
+    raise ValueError(f"{name}: expected one of {names}, or an object with options, got {value!r}{hint}")
+
+
+def schedule(value: Any, known: Mapping[str, Any], base: Any) -> Any:
+    """An object that schedules rates, or a function of the step."""
+    if callable(value) and not isinstance(value, type):
+        return value
+    found = option("schedule", value, known, base)
+    return found() if isinstance(found, type) else found
+
+
+def seed(name: str, value: Any) -> int:
+    """An integer that fits 64 bits."""
+    found = count(name, value, 0)
+    if found >= 1 << 64:
+        raise ValueError(f"{name}: expected below 2^64, got {found}")
+    return found
+
+
+def suits_output(cost: str, output_activation: Any, allowed: Sequence[str], outputs: int) -> None:
+    """Refuses a cost that is not defined for what the outputs may be, and a softmax of one."""
+    if allowed and output_activation not in allowed:
+        names = " or ".join(map(repr, allowed))
+        raise ValueError(
+            f"output_activation: expected {names} for the cost {cost!r}, got {output_activation!r}"
+        )
+    if output_activation == "softmax" and outputs == 1:
+        raise ValueError("output_activation: expected at least 2 outputs for 'softmax', which is 1 for one")
+
+
+def frozen_layers(value: Any, layers: int) -> tuple[int, ...]:
+    """Places of `layers` weights, each once."""
+    places = [value] if isinstance(value, (int, np.integer)) else list(value)
+    found = [integer("frozen", place) for place in places]
+    for place in found:
+        if not -layers <= place < layers:
+            raise ValueError(
+                f"frozen: expected places in weights, from 0 to {layers - 1}, got {place} in {value!r}"
+            )
+    return tuple(sorted({place % layers for place in found}))
+
+
 def float_type(dtype: Any) -> np.dtype:
     for known in (np.dtype(np.float32), np.dtype(np.float64)):
         try:
@@ -54,26 +108,87 @@ def float_type(dtype: Any) -> np.dtype:
     raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
 
 
-def count(name: str, value: Any, least: int = 1) -> int:
-    """An integer of at least `least`."""
+def integer(name: str, value: Any) -> int:
     try:
-        number = operator.index(value)
+        return operator.index(value)
     except TypeError:
         raise TypeError(f"{name}: expected an integer, got {value!r}") from None
-    if number < least:
-        raise ValueError(f"{name}: expected at least {least}, got {number}")
-    return number
+
+
+def count(name: str, value: Any, least: int = 1) -> int:
+    """An integer of at least `least`."""
+    whole = integer(name, value)
+    if whole < least:
+        raise ValueError(f"{name}: expected at least {least}, got {whole}")
+    return whole
+
+
+def number(name: str, value: Any) -> float:
+    """A number, which may lie in an array of one; no text."""
+    one = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+    try:
+        if not isinstance(one, (str, bytes)):
+            return float(one)
+    except (OverflowError, TypeError, ValueError):
+        pass
+    raise TypeError(f"{name}: expected a number, got {value!r}")
 
 
 def positive(name: str, value: Any) -> float:
     """A finite number above zero."""
+    found = number(name, value)
+    if not 0 < found < np.inf:
+        raise ValueError(f"{name}: expected a finite number above 0, got {found}")
+    return found
+
+
+def nonnegative(name: str, value: Any) -> float:
+    """A finite number, zero or more."""
+    found = number(name, value)
+    if not 0 <= found < np.inf:
+        raise ValueError(f"{name}: expected a finite number of at least 0, got {found}")
+    return found
+
+
+def rate(name: str, value: Any) -> float:
+    """A share from 0 up to, but not, 1, such as that of neurons which dropout leaves out."""
+    found = number(name, value)
+    if not 0 <= found < 1:
+        raise ValueError(f"{name}: expected a number from 0 to below 1, got {found}")
+    return found
+
+
+def layers(name: str, value: Any, count: int) -> tuple[Any, ...]:
+    """One value for each of `count` layers: a list holds them, anything else stands for all."""
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        return (value,) * count
+    if len(value) != count:
+        raise ValueError(f"{name}: expected one value, or {count}, one a layer, got {len(value)}: {value!r}")
+    return tuple(value)
+
+
+def divisor(name: str, value: Any, dtype: np.dtype) -> float:
+    """What bytes are divided by: the quotients of 1 and 255 are ordinary numbers of `dtype`."""
+    found = positive(name, value)
+    limits = np.finfo(dtype)
+    least, most = 255 / float(limits.max), 1 / float(limits.tiny)
+    if not least <= found <= most:
+        raise ValueError(f"{name}: expected {least:.3g} to {most:.3g} for {dtype}, got {found}")
+    return found
+
+
+def callbacks(value: Any) -> list[Callable[..., object]]:
+    """One function, or any number of them."""
+    if callable(value):
+        return [value]
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a number, got {value!r}") from None
-    if not 0 < number < np.inf:
-        raise ValueError(f"{name}: expected a finite number above 0, got {number}")
-    return number
+        found = list(value)
+    except TypeError:
+        found = [value]
+    for callback in found:
+        if not callable(callback):
+            raise TypeError(f"callbacks: expected functions of (network, history), got {callback!r}")
+    return found
 
 
 def pair(name: str, value: Any) -> tuple[Any, Any]:
@@ -90,62 +205,132 @@ def threads_of(value: Any) -> int | Literal["auto"]:
 # Arrays: rows are samples
 
 
+def array(values: Any, name: str) -> np.ndarray:
+    """A plain array, of nested lists as well."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: expected an array without a mask, got a masked array; "
+            "leave out what is masked, or fill it by .filled(value)"
+        )
+    try:
+        return np.asarray(values)
+    except ValueError:  # NumPy on lists of unequal lengths
+        raise ValueError(f"{name}: expected an array, got lists of unequal lengths") from None
+
+
 def samples(X: Any, inputs: int, dtype: np.dtype, name: str = "X") -> np.ndarray:
     """X as a C-contiguous (n, inputs) array of uint8, float32 or float64, every number finite in `dtype`.
 
     An array that is so already is not copied.
     """
-    array = _numbers(X, dtype, name)
-    if array.ndim != 2 or array.shape[1] != inputs:
+    found = _numbers(X, dtype, name)
+    if found.ndim != 2 or found.shape[1] != inputs:
         hint = ""
-        if array.ndim == 1:
+        if found.ndim == 1:
             one = "X.reshape(-1, 1)" if inputs == 1 else "X.reshape(1, -1)"
             hint = f"; one {'feature' if inputs == 1 else 'sample'} is {one}"
         raise ValueError(
             f"{name}: expected shape (samples, {inputs}) for a network of {inputs} inputs, "
-            f"got {array.shape}{hint}"
+            f"got {found.shape}{hint}"
         )
-    _check_finite(array, dtype, name)
-    return np.ascontiguousarray(array)
+    _check_finite(found, dtype, name)
+    return np.ascontiguousarray(found)
 
 
-def targets(y: Any, rows: int, outputs: int, dtype: np.dtype, name: str = "y") -> Targets:
-    """y as labels or values, by its shape: (n,) integers below `outputs`, or (n, outputs) numbers.
+def targets(
+    y: Any,
+    rows: int,
+    outputs: int,
+    dtype: np.dtype,
+    name: str = "y",
+    task: Task | None = None,
+    multilabel: bool = False,
+) -> Targets:
+    """y as what it is to be learnt as, by its shape and type, or as the targets of a `task`.
 
-    With one output, (n,) numbers are values, and zeros and ones of an integer type are two classes.
+    (n,) integers below `outputs` are labels; with one output, zeros and ones of an integer type are two
+    classes and other numbers are values.  (n, outputs) numbers are values; or, where the network can learn
+    `multilabel` targets, zeros and ones of an integer type are that.
     """
-    array = np.asarray(y)
-    if array.ndim not in (1, 2) or len(array) != rows:
+    found = array(y, name)
+    if found.ndim not in (1, 2) or len(found) != rows:
         raise ValueError(
             f"{name}: expected {rows} labels or shape ({rows}, {outputs}), as X has {rows} rows, "
-            f"got shape {array.shape}"
+            f"got shape {found.shape}"
         )
-    if array.ndim == 1 and outputs > 1:
-        return Targets(_labels(array, outputs, name), "labels")
-    task: Task = "values"
-    if array.ndim == 1:
-        if array.dtype.kind in "biu" and array.size and array.min() >= 0 and array.max() <= 1:
-            task = "binary"
-        array = array.reshape(-1, 1)
-    array = _numbers(array, dtype, name)
-    if array.shape[1] != outputs:
+    flat = found.ndim == 1
+    labels = flat and outputs > 1
+    if task is not None and labels != (task == "labels"):
+        hint = "; y.argmax(axis=1) makes labels of one-hot rows" if task == "labels" else ""
+        shape = f"({rows},)" if task == "labels" else f"({rows}, {outputs})"
+        raise ValueError(
+            f"{name}: expected shape {shape}, as the network was trained for {task}, got {found.shape}{hint}"
+        )
+    if labels:
+        return Targets(_labels(found, outputs, name), "labels")
+    bits = found.dtype.kind in "biu" and found.size > 0 and found.min() >= 0 and found.max() <= 1
+    if task is None and flat:
+        task = "binary" if bits else "value"
+    elif task is None:
+        task = "multilabel" if bits and multilabel else "values"
+    found = _numbers(found.reshape(-1, 1) if flat else found, dtype, name)
+    if found.shape[1] != outputs:
         raise ValueError(
             f"{name}: expected shape ({rows}, {outputs}) for a network of {outputs} outputs, "
-            f"got {array.shape}; labels have shape ({rows},)"
+            f"got {found.shape}; labels have shape ({rows},)"
         )
-    _check_finite(array, dtype, name)
-    return Targets(array.astype(dtype, order="C", copy=False), task)
+    _check_finite(found, dtype, name)
+    if task in ("binary", "multilabel"):
+        _check_bits(found, task, name)
+    return Targets(found.astype(dtype, order="C", copy=False), task)
+
+
+def suits_cost(found: Targets, cost: str, output_activation: Any, name: str) -> None:
+    """Refuses targets that the cost is not defined for."""
+    wanted = found.array
+    if wanted.ndim == 1 or not wanted.size:
+        return
+    if cost == "cross_entropy":
+        _check_cells(wanted, (wanted >= 0) & (wanted <= 1), name, "0 to 1, as the cost is 'cross_entropy'")
+        if output_activation == "softmax":
+            sums = wanted.sum(axis=1, dtype=np.float64)
+            if not np.allclose(sums, 1.0, rtol=0, atol=1e-3):
+                row = int(np.argmax(np.abs(sums - 1.0)))
+                raise ValueError(
+                    f"{name}[{row}]: expected shares that add up to 1 for a softmax, got a sum of {sums[row]:g}; "
+                    "sample_weight weighs a row"
+                )
+    elif cost == "poisson":
+        _check_cells(wanted, wanted >= 0, name, "a count of at least 0, as the cost is 'poisson'")
+
+
+def _check_cells(found: np.ndarray, good: np.ndarray, name: str, expected: str) -> None:
+    if not good.all():
+        row, column = np.argwhere(~good)[0]
+        raise ValueError(f"{name}[{row}, {column}]: expected {expected}, got {found[row, column]}")
+
+
+def classes_of(found: Targets) -> np.ndarray:
+    """The label of each row, for what weighs classes."""
+    if found.task not in ("labels", "binary"):
+        raise ValueError(f"class_weight: expected y of labels, (n,) integers, got {found.task}")
+    return found.array.reshape(-1).astype(np.int64)
+
+
+def _check_bits(found: np.ndarray, task: Task, name: str) -> None:
+    good = (found == 0) | (found == 1)
+    _check_cells(found, good, name, f"0 or 1, as the network was trained for {task}")
 
 
 def _numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
     """An array in one of the kept types and native byte order."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
-    native = array.dtype.newbyteorder("=")
+    found = array(values, name)
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected numbers, got dtype {found.dtype}")
+    native = found.dtype.newbyteorder("=")
     if native in _KEPT:
-        return array.astype(native, copy=False)
-    return array.astype(np.float32 if native == np.float16 else dtype)
+        return found.astype(native, copy=False)
+    return found.astype(np.float32 if native == np.float16 else dtype)
 
 
 def _check_finite(array: np.ndarray, dtype: np.dtype, name: str) -> None:
@@ -174,6 +359,73 @@ def _labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
     return np.ascontiguousarray(array, np.int64)
 
 
+_SEEN_FOR_SCALE = 1 << 16  # numbers
+
+
+def scale(X: np.ndarray, divisor: float) -> Scale | None:
+    """Whether checked samples X are bytes, which are divided, or whole numbers up to 255 that are not.
+
+    None where neither is certain.  The first rows tell.
+    """
+    if divisor == 1.0 or not len(X):
+        return None
+    if X.dtype == np.uint8:
+        return "divided"
+    seen = X[: max(1, _SEEN_FOR_SCALE // X.shape[1])]
+    whole = 255 / divisor < seen.max() <= 255 and seen.min() >= 0 and (np.floor(seen) == seen).all()
+    return "whole" if whole else None
+
+
+def same_scale(name: str, given: Scale | None, trained: Scale | None, divisor: float, depth: int) -> None:
+    """Warns, at the line `depth` calls above, of samples in another scale than those that were learnt."""
+    if given is None or trained is None or given == trained:
+        return
+    texts = {
+        "divided": f"uint8 samples, which are divided by {divisor:g}",
+        "whole": "other numbers up to 255, which are not divided",
+    }
+    warnings.warn(
+        f"{name}: got {texts[given]}, but the network is trained on {texts[trained]}; "
+        f"give both as uint8, or both divided",
+        RuntimeWarning,
+        stacklevel=depth + 2,
+    )
+
+
+def sample_weights(weights: Any, rows: int, name: str = "sample_weight") -> np.ndarray:
+    """One finite weight of at least 0 a sample, (rows,) float64."""
+    found = _numbers(weights, np.dtype(np.float64), name)
+    if found.shape != (rows,):
+        raise ValueError(f"{name}: expected shape ({rows},), one a row of X, got {found.shape}")
+    found = found.astype(np.float64)
+    good = (found >= 0) & (found < np.inf)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"{name}[{row}]: expected a finite number of at least 0, got {found[row]}")
+    return found
+
+
+def class_weights(spec: Any, labels: np.ndarray, classes: int) -> np.ndarray:
+    """The weight of each sample's class, (n,) float64; `labels` (n,) are checked.
+
+    `spec` maps labels to weights, 1 where it names none; or is "balanced": n / (classes seen * samples of the
+    class), so that every class seen weighs the same and the weights' mean is 1.
+    """
+    if isinstance(spec, str) and spec == "balanced":
+        samples = np.bincount(labels, minlength=classes)
+        weights = len(labels) / (max(1, np.count_nonzero(samples)) * np.maximum(samples, 1.0))
+        return np.asarray(weights[labels])
+    if not isinstance(spec, dict):
+        raise TypeError(f"class_weight: expected a dict of label to weight or 'balanced', got {spec!r}")
+    weights = np.ones(classes)
+    for label, weight in spec.items():
+        place = integer("class_weight: a label", label)
+        if not 0 <= place < classes:
+            raise ValueError(f"class_weight: expected labels 0 .. {classes - 1}, got {label!r}")
+        weights[place] = nonnegative(f"class_weight[{label!r}]", weight)
+    return np.asarray(weights[labels])
+
+
 # The seed's data: pairs of column vectors
 
 
@@ -199,14 +451,14 @@ def training_pairs(
 def test_pairs(pairs: Sequence[Any], inputs: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """[(x (inputs, 1), label)] as X (n, inputs), labels (n,); a one-hot label counts as its largest place."""
     xs, ys = _unzip(pairs, "test_data")
-    labels = [label if np.ndim(label) == 0 else _one_label(label) for label in ys]
+    labels = [label if np.ndim(label) == 0 else one_label(label) for label in ys]
     columns = _columns(xs, inputs, "test_data", "x")
     return _stacked(columns, inputs, dtype, "test_data x"), np.asarray(labels)
 
 
-def _one_label(label: Any) -> Any:
-    array = np.asarray(label)
-    return array.flat[0] if array.size == 1 else np.argmax(array)
+def one_label(label: Any) -> Any:
+    found = np.asarray(label)
+    return found.flat[0] if found.size == 1 else np.argmax(found)
 
 
 def _unzip(pairs: Sequence[Any], name: str) -> tuple[list[Any], list[Any]]:
@@ -218,11 +470,13 @@ def _unzip(pairs: Sequence[Any], name: str) -> tuple[list[Any], list[Any]]:
 
 def _columns(columns: list[Any], size: int, name: str, letter: str, hint: str = "") -> list[np.ndarray]:
     """Arrays of shape (size, 1)."""
-    arrays = [column if isinstance(column, np.ndarray) else np.asarray(column) for column in columns]
-    for i, array in enumerate(arrays):
-        if array.shape != (size, 1) and not (size == 1 and array.size == 1):
-            raise ValueError(f"{name}[{i}]: expected {letter} of shape ({size}, 1), got {array.shape}{hint}")
-    return [array.reshape(1, 1) for array in arrays] if size == 1 else arrays
+    arrays = [
+        column if type(column) is np.ndarray else array(column, f"{name} {letter}") for column in columns
+    ]
+    for i, column in enumerate(arrays):
+        if column.shape != (size, 1) and not (size == 1 and column.size == 1):
+            raise ValueError(f"{name}[{i}]: expected {letter} of shape ({size}, 1), got {column.shape}{hint}")
+    return [column.reshape(1, 1) for column in arrays] if size == 1 else arrays
 
 
 def _stacked(columns: list[np.ndarray], size: int, dtype: np.dtype, name: str) -> np.ndarray:
@@ -241,8 +495,10 @@ def _as_bytes(columns: list[np.ndarray], size: int, divisor: float, dtype: np.dt
     A byte is an eighth of a float64 to read, and is divided to the same bits.
     """
     stored = columns[0].dtype if columns else dtype
+    if stored.kind != "f" or not stored.isnative:
+        return None
     every, wanted = (np.divide(np.arange(256), divisor, dtype=kind) for kind in (stored, dtype))
-    if stored.kind != "f" or (every.astype(dtype) != wanted).any():
+    if (every.astype(dtype) != wanted).any():
         return None
     X = np.empty((len(columns), size), np.uint8)
     for first in range(0, len(columns), _AT_ONCE):
@@ -258,17 +514,35 @@ def _as_bytes(columns: list[np.ndarray], size: int, divisor: float, dtype: np.dt
     return X
 
 
+def parameter_arrays(weights: Sequence[Any], biases: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The network's weights and biases as plain arrays, for a user may have set nested lists."""
+    return (
+        [array(w, f"weights[{i}]") for i, w in enumerate(weights)],
+        [array(b, f"biases[{i}]") for i, b in enumerate(biases)],
+    )
+
+
+def some_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
+    """Refuses what has nothing to train."""
+    if len(weights) != len(biases) or not len(weights):
+        alone = "" if len(weights) or len(biases) else "; a network of one layer has nothing to train"
+        raise ValueError(
+            f"weights, biases: expected as many of each, at least 1, "
+            f"got {len(weights)} and {len(biases)}{alone}"
+        )
+
+
 def parameters(
     weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The network's weights [(n_out, n_in)] and biases [(n_out, 1)], which a user may have set."""
-    if len(weights) != len(biases) or not len(weights):
-        raise ValueError(
-            f"weights, biases: expected as many of each, at least 1, got {len(weights)} and {len(biases)}"
-        )
-    ws, bs = (
-        [np.asarray(array).astype(dtype, copy=False) for array in arrays] for arrays in (weights, biases)
-    )
+    """The network's weights [(n_out, n_in)] and biases [(n_out, 1)] in `dtype`."""
+    some_layers(weights, biases)
+    ws, bs = parameter_arrays(weights, biases)
+    for name, arrays in ("weights", ws), ("biases", bs):
+        for i, found in enumerate(arrays):
+            if found.dtype.kind not in "biuf":
+                raise TypeError(f"{name}[{i}]: expected numbers, got dtype {found.dtype}")
+            arrays[i] = found.astype(dtype, copy=False)
     for i, (w, b) in enumerate(zip(ws, bs, strict=True)):
         if w.ndim != 2 or (i and w.shape[1] != ws[i - 1].shape[0]):
             inputs = ws[i - 1].shape[0] if i else "inputs"
@@ -276,6 +550,38 @@ def parameters(
         if b.shape != (w.shape[0], 1):
             raise ValueError(f"biases[{i}]: expected shape ({w.shape[0]}, 1), got {b.shape}")
     return ws, bs
+
+
+def initial_arrays(arrays: Any, sizes: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
+    """First weights that a user gives as ``init``, [(n_out, n_in)]: finite, copied, in `dtype`."""
+    shapes = [(n_out, n_in) for n_in, n_out in itertools.pairwise(sizes)]
+    if not isinstance(arrays, (list, tuple)) or len(arrays) != len(shapes):
+        got = f"{len(arrays)}" if isinstance(arrays, (list, tuple)) else repr(arrays)
+        raise ValueError(f"init: expected a list of {len(shapes)} arrays of weights, one a layer, got {got}")
+    weights = []
+    for i, (given, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        found = _numbers(given, dtype, f"init[{i}]")
+        if found.shape != shape:
+            raise ValueError(f"init[{i}]: expected shape {shape}, got {found.shape}")
+        _check_finite(found, dtype, f"init[{i}]")
+        weights.append(found.astype(dtype))
+    return weights
+
+
+def unflattened(
+    flat: Any, weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """One array of all parameters, layer by layer, in the shapes of the present ones."""
+    found = _numbers(flat, dtype, "parameters")
+    arrays = [array for pair in zip(*parameters(weights, biases, dtype), strict=True) for array in pair]
+    total = sum(array.size for array in arrays)
+    if found.shape != (total,):
+        raise ValueError(f"parameters: expected shape ({total},), got {found.shape}")
+    pieces, start = [], 0
+    for present in arrays:
+        pieces.append(found[start : start + present.size].reshape(present.shape).astype(dtype))
+        start += present.size
+    return pieces[::2], pieces[1::2]
 
 
 def same_sizes(sizes: Sequence[int], expected: Sequence[int]) -> None:
@@ -286,8 +592,72 @@ def same_sizes(sizes: Sequence[int], expected: Sequence[int]) -> None:
 
 def column_vectors(a: Any, inputs: int) -> np.ndarray:
     """a as (inputs, m): one sample a column."""
-    array = np.asarray(a)
-    if array.ndim != 2 or array.shape[0] != inputs:
-        hint = "; a.reshape(-1, 1) makes a column of it" if array.ndim == 1 else ""
-        raise ValueError(f"a: expected shape ({inputs}, 1) or ({inputs}, m), got {array.shape}{hint}")
-    return array
+    found = array(a, "a")
+    if found.ndim != 2 or found.shape[0] != inputs:
+        hint = "; a.reshape(-1, 1) makes a column of it" if found.ndim == 1 else ""
+        raise ValueError(f"a: expected shape ({inputs}, 1) or ({inputs}, m), got {found.shape}{hint}")
+    return found
+
+
+# A user's own methods
+
+
+def plain_recipe(recipe: Any, architecture: Any, replaced: list[str]) -> None:
+    """Refuses what a user's own methods, which train by plain gradient descent, would not be asked for."""
+    asked = {
+        "optimizer": recipe.optimizer.row != "sgd",
+        "l2": recipe.l2,
+        "l1": recipe.l1,
+        "clip_norm": recipe.clip_norm,
+        "dropout": any(architecture.dropout),
+        "frozen": architecture.frozen,
+    }
+    names = ", ".join(name for name, given in asked.items() if given)
+    if names:
+        raise ValueError(
+            f"{names}: expected none where {', '.join(replaced)} is the user's own, which trains by plain "
+            "gradient descent; an own cost or activation is fastbp.Cost or fastbp.Activation"
+        )
+
+
+def unreplaced(replaced: list[str]) -> None:
+    """Refuses to tell the gradient of what kernels do not compute."""
+    if replaced:
+        raise ValueError(
+            f"value_and_gradient: expected the network's own methods, got the user's own "
+            f"{', '.join(replaced)}; backprop gives the gradient of one sample by them"
+        )
+
+
+# What comes out
+
+
+def own_outputs(columns: list[Any], outputs: int) -> np.ndarray:
+    """The columns (outputs, 1) that a user's own feedforward gave, as rows (n, outputs)."""
+    for column in columns:
+        if np.shape(column) != (outputs, 1):
+            raise ValueError(f"feedforward: expected to return shape ({outputs}, 1), got {np.shape(column)}")
+    return np.hstack(columns).T if columns else np.empty((0, outputs))
+
+
+def probable(outputs: np.ndarray, task: Task, output_activation: str) -> None:
+    """Refuses what predict_proba has no probabilities of; the outputs tell of a user's own functions."""
+    why = ""
+    if task in ("value", "values"):
+        why = "the network is not trained for labels"
+    elif output_activation not in ("sigmoid", "softmax"):
+        why = f"outputs of {output_activation} are no probabilities"
+    elif outputs.size and not 0 <= outputs.min() <= outputs.max() <= 1:
+        why = f"outputs from {outputs.min():g} to {outputs.max():g} are no probabilities"
+    if why:
+        raise ValueError(f"predict_proba: {why}; outputs(X) gives the outputs themselves")
+
+
+def path_of_digits(path: Any) -> None:
+    """Refuses a path of other data than the shipped digits, which the book's loader reads whatever it is."""
+    names = ("mnist.pkl.gz", "mnist.pkl", "mnist_py3k.pkl.gz")
+    if path is not None and os.path.basename(os.fspath(path)) not in names:
+        raise ValueError(
+            f"path: expected that of {', '.join(names)}, whose digits fastbp ships, got {path!r}; "
+            "fastbp.datasets reads other files"
+        )

@@ -33,7 +33,7 @@ class Network:
             for start in range(0, n, mini_batch_size):
                 self.update_mini_batch(training_data[start : start + mini_batch_size], eta)
             if test_data:
-                print(f"Epoch {epoch}: {self.evaluate(test_data)} / {n_test}", flush=True)
+                print(f"Epoch {epoch} : {self.evaluate(test_data)} / {n_test}", flush=True)
             else:
                 print(f"Epoch {epoch} complete", flush=True)
 

@@ -296,9 +296,9 @@ def edit(path, old, new):
 
 def relu_of_2():
     """What a network with one weight of 1 makes of 2, as a list."""
-    net = fastbp.Network([1, 1], seed=0, output="relu")
+    net = fastbp.Network([1, 1], seed=0, output_activation="relu")
     net.weights, net.biases = [np.ones((1, 1))], [np.zeros((1, 1))]
-    return net.predict_proba([[2.0]])[0].astype(int).tolist()
+    return net.outputs([[2.0]])[0].astype(int).tolist()
 
 
 # In a function that the kernel calls: an edit of the kernel itself Numba would notice

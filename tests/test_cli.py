@@ -111,7 +111,7 @@ def network(saved):
         arrays["sizes"].tolist(),
         dtype=str(arrays["dtype"]),
         activation=str(arrays["activation"]),
-        output=str(arrays["output"]),
+        output_activation=str(arrays["output"]),
         uint8_divisor=float(arrays["uint8_divisor"]),
     )
     layers = range(len(arrays["sizes"]) - 1)
@@ -178,7 +178,7 @@ def test_every_option_reaches_the_network(said, points, tmp_path):
     status, lines, err = said("train", *(word for name in options for word in (f"--{name}", options[name])))
     assert (status, err) == (0, [])
     part, test = load_npz(points)
-    net = Network([5, 7, 6, 3], seed=5, activation="tanh", output="linear", dtype="float32")
+    net = Network([5, 7, 6, 3], seed=5, activation="tanh", output_activation="linear", dtype="float32")
     net.fit(*part, epochs=2, batch_size=16, learning_rate=0.25)
     found = network(saved)
     assert [w.dtype for w in found.weights] == [np.float32] * 3

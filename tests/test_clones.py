@@ -18,12 +18,12 @@ CLONES = {
 @pytest.mark.parametrize("clone", CLONES)
 @pytest.mark.parametrize("y", [LABELS, VALUES], ids=["labels", "values"])
 def test_clones_predict_equally(clone, y, dtype):
-    net = fitted(y=y, net=fresh(dtype=dtype, activation="tanh", output="linear", uint8_divisor=3.0))
+    net = fitted(y=y, net=fresh(dtype=dtype, activation="tanh", output_activation="linear", uint8_divisor=3.0))
     cloned = CLONES[clone](net)
     pixels = abs(X).astype(np.uint8)
     for given in (X, pixels):
         np.testing.assert_array_equal(cloned.predict(given), net.predict(given))
-        np.testing.assert_array_equal(cloned.predict_proba(given), net.predict_proba(given))
+        np.testing.assert_array_equal(cloned.outputs(given), net.outputs(given))
     assert cloned.score(X, y) == net.score(X, y)
     if clone != "copy.copy":  # which shares the generator
         assert bits(fitted(y=y, net=cloned)) == bits(fitted(y=y, net=net))

@@ -10,7 +10,7 @@ from toy import LABELS, N, X, bits, fitted, fresh
 def assert_usable(net):
     for array in (*net.weights, *net.biases):
         assert np.isfinite(array).all()
-    assert np.isfinite(net.predict_proba(X / 100)).all()
+    assert np.isfinite(net.outputs(X / 100)).all()
     net.fit(X / 100, LABELS, epochs=1, batch_size=N, learning_rate=1e-9)
 
 
@@ -20,7 +20,7 @@ def assert_usable(net):
     "names", [("relu", "linear"), ("linear", "linear"), ("tanh", "linear")], ids="-".join
 )
 def test_divergence(names, batch_size, rate, dtype):
-    net = fresh(activation=names[0], output=names[1], dtype=dtype)
+    net = fresh(activation=names[0], output_activation=names[1], dtype=dtype)
     with pytest.raises(DivergenceError) as caught:
         fitted(net=net, epochs=2000, batch_size=batch_size, learning_rate=rate)
     assert isinstance(caught.value, ArithmeticError)
@@ -31,13 +31,13 @@ def test_divergence(names, batch_size, rate, dtype):
 
 def test_divergence_keeps_the_last_finite_weights(dtype):
     """Those of as many whole epochs as its message counts."""
-    net = fresh(output="linear", dtype=dtype)
+    net = fresh(output_activation="linear", dtype=dtype)
     with pytest.raises(DivergenceError) as caught:
         fitted(net=net, epochs=500, batch_size=N, learning_rate=30.0)
     epochs = int(str(caught.value).split("epoch ")[1].split(",")[0])
     assert epochs > 2
     expected = fitted(
-        net=fresh(output="linear", dtype=dtype), epochs=epochs, batch_size=N, learning_rate=30.0
+        net=fresh(output_activation="linear", dtype=dtype), epochs=epochs, batch_size=N, learning_rate=30.0
     )
     assert bits(net) == bits(expected)
 
@@ -55,7 +55,7 @@ def test_divergence_of_weights_alone():
 
 def test_divergence_in_a_later_epoch_keeps_validation_and_callbacks():
     seen = []
-    net = fresh(output="linear")
+    net = fresh(output_activation="linear")
     with pytest.raises(DivergenceError):
         fitted(
             net=net,

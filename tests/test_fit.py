@@ -26,8 +26,8 @@ def test_fit_against_the_reference(batch_size, shuffle, dtype):
 
 def test_float32_stays_near_float64():
     one, other = (fitted(net=fresh(dtype=dtype), epochs=20) for dtype in ("float64", "float32"))
-    assert one.predict_proba(X).dtype == np.float64 and other.predict_proba(X).dtype == np.float32
-    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), rtol=1e-3, atol=1e-4)
+    assert one.outputs(X).dtype == np.float64 and other.outputs(X).dtype == np.float32
+    np.testing.assert_allclose(one.outputs(X), other.outputs(X), rtol=1e-3, atol=1e-4)
 
 
 def test_one_hot_values_and_labels_train_alike():
@@ -45,7 +45,7 @@ def test_few_rows(rows):
     history = net.fit(X[:rows], LABELS[:rows], **OPTIONS)
     assert len(history.loss) == 3 and np.isfinite(history.loss).all()
     assert (bits(net) == before) == (rows == 0)
-    assert net.predict_proba(X[:rows]).shape == (rows, 3)
+    assert net.outputs(X[:rows]).shape == (rows, 3)
     assert net.predict(X[:rows]).shape == (rows,)
 
 
@@ -61,10 +61,10 @@ def test_history_without_validation():
 def test_loss_of_a_whole_batch_is_the_cost_before_it(y):
     net = fresh()
     wanted = y if y.ndim == 2 else one_hot(y, 3)
-    costs = [np.mean(np.sum((net.predict_proba(X) - wanted) ** 2, axis=1)) / 2]
+    costs = [np.mean(np.sum((net.outputs(X) - wanted) ** 2, axis=1)) / 2]
 
     def callback(net, history):
-        costs.append(np.mean(np.sum((net.predict_proba(X) - wanted) ** 2, axis=1)) / 2)
+        costs.append(np.mean(np.sum((net.outputs(X) - wanted) ** 2, axis=1)) / 2)
 
     history = net.fit(X, y, epochs=4, batch_size=N, learning_rate=0.5, callbacks=[callback])
     np.testing.assert_allclose(history.loss, costs[:-1], rtol=1e-12)
@@ -76,7 +76,7 @@ def test_validation_after_every_epoch(y):
 
     def callback(net, history):
         scores.append(net.score(*held_out))
-        error = net.predict_proba(held_out[0]) - (y[:10] if y.ndim == 2 else one_hot(y[:10], 3))
+        error = net.outputs(held_out[0]) - (y[:10] if y.ndim == 2 else one_hot(y[:10], 3))
         costs.append(np.mean(np.sum(error**2, axis=1)) / 2)
         assert len(history.validation_score) == len(history.loss) == len(scores)
 

@@ -54,7 +54,7 @@ def results(X, y, dtype):
         history.validation_loss,
         history.validation_score,
         net.predict(X).tobytes(),
-        net.predict_proba(X).tobytes(),
+        net.outputs(X).tobytes(),
         net.score(X, y),
     )
 
@@ -115,7 +115,7 @@ def test_bytes_are_divided(divisor, dtype):
         for array in (pixels, divided)
     ]
     assert bits(nets[0]) == bits(nets[1])
-    np.testing.assert_array_equal(nets[0].predict_proba(pixels), nets[0].predict_proba(divided))
+    np.testing.assert_array_equal(nets[0].outputs(pixels), nets[0].outputs(divided))
 
 
 def test_bytes_are_divided_by_255_unless_told_otherwise():

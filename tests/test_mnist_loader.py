@@ -1,6 +1,7 @@
 """The book's loader: lists, types, pixel values and independence of its samples."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,23 @@ def test_samples_serve_the_books_idioms(wrapped):
     x, y = first
     assert x.flags.c_contiguous and y.flags.c_contiguous
     assert np.dot(np.ones((30, 784)), x).shape == (30, 1)
+
+
+@pytest.mark.parametrize("path", ["mnist.pkl.gz", "../data/mnist.pkl.gz", Path("no/such/mnist_py3k.pkl.gz")])
+def test_path_of_the_books_file(path, data, wrapped):
+    """The ports' argument; the file need not be there."""
+    for (X, y), (X_too, y_too) in zip(data, mnist_loader.load_data(path), strict=True):
+        assert np.array_equal(X, X_too) and np.array_equal(y, y_too)
+    (x, y), *_ = mnist_loader.load_data_wrapper(path)[0]
+    assert np.array_equal(x, wrapped[0][0][0]) and np.array_equal(y, wrapped[0][0][1])
+
+
+@pytest.mark.parametrize("path", ["../data/mnist_expanded.pkl.gz", "fashion.pkl.gz", Path("data")])
+@pytest.mark.parametrize("load", [mnist_loader.load_data, mnist_loader.load_data_wrapper])
+def test_path_of_other_data_is_refused(load, path):
+    with pytest.raises(ValueError, match=r"path: expected that of mnist\.pkl\.gz") as caught:
+        load(path)
+    assert repr(path) in str(caught.value)
 
 
 @pytest.mark.parametrize("j", [*range(10), -1, -10])

@@ -38,7 +38,7 @@ REFUSED = {
     "sizes: none": (lambda: Network([]), ValueError, "sizes: expected at least one layer", "got []"),
     "sizes: zero": (lambda: Network([6, 0, 3]), ValueError, "at least 1 neuron", "got [6, 0, 3]"),
     "activation": (lambda: fresh(activation="step"), ValueError, "activation:", "'tanh'", "got 'step'"),
-    "output": (lambda: fresh(output=["relu"]), ValueError, "output:", "'sigmoid'", "got ['relu']"),
+    "output": (lambda: fresh(output_activation=["relu"]), ValueError, "output:", "'sigmoid'", "got ['relu']"),
     "dtype: half": (lambda: fresh(dtype="float16"), ValueError, "'float32' or 'float64'", "got 'float16'"),
     "dtype: swapped": (lambda: fresh(dtype=">f8"), ValueError, "'float32' or 'float64'", "got '>f8'"),
     "dtype: no such": (lambda: fresh(dtype="real"), ValueError, "'float32' or 'float64'", "got 'real'"),
@@ -121,7 +121,7 @@ REFUSED = {
     ),
     "predict: width": (lambda: fresh().predict(X[:, :2]), ValueError, "(samples, 6)", "got (25, 2)"),
     "predict_proba: NaN": (
-        lambda: fresh().predict_proba(with_cell(X, (1, 1), np.nan)),
+        lambda: fresh().outputs(with_cell(X, (1, 1), np.nan)),
         ValueError,
         "X[1, 1]",
         "got nan",

@@ -4,6 +4,7 @@
 import copy
 import pickle
 import random
+import subprocess
 import sys
 import types
 from functools import partial
@@ -13,7 +14,7 @@ import pytest
 
 import fastbp.compat.network
 import reference
-from fastbp import Network
+from fastbp import DivergenceError, Network
 from reference import assert_close
 from test_seed_surface import (
     MODULES,
@@ -200,6 +201,257 @@ def test_replaced_functions_of_the_module(module, functions):
     assert_same_run(*train_on(runs, 1, 4, 0.5, TEST_DATA))  # and put back
 
 
+def test_replaced_numpy_of_the_module(monkeypatch):
+    """`network.np = ...` is what the seed's formulas then use."""
+
+    class Counting:
+        calls = 0
+
+        def __getattr__(self, name):
+            Counting.calls += name == "dot"
+            return getattr(np, name)
+
+    monkeypatch.setattr(fastbp.compat.network, "np", Counting())
+    net = Network(SIZES, seed=0)
+    net.fit(X, LABELS, **{**OPTIONS, "epochs": 1})
+    assert Counting.calls == len(X) * (2 + 2 + 1 + 2)  # a forward for the loss; forward, BP2 and BP4
+    net.predict(X)
+    assert Counting.calls == len(X) * 9
+
+
+# ---------------------------------------------------------------- fit and predict honour what was replaced
+
+X = np.random.default_rng(4).normal(size=(11, 4))
+LABELS = np.arange(11) % 3
+OPTIONS = {"epochs": 2, "batch_size": 4, "learning_rate": 0.5}
+INHERITED = {name: hook for name, hook in OVERRIDES.items() if name != "evaluate"}
+
+
+def column(row):
+    return row[:, np.newaxis]
+
+
+def fit_as_the_seed_would(build, X=X, labels=LABELS):
+    """The reference trained by the mini-batches of ``fit(..., seed=3)``: its costs and its outputs, too."""
+    generator, net = np.random.RandomState(3), build(SIZES)
+    net.biases = [generator.randn(*b.shape) for b in net.biases]
+    net.weights = [generator.randn(*w.shape) for w in net.weights]
+    pairs = [(column(x), column(y)) for x, y in zip(X, np.eye(3)[labels], strict=True)]
+    losses = []
+    for _ in range(OPTIONS["epochs"]):
+        order, cost = generator.permutation(len(X)), 0.0
+        for start in range(0, len(X), 4):
+            batch = [pairs[i] for i in order[start : start + 4]]
+            cost += sum(np.sum((net.feedforward(x) - y) ** 2) / 2 for x, y in batch)
+            net.update_mini_batch(batch, 0.5)
+        losses.append(cost / len(X))
+    return net, losses, np.hstack([net.feedforward(column(x)) for x in X]).T
+
+
+def replaced_in_both(hook, where, patch):
+    """A builder of networks drawn by seed 3, and one of the reference, with the same method replaced."""
+    builds = []
+    for cls in BOTH:
+        original = getattr(cls, hook)
+
+        def method(self, *arguments, original=original):
+            return OVERRIDES[hook](self, partial(original, self), *arguments)
+
+        builds.append(where(cls, hook, method, patch))
+    return builds
+
+
+@pytest.mark.parametrize("where", [on_instance, on_class, in_subclass, in_mixin])
+@pytest.mark.parametrize("hook", INHERITED)
+def test_fit_by_a_replaced_method(hook, where, monkeypatch):
+    build, expected_build = replaced_in_both(hook, where, monkeypatch)
+    expected, losses, outputs = fit_as_the_seed_would(expected_build)
+    net = build(SIZES)
+    plain = Network(SIZES, seed=3)
+    net.weights, net.biases, net._fastbp = plain.weights, plain.biases, plain._fastbp
+    held_out = (X, LABELS)
+    history = net.fit(X, LABELS, **OPTIONS, validation_data=held_out)
+    assert_close([net.weights, net.biases], [expected.weights, expected.biases])
+    np.testing.assert_allclose(history.loss, losses, rtol=1e-9)
+    np.testing.assert_allclose(net.outputs(X), outputs, rtol=1e-9)
+    np.testing.assert_array_equal(net.predict(X), outputs.argmax(axis=1))
+    np.testing.assert_allclose(net.predict_proba(X), outputs / outputs.sum(axis=1, keepdims=True), rtol=1e-9)
+    assert net.score(X, LABELS) == np.mean(outputs.argmax(axis=1) == LABELS) == history.validation_score[-1]
+
+
+@pytest.mark.parametrize("functions", [{"sigmoid": np.tanh}, {"sigmoid_prime": tanh_prime}], ids=" and ".join)
+def test_fit_by_a_replaced_function(functions, monkeypatch):
+    for name, function in functions.items():
+        monkeypatch.setattr(fastbp.compat.network, name, function)
+        monkeypatch.setattr(reference, name, function)
+    expected, losses, outputs = fit_as_the_seed_would(reference.Network)
+    net = Network(SIZES, seed=3)
+    history = net.fit(X, LABELS, **OPTIONS)
+    assert_close([net.weights, net.biases], [expected.weights, expected.biases])
+    np.testing.assert_allclose(history.loss, losses, rtol=1e-9)
+    np.testing.assert_allclose(net.outputs(X), outputs, rtol=1e-9)
+    np.testing.assert_array_equal(net.predict(X), outputs.argmax(axis=1))
+    if "sigmoid" in functions:
+        with pytest.raises(ValueError, match="no probabilities"):
+            net.predict_proba(X)
+
+
+class Own(Network):
+    """As the seed's, but by Python."""
+
+    def cost_derivative(self, output_activations, y):
+        return output_activations - y
+
+
+ARRAYS = {
+    "float64": (X, np.float64),
+    "float32": (X.astype(np.float32), np.float32),
+    "uint8": (np.random.default_rng(5).integers(0, 256, (11, 4), np.uint8), np.float64),
+    "uint8 to float32": (np.random.default_rng(5).integers(0, 256, (11, 4), np.uint8), np.float32),
+}
+TARGETS = {"labels": LABELS, "values": np.random.default_rng(6).random((11, 3))}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+@pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_plain_and_compiled_fit_agree(kind, y, shuffle):
+    """With everything that `fit` takes; the order, the history, the callbacks and the stop."""
+    samples, dtype = ARRAYS[kind]
+    found = []
+    for cls in (Network, Own):
+        seen = []
+
+        def callback(net, history, seen=seen):
+            seen.append(copy.deepcopy(net.weights))
+            net.biases = [0.9 * b for b in net.biases]
+            return len(history.loss) == 4
+
+        net = cls(SIZES, seed=3, dtype=dtype, activation="tanh")
+        history = net.fit(
+            samples,
+            y,
+            epochs=6,
+            batch_size=4,
+            learning_rate=0.1,
+            shuffle=shuffle,
+            validation_data=(samples[:5], y[:5]),
+            callbacks=callback,
+        )
+        assert net.task == ("labels" if y.ndim == 1 else "values")
+        assert {array.dtype for array in (*net.weights, *net.biases)} == {np.dtype(dtype)}
+        found.append(
+            [net.weights, net.biases, history.loss, history.validation_loss, history.validation_score]
+        )
+        found[-1] += [seen, list(net.outputs(samples))]
+        assert len(history.loss) == len(seen) == 4
+    tolerances = {"rtol": 1e-9, "atol": 1e-11} if dtype == np.float64 else {"rtol": 1e-3, "atol": 1e-5}
+    assert_close(*found, **tolerances)
+
+
+def test_plain_fit_diverges_to_the_last_finite_weights():
+    net = Own(SIZES, seed=3, output_activation="linear")
+    with pytest.raises(DivergenceError, match="no longer finite"):
+        net.fit(X, LABELS, epochs=200, batch_size=4, learning_rate=1e3)
+    assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))
+
+
+def test_plain_fit_interrupted_keeps_whole_batches():
+    calls = iter(range(100))
+
+    class Interrupted(Network):
+        def cost_derivative(self, output_activations, y):
+            if next(calls) == 6:  # the second batch
+                raise KeyboardInterrupt
+            return output_activations - y
+
+    net, expected = Interrupted(SIZES, seed=3), Own(SIZES, seed=3)
+    options = {"epochs": 1, "batch_size": 4, "learning_rate": 0.5, "shuffle": False}
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, LABELS, **options)
+    expected.fit(X[:4], LABELS[:4], **options)
+    assert_close([net.weights, net.biases], [expected.weights, expected.biases], rtol=0, atol=0)
+
+
+def test_own_feedforward_of_another_shape_is_refused():
+    class Flat(Network):
+        def feedforward(self, a):
+            return super().feedforward(a).ravel()
+
+    with pytest.raises(ValueError, match=r"feedforward: expected to return shape \(3, 1\), got \(3,\)"):
+        Flat(SIZES).predict(X)
+
+
+def test_own_update_that_changes_shapes_is_refused():
+    class Growing(Network):
+        def update_mini_batch(self, mini_batch, eta):
+            self.weights = [np.ones((7, 4)), np.ones((3, 7))]
+            self.biases = [np.ones((7, 1)), np.ones((3, 1))]
+
+    net = Growing(SIZES, seed=3)
+    with pytest.raises(ValueError, match="weights: expected layers"):
+        net.fit(X, LABELS, **OPTIONS)
+    assert_close(net.weights, Network(SIZES, seed=3).weights, rtol=0, atol=0)
+
+
+def test_only_training_goes_by_a_replaced_cost_derivative(monkeypatch):
+    """What computes outputs is still the kernels: no method of the network's own is called."""
+    net = Own(SIZES, seed=3)
+    expected = Network(SIZES, seed=3).outputs(X)
+    monkeypatch.setattr("fastbp.plain.feedforward", None)
+    assert net.outputs(X).tobytes() == expected.tobytes()
+    assert net.evaluate([(column(x), 0) for x in X]) == np.count_nonzero(expected.argmax(axis=1) == 0)
+
+
+# ---------------------------------------------------------------- names of a subclass's own
+
+FORMER_NAMES = (
+    *("_dtype", "_activation", "_output", "_divisor", "_task", "_random", "_engine", "_names", "_functions"),
+    *(
+        "_trained",
+        "_repack",
+        "_generator",
+        "_checked",
+        "_scorable",
+        "_score",
+        "_is_customised",
+        "_has_replaced",
+    ),
+    *("_engine_for_pairs", "_descend_compiled", "_descend_plainly", "_update_plainly", "_hooks", "_shuffle"),
+)
+
+
+@pytest.mark.parametrize("kind", ["method", "attribute"])
+def test_private_names_of_a_subclass_do_not_collide(kind):
+    def refuse(self, *arguments):
+        raise AssertionError("called")
+
+    methods = {name: refuse for name in FORMER_NAMES} if kind == "method" else {}
+    results = []
+    for cls in (Network, type("Own", (Network,), methods)):
+        net = cls(SIZES, seed=3)
+        if cls is not Network and kind == "attribute":
+            for name in FORMER_NAMES:
+                setattr(net, name, "mine")
+        net.fit(X, LABELS, **OPTIONS, validation_data=(X, LABELS))
+        random.seed(0)
+        train(net, list(DATA), 2, 4, 0.5, TEST_DATA)
+        net = copy.deepcopy(net)
+        results.append(
+            [net.weights, net.outputs(X), net.feedforward(X.T), net.score(X, LABELS), repr(net)[-20:]]
+        )
+        if cls is not Network and kind == "attribute":
+            assert {getattr(net, name) for name in FORMER_NAMES} == {"mine"}
+    assert_close(results[0][:-1], results[1][:-1], rtol=0, atol=0)
+    assert results[0][-1] == results[1][-1]
+
+
+def test_a_network_of_sigmoids_has_the_seeds_attributes_and_no_other():
+    net = seeded(Network, SIZES)
+    train(net, list(DATA), 1, 4, 0.5)
+    assert list(vars(net)) == ["num_layers", "sizes", "biases", "weights"]
+
+
 # ---------------------------------------------------------------- while it trains
 
 
@@ -209,6 +461,124 @@ def test_random_numbers_drawn_by_the_user_between_epochs():
         np.random.rand()
 
     assert_same_run(*train_both(SIZES, make_data(SIZES, 30), 4, 7, 0.5, on_epoch=draw))
+
+
+def sort_by_input(pairs):
+    """Needs the list itself, and whole pairs."""
+    pairs.sort(key=lambda pair: pair[0][0, 0])
+
+
+def rotate(pairs):
+    pairs.append(pairs.pop(0))
+
+
+def replace_a_pair(pairs):
+    pairs[3] = (0.5 * pairs[3][0], pairs[3][1])
+
+
+class OwnRandom(random.Random):
+    def random(self):
+        return super().random() ** 2
+
+
+SHUFFLES = {
+    "needs a list": rotate,
+    "sorts the pairs": sort_by_input,
+    "leaves them": lambda pairs: None,
+    "changes data": replace_a_pair,
+    "another generator": random.Random(5).shuffle,
+    "a generator of a subclass": OwnRandom(5).shuffle,
+    "of the system": lambda pairs: random.SystemRandom.shuffle(random.Random(7), pairs),
+}
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES.values(), ids=SHUFFLES)
+def test_replaced_shuffle(shuffle, monkeypatch):
+    monkeypatch.setattr(random, "shuffle", shuffle)
+    runs = []
+    owner = getattr(shuffle, "__self__", None)
+    state = owner.getstate() if owner else None
+    for build in BOTH:
+        if owner:
+            owner.setstate(state)
+        runs.append(train(seeded(build, SIZES), make_data(SIZES, 11), 3, 4, 0.5, TEST_DATA))
+    assert_close(runs[0].net.weights, runs[1].net.weights)
+    assert runs[0].stdout == runs[1].stdout
+    for one, other in zip(runs[0].samples, runs[1].samples, strict=True):
+        assert_close(one, other, rtol=0, atol=0)
+
+
+def test_shuffle_replaced_while_it_trains(monkeypatch):
+    """And put back: the order goes on from the list as it is."""
+    standard = random.shuffle
+
+    def switch(run):
+        random.shuffle = rotate if random.shuffle == standard else standard
+
+    monkeypatch.setattr(random, "shuffle", standard)
+    data = make_data(SIZES, 30)
+    runs = [train(seeded(build, SIZES), list(data), 4, 7, 0.5, on_epoch=switch) for build in BOTH]
+    assert_same_run(*runs)
+
+
+def test_replaced_random_of_the_module(monkeypatch):
+    """`network.random = ...`, a generator of one's own: the global one is left alone."""
+    monkeypatch.setattr(fastbp.compat.network, "random", random.Random(5))
+    run = train(seeded(Network, SIZES), list(DATA), 2, 4, 0.5)
+    order = list(DATA)
+    generator = random.Random(5)
+    for _ in range(2):
+        generator.shuffle(order)
+    assert list(map(id, run.samples)) == list(map(id, order))
+    assert random.getstate() == random.Random(0).getstate()
+    assert fastbp.compat.network.random.getstate() == generator.getstate()
+
+
+PATCHED_BEFORE = """
+import random
+original = random.shuffle
+def shuffle(pairs):
+    pairs.reverse()
+if {method}:
+    random.Random.shuffle = lambda self, pairs: shuffle(pairs)
+    random.shuffle = random._inst.shuffle
+else:
+    random.shuffle = shuffle
+from fastbp.compat import network
+import numpy as np
+data = [(np.full((2, 1), i), np.ones((1, 1))) for i in range(5)]
+network.Network([2, 1]).SGD(data, 3, 2, 0.5)
+assert [int(x[0, 0]) for x, y in data] == [4, 3, 2, 1, 0], data
+"""
+
+
+@pytest.mark.parametrize("method", [False, True], ids=["function", "method"])
+def test_shuffle_replaced_before_the_import(method):
+    program = PATCHED_BEFORE.format(method=method)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+class Writes:
+    """A stdout with `write` alone."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+
+@pytest.mark.parametrize("cls", [Network, Own])
+def test_stdout_with_write_alone(cls, monkeypatch):
+    net, stdout = cls(SIZES, seed=3), Writes()
+    monkeypatch.setattr(sys, "stdout", stdout)
+    net.SGD(list(DATA), 1, 4, 0.5, TEST_DATA)
+    net.SGD(list(DATA), 1, 4, 0.5)
+    net.fit(X, LABELS, **OPTIONS, verbose=True)
+    monkeypatch.undo()
+    lines = stdout.text.splitlines()
+    assert lines[0].startswith("Epoch 0 : ") and lines[1] == "Epoch 0 complete" and len(lines) == 4
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenPipeError])
@@ -295,6 +665,31 @@ def test_parameters_edited_by_the_user(edit):
     assert_same_answers(runs[0].net, runs[1].net, data)
 
 
+def test_nested_lists_as_weights_and_biases():
+    def nested(cls):
+        net = cls(SIZES, seed=3)
+        net.weights, net.biases = [w.tolist() for w in net.weights], [b.tolist() for b in net.biases]
+        return net
+
+    for cls in (Network, Own):
+        plain = cls(SIZES, seed=3)
+        assert_close(nested(cls).feedforward(X.T), plain.feedforward(X.T), rtol=0, atol=0)
+        assert_close(nested(cls).backprop(*DATA[0]), plain.backprop(*DATA[0]), rtol=0, atol=0)
+        assert_close(nested(cls).outputs(X), plain.outputs(X), rtol=0, atol=0)
+        assert nested(cls).evaluate(TEST_DATA) == plain.evaluate(TEST_DATA)
+        for change in (
+            lambda net: net.update_mini_batch(DATA[:3], 0.5),
+            lambda net: train(net, list(DATA), 1, 4, 0.5),
+            lambda net: net.fit(X, LABELS, **OPTIONS),
+        ):
+            nets = [nested(cls), cls(SIZES, seed=3)]
+            for net in nets:
+                random.seed(0)
+                change(net)
+            assert_close(nets[0].weights, nets[1].weights, rtol=0, atol=0)
+            assert_close(nets[0].biases, nets[1].biases, rtol=0, atol=0)
+
+
 # ---------------------------------------------------------------- copies and pickles
 
 
@@ -353,3 +748,46 @@ def test_four_attributes_are_enough(revive):
     assert_same_answers(net, expected, data)
     runs = [Run(each, list(data), "", ()) for each in (net, expected)]
     assert_same_run(*train_on(runs, 2, 4, 0.5, labelled(data)))
+
+
+@pytest.mark.parametrize(
+    "private",
+    [
+        {},
+        {"_dtype": np.dtype("f4"), "_activation": "tanh", "_output": "linear", "_divisor": 2.0},
+        {"_task": "binary", "_random": np.random.RandomState(1)},
+    ],
+    ids=["none", "options", "trained"],
+)
+def test_pickles_of_fastbp_0_1(private):
+    """Whose private attributes were several."""
+    old = bare(seeded(Network, SIZES))
+    vars(old).update(private)
+    net = pickle.loads(pickle.dumps(old))
+    assert set(vars(net)) == {"num_layers", "sizes", "biases", "weights"} | (
+        {"_fastbp"} if private else set()
+    )
+    state = net._fastbp
+    assert (state.dtype, state.activation) == (
+        private.get("_dtype", float),
+        private.get("_activation", "sigmoid"),
+    )
+    assert (state.output_activation, state.uint8_divisor) == (
+        private.get("_output", "sigmoid"),
+        private.get("_divisor", 255.0),
+    )
+    assert net.task == private.get("_task")
+    assert (state.generator is None) == ("_random" not in private)
+    assert net.predict(X).shape == ((11,))
+
+
+def test_pickle_of_a_subclass_with_slots():
+    net = Slotted(SIZES, seed=3)
+    net.note = "mine"
+    twin = pickle.loads(pickle.dumps(net))
+    assert twin.note == "mine" and twin._fastbp.generator is not None
+    assert_close(twin.weights, net.weights, rtol=0, atol=0)
+
+
+class Slotted(Network):
+    __slots__ = ("note",)

@@ -7,11 +7,13 @@ The pixels are those of the book's pickle, ``mnist.pkl.gz``: MNIST's bytes divid
 as float32. They begin at 0 and end at 255 / 256 = 0.99609375.
 """
 
+import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp import validate
 from fastbp.datasets import Part, load_mnist
 
 Float32 = NDArray[np.float32]
@@ -21,8 +23,16 @@ Int64 = NDArray[np.int64]
 N_DIGITS = 10
 
 
-def load_data() -> tuple[tuple[Float32, Int64], tuple[Float32, Int64], tuple[Float32, Int64]]:
+def load_data(
+    path: str | os.PathLike[str] | None = None,
+) -> tuple[tuple[Float32, Int64], tuple[Float32, Int64], tuple[Float32, Int64]]:
     """Load MNIST as arrays.
+
+    Parameters
+    ----------
+    path : path of ``mnist.pkl.gz``, optional
+        What some ports of the book's loader take.  The file is not read and need not be there, for its digits
+        are those that fastbp ships.  ``mnist.pkl`` and ``mnist_py3k.pkl.gz`` are known, too.
 
     Returns
     -------
@@ -32,6 +42,8 @@ def load_data() -> tuple[tuple[Float32, Int64], tuple[Float32, Int64], tuple[Flo
 
     Raises
     ------
+    ValueError
+        `path` has another name, so that it may hold other data.
     OSError, ValueError
         A file of the installed package is missing or damaged; see `fastbp.datasets.load_mnist`.
 
@@ -42,14 +54,20 @@ def load_data() -> tuple[tuple[Float32, Int64], tuple[Float32, Int64], tuple[Flo
     >>> X.shape, float(X.max()), y[:5].tolist()
     ((50000, 784), 0.99609375, [5, 0, 4, 1, 9])
     """
+    validate.path_of_digits(path)
     training, validation, test = load_mnist()
     return _scaled(training), _scaled(validation), _scaled(test)
 
 
-def load_data_wrapper() -> tuple[
-    list[tuple[Float32, Float64]], list[tuple[Float32, np.int64]], list[tuple[Float32, np.int64]]
-]:
+def load_data_wrapper(
+    path: str | os.PathLike[str] | None = None,
+) -> tuple[list[tuple[Float32, Float64]], list[tuple[Float32, np.int64]], list[tuple[Float32, np.int64]]]:
     """Load MNIST as lists of samples, the form `Network.SGD` takes.
+
+    Parameters
+    ----------
+    path : path of ``mnist.pkl.gz``, optional
+        As `load_data` takes it.
 
     Returns
     -------
@@ -62,6 +80,8 @@ def load_data_wrapper() -> tuple[
 
     Raises
     ------
+    ValueError
+        `path` has another name, so that it may hold other data.
     OSError, ValueError
         A file of the installed package is missing or damaged; see `fastbp.datasets.load_mnist`.
 
@@ -72,7 +92,7 @@ def load_data_wrapper() -> tuple[
     >>> x.shape, y.shape, int(y.argmax()), int(test_data[0][1])
     ((784, 1), (10, 1), 5, 7)
     """
-    (X, y), validation, test = load_data()
+    (X, y), validation, test = load_data(path)
     return (
         list(zip(_columns(X), _columns(np.eye(N_DIGITS)[y]), strict=True)),
         _samples(*validation),

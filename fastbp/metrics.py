@@ -1,0 +1,46 @@
+"""Decisions and scores, from the outputs of a network."""
+
+from typing import Any
+
+import numpy as np
+
+from .validate import Targets, Task
+
+
+def decided(outputs: np.ndarray, task: Task) -> np.ndarray:
+    """What the outputs (samples, outputs) say: labels, zeros and ones, or values, in the shape of y."""
+    if task == "labels":
+        return np.asarray(np.argmax(outputs, axis=1))
+    if task in ("binary", "multilabel"):
+        outputs = (outputs >= 0.5).astype(np.int64)
+    return outputs[:, 0] if task in ("binary", "value") else outputs
+
+
+def probabilities(outputs: np.ndarray, task: Task) -> np.ndarray:
+    """The outputs of a network of sigmoids or a softmax as probabilities.
+
+    A row holds those of the labels, which add up to one; of two classes; or each label's own of several.
+    """
+    if task == "binary":
+        return np.hstack([1 - outputs, outputs])
+    if task == "multilabel":
+        return outputs
+    total = outputs.sum(axis=1, keepdims=True)
+    even = np.full_like(outputs, 1 / outputs.shape[1])  # where every sigmoid is 0
+    return np.asarray(np.divide(outputs, total, out=even, where=total > 0))
+
+
+def score(outputs: np.ndarray, targets: Targets) -> float:
+    """The share of rows that are right altogether; for values the coefficient of determination R^2."""
+    wanted = targets.array
+    if targets.task in ("value", "values"):
+        residual = float(np.sum((outputs.astype(np.float64) - wanted) ** 2))
+        spread = float(np.sum((wanted - wanted.mean(axis=0, dtype=np.float64)) ** 2))
+        return 1.0 - residual / spread if spread else float(residual == 0.0)
+    right = decided(outputs, targets.task).reshape(wanted.shape) == wanted
+    return float(np.mean(right if right.ndim == 1 else right.all(axis=1)))
+
+
+def count_correct(outputs: np.ndarray, labels: Any) -> int:
+    """How many rows have their largest output at their label."""
+    return int(np.count_nonzero(np.argmax(outputs, axis=1) == labels)) if len(outputs) else 0

@@ -1,0 +1,194 @@
+"""The seed's surface: lists of (x, y), columns, shuffled as the standard library would shuffle them."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from . import plain, validate
+from .architecture import Architecture, checked, mask_key
+from .engine import Data, Descent, Engine, team_size
+from .kernels import random as mersenne
+from .kernels.team import cpus
+from .metrics import count_correct
+from .optimizers import SGD as _SGD
+from .training import Chunks, Numbers, say
+
+Pairs = Iterable[tuple[Any, Any]]
+
+FORWARD = ("np", "sigmoid", "feedforward")
+COMPILED = (*FORWARD, "sigmoid_prime", "update_mini_batch", "backprop", "cost_derivative")
+_OF_MODULE = ("np", "sigmoid", "sigmoid_prime")
+
+
+class Hooks:
+    """What a script may replace: names of the module, methods of its class; and what they were.
+
+    FORWARD is what kernels compute outputs in place of, COMPILED what they train in place of.
+    """
+
+    def __init__(self, module: Any, network: type) -> None:
+        self.module = module
+        self._were = {
+            name: getattr(module if name in _OF_MODULE else network, name) for name in (*COMPILED, "evaluate")
+        }
+
+    def replaced(self, net: Any, *names: str) -> bool:
+        """Whether a subclass, or a patch of class, instance or module, replaced any of `names`."""
+        return any(
+            getattr(self.module if name in _OF_MODULE else type(net), name, None) is not self._were[name]
+            or (name not in _OF_MODULE and name in vars(net))
+            for name in names
+        )
+
+
+def SGD(
+    net: Any,
+    hooks: Hooks,
+    training_data: Pairs,
+    epochs: int,
+    mini_batch_size: int,
+    eta: float,
+    test_data: Pairs | None,
+) -> None:
+    pairs = training_data if isinstance(training_data, list) else list(training_data)
+    tests = None
+    if test_data is not None:
+        tests = test_data if isinstance(test_data, list) else list(test_data)
+    epochs, size = validate.integer("epochs", epochs), validate.integer("mini_batch_size", mini_batch_size)
+    if not hooks.replaced(net, "update_mini_batch"):  # which may take what it likes
+        validate.number("eta", eta)
+    descend = _descend_plainly if hooks.replaced(net, *COMPILED) else _descend_compiled
+    descend(net, hooks, pairs, epochs, size, eta, tests)
+
+
+def update_mini_batch(net: Any, hooks: Hooks, mini_batch: Sequence[tuple[Any, Any]], eta: float) -> None:
+    if hooks.replaced(net, *COMPILED):
+        plain.update_mini_batch(net, mini_batch, eta)
+        return
+    if not len(mini_batch):
+        raise ZeroDivisionError("update_mini_batch: expected at least one (x, y), got an empty mini-batch")
+    engine, data = _engine_for(net, mini_batch, len(mini_batch), threads=1)
+    numbers = _numbers(validate.number("eta", eta))(0, 1)
+    engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), numbers, net._fastbp.batches)
+    net.weights, net.biases = engine.unpack()
+    _count_batches(net, net._fastbp.batches + 1)
+
+
+def evaluate(net: Any, hooks: Hooks, test_data: Pairs) -> int:
+    tests = test_data if isinstance(test_data, list) else list(test_data)
+    if hooks.replaced(net, *FORWARD) or not len(net.weights):
+        return sum(int(np.argmax(net.feedforward(x)) == validate.one_label(y)) for x, y in tests)
+    engine = Engine(*checked(net))
+    X, labels = validate.test_pairs(tests, engine.architecture.sizes[0], engine.architecture.dtype)
+    return count_correct(engine.outputs(X, 1.0, cpus()), labels)
+
+
+def _descend_compiled(
+    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, eta: float, tests: list[Any] | None
+) -> None:
+    if epochs < 1:
+        return
+    n = len(pairs)
+    engine, data = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs > 2)
+    chunks = Chunks(engine, data, _numbers(validate.number("eta", eta)), net._fastbp.batches)
+    seen, order = np.fromiter(pairs, object, n), np.arange(n)
+    own_evaluate = hooks.replaced(net, "evaluate")
+    held_out = None
+    if tests and not own_evaluate:
+        held_out = validate.test_pairs(tests, engine.architecture.sizes[0], engine.architecture.dtype)
+    for epoch in range(epochs):
+        shuffle = hooks.module.random.shuffle
+        if _is_standard(shuffle):
+            _shuffle_natively(shuffle.__self__, order)
+            pairs[:] = seen[order].tolist()
+        else:  # whatever it does to the list
+            shuffle(pairs)
+            seen, order = np.fromiter(pairs, object, len(pairs)), np.arange(len(pairs))
+            chunks.data = _data(engine.architecture, pairs)
+        if size == 0:
+            raise ValueError("mini_batch_size: expected at least 1, got 0")
+        try:
+            if size > 0:
+                chunks.epoch(order[:n])
+        finally:
+            net.weights, net.biases = engine.unpack()
+            _count_batches(net, chunks.step)
+        if not tests:
+            say(f"Epoch {epoch} complete")
+            continue
+        if held_out:
+            correct = count_correct(engine.outputs(held_out[0], 1.0, cpus()), held_out[1])
+        else:
+            correct = net.evaluate(tests)
+        if own_evaluate:  # it may have changed the weights
+            repack(net, engine)
+        say(f"Epoch {epoch} : {correct} / {len(tests)}")
+
+
+def _descend_plainly(
+    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, eta: Any, tests: list[Any] | None
+) -> None:
+    n = len(pairs)
+    for epoch in range(epochs):
+        hooks.module.random.shuffle(pairs)
+        for batch in [pairs[start : start + size] for start in range(0, n, size)]:
+            net.update_mini_batch(batch, eta)
+        if tests:
+            say(f"Epoch {epoch} : {net.evaluate(tests)} / {len(tests)}")
+        else:
+            say(f"Epoch {epoch} complete")
+
+
+def _count_batches(net: Any, batches: int) -> None:
+    """Only dropout counts them here: else a network keeps nothing but the seed's four attributes."""
+    if net._fastbp.dropout:
+        net._fastbp = replace(net._fastbp, batches=batches)
+
+
+def _numbers(eta: float) -> Numbers:
+    """Plain gradient descent at a constant rate."""
+    return lambda first, count: _SGD().numbers(np.full(count, eta), first)
+
+
+def repack(net: Any, engine: Engine) -> None:
+    """Gives the weights, which a user's function may have changed, back to a training engine."""
+    architecture, weights, biases = checked(net)
+    validate.same_sizes(architecture.sizes, engine.architecture.sizes)
+    engine.pack(weights, biases)
+
+
+def _engine_for(
+    net: Any, pairs: Sequence[Any], batch_size: int, threads: int | str, often: bool = False
+) -> tuple[Engine, Data]:
+    """`often`: whether the pairs are read so often that making bytes of pixels pays."""
+    architecture, weights, biases = checked(net)
+    data = _data(architecture, pairs, often)
+    members = team_size(threads, architecture, batch_size)
+    key = mask_key(net) if architecture.dropout else 0
+    return Engine(architecture, weights, biases, batch_size, members, Descent(key=key)), data
+
+
+def _data(architecture: Architecture, pairs: Sequence[Any], often: bool = False) -> Data:
+    sizes, dtype = architecture.sizes, architecture.dtype
+    return Data(*validate.training_pairs(pairs, sizes[0], sizes[-1], dtype, often))
+
+
+def _is_standard(shuffle: Any) -> bool:
+    """Whether it is the standard library's own, on a generator whose state can be advanced natively."""
+    function = getattr(shuffle, "__func__", None)
+    return (
+        type(getattr(shuffle, "__self__", None)) is random.Random
+        and function is random.Random.shuffle
+        and function.__globals__ is vars(random)  # and not somebody's, patched in before us
+    )
+
+
+def _shuffle_natively(generator: random.Random, order: np.ndarray) -> None:
+    """``generator.shuffle(order)``: the same order, and the same state of the generator afterwards."""
+    version, words, gauss = generator.getstate()
+    state = np.array(words, np.uint32)
+    mersenne.shuffle(None)(state, order)
+    generator.setstate((version, tuple(state.tolist()), gauss))
