@@ -9,11 +9,11 @@ import time
 from typing import Any
 
 import numpy as np
+from fastbp.kernels.math import activate
 from numba import njit
 
 from fastbp.engine import Architecture, Data, Engine, _rows
 from fastbp.kernels.dense import backward, forward, layer_of, output, update
-from fastbp.kernels.math import activate
 from fastbp.kernels.step import Net, _ahead, _gather_block, _memory
 from fastbp.kernels.team import Member, barrier
 from fastbp.kernels.tiles import ceil_div

@@ -44,7 +44,9 @@ class State:
     """
 
     dtype: np.dtype = _FLOAT64
-    activation: activations.Kind | tuple[activations.Kind, ...] = "sigmoid"  # of all hidden layers, or of each
+    activation: activations.Kind | tuple[activations.Kind, ...] = (
+        "sigmoid"  # of all hidden layers, or of each
+    )
     output_activation: activations.Kind = "sigmoid"
     cost: costs.Kind = "quadratic"
     dropout: float | tuple[float, ...] = 0.0

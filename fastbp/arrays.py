@@ -123,7 +123,9 @@ def fit(
     finally:
         net.weights, net.biases = engine.unpack()
         memory = tuple(engine.unpack_state())
-        net._fastbp = replace(state, epochs=drawn, batches=chunks.step, memory=memory, masks=net._fastbp.masks)
+        net._fastbp = replace(
+            state, epochs=drawn, batches=chunks.step, memory=memory, masks=net._fastbp.masks
+        )
 
 
 def _fits(memory: tuple[Parameters, ...], parts: Parts) -> bool:

@@ -114,9 +114,7 @@ def default_init(activations: Sequence[str], cost: str) -> list[str]:
     return ["he_normal" if name in _RELU_FAMILY else "glorot_uniform" for name in activations]
 
 
-def initial(
-    sizes: Sequence[int], names: Sequence[str], seed: int | None
-) -> tuple[list[Array], list[Array]]:
+def initial(sizes: Sequence[int], names: Sequence[str], seed: int | None) -> tuple[list[Array], list[Array]]:
     """First weights and biases by the initializer of each layer, in float64.
 
     From our own generator with a seed; else from NumPy's global one, all biases before the weights, as the

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import arrays, gradients, initializers, plain, seed, summary, validate
+from . import arrays, gradient_check, initializers, plain, seed, summary, validate
 from .activations import ACTIVATIONS, OUTPUT_ACTIVATIONS, row_of
 from .activations import Kind as Activation
 from .architecture import State, from_0_1
@@ -477,7 +477,7 @@ class Network:
 
     def check_gradients(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, step: float = 1e-5
-    ) -> gradients.GradientReport:
+    ) -> gradient_check.GradientReport:
         """Backpropagation against central differences of width 2 `step`, up to 40 numbers of each array.
 
         In float64, whatever the network's type; a user's own activation and cost too.  Differences above 1e-6
@@ -488,7 +488,7 @@ class Network:
         >>> net.check_gradients(X, y).error < 1e-6
         True
         """
-        return gradients.check(self, _HOOKS, X, y, step)
+        return gradient_check.check(self, _HOOKS, X, y, step)
 
 
 def _state(
@@ -514,9 +514,11 @@ def _state(
         kind("activation", value, ACTIVATIONS)
         for value in (validate.layers("activation", activation, hidden) if several else [activation])
     ]
-    rates = [
-        validate.rate("dropout", value) for value in validate.layers("dropout", dropout, max(1, hidden))
-    ] if isinstance(dropout, (list, tuple, np.ndarray)) else [validate.rate("dropout", dropout)]
+    rates = (
+        [validate.rate("dropout", value) for value in validate.layers("dropout", dropout, max(1, hidden))]
+        if isinstance(dropout, (list, tuple, np.ndarray))
+        else [validate.rate("dropout", dropout)]
+    )
     return State(
         float_type,
         tuple(kinds) if several else kinds[0],

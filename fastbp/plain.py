@@ -134,7 +134,9 @@ def backprop(net: Any, module: Any, x: Any, y: Any, own_cost: bool) -> tuple[lis
     nabla_w: list[Any] = []
     for layer in reversed(range(len(weights))):
         if layer < len(weights) - 1:
-            delta = np.dot(np.transpose(weights[layer + 1]), delta) * _prime(kinds[layer], module, zs[layer])  # BP2
+            delta = np.dot(np.transpose(weights[layer + 1]), delta) * _prime(
+                kinds[layer], module, zs[layer]
+            )  # BP2
         elif is_short(net._fastbp.cost, kinds[-1]) and not own_cost:
             delta = signals[-1] - y
         elif kinds[-1] == "softmax":
@@ -271,7 +273,7 @@ class Engine:
         architecture = self.architecture
         weights, biases = self._shaped(self.parameters)
         kinds = architecture.activations
-        signals, primes, masks = [x], [], []
+        signals, primes = [x], []
         for layer, (kind, w, b) in enumerate(zip(kinds, weights, biases, strict=True)):
             z = w @ signals[-1] + b
             if layer == len(weights) - 1:
@@ -329,7 +331,9 @@ class Engine:
         norm = math.sqrt(sum(float(np.sum(g.astype(np.float64) ** 2)) for _, g, _, _ in steps))
         factor = self._clip_norm / norm if 0 < self._clip_norm < norm else 1.0
         for w, g, memory, numbers_of in steps:
-            for array, value in zip((w, *memory), row(Numpy, w, g * factor, *memory, numbers_of), strict=True):
+            for array, value in zip(
+                (w, *memory), row(Numpy, w, g * factor, *memory, numbers_of), strict=True
+            ):
                 array[...] = value
 
     def infer(self, data: Any, losses: np.ndarray, members: int = 1) -> np.ndarray:

@@ -17,13 +17,13 @@ import llvmlite
 import numba
 import numpy as np
 import pytest
+from fastbp.kernels.math import ACTIVATION_CODES
 
 import fastbp
 from fastbp import Network, cli, training
 from fastbp.datasets import load_mnist, load_npz
 from fastbp.engine import Engine
 from fastbp.kernels import jit, vector
-from fastbp.kernels.math import ACTIVATION_CODES
 from fastbp.kernels.team import cpus
 
 ROOT = Path(fastbp.__file__).parents[1]

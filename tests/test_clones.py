@@ -18,7 +18,9 @@ CLONES = {
 @pytest.mark.parametrize("clone", CLONES)
 @pytest.mark.parametrize("y", [LABELS, VALUES], ids=["labels", "values"])
 def test_clones_predict_equally(clone, y, dtype):
-    net = fitted(y=y, net=fresh(dtype=dtype, activation="tanh", output_activation="linear", uint8_divisor=3.0))
+    net = fitted(
+        y=y, net=fresh(dtype=dtype, activation="tanh", output_activation="linear", uint8_divisor=3.0)
+    )
     cloned = CLONES[clone](net)
     pixels = abs(X).astype(np.uint8)
     for given in (X, pixels):

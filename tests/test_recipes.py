@@ -303,4 +303,3 @@ def test_own_functions_are_called_by_the_kernels(dtype):
     for a, b in zip(engine.unpack()[0], own.weights, strict=True):
         np.testing.assert_allclose(a, b, **tolerance(dtype))
     np.testing.assert_allclose(costs[-1] / case.n, sum(own.costs), **tolerance(dtype))
-

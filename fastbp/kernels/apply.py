@@ -31,9 +31,7 @@ def apply(
         def step(name: str) -> None:
             row, own = optimizers.ROWS[name]
             numbers = SimpleNamespace(
-                **{
-                    number: v.of(b.load(at(b, h, i))) for i, number in enumerate((*optimizers.COMMON, *own))
-                }
+                **{number: v.of(b.load(at(b, h, i))) for i, number in enumerate((*optimizers.COMMON, *own))}
             )
             states = [at(b, state, b.mul(stride, I64(i))) for i in range(optimizers.states_of(name))]
             with loop(b, rows) as i, loop(b, vectors) as vector:

@@ -23,6 +23,7 @@ from .vector import constants, shift
 # Of an update: 2 x 16 KiB of operands with AVX-512.  A constant, for the bits depend on it.
 SAMPLES_AT_ONCE = 128
 
+
 class Memory(NamedTuple):
     """Pointers, and how many rows (samples) the panels of a block have room for."""
 
@@ -31,7 +32,9 @@ class Memory(NamedTuple):
     state: Any  # of the optimizer, in panels like the parameters
     stride: int  # numbers from one state of a weight to the next
     scratch: Any
-    private: Any  # one member's own: a row of zeros, a square tile, the numbers of a step for weights and biases
+    private: (
+        Any  # one member's own: a row of zeros, a square tile, the numbers of a step for weights and biases
+    )
     rows: int
 
 
@@ -200,7 +203,9 @@ def step_all(layer: Any, memory: Memory, optimizer: int, member: Member) -> None
             if k == 0:
                 offset = layer.biases + panel * nr
                 b, g = shift(memory.parameters, offset), shift(memory.target, offset)
-                apply(optimizer, 1, vectors, b, g, shift(memory.state, offset), memory.stride, shift(h, NUMBERS))
+                apply(
+                    optimizer, 1, vectors, b, g, shift(memory.state, offset), memory.stride, shift(h, NUMBERS)
+                )
                 clear(vectors * lanes, g)
             offset = layer.weights + panel * layer.panel + k * nr * nr
             rows = min(nr, layer.inputs - k * nr)

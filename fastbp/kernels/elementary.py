@@ -111,7 +111,10 @@ _MANTISSA_BITS = {F32: 23, F64: 52}
 _LN2 = {F32: (float.fromhex("0x1.62e43p-1"), float.fromhex("-0x1.05c61p-29")),
         F64: (float.fromhex("0x1.62e42fefa39efp-1"), float.fromhex("0x1.abc9e3b39803fp-56"))}  # fmt: skip
 _LOWEST = {F32: -87.33, F64: -708.39}  # below it exp would be subnormal, and is 0
-_HIGHEST = {F32: float.fromhex("0x1.62e43p+6"), F64: float.fromhex("0x1.62e42fefa39fp+9")}  # from here on, inf
+_HIGHEST = {
+    F32: float.fromhex("0x1.62e43p+6"),
+    F64: float.fromhex("0x1.62e42fefa39fp+9"),
+}  # from here on, inf
 _SMALLEST = {F32: 2.0**-126, F64: 2.0**-1022}  # normal number
 _SQRT_HALF = {F32: 0x3F3504F3, F64: 0x3FE6A09E667F3BCD}  # its bits
 
@@ -205,4 +208,3 @@ class Elementary(Operators):
         element = self.vector.element
         value = self.where(x < _LOWEST[element], lowest, value)
         return self.where(x < _HIGHEST[element], value, x * math.inf)
-

@@ -204,7 +204,9 @@ def multiply_transposed(typingctx: Any, inputs: Any, samples: Any, d: Any, g: An
 
     i = types.int64
     arguments = [I64, I64, element.as_pointer(), element.as_pointer()]
-    return call(lambda module: routine(module, f"multiply_transposed_{element}", arguments, emit), (i, i, d, g))
+    return call(
+        lambda module: routine(module, f"multiply_transposed_{element}", arguments, emit), (i, i, d, g)
+    )
 
 
 @intrinsic

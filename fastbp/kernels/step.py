@@ -81,7 +81,8 @@ _i64, _f64 = types.int64, types.float64
 _bytes = types.Array(types.uint8, 2, "C", readonly=True)
 _rows = types.NamedTuple([_bytes, _i64, _i64, _f64], Rows)
 _samples = types.NamedTuple(
-    [_rows, _rows, types.Array(_f64, 1, "C", readonly=True), types.Array(_i64, 1, "C", readonly=True)], Samples
+    [_rows, _rows, types.Array(_f64, 1, "C", readonly=True), types.Array(_i64, 1, "C", readonly=True)],
+    Samples,
 )
 _run = types.NamedTuple([_i64, _i64, _i64, _i64, _f64[:, ::1]], Run)
 _member = types.NamedTuple([_i64, _i64], Member)
@@ -225,9 +226,7 @@ def _clipped(net: Net, memory: Memory, given: Any, scale: float, flags: Any, mem
 
 
 @inlined
-def _finish_batch(
-    net: Net, memory: Memory, given: Any, samples: int, flags: Any, member: Member
-) -> None:
+def _finish_batch(net: Net, memory: Memory, given: Any, samples: int, flags: Any, member: Member) -> None:
     """The step by what the blocks of a batch left in the shared copy or gradient."""
     optimizer = net.plan[0].optimizer
     if optimizer == FUSED:
@@ -325,7 +324,9 @@ def train(net: Net, samples: Samples, run: Run, losses: Any, flags: Any, member:
     return begin
 
 
-@kernel(lambda dtype: types.void(_net(dtype), _samples, _net(dtype).types[0].copy(ndim=2), _f64[::1], _i64, _i64))
+@kernel(
+    lambda dtype: types.void(_net(dtype), _samples, _net(dtype).types[0].copy(ndim=2), _f64[::1], _i64, _i64)
+)
 def infer(net: Net, samples: Samples, out: Any, losses: Any, first: int, last: int) -> None:
     """out[i] = the network's outputs for the row order[i], for first <= i < last, and losses[i] its cost, where
     there is room for them.
