@@ -119,7 +119,7 @@ class Network:
         )
         if state != State():
             self._fastbp = state
-        draw: Callable[..., Array] = state.random.randn
+        draw: Callable[..., Array] = (state.generator or np.random).randn
         self.biases = [draw(n_out, 1).astype(state.dtype, copy=False) for n_out in plain_sizes[1:]]
         self.weights = [
             draw(n_out, n_in).astype(state.dtype, copy=False)

@@ -129,8 +129,6 @@ def divisor(name: str, value: Any, dtype: np.dtype) -> float:
 
 def callbacks(value: Any) -> list[Callable[..., object]]:
     """One function, or any number of them."""
-    if callable(value):
-        return [value]
     try:
         found = list(value)
     except TypeError:
@@ -290,7 +288,7 @@ def scale(X: np.ndarray, divisor: float) -> Scale | None:
 
     None where neither is certain.  The first rows tell.
     """
-    if divisor == 1.0 or not len(X):
+    if not len(X):
         return None
     if X.dtype == np.uint8:
         return "divided"
