@@ -437,10 +437,11 @@ def _as_bytes(columns: list[np.ndarray], size: int, divisor: float, dtype: np.dt
 
 def parameter_arrays(weights: Sequence[Any], biases: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """The network's weights and biases as plain arrays, for a user may have set nested lists."""
-    return (
-        [array(w, f"weights[{i}]") for i, w in enumerate(weights)],
-        [array(b, f"biases[{i}]") for i, b in enumerate(biases)],
-    )
+
+    def plain(name: str, arrays: Sequence[Any]) -> list[Any]:
+        return [a if type(a) is np.ndarray else array(a, f"{name}[{i}]") for i, a in enumerate(arrays)]
+
+    return plain("weights", weights), plain("biases", biases)
 
 
 def some_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
