@@ -65,8 +65,11 @@ class State:
 
     def activations(self, layers: int) -> tuple[activations.Kind, ...]:
         """The activation of each of so many layers, the input not counted."""
-        hidden = validate.layers("activation", self.activation, max(0, layers - 1))
-        return (*hidden, *[self.output_activation] * (layers > 0))
+        if not layers:
+            return ()
+        if isinstance(self.activation, str):
+            return (*[self.activation] * (layers - 1), self.output_activation)
+        return (*validate.layers("activation", self.activation, layers - 1), self.output_activation)
 
 
 Parts = tuple[Architecture, list[np.ndarray], list[np.ndarray]]  # and weights and biases

@@ -179,8 +179,6 @@ def divisor(name: str, value: Any, dtype: np.dtype) -> float:
 
 def callbacks(value: Any) -> list[Callable[..., object]]:
     """One function, or any number of them."""
-    if callable(value):
-        return [value]
     try:
         found = list(value)
     except TypeError:
@@ -367,7 +365,7 @@ def scale(X: np.ndarray, divisor: float) -> Scale | None:
 
     None where neither is certain.  The first rows tell.
     """
-    if divisor == 1.0 or not len(X):
+    if not len(X):
         return None
     if X.dtype == np.uint8:
         return "divided"
@@ -516,10 +514,11 @@ def _as_bytes(columns: list[np.ndarray], size: int, divisor: float, dtype: np.dt
 
 def parameter_arrays(weights: Sequence[Any], biases: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """The network's weights and biases as plain arrays, for a user may have set nested lists."""
-    return (
-        [array(w, f"weights[{i}]") for i, w in enumerate(weights)],
-        [array(b, f"biases[{i}]") for i, b in enumerate(biases)],
-    )
+
+    def plain(name: str, arrays: Sequence[Any]) -> list[Any]:
+        return [a if type(a) is np.ndarray else array(a, f"{name}[{i}]") for i, a in enumerate(arrays)]
+
+    return plain("weights", weights), plain("biases", biases)
 
 
 def some_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:

@@ -141,7 +141,7 @@ def test_probabilities_where_every_sigmoid_is_0():
         (LABELS, 3, "linear", "linear"),
         (BITS, 1, "tanh", "tanh"),
     ],
-    ids=str,
+    ids=["values", "value", "linear", "tanh"],
 )
 def test_predict_proba_is_for_probabilities(y, outputs, output_activation, words):
     net = trained(y, outputs, output_activation=output_activation)
@@ -254,26 +254,26 @@ def test_undivided_pixels_beside_divided_ones_are_warned_of(learnt, given, use):
     assert warning.filename == __file__
 
 
+HARMLESS = {  # name -> samples learnt, samples given, divisor
+    "divided by the user": (PIXELS, PIXELS / 255, 255),
+    "bytes after divided": (PIXELS / 255, PIXELS, 255),
+    "standardised": (PIXELS, X, 255),
+    "large fractions": (PIXELS, 30 * X, 255),
+    "halves": (PIXELS, PIXELS + 0.5, 255),
+    "zeros and ones": (PIXELS, (PIXELS > 9).astype(float), 255),
+    "negative": (PIXELS, -PIXELS.astype(float), 255),
+    "beyond 255": (PIXELS, np.full((N, 4), 300.0), 255),
+    "not divided": (PIXELS, PIXELS.astype(float), 1),
+    "no rows": (PIXELS, PIXELS[:0].astype(float), 255),
+    "floats": (PIXELS.astype(float), PIXELS.astype(float), 255),
+    "bytes": (PIXELS, PIXELS, 255),
+}
+
+
 @pytest.mark.parametrize("use", ["predict", "fit"])
-@pytest.mark.parametrize(
-    ("learnt", "given", "divisor"),
-    [
-        (PIXELS, PIXELS / 255, 255),
-        (PIXELS / 255, PIXELS, 255),
-        (PIXELS, X, 255),
-        (PIXELS, 30 * X, 255),
-        (PIXELS, PIXELS[:, :] + 0.5, 255),
-        (PIXELS, (PIXELS > 9).astype(float), 255),
-        (PIXELS, -PIXELS.astype(float), 255),
-        (PIXELS, 300.0 * np.ones((N, 4)), 255),
-        (PIXELS, PIXELS.astype(float), 1),
-        (PIXELS, PIXELS[:0].astype(float), 255),
-        (PIXELS.astype(float), PIXELS.astype(float), 255),
-        (PIXELS, PIXELS, 255),
-    ],
-    ids=str,
-)
-def test_no_false_alarm(learnt, given, divisor, use):
+@pytest.mark.parametrize("case", HARMLESS)
+def test_no_false_alarm(case, use):
+    learnt, given, divisor = HARMLESS[case]
     net = Network([4, 5, 3], seed=0, uint8_divisor=divisor)
     fit(net, learnt)
     if use == "predict":

@@ -129,6 +129,11 @@ REFUSED = {  # name -> (call, error, words of its message)
         TypeError,
         "training_data x: expected an array without a mask",
     ),
+    "SGD: masked x of pixels": (
+        lambda: Network([6, 3]).SGD([(masked(COLUMN), TARGET)], 3, 1, 0.5),
+        TypeError,
+        "training_data x: expected an array without a mask",
+    ),
     "SGD: masked y": (
         lambda: Network([6, 3]).SGD([(COLUMN, TARGET), (COLUMN, masked(TARGET))], 1, 1, 0.5),
         TypeError,
