@@ -18,7 +18,7 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "network.py": ({"validate", "engine", "kernels", "training"}, {"numpy"}),
     "datasets": ({"datasets"}, {"numpy"}),
     "compat": ({"network", "datasets"}, {"numpy"}),
-    "cli.py": ({"__version__"}, set()),
+    "cli": ({"__version__", "cli"}, set()),
 }
 
 

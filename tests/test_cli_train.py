@@ -1,0 +1,103 @@
+"""``fastbp train``: what it trains and what it prints."""
+
+import re
+
+import numpy as np
+import pytest
+
+from command import ACCURACY, EPOCH, FEW, POINTS, network, run, said
+from fastbp import Network
+from fastbp.cli import main, train
+from fastbp.datasets import load_mnist, load_npz
+
+
+def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
+    done = run("train", "--epochs", 1)
+    data, about, epoch, last = done.stdout.splitlines()
+    assert (done.returncode, done.stderr, "\r" in done.stdout) == (0, "", False)
+    assert re.fullmatch(r"MNIST: 50,000 samples .* 10,000 for validation .* 10,000 for the test", data)
+    assert about == (
+        "network 784,30,10, sigmoid, output sigmoid, float64; "
+        "batch size 10, learning rate 3, seed 0, threads auto"
+    )
+    parts = load_mnist()
+    net = Network([784, 30, 10], seed=0)
+    net.fit(*parts.training, epochs=1, batch_size=10, learning_rate=3.0)
+    assert re.fullmatch(EPOCH.format(1, 1), epoch)[1] == f"{net.score(*parts.validation):.4f}"
+    right = round(net.score(*parts.test) * 10_000)
+    assert last == f"test accuracy {right / 100:.2f} % ({right} / 10000)"
+
+
+def test_defaults_are_the_seeds():
+    options = main._parser().parse_args(["train"])
+    assert (options.data, options.sizes, options.hidden, options.save) == (None, None, [30], None)
+    assert (options.epochs, options.batch_size, options.learning_rate) == (30, 10, 3.0)
+    assert (options.activation, options.output, options.dtype) == ("sigmoid", "sigmoid", "float64")
+    assert (options.seed, options.threads) == (0, "auto")
+
+
+def test_a_line_an_epoch_and_the_test_at_the_end():
+    status, (data, about, *epochs, last), err = said("train", "--data", POINTS, *FEW)
+    assert (status, err, len(epochs)) == (0, [], 3)
+    assert data == f"{POINTS}: 200 samples to train on, 200 for validation after every epoch and for the test"
+    assert about.startswith("network 5,20,3, ")
+    scores = [float(re.fullmatch(EPOCH.format(i + 1, 3), line)[1]) for i, line in enumerate(epochs)]
+    percent, right, of = re.fullmatch(ACCURACY, last).groups()
+    assert int(of) == 200
+    assert float(percent) / 100 == int(right) / 200 == scores[-1] > 0.9
+
+
+def test_every_option_reaches_the_network(tmp_path):
+    saved = tmp_path / "net.npz"
+    options = {
+        "sizes": "5,7,6,3",
+        "activation": "tanh",
+        "output": "linear",
+        "dtype": "float32",
+        "epochs": 2,
+        "batch-size": 16,
+        "learning-rate": 0.25,
+        "seed": 5,
+        "threads": 1,
+        "save": saved,
+        "data": POINTS,
+    }
+    status, lines, err = said("train", *(word for name in options for word in (f"--{name}", options[name])))
+    assert (status, err) == (0, [])
+    part, test = load_npz(POINTS)
+    net = Network([5, 7, 6, 3], seed=5, activation="tanh", output="linear", dtype="float32")
+    net.fit(*part, epochs=2, batch_size=16, learning_rate=0.25)
+    found = network(saved)
+    assert [w.dtype for w in found.weights] == [np.float32] * 3
+    for ours, theirs in zip(found.weights + found.biases, net.weights + net.biases, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(found.predict(test.X), net.predict(test.X))
+    right = np.count_nonzero(found.predict(test.X) == test.y)
+    assert lines[-2:] == [f"saved {saved}", f"test accuracy {right / 2:.2f} % ({right} / 200)"]
+
+
+def test_any_number_of_threads_gives_the_same_file(tmp_path):
+    for threads in (1, 2, "auto"):
+        arguments = "--data", POINTS, "--hidden", 100, 50, "--epochs", 2, "--threads", threads
+        assert said("train", *arguments, "--save", tmp_path / f"{threads}.npz")[0] == 0
+    assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
+    assert len(list(tmp_path.iterdir())) == 3
+    assert said("train", *arguments, "--seed", 1, "--save", tmp_path / "other.npz")[0] == 0
+    assert (tmp_path / "other.npz").read_bytes() != (tmp_path / "1.npz").read_bytes()
+
+
+def test_divergence_is_one_line_and_nothing_is_saved(tmp_path):
+    steps = "--activation", "relu", "--output", "linear", "--learning-rate", 1e300
+    status, _, err = said("train", "--data", POINTS, *steps, "--save", tmp_path / "net.npz")
+    assert (status, len(err), list(tmp_path.iterdir())) == (1, 1, [])
+    assert re.match(r"fastbp: error: epoch 0, sample \d+ of 200: .* no longer finite", err[0])
+    assert "nothing is saved" in err[0]
+
+
+def test_unexpected_errors_are_not_hidden(monkeypatch):
+    def broken(dtype, interrupt):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(train, "_compile", broken)
+    with pytest.raises(ZeroDivisionError):
+        main.main(["train", "--data", POINTS])
