@@ -51,15 +51,20 @@ def without_compiling(text):
     return "".join(line for line in text.splitlines(True) if "compiling kernels" not in line)
 
 
-def start(*arguments):
-    """A process that is training: its first epoch's line has been read.  Ctrl-C reaches it."""
+def start(*arguments, ignoring=()):
+    """A process that is training: its first epoch's line has been read.  Signals reach it."""
+
+    def prepare():
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, signal.SIG_IGN if signum in ignoring else signal.SIG_DFL)
+
     process = subprocess.Popen(
         command("train", *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=prepare,
     )
     while not process.stdout.readline().startswith("epoch"):
         assert process.poll() is None

@@ -1,5 +1,8 @@
 """Where the output goes: pipes, terminals, warnings, names that cannot be printed."""
 
+import contextlib
+import errno
+import io
 import os
 import re
 import shutil
@@ -23,6 +26,7 @@ from command import (
     without_compiling,
 )
 from fastbp import Network
+from fastbp.cli.main import main
 
 
 @POSIX
@@ -36,6 +40,22 @@ def test_a_reader_that_leaves_ends_training_quietly(tmp_path):
     assert network(tmp_path / "net.npz").sizes == [784, 30, 10]
 
 
+class Lost(io.StringIO):
+    """A terminal that is lost after the first epoch."""
+
+    def write(self, text):
+        if text.strip() and "  loss" in self.getvalue():
+            raise OSError(errno.EIO, "Input/output error")
+        return super().write(text)
+
+
+def test_an_output_that_is_lost_ends_training_and_what_was_learned_is_saved(tmp_path):
+    with contextlib.redirect_stdout(Lost()), contextlib.redirect_stderr(io.StringIO()) as err:
+        status = main(["train", "--data", POINTS, *FEW, "--save", str(tmp_path / "net.npz")])
+    assert (status, err.getvalue()) == (1, "fastbp: error: Input/output error\n")
+    assert network(tmp_path / "net.npz").sizes == [5, 20, 3]
+
+
 @POSIX
 def test_closed_and_full_output():
     closed = run("train", "--data", POINTS, *FEW, preexec_fn=lambda: os.close(1))
@@ -43,7 +63,9 @@ def test_closed_and_full_output():
     if os.path.exists("/dev/full"):
         with open("/dev/full", "w") as full:
             done = run("info", stdout=full)
+            neither = subprocess.run(command("fly"), stdout=full, stderr=full, env=ENVIRONMENT)
         assert (done.returncode, done.stderr) == (1, "fastbp: error: No space left on device\n")
+        assert neither.returncode == 2
 
 
 @POSIX

@@ -1,14 +1,27 @@
-"""Ctrl-C at any moment loses nothing that was learned."""
+"""Signals that would end the process, at any moment, lose nothing that was learned."""
 
 import os
 import re
 import signal
+import subprocess
 import warnings
 
 import numpy as np
 import pytest
 
-from command import ACCURACY, FEW, POINTS, POSIX, network, said, start, without_compiling, write
+from command import (
+    ACCURACY,
+    ENVIRONMENT,
+    FEW,
+    POINTS,
+    POSIX,
+    command,
+    network,
+    said,
+    start,
+    without_compiling,
+    write,
+)
 from fastbp import Network, training
 from fastbp.cli import data, main, saving, train
 from fastbp.datasets import load_mnist
@@ -16,14 +29,22 @@ from fastbp.engine import Engine
 
 
 @POSIX
-def test_ctrl_c_keeps_what_was_learned(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("SIGINT", 130, "interrupted"),
+        ("SIGTERM", 143, "ended by SIGTERM"),
+        ("SIGHUP", 129, "ended by SIGHUP"),
+    ],
+)
+def test_a_signal_keeps_what_was_learned(tmp_path, name, status, words):
     process = start("--epochs", 100_000, "--save", tmp_path / "net.npz")
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)  # an impatient user's second
+    process.send_signal(getattr(signal, name))
+    process.send_signal(getattr(signal, name))  # an impatient user's second
     out, err = process.communicate(timeout=60)
     *_, ending, saved, last = out.splitlines()
-    assert (process.returncode, without_compiling(err)) == (130, "")
-    assert re.fullmatch(r"interrupted in epoch \d+ of 100000", ending)
+    assert (process.returncode, without_compiling(err)) == (status, "")
+    assert re.fullmatch(rf"{words} in epoch \d+ of 100000", ending)
     assert saved == f"saved {tmp_path / 'net.npz'}"
     test = load_mnist().test
     right = np.count_nonzero(network(tmp_path / "net.npz").predict(test.X) == test.y)
@@ -31,13 +52,49 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path):
     assert right > 5000
 
 
-def interrupting(monkeypatch, owner, name, when=lambda *arguments, **named: True):
-    """Has Ctrl-C pressed as a function is called."""
+@POSIX
+def test_nohup_is_heeded(tmp_path):
+    process = start("--epochs", 100_000, "--save", tmp_path / "net.npz", ignoring=[signal.SIGHUP])
+    process.send_signal(signal.SIGHUP)
+    assert process.stdout.readline().startswith("epoch")
+    assert process.stdout.readline().startswith("epoch")
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, "ended by SIGTERM in epoch" in out) == (143, True)
+
+
+@POSIX
+def test_a_terminal_that_is_closed_loses_nothing(tmp_path):
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("train", "--epochs", 100_000, "--save", tmp_path / "net.npz"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=ENVIRONMENT,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    shown = b""
+    while b"epoch   1/100000  loss" not in shown:
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    assert process.wait(60) == 129
+    assert network(tmp_path / "net.npz").sizes == [784, 30, 10]
+
+
+def interrupting(monkeypatch, owner, name, when=lambda *arguments, **named: True, signum=signal.SIGINT):
+    """Has Ctrl-C pressed, or another signal sent, as a function is called."""
     true = getattr(owner, name)
 
     def interrupted(*arguments, **named):
         if when(*arguments, **named):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signum)
         return true(*arguments, **named)
 
     monkeypatch.setattr(owner, name, interrupted)
@@ -56,6 +113,26 @@ def test_ctrl_c_before_anything_is_learned(tmp_path, monkeypatch, where, when):
     assert not any(line.startswith(("epoch", "test")) for line in out)
     assert os.listdir(tmp_path) == ["points.npz"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@POSIX
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_other_signals_before_anything_is_learned(monkeypatch, name, status):
+    interrupting(monkeypatch, data, "load", signum=getattr(signal, name))
+    assert said("train", "--data", POINTS) == (status, [], [f"fastbp: ended by {name}"])
+    assert signal.getsignal(getattr(signal, name)) is signal.SIG_DFL
+
+
+@POSIX
+def test_the_callers_own_handlers_stay(monkeypatch):
+    calls = []
+    before = signal.signal(signal.SIGTERM, lambda signum, frame: calls.append(signum))
+    try:
+        interrupting(monkeypatch, data, "load", signum=signal.SIGTERM)
+        assert said("train", "--data", POINTS, "--epochs", 1)[0] == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert calls == [signal.SIGTERM]
 
 
 @POSIX

@@ -1,6 +1,6 @@
 """What ends the command, and with which exit status."""
 
-FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141  # the last two as a shell counts signals
+FAILED, REFUSED, PIPE_CLOSED = 1, 2, 141  # the last as a shell counts SIGPIPE
 
 
 class Failure(Exception):

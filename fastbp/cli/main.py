@@ -6,11 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 from .. import __version__
 from . import info, train
-from .failure import FAILED, INTERRUPTED, PIPE_CLOSED, Failure, reason
+from .failure import FAILED, PIPE_CLOSED, Failure, reason
 from .interrupt import Interrupt
 
 
@@ -25,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 for success, 1 for a failure while it ran, 2 for bad arguments or files, 130 after
-        Ctrl-C, 141 where nobody reads the output.  Errors are one line on stderr.
+        The exit status: 0 for success, 1 for a failure while it ran, 2 for bad arguments or files, 128 + n
+        after signal n (130 after Ctrl-C), 141 where nobody reads the output.  Errors are one line on stderr.
 
     Examples
     --------
@@ -66,23 +66,28 @@ def _run(argv: Sequence[str] | None, interrupt: Interrupt) -> int:
 
 def _ended_by(error: BaseException, interrupt: Interrupt) -> int:
     """The exit status after what was raised, and a line about it; raises what no user could cause."""
-    interrupted = interrupt.seen or isinstance(error, KeyboardInterrupt)  # imports make others of it
-    try:
-        sys.stdout.flush()
-    except OSError:  # as the interpreter would find at its end, and exit with another status
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    interrupted = interrupt.signum or isinstance(error, KeyboardInterrupt)  # imports make others of it
+    _print("", sys.stdout)
     if isinstance(error, BrokenPipeError):
-        return INTERRUPTED if interrupted else PIPE_CLOSED
+        return interrupt.status if interrupted else PIPE_CLOSED
     if isinstance(error, Failure):
         status, line = error.status, f"fastbp: error: {error}"
     elif interrupted:
-        status, line = INTERRUPTED, "fastbp: interrupted"
+        status, line = interrupt.status, f"fastbp: {interrupt}"
     elif isinstance(error, (MemoryError, OSError)):
         status, line = FAILED, f"fastbp: error: {reason(error)}"
     else:
         raise error
-    print(line, file=sys.stderr)
+    _print(f"{line}\n", sys.stderr)
     return status
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """Prints, if it can be: else the interpreter would fail to at its end, and exit with another status."""
+    try:
+        print(text, end="", file=stream, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import data, saving
-from .failure import FAILED, INTERRUPTED, Failure, reason
+from .failure import FAILED, Failure, reason
 from .interrupt import Interrupt
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ saved networks:
   The .npz file holds sizes, dtype, activation, output, uint8_divisor and the arrays w0, b0, w1, b1 ...:
   wL (n_out, n_in) and bL (n_out, 1) are Network.weights[L] and Network.biases[L].
 
-Ctrl-C ends training with what was learned so far: it is saved, if --save was given, and tested.
+Ctrl-C ends training with what was learned so far: it is saved, if --save was given, and tested.  So does
+SIGTERM, and SIGHUP unless it is ignored, as under nohup.
 
 exit status: 0 done, 1 training diverged or another failure (nothing is saved), 2 bad arguments or files,
-  130 interrupted, 141 nobody reads the output any more (saved, as after Ctrl-C)"""
+  128 + n ended by signal n (130 by Ctrl-C), 141 nobody reads the output any more (saved, as after Ctrl-C)"""
 
 
 def add_to(commands: Any) -> None:
@@ -123,15 +124,13 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     _compile(options.dtype, interrupt)
     ending = _fit(net, splits, options, interrupt)
     if target is not None:
-        saving.save(
-            net, target, options
-        )  # before a word is said: who reads them may have been interrupted, too
+        saving.save(net, target, options)  # before a word is said: who reads it may be gone
     if ending:
         print(("\r\x1b[K" if sys.stdout.isatty() else "") + ending)
     if target is not None:
         print(f"saved {options.save}")
     print(_verdict(net, splits.test), flush=True)
-    return INTERRUPTED if interrupt.seen else 0
+    return interrupt.status if ending or interrupt.signum else 0
 
 
 def _prepared(options: argparse.Namespace) -> tuple["Network", "Splits"]:
@@ -197,7 +196,7 @@ def _compile(dtype: str, interrupt: Interrupt) -> None:
 
 
 def _fit(net: "Network", splits: "Splits", options: argparse.Namespace, interrupt: Interrupt) -> str:
-    """Trains; returns how it ended, if early.  Where nothing has been learned then, raises that end."""
+    """Trains; returns how it ended, if early.  Where nothing has been learned by then, raises that end."""
     import numpy as np
 
     from ..training import DivergenceError
@@ -208,7 +207,7 @@ def _fit(net: "Network", splits: "Splits", options: argparse.Namespace, interrup
     def after_epoch(net: "Network", history: "History") -> bool:
         nonlocal done
         done = len(history.loss)
-        return interrupt.seen
+        return bool(interrupt.signum)
 
     try:
         net.fit(
@@ -223,11 +222,11 @@ def _fit(net: "Network", splits: "Splits", options: argparse.Namespace, interrup
         )
         interrupt.check()
         interrupt.held = True
-    except (KeyboardInterrupt, BrokenPipeError):
+    except (KeyboardInterrupt, OSError):  # OSError: the output cannot be written, as to a lost terminal
         interrupt.held = True
         if all(map(np.array_equal, first, [*net.weights, *net.biases])):
             raise
-        return f"interrupted in epoch {min(done + 1, options.epochs)} of {options.epochs}"
+        return f"{interrupt} in epoch {min(done + 1, options.epochs)} of {options.epochs}"
     except DivergenceError as error:
         nothing = "; nothing is saved" if options.save else ""
         what = str(error).partition(";")[0]
