@@ -119,7 +119,7 @@ def _threads(text: str) -> int | str:
 
 
 def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
-    target = None if options.save is None else saving.writable(options.save)
+    target = None if options.save is None else saving.writable(options.save, options.data)
     net, splits = _prepared(options)
     _compile(options.dtype, interrupt)
     ending = _fit(net, splits, options, interrupt)
