@@ -109,5 +109,6 @@ def network(saved):
     layers = range(len(arrays["sizes"]) - 1)
     net.weights = [arrays[f"w{layer}"] for layer in layers]
     net.biases = [arrays[f"b{layer}"] for layer in layers]
-    assert len(arrays) == 5 + 2 * len(layers)
+    assert str(arrays["task"]) == "labels"
+    assert len(arrays) == 6 + 2 * len(layers)
     return net

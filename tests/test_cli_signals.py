@@ -103,7 +103,7 @@ def interrupting(monkeypatch, owner, name, when=lambda *arguments, **named: True
 @POSIX
 @pytest.mark.parametrize(
     ("where", "when"),
-    [(main, "_parser"), (saving, "writable"), (data, "load"), (data, "held_out"), (train, "_compile")],
+    [(main, "_parser"), (saving, "writable"), (data, "load"), (data, "split"), (train, "_compile")],
 )
 def test_ctrl_c_before_anything_is_learned(tmp_path, monkeypatch, where, when):
     path = write(tmp_path / "points.npz", test=False)
@@ -139,7 +139,7 @@ def test_the_callers_own_handlers_stay(monkeypatch):
 def test_ctrl_c_before_the_first_mini_batch(tmp_path, monkeypatch):
     interrupting(monkeypatch, Network, "fit", lambda self, *arguments, **named: self.sizes[0] == 5)
     status, out, err = said("train", "--data", POINTS, "--save", tmp_path / "net.npz")
-    assert (status, len(out), err, os.listdir(tmp_path)) == (130, 2, ["fastbp: interrupted"], [])
+    assert (status, len(out), err, os.listdir(tmp_path)) == (130, 3, ["fastbp: interrupted"], [])
 
 
 @POSIX
@@ -153,9 +153,9 @@ def test_a_second_ctrl_c_does_not_reach_the_weights(monkeypatch):
     interrupting(monkeypatch, Engine, "unpack", in_training)
     status, out, err = said("train", "--data", POINTS)
     assert (status, err, len(presses)) == (130, [], 2)  # the first ends training, the second comes after it
-    assert out[2].startswith("epoch")
-    assert out[3] == "interrupted in epoch 1 of 30"
-    assert re.fullmatch(ACCURACY, out[4])
+    assert out[3].startswith("epoch")
+    assert out[4] == "interrupted in epoch 1 of 30"
+    assert re.fullmatch(ACCURACY, out[5])
 
 
 @POSIX
@@ -194,7 +194,7 @@ def turn():
 def test_a_ctrl_c_that_others_catch(monkeypatch, press):
     monkeypatch.setattr(Network, "fit", lambda *arguments, **named: press())
     status, out, err = said("train", "--data", POINTS)
-    assert (status, len(out), err) == (130, 2, ["fastbp: interrupted"])
+    assert (status, len(out), err) == (130, 3, ["fastbp: interrupted"])
 
 
 @POSIX
@@ -209,5 +209,5 @@ def test_a_ctrl_c_that_is_swallowed_in_training_ends_it_with_the_epoch(monkeypat
     monkeypatch.setattr(training.Report, "epoch", epoch)
     status, out, err = said("train", "--data", POINTS, "--epochs", 5)
     assert (status, err) == (130, [])
-    assert [line.split()[0] for line in out[2:]] == ["epoch", "interrupted", "test"]
-    assert out[3] == "interrupted in epoch 2 of 5"
+    assert [line.split()[0] for line in out[3:]] == ["epoch", "interrupted", "test"]
+    assert out[4] == "interrupted in epoch 2 of 5"

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from command import ACCURACY, EPOCH, FEW, POINTS, network, run, said
+from command import ACCURACY, EPOCH, FEW, POINTS, network, run, said, write
 from fastbp import Network
 from fastbp.cli import main, train
 from fastbp.datasets import load_mnist, load_npz
@@ -13,9 +13,10 @@ from fastbp.datasets import load_mnist, load_npz
 
 def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
     done = run("train", "--epochs", 1)
-    data, about, epoch, last = done.stdout.splitlines()
+    data, task, about, epoch, last = done.stdout.splitlines()
     assert (done.returncode, done.stderr, "\r" in done.stdout) == (0, "", False)
     assert re.fullmatch(r"MNIST: 50,000 samples .* 10,000 for validation .* 10,000 for the test", data)
+    assert task == "learning labels 0 .. 9, as y is int64 (--task values would learn numbers)"
     assert about == (
         "network 784,30,10, sigmoid, output sigmoid, float64; "
         "batch size 10, learning rate 3, seed 0, threads auto"
@@ -32,19 +33,23 @@ def test_defaults_are_the_seeds():
     options = main._parser().parse_args(["train"])
     assert (options.data, options.sizes, options.hidden, options.save) == (None, None, [30], None)
     assert (options.epochs, options.batch_size, options.learning_rate) == (30, 10, 3.0)
-    assert (options.activation, options.output, options.dtype) == ("sigmoid", "sigmoid", "float64")
+    assert (options.activation, options.output, options.dtype) == ("sigmoid", None, "float64")
     assert (options.seed, options.threads) == (0, "auto")
 
 
 def test_a_line_an_epoch_and_the_test_at_the_end():
-    status, (data, about, *epochs, last), err = said("train", "--data", POINTS, *FEW)
+    status, (data, task, about, *epochs, last), err = said("train", "--data", POINTS, *FEW)
     assert (status, err, len(epochs)) == (0, [], 3)
-    assert data == f"{POINTS}: 200 samples to train on, 200 for validation after every epoch and for the test"
+    assert data.startswith(
+        f"{POINTS}: 180 samples to train on, 20 for validation after every epoch, 200 for "
+    )
+    assert task.startswith("learning labels 0 .. 2, as y is int64")
     assert about.startswith("network 5,20,3, ")
     scores = [float(re.fullmatch(EPOCH.format(i + 1, 3), line)[1]) for i, line in enumerate(epochs)]
     percent, right, of = re.fullmatch(ACCURACY, last).groups()
     assert int(of) == 200
-    assert float(percent) / 100 == int(right) / 200 == scores[-1] > 0.9
+    assert float(percent) / 100 == int(right) / 200 > 0.9
+    assert scores[-1] > 0.9
 
 
 def test_every_option_reaches_the_network(tmp_path):
@@ -59,6 +64,7 @@ def test_every_option_reaches_the_network(tmp_path):
         "learning-rate": 0.25,
         "seed": 5,
         "threads": 1,
+        "validation-data": "none",
         "save": saved,
         "data": POINTS,
     }
@@ -90,8 +96,25 @@ def test_divergence_is_one_line_and_nothing_is_saved(tmp_path):
     steps = "--activation", "relu", "--output", "linear", "--learning-rate", 1e300
     status, _, err = said("train", "--data", POINTS, *steps, "--save", tmp_path / "net.npz")
     assert (status, len(err), list(tmp_path.iterdir())) == (1, 1, [])
-    assert re.match(r"fastbp: error: epoch 0, sample \d+ of 200: .* no longer finite", err[0])
+    assert re.match(r"fastbp: error: epoch 0, sample \d+ of 180: .* no longer finite", err[0])
     assert "nothing is saved" in err[0]
+
+
+def test_a_dead_network_is_said_at_the_end(tmp_path):
+    y = np.arange(200) % 3
+    same = {"X": np.ones((200, 5)), "X_test": np.ones((200, 5)), "y": y, "y_test": y}
+    *_, last, dead = said("train", "--data", write(tmp_path / "labels.npz", **same), *FEW)[1]
+    found = re.fullmatch(ACCURACY, last)
+    assert int(found[2]) in (66, 67)
+    assert re.match(r"This is no better than always answering [012]: try --activation relu, another ", dead)
+
+    values = write(tmp_path / "values.npz", **same | {"y": y / 2, "y_test": y / 2})
+    *_, last, dead = said("train", "--data", values, *FEW, "--learning-rate", 0.01, "--activation", "tanh")[1]
+    assert float(re.fullmatch(r"test R\^2 (-?\d\.\d{4})", last)[1]) < 0.01
+    assert dead.startswith("This is no better than always answering the mean: try another --learning-rate, ")
+
+    constant = write(tmp_path / "constant.npz", **same | {"y_test": np.ones(200, int)})
+    assert said("train", "--data", constant, *FEW)[1][-1].startswith("test accuracy")
 
 
 def test_unexpected_errors_are_not_hidden(monkeypatch):

@@ -1,4 +1,4 @@
-"""The data that are trained on: read, checked against the network, and parts held out."""
+"""The data that are trained on: read, taken for labels or values, checked, and parts held out."""
 
 import math
 import os
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from ..network import Network
 
 UINT8_DIVISOR = 255.0
-_HELD_OUT = 10  # one sample in so many, where the data have no test part
+_HELD_OUT = 10  # one sample in so many, for each part that the data lack
+_EXACT = 2**53  # below it every whole number is a float64
 
 
-def load(path: str | None) -> tuple["Part", "Part | None", "Part | None"]:
-    """Training, validation and test part, each sample a row of numbers."""
+def load(path: str | None) -> dict[str, "Part"]:
+    """The parts that there are, by name: training, validation, test; each sample a row of numbers."""
     if path is not None and not os.path.isdir(path) and not path.endswith(".npz"):
         what = "neither a folder of IDX files nor an .npz file" if os.path.exists(path) else "no such file"
         raise Failure(f"--data {path}: {what}")
@@ -25,11 +26,12 @@ def load(path: str | None) -> tuple["Part", "Part | None", "Part | None"]:
 
     try:
         if path is None:
-            return load_mnist()
+            return load_mnist()._asdict()
         training, test = load_idx(path) if os.path.isdir(path) else load_npz(path)
     except (OSError, ValueError) as error:
         raise Failure(reason(error)) from error
-    return _rows(training, f"{path}, training part"), None, test and _rows(test, f"{path}, test part")
+    parts = {"training": training} | ({"test": test} if test else {})
+    return {kind: _rows(part, f"{path}, {kind} part") for kind, part in parts.items()}
 
 
 def _rows(part: "Part", name: str) -> "Part":
@@ -38,36 +40,90 @@ def _rows(part: "Part", name: str) -> "Part":
     return part._replace(X=part.X.reshape(len(part.X), math.prod(part.X.shape[1:])))
 
 
-def outputs(y: "NDArray[Any]") -> int:
-    """Outputs that targets need: one a class for labels, else one a value."""
+def task_of(y: "NDArray[Any]", chosen: str | None) -> tuple[str, str]:
+    """Whether y is learned as "labels" or as "values", and why."""
+    if chosen:
+        return chosen, f"as --task {chosen} says"
+    if y.dtype.kind not in "biu":
+        return "values", f"as y is {y.dtype} (--task labels would learn classes)"
+    if y.ndim > 1 and not _is_labels(y):
+        return "values", f"as y has rows of {y.dtype}"
+    return "labels", f"as y is {y.dtype} (--task values would learn numbers)"
+
+
+def _is_labels(y: "NDArray[Any]") -> bool:
+    """Whether each row of y is one label, or zeros and ones: several labels at once."""
+    return y.ndim == 1 or (y.ndim == 2 and (y.shape[1] == 1 or bool(((y == 0) | (y == 1)).all())))
+
+
+def typed(part: "Part", task: str, name: str) -> "Part":
+    """The part with y in the type by which a network knows that task: labels are integers, values are not."""
+    import numpy as np
+
+    y = part.y
+    if task == "values":
+        return part._replace(y=y.astype(np.float64)) if y.dtype.kind in "biu" else part
+    if y.dtype.kind == "f":
+        whole = (np.abs(y) < _EXACT) & (np.floor(y) == y)
+        if not whole.all():
+            where = np.argwhere(~whole)[0]
+            raise Failure(f"{name}: y{where.tolist()}: expected a label, got {y[tuple(where)]}")
+        y = y.astype(np.int64)
+    if not _is_labels(y):
+        raise Failure(f"{name}: y: expected a label, or zeros and ones, per sample, got shape {y.shape}")
+    return part._replace(y=y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
+
+
+def outputs(y: "NDArray[Any]", task: str) -> int:
+    """How many outputs y needs: one per class for labels, else one per value."""
     if y.ndim > 1:
         return int(y.shape[1])
-    return max(2, int(y.max()) + 1) if y.dtype.kind in "biu" else 1
+    return max(2, int(y.max()) + 1) if task == "labels" else 1
 
 
-def check(part: "Part", net: "Network", name: str) -> None:
+def check(part: "Part", net: "Network", task: str, why: str, name: str) -> None:
     """Refuses what `Network.fit` would, by the data's own name."""
     from ..validate import samples, targets
 
+    y, outputs = part.y, net.sizes[-1]
     try:
         samples(part.X, net.sizes[0], net.dtype, f"{name}: X")
-        targets(part.y, len(part.y), net.sizes[-1], net.dtype, f"{name}: y")
     except (TypeError, ValueError) as error:
         raise Failure(error) from error
+    try:
+        targets(y, len(y), outputs, net.dtype, f"{name}: y")
+        if task == "labels" and y.ndim == outputs == 1 and len(others := y[(y != 0) & (y != 1)]):
+            raise ValueError(f"{name}: y: expected labels 0 and 1 for one output, got {others[0]}")
+    except (TypeError, ValueError) as error:
+        raise Failure(f"{error}; y is taken for {task}, {why}") from error
 
 
-def held_out(part: "Part", seed: int, name: str) -> tuple["Part", "Part"]:
-    """Training and test part.  The samples are drawn, for they may be sorted by label."""
+def split(parts: dict[str, "Part"], seed: int, validate: bool, name: str) -> tuple[dict[str, "Part"], str]:
+    """The parts that are needed, and a word on those that are held out of the training part.
+
+    Their samples are drawn, for they may be sorted by label.
+    """
     import numpy as np
 
-    count = len(part.y) // _HELD_OUT
+    needed = ["training", "test"] + ["validation"] * validate
+    parts = {kind: part for kind, part in parts.items() if kind in needed}
+    lacking = [kind for kind in needed if kind not in parts]
+    if not lacking:
+        return parts, ""
+    X, y = parts["training"]
+    missing = f"no {' part and no '.join(lacking)} part"
+    count = len(y) // _HELD_OUT
     if not count:
         raise Failure(
-            f"{name}: {len(part.y)} samples and no test part, expected X_test and y_test or at least "
-            f"{_HELD_OUT} samples, a tenth of which is held out"
+            f"{name}: {len(y)} samples and {missing}, expected at least {_HELD_OUT} samples, "
+            "a tenth of which is held out; --validation-data none needs no validation part"
         )
-    test, training = np.split(np.random.RandomState(seed).permutation(len(part.y)), [count])
-    return (
-        part._replace(X=part.X[training], y=part.y[training]),
-        part._replace(X=part.X[test], y=part.y[test]),
+    drawn = np.split(
+        np.random.RandomState(seed).permutation(len(y)), [count * (i + 1) for i in range(len(lacking))]
     )
+    held_out = {
+        kind: parts["training"]._replace(X=X[rows], y=y[rows])
+        for kind, rows in zip([*lacking, "training"], drawn, strict=True)
+    }
+    each = " for each" if len(lacking) > 1 else ""
+    return parts | held_out, f" ({missing}: a tenth{each}, drawn by the seed, is held out)"

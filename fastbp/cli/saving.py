@@ -93,6 +93,7 @@ def save(net: "Network", target: str, options: argparse.Namespace) -> None:
         "activation": np.array(options.activation),
         "output": np.array(options.output),
         "uint8_divisor": np.array(data.UINT8_DIVISOR),
+        "task": np.array(net._task),
     }
     for layer, (w, b) in enumerate(zip(net.weights, net.biases, strict=True)):
         arrays |= {f"w{layer}": w, f"b{layer}": b}

@@ -12,11 +12,12 @@ from .failure import FAILED, Failure, reason
 from .interrupt import Interrupt
 
 if TYPE_CHECKING:
-    from ..datasets import Part, Splits
+    from ..datasets import Part
     from ..network import Network
     from ..training import History
 
 _ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
+_NOTHING_EXPLAINED = 0.01  # an R^2 below it is none
 
 
 _TRAIN = """\
@@ -29,9 +30,10 @@ _TRAIN_MORE = """\
 data:
   A folder of IDX files under MNIST's names (train-images-idx3-ubyte, train-labels-idx1-ubyte and, for the
   test part, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; each plain or .gz), or a file written by
-  numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part. It is for
-  validation, too. Without one, a tenth of the samples, drawn by the seed, is held out for both.
-  y holds a label 0, 1, 2 ... for every sample, or a row of values; uint8 samples are divided by 255.
+  numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part.
+  A tenth of the training samples, drawn by the seed, is held out for validation after every epoch, and
+  another tenth for the test at the end where there is no test part.
+  y holds a label 0, 1, 2 ... per sample, or a value, or a row of values; uint8 samples are divided by 255.
 
 saved networks:
   The .npz file holds sizes, dtype, activation, output, uint8_divisor and the arrays w0, b0, w1, b1 ...:
@@ -65,6 +67,16 @@ def add_to(commands: Any) -> None:
     train.add_argument(
         "--data", metavar="PATH", help="a folder of IDX files or an .npz file (default: the shipped MNIST)"
     )
+    train.add_argument(
+        "--task",
+        choices=("labels", "values"),
+        help="what y holds (default: labels if its type is integer or bool, values if it is float)",
+    )
+    train.add_argument(
+        "--validation-data",
+        choices=("none",),
+        help="no validation after every epoch (default: the part for it, or a tenth of the training samples)",
+    )
     layers = train.add_mutually_exclusive_group()
     layers.add_argument(
         "--hidden",
@@ -78,7 +90,11 @@ def add_to(commands: Any) -> None:
         "--sizes", type=_sizes, metavar="N,N,...", help="neurons in every layer, such as 784,30,10"
     )
     choose("--activation", _ACTIVATIONS, "of the hidden layers")
-    choose("--output", _ACTIVATIONS, "activation of the last layer")
+    train.add_argument(
+        "--output",
+        choices=_ACTIVATIONS,
+        help="activation of the last layer (default: sigmoid for labels, linear for values)",
+    )
     choose("--dtype", ("float64", "float32"), "of weights and arithmetic; float32 is faster")
     add("--epochs", _whole(1), 30, "N", "passes over the training data")
     add("--batch-size", _whole(1), 10, "N", "samples in a mini-batch")
@@ -120,50 +136,50 @@ def _threads(text: str) -> int | str:
 
 def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     target = None if options.save is None else saving.writable(options.save, options.data)
-    net, splits = _prepared(options)
+    net, parts = _prepared(options)
     _compile(options.dtype, interrupt)
-    ending = _fit(net, splits, options, interrupt)
+    ending = _fit(net, parts, options, interrupt)
     if target is not None:
         saving.save(net, target, options)  # before a word is said: who reads it may be gone
     if ending:
         print(("\r\x1b[K" if sys.stdout.isatty() else "") + ending)
     if target is not None:
         print(f"saved {options.save}")
-    print(_verdict(net, splits.test), flush=True)
+    print("\n".join(_verdict(net, parts["test"], options)), flush=True)
     return interrupt.status if ending or interrupt.signum else 0
 
 
-def _prepared(options: argparse.Namespace) -> tuple["Network", "Splits"]:
-    """The network and the data, checked against each other, and a line on stdout about either."""
+def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]]:
+    """The network and the data, checked against each other, and a line on stdout about each."""
     name = options.data or "MNIST"
-    training, validation, test = data.load(options.data)
-    net = _network(options, training)
-    for kind, part in (("training", training), ("validation", validation), ("test", test)):
-        if part is not None:
-            data.check(part, net, f"{name}, {kind} part")
-    note = ""
-    if test is None:
-        training, test = data.held_out(training, options.seed, name)
-        note = " (no test part: a tenth, drawn by the seed, is held out)"
-    told = f"{name}: {len(training.y):,} samples to train on, "
-    told += f"{len((validation or test).y):,} for validation after every epoch"
-    told += " and for the test" if validation is None else f", {len(test.y):,} for the test"
-    print(told + note)
+    loaded = data.load(options.data)
+    task, why = data.task_of(loaded["training"].y, options.task)
+    parts = {kind: data.typed(part, task, f"{name}, {kind} part") for kind, part in loaded.items()}
+    net = _network(options, parts["training"], task)
+    for kind, part in parts.items():
+        data.check(part, net, task, why, f"{name}, {kind} part")
+    parts, held_out = data.split(parts, options.seed, options.validation_data != "none", name)
+    counts = {"validation": "none"} | {kind: f"{len(part.y):,}" for kind, part in parts.items()}
+    print(
+        f"{name}: {counts['training']} samples to train on, {counts['validation']} for validation after "
+        f"every epoch, {counts['test']} for the test{held_out}"
+    )
+    classes = f" 0 .. {max(1, net.sizes[-1] - 1)}" if task == "labels" and parts["test"].y.ndim == 1 else ""
+    print(f"learning {task}{classes}, {why}")
     print(
         f"network {','.join(map(str, net.sizes))}, {options.activation}, output {options.output}, "
         f"{options.dtype}; batch size {options.batch_size}, learning rate {options.learning_rate:g}, "
         f"seed {options.seed}, threads {options.threads}",
         flush=True,
     )
-    from ..datasets import Splits
-
-    return net, Splits(training, validation or test, test)
+    return net, parts
 
 
-def _network(options: argparse.Namespace, training: "Part") -> "Network":
+def _network(options: argparse.Namespace, training: "Part", task: str) -> "Network":
     from ..network import Network
 
-    sizes = options.sizes or [training.X.shape[1], *options.hidden, data.outputs(training.y)]
+    sizes = options.sizes or [training.X.shape[1], *options.hidden, data.outputs(training.y, task)]
+    options.output = options.output or ("sigmoid" if task == "labels" else "linear")
     try:
         return Network(
             sizes,
@@ -195,7 +211,7 @@ def _compile(dtype: str, interrupt: Interrupt) -> None:
         print(warning.message, file=sys.stderr)
 
 
-def _fit(net: "Network", splits: "Splits", options: argparse.Namespace, interrupt: Interrupt) -> str:
+def _fit(net: "Network", parts: dict[str, "Part"], options: argparse.Namespace, interrupt: Interrupt) -> str:
     """Trains; returns how it ended, if early.  Where nothing has been learned by then, raises that end."""
     import numpy as np
 
@@ -211,11 +227,11 @@ def _fit(net: "Network", splits: "Splits", options: argparse.Namespace, interrup
 
     try:
         net.fit(
-            *splits.training,
+            *parts["training"],
             epochs=options.epochs,
             batch_size=options.batch_size,
             learning_rate=options.learning_rate,
-            validation_data=splits.validation,
+            validation_data=parts.get("validation"),
             threads=options.threads,
             callbacks=[after_epoch],
             verbose=True,
@@ -234,11 +250,24 @@ def _fit(net: "Network", splits: "Splits", options: argparse.Namespace, interrup
     return ""
 
 
-def _verdict(net: "Network", test: "Part") -> str:
+def _verdict(net: "Network", test: "Part", options: argparse.Namespace) -> list[str]:
+    """How well the network does, and a line about it where that is no better than no network."""
     import numpy as np
 
-    predicted = net.predict(test.X)
-    if predicted.ndim > 1:
-        return f"test R^2 {net.score(*test):.4f}"
-    right = int(np.count_nonzero(predicted == test.y))
-    return f"test accuracy {100 * right / len(test.y):.2f} % ({right} / {len(test.y)})"
+    if net._task == "values":
+        score = net.score(*test)
+        verdict = f"test R^2 {score:.4f}"
+        dead = "always answering the mean" if score < _NOTHING_EXPLAINED else ""
+    else:
+        right = np.count_nonzero(net.predict(test.X) == test.y)
+        verdict = f"test accuracy {100 * right / len(test.y):.2f} % ({right} / {len(test.y)})"
+        labels, counts = np.unique(test.y, return_counts=True)
+        dead = f"always answering {labels[counts.argmax()]}" if right <= counts.max() else ""
+    if not dead or (test.y == test.y[0]).all():
+        return [verdict]
+    attempts = [
+        *(["--activation relu"] if options.activation == "sigmoid" else []),
+        "another --learning-rate",
+        "samples scaled to about 0 .. 1",
+    ]
+    return [verdict, f"This is no better than {dead}: try {', '.join(attempts[:-1])}, or {attempts[-1]}."]
