@@ -102,13 +102,13 @@ def network(saved):
     net = Network(
         arrays["sizes"].tolist(),
         dtype=str(arrays["dtype"]),
-        activation=str(arrays["activation"]),
-        output=str(arrays["output"]),
+        activation=arrays["activation"].tolist(),
+        output=str(arrays["output_activation"]),
         uint8_divisor=float(arrays["uint8_divisor"]),
     )
     layers = range(len(arrays["sizes"]) - 1)
     net.weights = [arrays[f"w{layer}"] for layer in layers]
     net.biases = [arrays[f"b{layer}"] for layer in layers]
     assert str(arrays["task"]) == "labels"
-    assert len(arrays) == 6 + 2 * len(layers)
+    assert len(arrays) == 7 + 2 * len(layers)
     return net

@@ -32,7 +32,24 @@ from fastbp.kernels.math import ACTIVATION_CODES
         ("train --threads many", "'many'"),
         ("train --dtype float16", "float16"),
         ("train --activation step", "step"),
-        ("train --output step", "step"),
+        ("train --output relu", "--output"),
+        ("train --activation softmax", "--activation: invalid choice: 'softmax'"),
+        ("train --activation relu step", "'step'"),
+        ("train --output-activation step", "--output-activation: invalid choice: 'step'"),
+        ("train --cost hinge", "--cost: invalid choice: 'hinge'"),
+        ("train --init zeros", "--init: invalid choice: 'zeros'"),
+        ("train --optimizer lbfgs", "--optimizer: invalid choice: 'lbfgs'"),
+        ("train --schedule warm", "--schedule: invalid choice: 'warm'"),
+        ("train --warmup -1", "--warmup: expected an integer of at least 0, got '-1'"),
+        ("train --l2 -1", "--l2: expected a finite number of at least 0, got '-1'"),
+        ("train --l1 inf", "--l1: expected a finite number of at least 0, got 'inf'"),
+        ("train --dropout 1", "--dropout: expected a number from 0 to below 1, got '1'"),
+        ("train --dropout 0.2 nan", "'nan'"),
+        ("train --clip-norm 0", "--clip-norm: expected a finite number above 0, got '0'"),
+        ("train --class-weight 2", "--class-weight"),
+        ("train --frozen x", "--frozen: expected an integer of at least 0, got 'x'"),
+        ("train --task regression", "--task"),
+        ("train --validation-data some.npz", "--validation-data"),
         ("train --hidden", "--hidden"),
         ("train --hidden 30 0", "--hidden"),
         ("train --sizes 784", "--sizes: expected at least two layers"),
@@ -62,7 +79,15 @@ def test_help_tells_every_option_and_its_default():
         ("--help",): ("train", "info", "--version"),
         ("train", "--help"): (
             *("--data", "--hidden", "--sizes", "--save", "(default: sigmoid)", "(default: float64)"),
-            *("(default: 30)", "(default: 10)", "(default: 3.0)", "(default: 0)", "exit status", "Ctrl-C"),
+            *("(default: 30)", "(default: 10)", "(default: 3.0 ", "(default: 0)", "exit status", "Ctrl-C"),
+            *(
+                "(default: sgd)",
+                "(default: constant)",
+                "(default: quadratic",
+                "softmax",
+                "adamw",
+                "he_normal",
+            ),
         ),
         ("info", "--help"): ("cache",),
     }.items():
@@ -73,7 +98,7 @@ def test_help_tells_every_option_and_its_default():
 
 
 def test_activations_are_those_of_networks():
-    assert set(train._ACTIVATIONS) == set(ACTIVATION_CODES)
+    assert {*train._OUTPUT_ACTIVATIONS} >= {*ACTIVATION_CODES}
 
 
 def test_what_needs_no_numbers_imports_none(tmp_path):

@@ -92,7 +92,7 @@ def test_floats_are_values_with_linear_outputs_scored_by_r2(tmp_path):
     assert lines[1] == "learning values, as y is float64 (--task labels would learn classes)"
     assert float(re.fullmatch(r"test R\^2 (\d\.\d{4})", lines[-1])[1]) > 0.9
     with np.load(tmp_path / "net.npz") as saved:
-        assert (str(saved["task"]), str(saved["output"])) == ("values", "linear")
+        assert (str(saved["task"]), str(saved["output_activation"])) == ("values", "linear")
 
 
 def test_integers_are_values_where_the_user_says_so(tmp_path):
@@ -200,7 +200,7 @@ def test_bad_data(tmp_path, changed, part):
         ({"y": np.full(200, 1e300)}, "y[0]: expected a label, got 1e+300"),
         (
             {"y": np.arange(400).reshape(200, 2)},
-            "expected a label, or zeros and ones, per sample, got shape (200, 2)",
+            "expected a label or a row of zeros and ones per sample, got shape (200, 2)",
         ),
     ],
 )

@@ -18,8 +18,8 @@ def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
     assert re.fullmatch(r"MNIST: 50,000 samples .* 10,000 for validation .* 10,000 for the test", data)
     assert task == "learning labels 0 .. 9, as y is int64 (--task values would learn numbers)"
     assert about == (
-        "network 784,30,10, sigmoid, output sigmoid, float64; "
-        "batch size 10, learning rate 3, seed 0, threads auto"
+        "network 784,30,10, sigmoid, output sigmoid, cost quadratic, float64; "
+        "sgd, learning rate 3, batch size 10, seed 0, threads auto"
     )
     parts = load_mnist()
     net = Network([784, 30, 10], seed=0)
@@ -32,8 +32,8 @@ def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
 def test_defaults_are_the_seeds():
     options = main._parser().parse_args(["train"])
     assert (options.data, options.sizes, options.hidden, options.save) == (None, None, [30], None)
-    assert (options.epochs, options.batch_size, options.learning_rate) == (30, 10, 3.0)
-    assert (options.activation, options.output, options.dtype) == ("sigmoid", None, "float64")
+    assert (options.epochs, options.batch_size) == (30, 10)
+    assert (options.activation, options.output_activation, options.dtype) == (["sigmoid"], None, "float64")
     assert (options.seed, options.threads) == (0, "auto")
 
 
@@ -57,7 +57,7 @@ def test_every_option_reaches_the_network(tmp_path):
     options = {
         "sizes": "5,7,6,3",
         "activation": "tanh",
-        "output": "linear",
+        "output-activation": "linear",
         "dtype": "float32",
         "epochs": 2,
         "batch-size": 16,
@@ -93,7 +93,7 @@ def test_any_number_of_threads_gives_the_same_file(tmp_path):
 
 
 def test_divergence_is_one_line_and_nothing_is_saved(tmp_path):
-    steps = "--activation", "relu", "--output", "linear", "--learning-rate", 1e300
+    steps = "--activation", "relu", "--output-activation", "linear", "--learning-rate", 1e300
     status, _, err = said("train", "--data", POINTS, *steps, "--save", tmp_path / "net.npz")
     assert (status, len(err), list(tmp_path.iterdir())) == (1, 1, [])
     assert re.match(r"fastbp: error: epoch 0, sample \d+ of 180: .* no longer finite", err[0])
@@ -106,19 +106,22 @@ def test_a_dead_network_is_said_at_the_end(tmp_path):
     *_, last, dead = said("train", "--data", write(tmp_path / "labels.npz", **same), *FEW)[1]
     found = re.fullmatch(ACCURACY, last)
     assert int(found[2]) in (66, 67)
-    assert re.match(r"This is no better than always answering [012]: try --activation relu, another ", dead)
+    assert re.match(
+        r"This is no better than always answering [012]: try --activation relu, --optimizer adam, another ",
+        dead,
+    )
 
     values = write(tmp_path / "values.npz", **same | {"y": y / 2, "y_test": y / 2})
     *_, last, dead = said("train", "--data", values, *FEW, "--learning-rate", 0.01, "--activation", "tanh")[1]
     assert float(re.fullmatch(r"test R\^2 (-?\d\.\d{4})", last)[1]) < 0.01
-    assert dead.startswith("This is no better than always answering the mean: try another --learning-rate, ")
+    assert dead.startswith("This is no better than always answering the mean: try --optimizer adam, another ")
 
     constant = write(tmp_path / "constant.npz", **same | {"y_test": np.ones(200, int)})
     assert said("train", "--data", constant, *FEW)[1][-1].startswith("test accuracy")
 
 
 def test_unexpected_errors_are_not_hidden(monkeypatch):
-    def broken(dtype, interrupt):
+    def broken(*arguments):
         raise ZeroDivisionError
 
     monkeypatch.setattr(train, "_compile", broken)

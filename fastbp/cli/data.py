@@ -70,7 +70,9 @@ def typed(part: "Part", task: str, name: str) -> "Part":
             raise Failure(f"{name}: y{where.tolist()}: expected a label, got {y[tuple(where)]}")
         y = y.astype(np.int64)
     if not _is_labels(y):
-        raise Failure(f"{name}: y: expected a label, or zeros and ones, per sample, got shape {y.shape}")
+        raise Failure(
+            f"{name}: y: expected a label or a row of zeros and ones per sample, got shape {y.shape}"
+        )
     return part._replace(y=y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
 
 

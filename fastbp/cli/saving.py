@@ -91,7 +91,8 @@ def save(net: "Network", target: str, options: argparse.Namespace) -> None:
         "sizes": np.array(net.sizes),
         "dtype": np.array(options.dtype),
         "activation": np.array(options.activation),
-        "output": np.array(options.output),
+        "output_activation": np.array(options.output_activation),
+        "cost": np.array(options.cost or "quadratic"),
         "uint8_divisor": np.array(data.UINT8_DIVISOR),
         "task": np.array(net._task),
     }

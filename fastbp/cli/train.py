@@ -1,13 +1,13 @@
 """``fastbp train`` trains a network on digits or on a user's data."""
 
 import argparse
-import math
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from . import data, saving
+from . import arguments, data, saving
 from .failure import FAILED, Failure, reason
 from .interrupt import Interrupt
 
@@ -16,28 +16,42 @@ if TYPE_CHECKING:
     from ..network import Network
     from ..training import History
 
-_ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
+# To be replaced by the names of the package's rows, once they can be read without NumPy.
+_HIDDEN_ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "linear")
+_OUTPUT_ACTIVATIONS = (*_HIDDEN_ACTIVATIONS, "exponential", "softmax")
+_COSTS = ("quadratic", "cross_entropy", "huber", "absolute", "poisson")
+_OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "irprop")
+_SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle")
+_RANDOM = ("normal", "lecun_normal", "glorot_uniform", "glorot_normal", "he_normal", "he_uniform")
+_INITIALIZERS = (*_RANDOM, "orthogonal")
+
+_OF_NETWORK = ("activation", "cost", "init", "dropout", "frozen")  # options that are Network's arguments
+_OF_FIT = ("optimizer", "learning_rate", "l2", "l1", "clip_norm", "class_weight")  # and those of its fit
+_EXTRAS = ("init", "dropout", "frozen", "schedule", "warmup", "l2", "l1", "clip_norm", "class_weight")
+_SEEDS_RATE = 3.0
 _NOTHING_EXPLAINED = 0.01  # an R^2 below it is none
 
-
 _TRAIN = """\
-Train a fully connected network by stochastic gradient descent and show how well it does.
+Train a fully connected network by mini-batch gradient descent and show how well it does.
 
 Without --data it learns the handwritten digits of MNIST, which are part of the package: 50,000 to train on,
-10,000 for validation after every epoch, 10,000 for the test at the end."""
+10,000 for validation after every epoch, 10,000 for the test at the end.  Without any option it does so with
+sigmoids, the quadratic cost and plain SGD."""
 
 _TRAIN_MORE = """\
-data:
+your own data:
   A folder of IDX files under MNIST's names (train-images-idx3-ubyte, train-labels-idx1-ubyte and, for the
   test part, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; each plain or .gz), or a file written by
   numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part.
   A tenth of the training samples, drawn by the seed, is held out for validation after every epoch, and
   another tenth for the test at the end where there is no test part.
-  y holds a label 0, 1, 2 ... per sample, or a value, or a row of values; uint8 samples are divided by 255.
+  y holds a label 0, 1, 2 ... per sample, or a row of zeros and ones (several labels at once), or values;
+  uint8 samples are divided by 255.
 
 saved networks:
-  The .npz file holds sizes, dtype, activation, output, uint8_divisor and the arrays w0, b0, w1, b1 ...:
-  wL (n_out, n_in) and bL (n_out, 1) are Network.weights[L] and Network.biases[L].
+  The .npz file holds sizes, dtype, activation, output_activation, cost, uint8_divisor, task (what the network
+  was trained for) and the arrays w0, b0, w1, b1 ...: wL (n_out, n_in) and bL (n_out, 1) are
+  Network.weights[L] and Network.biases[L].
 
 Ctrl-C ends training with what was learned so far: it is saved, if --save was given, and tested.  So does
 SIGTERM, and SIGHUP unless it is ignored, as under nohup.
@@ -47,6 +61,7 @@ exit status: 0 done, 1 training diverged or another failure (nothing is saved), 
 
 
 def add_to(commands: Any) -> None:
+    """Adds the command and its options."""
     train = commands.add_parser(
         "train",
         help="train a network, on MNIST or on your own data",
@@ -56,89 +71,132 @@ def add_to(commands: Any) -> None:
         allow_abbrev=False,
     )
     train.set_defaults(run=_run)
-    default = " (default: %(default)s)"
 
-    def add(option: str, type_: Callable[[str], Any], value: Any, metavar: str, text: str) -> None:
-        train.add_argument(option, type=type_, default=value, metavar=metavar, help=text + default)
-
-    def choose(option: str, choices: Sequence[str], text: str) -> None:
-        train.add_argument(option, choices=choices, default=choices[0], help=text + default)
-
-    train.add_argument(
+    group = train.add_argument_group("data")
+    group.add_argument(
         "--data", metavar="PATH", help="a folder of IDX files or an .npz file (default: the shipped MNIST)"
     )
-    train.add_argument(
+    group.add_argument(
         "--task",
         choices=("labels", "values"),
         help="what y holds (default: labels if its type is integer or bool, values if it is float)",
     )
-    train.add_argument(
+    group.add_argument(
         "--validation-data",
         choices=("none",),
         help="no validation after every epoch (default: the part for it, or a tenth of the training samples)",
     )
-    layers = train.add_mutually_exclusive_group()
+
+    group = train.add_argument_group("network")
+    layers = group.add_mutually_exclusive_group()
     layers.add_argument(
         "--hidden",
-        type=_whole(1),
+        type=arguments.whole(1),
         nargs="+",
         default=[30],
         metavar="N",
         help="neurons in each hidden layer, such as 100 50; the data tell the rest (default: 30)",
     )
     layers.add_argument(
-        "--sizes", type=_sizes, metavar="N,N,...", help="neurons in every layer, such as 784,30,10"
+        "--sizes", type=arguments.sizes, metavar="N,N,...", help="neurons in every layer, such as 784,30,10"
     )
-    choose("--activation", _ACTIVATIONS, "of the hidden layers")
-    train.add_argument(
-        "--output",
-        choices=_ACTIVATIONS,
-        help="activation of the last layer (default: sigmoid for labels, linear for values)",
+
+    def choose(option: str, choices: Sequence[str], text: str, **more: Any) -> None:
+        listed = f"{', '.join(choices)}: {text}"
+        group.add_argument(option, choices=choices, metavar="NAME", help=listed, **more)
+
+    choose(
+        "--activation",
+        _HIDDEN_ACTIVATIONS,
+        "of all hidden layers, or one name per hidden layer (default: sigmoid)",
+        nargs="+",
+        default=["sigmoid"],
     )
-    choose("--dtype", ("float64", "float32"), "of weights and arithmetic; float32 is faster")
-    add("--epochs", _whole(1), 30, "N", "passes over the training data")
-    add("--batch-size", _whole(1), 10, "N", "samples in a mini-batch")
-    add("--learning-rate", _rate, 3.0, "RATE", "of a step down a mini-batch's mean gradient")
-    add("--seed", _whole(0, 2**32 - 1), 0, "N", "draws the first weights and the order of samples")
-    add("--threads", _threads, "auto", "N", "a number, or auto; the network is the same for any")
+    choose(
+        "--output-activation",
+        _OUTPUT_ACTIVATIONS,
+        "of the last layer (default: linear for values, exponential with --cost poisson; sigmoid for labels, "
+        "softmax with --cost cross_entropy and more than two classes)",
+    )
+    choose(
+        "--cost",
+        _COSTS,
+        "what is minimised (default: quadratic, or cross_entropy for several labels at once)",
+    )
+    choose(
+        "--init",
+        _INITIALIZERS,
+        "of the weights (default: normal for sigmoids with the quadratic cost, else as the activation needs)",
+    )
+
+    def add(option: str, type_: Callable[[str], Any], metavar: str, text: str, **more: Any) -> None:
+        default = " (default: %(default)s)" if "default" in more else ""
+        group.add_argument(option, type=type_, metavar=metavar, help=text + default, **more)
+
+    group.add_argument(
+        "--dtype",
+        choices=("float64", "float32"),
+        default="float64",
+        help="of weights and arithmetic; float32 is faster (default: float64)",
+    )
+    add(
+        "--dropout",
+        arguments.share,
+        "RATE",
+        "share of hidden neurons left out at random of every step; one rate, or one per hidden layer",
+        nargs="+",
+    )
+    add(
+        "--frozen",
+        arguments.whole(0),
+        "L",
+        "layers that keep their first weights and biases, 0 for the one that the inputs enter",
+        nargs="+",
+    )
+
+    group = train.add_argument_group("training")
+    add("--epochs", arguments.whole(1), "N", "passes over the training data", default=30)
+    add("--batch-size", arguments.whole(1), "N", "samples in a mini-batch", default=10)
+    choose("--optimizer", _OPTIMIZERS, "how a gradient becomes a step (default: sgd)")
+    add(
+        "--learning-rate",
+        arguments.positive,
+        "RATE",
+        f"of a step down a mini-batch's mean gradient (default: {_SEEDS_RATE} for sigmoids with the "
+        "quadratic cost and sgd, else the optimizer's usual one)",
+    )
+    choose("--schedule", _SCHEDULES, "of the learning rate, per step (default: constant)")
+    add("--warmup", arguments.whole(0), "STEPS", "over which the learning rate first rises to its value")
+    add("--l2", arguments.at_least_0, "C", "adds C/2 times the sum of squared weights to the cost")
+    add("--l1", arguments.at_least_0, "C", "adds C times the sum of absolute weights to the cost")
+    add("--clip-norm", arguments.positive, "NORM", "scales a gradient down whose global norm is larger")
+    group.add_argument(
+        "--class-weight", choices=("balanced",), help="makes every class count the same, however rare"
+    )
+    add(
+        "--seed",
+        arguments.whole(0, 2**32 - 1),
+        "N",
+        "draws the first weights, the order of samples and what is held out",
+        default=0,
+    )
+    add(
+        "--threads",
+        arguments.threads,
+        "N",
+        "a number, or auto; the network is the same for any",
+        default="auto",
+    )
+
     train.add_argument("--save", metavar="PATH", help="write the network to this .npz file (default: do not)")
-
-
-def _whole(least: int, most: float = math.inf) -> Callable[[str], int]:
-    expected = f"an integer of at least {least}" if most == math.inf else f"an integer {least} .. {most}"
-
-    def convert(text: str) -> int:
-        with suppress(ValueError):
-            if least <= (number := int(text)) <= most:
-                return number
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
-
-    return convert
-
-
-def _rate(text: str) -> float:
-    with suppress(ValueError):
-        if 0 < (number := float(text)) < math.inf:
-            return number
-    raise argparse.ArgumentTypeError(f"expected a finite number above 0, got {text!r}")
-
-
-def _sizes(text: str) -> list[int]:
-    sizes = [_whole(1)(size) for size in text.split(",")]
-    if len(sizes) < 2:
-        raise argparse.ArgumentTypeError(f"expected at least two layers, such as 784,30,10, got {text!r}")
-    return sizes
-
-
-def _threads(text: str) -> int | str:
-    return text if text == "auto" else _whole(1)(text)
 
 
 def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     target = None if options.save is None else saving.writable(options.save, options.data)
-    net, parts = _prepared(options)
-    _compile(options.dtype, interrupt)
-    ending = _fit(net, parts, options, interrupt)
+    with _warnings_as_lines(interrupt):
+        net, parts = _prepared(options)
+        _compile(options, parts["training"], interrupt)
+        ending = _fit(net, parts, options, interrupt)
     if target is not None:
         saving.save(net, target, options)  # before a word is said: who reads it may be gone
     if ending:
@@ -149,13 +207,25 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     return interrupt.status if ending or interrupt.signum else 0
 
 
+@contextmanager
+def _warnings_as_lines(interrupt: Interrupt) -> Iterator[None]:
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        interrupt.check()  # LLVM's callbacks swallow it, and then there is something to warn of
+        print(message, file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
 def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]]:
     """The network and the data, checked against each other, and a line on stdout about each."""
     name = options.data or "MNIST"
     loaded = data.load(options.data)
     task, why = data.task_of(loaded["training"].y, options.task)
     parts = {kind: data.typed(part, task, f"{name}, {kind} part") for kind, part in loaded.items()}
-    net = _network(options, parts["training"], task)
+    _complete(options, parts["training"], task)
+    net = _network(options, options.sizes)
     for kind, part in parts.items():
         data.check(part, net, task, why, f"{name}, {kind} part")
     parts, held_out = data.split(parts, options.seed, options.validation_data != "none", name)
@@ -166,49 +236,114 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]
     )
     classes = f" 0 .. {max(1, net.sizes[-1] - 1)}" if task == "labels" and parts["test"].y.ndim == 1 else ""
     print(f"learning {task}{classes}, {why}")
-    print(
-        f"network {','.join(map(str, net.sizes))}, {options.activation}, output {options.output}, "
-        f"{options.dtype}; batch size {options.batch_size}, learning rate {options.learning_rate:g}, "
-        f"seed {options.seed}, threads {options.threads}",
-        flush=True,
-    )
+    print(_told(options), flush=True)
     return net, parts
 
 
-def _network(options: argparse.Namespace, training: "Part", task: str) -> "Network":
+def _complete(options: argparse.Namespace, training: "Part", task: str) -> None:
+    """Fills in what was not given and the data tell, and the learning rate of the seed's recipe."""
+    several = training.y.ndim > 1
+    options.sizes = options.sizes or [training.X.shape[1], *options.hidden, data.outputs(training.y, task)]
+    for name in ("activation", "dropout"):
+        if len(values := getattr(options, name) or []) == 1:
+            setattr(options, name, values[0])
+    if task == "labels" and several:
+        options.cost = options.cost or "cross_entropy"
+    if not options.output_activation:
+        if task == "values":
+            options.output_activation = "exponential" if options.cost == "poisson" else "linear"
+        else:
+            exclusive = options.cost == "cross_entropy" and not several and options.sizes[-1] > 2
+            options.output_activation = "softmax" if exclusive else "sigmoid"
+    is_seeds = (
+        options.activation == options.output_activation == "sigmoid"
+        and options.cost in (None, "quadratic")
+        and options.optimizer in (None, "sgd")
+    )
+    if options.learning_rate is None and is_seeds:
+        options.learning_rate = _SEEDS_RATE
+
+
+def _told(options: argparse.Namespace) -> str:
+    """The recipe, in a line."""
+
+    def words(value: Any) -> str:
+        return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+    rate = options.learning_rate
+    extras = [f"{name.replace('_', ' ')} {words(value)}" for name, value in _given(options, _EXTRAS).items()]
+    network = [
+        f"network {','.join(map(str, options.sizes))}",
+        words(options.activation),
+        f"output {options.output_activation}",
+        f"cost {options.cost or 'quadratic'}",
+        options.dtype,
+    ]
+    training = [
+        options.optimizer or "sgd",
+        "its usual learning rate" if rate is None else f"learning rate {rate:g}",
+        f"batch size {options.batch_size}",
+        *extras,
+        f"seed {options.seed}",
+        f"threads {options.threads}",
+    ]
+    return f"{', '.join(network)}; {', '.join(training)}"
+
+
+def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """The options that were given; the rest is left to the defaults of what takes them."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _network(options: argparse.Namespace, sizes: list[int]) -> "Network":
     from ..network import Network
 
-    sizes = options.sizes or [training.X.shape[1], *options.hidden, data.outputs(training.y, task)]
-    options.output = options.output or ("sigmoid" if task == "labels" else "linear")
     try:
         return Network(
             sizes,
             dtype=options.dtype,
             seed=options.seed,
-            activation=options.activation,
-            output=options.output,
+            output=options.output_activation,
             uint8_divisor=data.UINT8_DIVISOR,
+            **_given(options, _OF_NETWORK),
         )
-    except (MemoryError, OverflowError, ValueError) as error:  # too large, or no inputs
+    except (
+        MemoryError,
+        OverflowError,
+        TypeError,
+        ValueError,
+    ) as error:  # too large, no inputs, no such recipe
         raise Failure(f"network {','.join(map(str, sizes))}: {reason(error)}") from error
 
 
-def _compile(dtype: str, interrupt: Interrupt) -> None:
-    """Compiles what training and testing need, or finds it on disk: no epoch's time is to hold that."""
-    import warnings
+def _recipe(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `Network.fit` that say how it trains."""
+    recipe = _given(options, _OF_FIT)
+    if options.warmup is not None:
+        from dataclasses import replace
 
+        from ..schedules import SCHEDULES  # type: ignore[import-not-found, unused-ignore]
+
+        recipe["schedule"] = replace(SCHEDULES[options.schedule or "constant"], warmup=options.warmup)
+    elif options.schedule:
+        recipe["schedule"] = options.schedule
+    return recipe
+
+
+def _compile(options: argparse.Namespace, training: "Part", interrupt: Interrupt) -> None:
+    """Compiles what training and testing need, or finds it on disk: no epoch's time is to hold that."""
     import numpy as np
 
-    from ..network import Network
-
-    one = np.zeros((1, 1))
-    with warnings.catch_warnings(record=True) as caught:
-        Network([1, 1], dtype=dtype, seed=0).fit(
-            one, one, epochs=1, batch_size=1, learning_rate=1.0, validation_data=(one, one)
-        )
-    interrupt.check()  # LLVM's callbacks swallow it, and then there is something to warn of
-    for warning in caught:
-        print(warning.message, file=sys.stderr)
+    X, y = np.zeros_like(training.X[:1, :1]), np.zeros_like(training.y[:1])
+    recipe = _recipe(options) | {"learning_rate": 1.0}
+    for of_data in ("class_weight", "schedule"):
+        recipe.pop(of_data, None)
+    tiny = _network(options, [1] * (len(options.sizes) - 1) + options.sizes[-1:])
+    try:
+        tiny.fit(X, y, epochs=1, batch_size=1, validation_data=(X, y), **recipe)
+    except (TypeError, ValueError) as error:
+        raise Failure(error) from error
+    interrupt.check()
 
 
 def _fit(net: "Network", parts: dict[str, "Part"], options: argparse.Namespace, interrupt: Interrupt) -> str:
@@ -220,6 +355,9 @@ def _fit(net: "Network", parts: dict[str, "Part"], options: argparse.Namespace, 
     first = [*net.weights, *net.biases]
     done = 0
 
+    def nothing_is_learned() -> bool:
+        return all(map(np.array_equal, first, [*net.weights, *net.biases]))
+
     def after_epoch(net: "Network", history: "History") -> bool:
         nonlocal done
         done = len(history.loss)
@@ -230,23 +368,27 @@ def _fit(net: "Network", parts: dict[str, "Part"], options: argparse.Namespace, 
             *parts["training"],
             epochs=options.epochs,
             batch_size=options.batch_size,
-            learning_rate=options.learning_rate,
             validation_data=parts.get("validation"),
             threads=options.threads,
             callbacks=[after_epoch],
             verbose=True,
+            **_recipe(options),
         )
         interrupt.check()
         interrupt.held = True
     except (KeyboardInterrupt, OSError):  # OSError: the output cannot be written, as to a lost terminal
         interrupt.held = True
-        if all(map(np.array_equal, first, [*net.weights, *net.biases])):
+        if nothing_is_learned():
             raise
         return f"{interrupt} in epoch {min(done + 1, options.epochs)} of {options.epochs}"
     except DivergenceError as error:
         nothing = "; nothing is saved" if options.save else ""
         what = str(error).partition(";")[0]
         raise Failure(f"{what}{nothing}. Try a smaller --learning-rate", FAILED) from error
+    except (TypeError, ValueError) as error:
+        if nothing_is_learned():  # the recipe was refused
+            raise Failure(error) from error
+        raise
     return ""
 
 
@@ -254,19 +396,25 @@ def _verdict(net: "Network", test: "Part", options: argparse.Namespace) -> list[
     """How well the network does, and a line about it where that is no better than no network."""
     import numpy as np
 
-    if net._task == "values":
+    dead = ""
+    if net._task in ("value", "values"):
         score = net.score(*test)
         verdict = f"test R^2 {score:.4f}"
-        dead = "always answering the mean" if score < _NOTHING_EXPLAINED else ""
+        if score < _NOTHING_EXPLAINED:
+            dead = "always answering the mean"
     else:
-        right = np.count_nonzero(net.predict(test.X) == test.y)
+        predicted = net.predict(test.X)
+        right = np.count_nonzero((predicted == test.y).reshape(len(test.y), -1).all(axis=1))
         verdict = f"test accuracy {100 * right / len(test.y):.2f} % ({right} / {len(test.y)})"
-        labels, counts = np.unique(test.y, return_counts=True)
-        dead = f"always answering {labels[counts.argmax()]}" if right <= counts.max() else ""
+        labels, counts = np.unique(test.y, axis=0, return_counts=True)
+        # Balanced classes may cost accuracy on purpose.
+        if right <= counts.max() and (not options.class_weight or (predicted == predicted[0]).all()):
+            dead = f"always answering {labels[counts.argmax()]}"
     if not dead or (test.y == test.y[0]).all():
         return [verdict]
     attempts = [
         *(["--activation relu"] if options.activation == "sigmoid" else []),
+        *(["--optimizer adam"] if options.optimizer in (None, "sgd") else []),
         "another --learning-rate",
         "samples scaled to about 0 .. 1",
     ]
