@@ -93,11 +93,12 @@ def test_a_terminal_shows_a_bar():
 
 
 @pytest.mark.filterwarnings("default")
-def test_warnings_while_compiling_are_lines(monkeypatch):
+@pytest.mark.parametrize("verbose", [False, True])
+def test_warnings_while_compiling_or_training_are_lines(monkeypatch, verbose):
     true = Network.fit
 
     def fit(self, *arguments, **named):
-        if not named.get("verbose"):
+        if named.get("verbose", False) == verbose:
             warnings.warn("fastbp: compiled kernels cannot be kept", RuntimeWarning, stacklevel=1)
         return true(self, *arguments, **named)
 

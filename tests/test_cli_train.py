@@ -8,7 +8,7 @@ import pytest
 from command import ACCURACY, EPOCH, FEW, POINTS, network, run, said, write
 from fastbp import Network
 from fastbp.cli import main, train
-from fastbp.datasets import load_mnist, load_npz
+from fastbp.datasets import Part, load_mnist, load_npz
 
 
 def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
@@ -118,6 +118,36 @@ def test_a_dead_network_is_said_at_the_end(tmp_path):
 
     constant = write(tmp_path / "constant.npz", **same | {"y_test": np.ones(200, int)})
     assert said("train", "--data", constant, *FEW)[1][-1].startswith("test accuracy")
+
+
+class Answering:
+    """Stands for a network that always predicts the same."""
+
+    _task = task = "labels"
+
+    def __init__(self, *predicted):
+        self.predicted = np.array(predicted)
+
+    def predict(self, X):
+        return self.predicted
+
+
+@pytest.mark.parametrize(
+    ("predicted", "options", "dead"),
+    [
+        ([0, 0, 0, 0], "", True),
+        ([1, 1, 1, 1], "", True),  # not the commonest either
+        ([0, 1, 0, 1], "", True),
+        ([0, 0, 0, 1], "", False),
+        ([0, 1, 0, 1], "--class-weight balanced", False),  # accuracy is not all there is
+        ([0, 0, 0, 0], "--class-weight balanced", True),
+    ],
+)
+def test_what_is_dead(predicted, options, dead):
+    test = Part(np.ones((4, 5)), np.array([0, 0, 0, 1]))
+    options = main._parser().parse_args(["train", *options.split()])
+    found = train._verdict(Answering(*predicted), test, options)
+    assert [line.split(":")[0] for line in found[1:]] == ["This is no better than always answering 0"] * dead
 
 
 def test_unexpected_errors_are_not_hidden(monkeypatch):

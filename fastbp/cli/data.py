@@ -1,4 +1,4 @@
-"""The data that are trained on: read, taken for labels or values, checked, and parts held out."""
+"""The data to train on: they are read, taken for labels or values, checked, and split into parts."""
 
 import math
 import os
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from ..network import Network
 
 UINT8_DIVISOR = 255.0
-_HELD_OUT = 10  # one sample in so many, for each part that the data lack
-_EXACT = 2**53  # below it every whole number is a float64
+_HELD_OUT = 10  # one sample in so many, for each part that is missing
+_EXACT = 2**53  # larger floats are whole numbers whatever was meant
 
 
 def load(path: str | None) -> dict[str, "Part"]:
-    """The parts that there are, by name: training, validation, test; each sample a row of numbers."""
+    """The parts that there are, by name (training, validation, test), each sample a row of numbers."""
     if path is not None and not os.path.isdir(path) and not path.endswith(".npz"):
         what = "neither a folder of IDX files nor an .npz file" if os.path.exists(path) else "no such file"
         raise Failure(f"--data {path}: {what}")
@@ -52,12 +52,12 @@ def task_of(y: "NDArray[Any]", chosen: str | None) -> tuple[str, str]:
 
 
 def _is_labels(y: "NDArray[Any]") -> bool:
-    """Whether each row of y is one label, or zeros and ones: several labels at once."""
+    """Whether every row of y is one label, or zeros and ones, which are several labels at once."""
     return y.ndim == 1 or (y.ndim == 2 and (y.shape[1] == 1 or bool(((y == 0) | (y == 1)).all())))
 
 
 def typed(part: "Part", task: str, name: str) -> "Part":
-    """The part with y in the type by which a network knows that task: labels are integers, values are not."""
+    """The part with y of the type by which a network knows the task: integer for labels, float for values."""
     import numpy as np
 
     y = part.y
@@ -77,7 +77,7 @@ def typed(part: "Part", task: str, name: str) -> "Part":
 
 
 def outputs(y: "NDArray[Any]", task: str) -> int:
-    """How many outputs y needs: one per class for labels, else one per value."""
+    """How many outputs y needs: one per class, or one per column."""
     if y.ndim > 1:
         return int(y.shape[1])
     return max(2, int(y.max()) + 1) if task == "labels" else 1

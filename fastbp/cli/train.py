@@ -209,6 +209,8 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
 
 @contextmanager
 def _warnings_as_lines(interrupt: Interrupt) -> Iterator[None]:
+    """Prints warnings without the place in the package that they come from."""
+
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
         interrupt.check()  # LLVM's callbacks swallow it, and then there is something to warn of
         print(message, file=sys.stderr)
@@ -241,7 +243,7 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]
 
 
 def _complete(options: argparse.Namespace, training: "Part", task: str) -> None:
-    """Fills in what was not given and the data tell, and the learning rate of the seed's recipe."""
+    """Fills in what was not given and follows from the data, and the learning rate of the seed's recipe."""
     several = training.y.ndim > 1
     options.sizes = options.sizes or [training.X.shape[1], *options.hidden, data.outputs(training.y, task)]
     for name in ("activation", "dropout"):
@@ -296,6 +298,7 @@ def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _network(options: argparse.Namespace, sizes: list[int]) -> "Network":
+    """A network of those sizes and of the kind that was asked for."""
     from ..network import Network
 
     try:
@@ -307,12 +310,7 @@ def _network(options: argparse.Namespace, sizes: list[int]) -> "Network":
             uint8_divisor=data.UINT8_DIVISOR,
             **_given(options, _OF_NETWORK),
         )
-    except (
-        MemoryError,
-        OverflowError,
-        TypeError,
-        ValueError,
-    ) as error:  # too large, no inputs, no such recipe
+    except (MemoryError, OverflowError, TypeError, ValueError) as error:  # too large, or contradictory
         raise Failure(f"network {','.join(map(str, sizes))}: {reason(error)}") from error
 
 
