@@ -6,8 +6,6 @@ import sys
 import pytest
 
 from command import ENVIRONMENT, refused, said
-from fastbp.cli import train
-from fastbp.kernels.math import ACTIVATION_CODES
 
 
 @pytest.mark.parametrize(
@@ -95,10 +93,6 @@ def test_help_tells_every_option_and_its_default():
         assert (status, err) == (0, [])
         for part in parts:
             assert part in " ".join(" ".join(out).split())
-
-
-def test_activations_are_those_of_networks():
-    assert {*train._OUTPUT_ACTIVATIONS} >= {*ACTIVATION_CODES}
 
 
 def test_what_needs_no_numbers_imports_none(tmp_path):

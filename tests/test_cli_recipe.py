@@ -221,6 +221,7 @@ def test_one_value_per_sample_at_the_usual_rate(tmp_path):
         "--frozen 7",
         "--hidden 7 --dropout 0.1 0.2",
         "--task values --class-weight balanced",
+        "--schedule one_cycle --warmup 3",
     ],
 )
 def test_a_recipe_that_is_none_is_refused_in_a_line(arguments):

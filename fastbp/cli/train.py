@@ -3,7 +3,7 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from ..network import Network
     from ..training import History
 
-# To be replaced by the names of the package's rows, once they can be read without NumPy.
-_HIDDEN_ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "linear")
-_OUTPUT_ACTIVATIONS = (*_HIDDEN_ACTIVATIONS, "exponential", "softmax")
-_COSTS = ("quadratic", "cross_entropy", "huber", "absolute", "poisson")
-_OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "irprop")
-_SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle")
+# Until the package's rows are here to import: ACTIVATIONS, OUTPUT_ACTIVATIONS from ..activations, COSTS from
+# ..costs, OPTIMIZERS from ..optimizers, SCHEDULES from ..schedules, INITIALIZERS from ..initializers.
+_SIGMA = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "linear")
+ACTIVATIONS = (*_SIGMA, "exponential")
+OUTPUT_ACTIVATIONS = (*ACTIVATIONS, "softmax")
+COSTS = ("quadratic", "cross_entropy", "huber", "absolute", "poisson")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "irprop")
+SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle")
 _RANDOM = ("normal", "lecun_normal", "glorot_uniform", "glorot_normal", "he_normal", "he_uniform")
-_INITIALIZERS = (*_RANDOM, "orthogonal")
+INITIALIZERS = (*_RANDOM, "orthogonal")
 
 _OF_NETWORK = ("activation", "cost", "init", "dropout", "frozen")  # options that are Network's arguments
 _OF_FIT = ("optimizer", "learning_rate", "l2", "l1", "clip_norm", "class_weight")  # and those of its fit
@@ -101,31 +103,31 @@ def add_to(commands: Any) -> None:
         "--sizes", type=arguments.sizes, metavar="N,N,...", help="neurons in every layer, such as 784,30,10"
     )
 
-    def choose(option: str, choices: Sequence[str], text: str, **more: Any) -> None:
+    def choose(option: str, choices: Collection[str], text: str, **more: Any) -> None:
         listed = f"{', '.join(choices)}: {text}"
         group.add_argument(option, choices=choices, metavar="NAME", help=listed, **more)
 
     choose(
         "--activation",
-        _HIDDEN_ACTIVATIONS,
+        ACTIVATIONS,
         "of all hidden layers, or one name per hidden layer (default: sigmoid)",
         nargs="+",
         default=["sigmoid"],
     )
     choose(
         "--output-activation",
-        _OUTPUT_ACTIVATIONS,
+        OUTPUT_ACTIVATIONS,
         "of the last layer (default: linear for values, exponential with --cost poisson; sigmoid for labels, "
         "softmax with --cost cross_entropy and more than two classes)",
     )
     choose(
         "--cost",
-        _COSTS,
+        COSTS,
         "what is minimised (default: quadratic, or cross_entropy for several labels at once)",
     )
     choose(
         "--init",
-        _INITIALIZERS,
+        INITIALIZERS,
         "of the weights (default: normal for sigmoids with the quadratic cost, else as the activation needs)",
     )
 
@@ -157,7 +159,7 @@ def add_to(commands: Any) -> None:
     group = train.add_argument_group("training")
     add("--epochs", arguments.whole(1), "N", "passes over the training data", default=30)
     add("--batch-size", arguments.whole(1), "N", "samples in a mini-batch", default=10)
-    choose("--optimizer", _OPTIMIZERS, "how a gradient becomes a step (default: sgd)")
+    choose("--optimizer", OPTIMIZERS, "how a gradient becomes a step (default: sgd)")
     add(
         "--learning-rate",
         arguments.positive,
@@ -165,7 +167,7 @@ def add_to(commands: Any) -> None:
         f"of a step down a mini-batch's mean gradient (default: {_SEEDS_RATE} for sigmoids with the "
         "quadratic cost and sgd, else the optimizer's usual one)",
     )
-    choose("--schedule", _SCHEDULES, "of the learning rate, per step (default: constant)")
+    choose("--schedule", SCHEDULES, "of the learning rate, per step (default: constant)")
     add("--warmup", arguments.whole(0), "STEPS", "over which the learning rate first rises to its value")
     add("--l2", arguments.at_least_0, "C", "adds C/2 times the sum of squared weights to the cost")
     add("--l1", arguments.at_least_0, "C", "adds C times the sum of absolute weights to the cost")
@@ -318,11 +320,13 @@ def _recipe(options: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `Network.fit` that say how it trains."""
     recipe = _given(options, _OF_FIT)
     if options.warmup is not None:
-        from dataclasses import replace
+        from .. import schedules  # type: ignore[attr-defined, unused-ignore]
 
-        from ..schedules import SCHEDULES  # type: ignore[import-not-found, unused-ignore]
-
-        recipe["schedule"] = replace(SCHEDULES[options.schedule or "constant"], warmup=options.warmup)
+        name = options.schedule or "constant"
+        try:
+            recipe["schedule"] = schedules.SCHEDULES[name](warmup=options.warmup)
+        except TypeError as error:
+            raise Failure(f"--warmup: the schedule {name} takes none, for it has its own") from error
     elif options.schedule:
         recipe["schedule"] = options.schedule
     return recipe
