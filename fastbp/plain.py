@@ -122,7 +122,7 @@ def backprop(net: Any, module: Any, x: Any, y: Any, own_cost: bool) -> tuple[lis
 
     Where cost and output activation match, BP1 is a - y, unless the cost derivative is the user's own.
     """
-    np = module.np
+    np, delta = module.np, None
     validate.some_layers(net.weights, net.biases)
     weights, biases = validate.parameter_arrays(net.weights, net.biases)
     kinds = net._fastbp.activations(len(weights))

@@ -12,27 +12,44 @@ THIRD_PARTY = {"numpy", "numba", "llvmlite"}
 ALLOWED = {  # file or folder -> what of the package, and what of others, it may import when it is imported
     "kernels": ({"kernels", "__version__"}, THIRD_PARTY),
     "validate.py": (set(), {"numpy"}),
-    "layout.py": (set(), {"numpy"}),
-    "architecture.py": ({"validate"}, {"numpy"}),
+    "generator.py": (set(), {"numpy"}),
+    "activations.py": ({"kernels"}, set()),
+    "costs.py": (set(), set()),
+    "optimizers.py": ({"kernels"}, set()),
+    "schedules.py": (set(), set()),
+    "initializers.py": (set(), set()),
+    "layout.py": ({"kernels"}, {"numpy"}),
+    "architecture.py": ({"activations", "costs", "generator", "optimizers", "validate"}, {"numpy"}),
     "metrics.py": ({"validate"}, {"numpy"}),
-    "plain.py": ({"architecture", "training", "validate"}, {"numpy"}),
-    "engine.py": ({"architecture", "kernels", "layout"}, {"numpy"}),
+    "plain.py": ({"activations", "architecture", "costs", "generator", "kernels", "validate"}, {"numpy"}),
+    "engine.py": ({"activations", "architecture", "costs", "kernels", "layout"}, {"numpy"}),
     "training.py": ({"engine"}, {"numpy"}),
     "seed.py": (
-        {"architecture", "engine", "kernels", "metrics", "plain", "training", "validate"},
+        {"architecture", "engine", "kernels", "metrics", "optimizers", "plain", "training", "validate"},
         {"numpy"},
     ),
     "arrays.py": (
-        {"architecture", "engine", "kernels", "metrics", "plain", "seed", "training", "validate"},
+        {
+            *("activations", "architecture", "costs", "engine", "generator", "kernels", "metrics"),
+            *("optimizers", "plain", "schedules", "seed", "training", "validate"),
+        },
         {"numpy"},
     ),
+    "gradient_check.py": ({"architecture", "arrays", "validate"}, {"numpy"}),
+    "summary.py": ({"activations", "architecture", "costs"}, set()),
     "network.py": (
-        {"architecture", "arrays", "kernels", "plain", "seed", "training", "validate"},
+        {
+            *("activations", "architecture", "arrays", "costs", "gradient_check", "initializers", "optimizers"),
+            *("plain", "schedules", "seed", "summary", "training", "validate"),
+        },
         {"numpy"},
     ),
     "datasets": ({"datasets"}, {"numpy"}),
     "compat": ({"network", "datasets", "validate"}, {"numpy"}),
-    "cli.py": ({"__version__"}, set()),
+    "cli": (
+        {"__version__", "activations", "cli", "costs", "initializers", "optimizers", "schedules"},
+        set(),
+    ),
 }
 
 

@@ -106,7 +106,7 @@ def labelled(images: NDArray[Any], labels: NDArray[Any], images_name: str, label
     X, y = paired(images, labels, images_name, labels_name)
     if y.ndim > 1 or y.dtype.kind not in "iu":
         raise ValueError(
-            f"{labels_name}: {y.dtype} of shape {y.shape}, expected labels: one integer a sample"
+            f"{labels_name}: {y.dtype} of shape {y.shape}, expected labels: one integer per sample"
         )
     if len(negative := np.flatnonzero(y < 0)):
         row = negative[0]

@@ -25,7 +25,7 @@ def load_npz(path: str | os.PathLike[str]) -> tuple[Part, Part | None]:
     Returns
     -------
     training : Part
-        `X` and `y` as they were stored, one sample a row.
+        `X` and `y` as they were stored, one sample per row.
     test : Part or None
         `X_test` and `y_test` likewise; None if the file holds neither.
 

@@ -11,9 +11,9 @@ class Part(NamedTuple):
     Attributes
     ----------
     X : ndarray, shape (n, ...)
-        One sample a row. IDX files, MNIST among them, give (n, pixels) in the file's own type.
+        One sample per row. IDX files, MNIST among them, give (n, pixels) in the file's own type.
     y : ndarray, shape (n, ...)
-        One target a row. IDX files, MNIST among them, give labels: int64, shape (n,).
+        One target per row. IDX files, MNIST among them, give labels: int64, shape (n,).
 
     Examples
     --------
@@ -32,6 +32,6 @@ def paired(X: NDArray[Any], y: NDArray[Any], X_name: str, y_name: str) -> Part:
     if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
         raise ValueError(
             f"{X_name} has the shape {X.shape} and {y_name} the shape {y.shape}, "
-            "expected as many rows in both, one a sample"
+            "expected as many rows in both, one per sample"
         )
     return Part(X, y)

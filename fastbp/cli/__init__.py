@@ -1,0 +1,4 @@
+"""The command line.
+
+Nothing slower than argparse is imported before the arguments are known to be good.
+"""

@@ -1,0 +1,131 @@
+"""The data to train on: they are read, taken for labels or values, checked, and split into parts."""
+
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+from .failure import Failure, reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..datasets import Part
+    from ..network import Network
+
+UINT8_DIVISOR = 255.0
+_HELD_OUT = 10  # one sample in so many, for each part that is missing
+_EXACT = 2**53  # larger floats are whole numbers whatever was meant
+
+
+def load(path: str | None) -> dict[str, "Part"]:
+    """The parts that there are, by name (training, validation, test), each sample a row of numbers."""
+    if path is not None and not os.path.isdir(path) and not path.endswith(".npz"):
+        what = "neither a folder of IDX files nor an .npz file" if os.path.exists(path) else "no such file"
+        raise Failure(f"--data {path}: {what}")
+    from ..datasets import load_idx, load_mnist, load_npz
+
+    try:
+        if path is None:
+            return load_mnist()._asdict()
+        training, test = load_idx(path) if os.path.isdir(path) else load_npz(path)
+    except (OSError, ValueError) as error:
+        raise Failure(reason(error)) from error
+    parts = {"training": training} | ({"test": test} if test else {})
+    return {kind: _rows(part, f"{path}, {kind} part") for kind, part in parts.items()}
+
+
+def _rows(part: "Part", name: str) -> "Part":
+    if not len(part.y):
+        raise Failure(f"{name}: no samples")
+    return part._replace(X=part.X.reshape(len(part.X), math.prod(part.X.shape[1:])))
+
+
+def task_of(y: "NDArray[Any]", chosen: str | None) -> tuple[str, str]:
+    """Whether y is learned as "labels" or as "values", and why."""
+    if chosen:
+        return chosen, f"as --task {chosen} says"
+    if y.dtype.kind not in "biu":
+        return "values", f"as y is {y.dtype} (--task labels would learn classes)"
+    if y.ndim > 1 and not _is_labels(y):
+        return "values", f"as y has rows of {y.dtype}"
+    return "labels", f"as y is {y.dtype} (--task values would learn numbers)"
+
+
+def _is_labels(y: "NDArray[Any]") -> bool:
+    """Whether every row of y is one label, or zeros and ones, which are several labels at once."""
+    return y.ndim == 1 or (y.ndim == 2 and (y.shape[1] == 1 or bool(((y == 0) | (y == 1)).all())))
+
+
+def typed(part: "Part", task: str, name: str) -> "Part":
+    """The part with y of the type by which a network knows the task: integer for labels, float for values."""
+    import numpy as np
+
+    y = part.y
+    if task == "values":
+        return part._replace(y=y.astype(np.float64)) if y.dtype.kind in "biu" else part
+    if y.dtype.kind == "f":
+        whole = (np.abs(y) < _EXACT) & (np.floor(y) == y)
+        if not whole.all():
+            where = np.argwhere(~whole)[0]
+            raise Failure(f"{name}: y{where.tolist()}: expected a label, got {y[tuple(where)]}")
+        y = y.astype(np.int64)
+    if not _is_labels(y):
+        raise Failure(
+            f"{name}: y: expected a label or a row of zeros and ones per sample, got shape {y.shape}"
+        )
+    return part._replace(y=y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
+
+
+def outputs(y: "NDArray[Any]", task: str) -> int:
+    """How many outputs y needs: one per class, or one per column."""
+    if y.ndim > 1:
+        return int(y.shape[1])
+    return max(2, int(y.max()) + 1) if task == "labels" else 1
+
+
+def check(part: "Part", net: "Network", task: str, why: str, name: str) -> None:
+    """Refuses what `Network.fit` would, by the data's own name."""
+    from ..validate import samples, targets
+
+    y, outputs = part.y, net.sizes[-1]
+    try:
+        samples(part.X, net.sizes[0], net.dtype, f"{name}: X")
+    except (TypeError, ValueError) as error:
+        raise Failure(error) from error
+    try:
+        targets(y, len(y), outputs, net.dtype, f"{name}: y")
+        if task == "labels" and y.ndim == outputs == 1 and len(others := y[(y != 0) & (y != 1)]):
+            raise ValueError(f"{name}: y: expected labels 0 and 1 for one output, got {others[0]}")
+    except (TypeError, ValueError) as error:
+        raise Failure(f"{error}; y is taken for {task}, {why}") from error
+
+
+def split(parts: dict[str, "Part"], seed: int, validate: bool, name: str) -> tuple[dict[str, "Part"], str]:
+    """The parts that are needed, and a word on those that are held out of the training part.
+
+    Their samples are drawn, for they may be sorted by label.
+    """
+    import numpy as np
+
+    needed = ["training", "test"] + ["validation"] * validate
+    parts = {kind: part for kind, part in parts.items() if kind in needed}
+    lacking = [kind for kind in needed if kind not in parts]
+    if not lacking:
+        return parts, ""
+    X, y = parts["training"]
+    missing = f"no {' part and no '.join(lacking)} part"
+    count = len(y) // _HELD_OUT
+    if not count:
+        raise Failure(
+            f"{name}: {len(y)} samples and {missing}, expected at least {_HELD_OUT} samples, "
+            "a tenth of which is held out; --validation-data none needs no validation part"
+        )
+    drawn = np.split(
+        np.random.RandomState(seed).permutation(len(y)), [count * (i + 1) for i in range(len(lacking))]
+    )
+    held_out = {
+        kind: parts["training"]._replace(X=X[rows], y=y[rows])
+        for kind, rows in zip([*lacking, "training"], drawn, strict=True)
+    }
+    each = " for each" if len(lacking) > 1 else ""
+    return parts | held_out, f" ({missing}: a tenth{each}, drawn by the seed, is held out)"

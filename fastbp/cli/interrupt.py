@@ -1,0 +1,66 @@
+"""Ctrl-C and its like: signals that would end the process lose nothing that was learned."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_DEFAULTS: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+if sys.platform != "win32":
+    _DEFAULTS[signal.SIGHUP] = signal.SIG_DFL
+
+
+class Interrupt:
+    """The first signal raises KeyboardInterrupt unless `held`; `signum` is its number, and 0 before.
+
+    In a finalizer or a callback from C that exception is swallowed: whoever must know looks at `signum`.
+    """
+
+    def __init__(self) -> None:
+        self.held = False
+        self.signum = 0
+
+    def __call__(self, signum: int, frame: object) -> None:
+        first = not self.signum
+        self.signum = self.signum or signum
+        if first and not self.held:
+            raise KeyboardInterrupt
+
+    @property
+    def status(self) -> int:
+        """The exit status of what was interrupted, as a shell counts."""
+        return 128 + (self.signum or signal.SIGINT)
+
+    def __str__(self) -> str:
+        ended = self.signum not in (0, signal.SIGINT)
+        return f"ended by {signal.Signals(self.signum).name}" if ended else "interrupted"
+
+    def check(self) -> None:
+        if self.signum:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def listening(self, restore: bool) -> Iterator[None]:
+        """Takes the signals that have their default handlers; afterwards restores these, or ignores them all.
+
+        Others are the caller's own affair, or are ignored, as Ctrl-C in a shell's background job is and
+        SIGHUP under nohup.
+        """
+        taken = [signum for signum, handler in _DEFAULTS.items() if signal.getsignal(signum) is handler]
+        unraisable = sys.unraisablehook
+
+        def hook(what: Any) -> None:
+            if not (self.signum and issubclass(what.exc_type, KeyboardInterrupt)):
+                unraisable(what)
+
+        sys.unraisablehook = hook
+        try:
+            for signum in taken:
+                signal.signal(signum, self)
+            yield
+        finally:
+            self.held = True
+            for signum in taken:
+                signal.signal(signum, _DEFAULTS[signum] if restore else signal.SIG_IGN)
+            sys.unraisablehook = unraisable

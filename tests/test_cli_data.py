@@ -1,0 +1,219 @@
+"""The data of ``fastbp train``: a user's own, parts held out, what is refused."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command import ACCURACY, EPOCH, FEW, MNIST, POINTS, network, refused, said, write
+from fastbp import Network
+from fastbp.datasets import load_npz
+
+
+def parts(X, y, *counts, seed=0):
+    """The samples, drawn into as many parts as the counts tell, and the rest."""
+    order = np.random.RandomState(seed).permutation(len(y))
+    return [(X[rows], y[rows]) for rows in np.split(order, np.cumsum(counts))]
+
+
+def trained(part, **options):
+    net = Network([5, 20, 3], seed=0)
+    history = net.fit(*part, epochs=3, batch_size=10, learning_rate=3.0, **options)
+    return net, history
+
+
+def test_a_tenth_is_held_out_for_validation(tmp_path):
+    status, lines, _ = said("train", "--data", POINTS, *FEW, "--save", tmp_path / "net.npz")
+    assert status == 0
+    assert lines[0].endswith(
+        "180 samples to train on, 20 for validation after every epoch, 200 for the test "
+        "(no validation part: a tenth, drawn by the seed, is held out)"
+    )
+    (X, y), test = load_npz(POINTS)
+    validation, kept = parts(X, y, 20)
+    net, history = trained(kept, validation_data=validation)
+    np.testing.assert_array_equal(network(tmp_path / "net.npz").weights[0], net.weights[0])
+    scores = [re.fullmatch(EPOCH.format(r"\d", 3), line)[1] for line in lines[3:6]]
+    assert scores == [f"{score:.4f}" for score in history.validation_score]
+    assert lines[-1].endswith(f"({round(200 * net.score(*test))} / 200)")
+
+
+def test_without_a_test_part_another_tenth_is_held_out(tmp_path):
+    path = write(tmp_path / "points.npz", test=False)
+    status, lines, _ = said("train", "--data", path, *FEW, "--save", tmp_path / "net.npz")
+    assert status == 0
+    assert lines[0].endswith(
+        "160 samples to train on, 20 for validation after every epoch, 20 for the test "
+        "(no test part and no validation part: a tenth for each, drawn by the seed, is held out)"
+    )
+    test, validation, kept = parts(*load_npz(path)[0], 20, 20)
+    net, history = trained(kept, validation_data=validation)
+    np.testing.assert_array_equal(network(tmp_path / "net.npz").weights[0], net.weights[0])
+    assert f"validation {history.validation_score[-1]:.4f}" in lines[5]
+    assert lines[-1].endswith(f"({round(20 * net.score(*test))} / 20)")
+
+
+@pytest.mark.parametrize("has_test", [False, True])
+def test_without_validation_nothing_is_held_out_for_it(tmp_path, has_test):
+    path = write(tmp_path / "points.npz", test=has_test)
+    arguments = "--validation-data", "none", "--save", tmp_path / "net.npz"
+    status, lines, _ = said("train", "--data", path, *FEW, *arguments)
+    assert status == 0
+    kept, test = load_npz(path)
+    if not has_test:
+        test, kept = parts(*kept, 20)
+    assert f"{len(kept[1])} samples to train on, none for validation after every epoch" in lines[0]
+    assert ("no test part: a tenth, drawn by the seed, is held out" in lines[0]) == (not has_test)
+    assert not any("validation" in line for line in lines[3:] if line.startswith("epoch"))
+    net, _ = trained(kept)
+    np.testing.assert_array_equal(network(tmp_path / "net.npz").weights[0], net.weights[0])
+    assert lines[-1].endswith(f"({round(len(test[1]) * net.score(*test))} / {len(test[1])})")
+
+
+def test_idx_folder(tmp_path):
+    for kind in ("images-idx3", "labels-idx1"):
+        shutil.copy(MNIST / f"t10k-{kind}-ubyte.gz", tmp_path / f"train-{kind}-ubyte.gz")
+    status, lines, _ = said("train", "--data", tmp_path, "--epochs", 1)
+    assert (status, lines[2].split(", ")[0]) == (0, "network 784,30,10")
+    assert lines[0].startswith(f"{tmp_path}: 8,000 samples to train on, 1,000 for validation ")
+
+
+X = np.random.RandomState(0).rand(100, 2, 2)  # each sample is flattened
+SMALL_STEPS = "--hidden", 8, "--learning-rate", 0.1, "--epochs", 200
+
+
+def test_floats_are_values_with_linear_outputs_scored_by_r2(tmp_path):
+    y = 5 * X.sum(axis=1) - 3  # beyond what a sigmoid gives
+    path = write(tmp_path / "sums.npz", X=X, y=y, X_test=X, y_test=y)
+    status, lines, _ = said("train", "--data", path, *SMALL_STEPS, "--save", tmp_path / "net.npz")
+    assert (status, lines[2].split(", ")[:3]) == (0, ["network 4,8,2", "sigmoid", "output linear"])
+    assert lines[1] == "learning values, as y is float64 (--task labels would learn classes)"
+    assert float(re.fullmatch(r"test R\^2 (\d\.\d{4})", lines[-1])[1]) > 0.9
+    with np.load(tmp_path / "net.npz") as saved:
+        assert (str(saved["task"]), str(saved["output_activation"])) == ("values", "linear")
+
+
+def test_integers_are_values_where_the_user_says_so(tmp_path):
+    y = np.rint(5 * X.sum(axis=(1, 2))).astype(int)
+    path = write(tmp_path / "sums.npz", X=X, y=y, X_test=X, y_test=y.astype(float))
+    status, lines, _ = said("train", "--data", path, *SMALL_STEPS, "--task", "values")
+    assert (status, lines[2].split(", ")[:3]) == (0, ["network 4,8,1", "sigmoid", "output linear"])
+    assert lines[1] == "learning values, as --task values says"
+    assert float(re.fullmatch(r"test R\^2 (\d\.\d{4})", lines[-1])[1]) > 0.9
+
+
+def test_whole_floats_are_labels_where_the_user_says_so(tmp_path):
+    with np.load(POINTS) as arrays:
+        floats = {name: arrays[name].astype(np.float32) for name in ("y", "y_test")}
+    path = write(tmp_path / "points.npz", **floats)
+    assert said("train", "--data", path, *FEW)[1][1].startswith("learning values, as y is float32")
+    status, lines, _ = said("train", "--data", path, *FEW, "--task", "labels")
+    same = said("train", "--data", POINTS, *FEW)[1]
+    assert (status, lines[1]) == (0, "learning labels 0 .. 2, as --task labels says")
+    assert [line.split("  ")[:3] for line in lines[2:]] == [line.split("  ")[:3] for line in same[2:]]
+
+
+@pytest.mark.parametrize(
+    ("y", "learned", "outputs"),
+    [
+        (np.zeros(100, int), "labels 0 .. 1, as y is int64", 2),
+        (np.arange(100) % 2 == 0, "labels 0 .. 1, as y is bool", 2),
+        (np.arange(100, dtype=np.uint8) % 7, "labels 0 .. 6, as y is uint8", 7),
+        (np.arange(100).reshape(100, 1) % 7, "labels 0 .. 6, as y is int64", 7),
+        (np.arange(200).reshape(100, 2), "values, as y has rows of int64", 2),
+        (np.linspace(0, 1, 100), "values, as y is float64", 1),
+        (np.eye(100, dtype=np.float32), "values, as y is float32", 100),
+    ],
+)
+def test_the_data_tell_the_task_and_the_outputs(tmp_path, y, learned, outputs):
+    path = write(tmp_path / "data.npz", test=False, X=np.ones((100, 2), np.uint8), y=y)
+    status, lines, _ = said("train", "--data", path, "--epochs", 1, "--learning-rate", 1e-9)
+    assert (status, lines[2].split(", ")[0]) == (0, f"network 2,30,{outputs}")
+    assert lines[1].startswith(f"learning {learned}")
+    assert lines[-2 if "no better" in lines[-1] else -1].startswith(
+        "test accuracy" if "labels" in learned else "test R^2"
+    )
+
+
+def test_one_output_learns_two_classes(tmp_path):
+    with np.load(POINTS) as arrays:
+        two = {name: np.minimum(arrays[name], 1) for name in ("y", "y_test")}
+    path = write(tmp_path / "points.npz", **two)
+    arguments = "--sizes", "5,20,1", "--epochs", 3, "--save", tmp_path / "net.npz"
+    status, lines, _ = said("train", "--data", path, *arguments)
+    assert (status, lines[1].split(",")[0]) == (0, "learning labels 0 .. 1")
+    assert float(re.fullmatch(ACCURACY, lines[-1])[1]) > 90
+    with np.load(tmp_path / "net.npz") as saved:
+        assert str(saved["task"]) == "binary"
+    refused(
+        said("train", "--data", POINTS, "--sizes", "5,20,1"), "expected labels 0 and 1 for one output, got 2"
+    )
+
+
+GOOD = np.ones((200, 5))
+
+
+@pytest.mark.parametrize(
+    ("changed", "part"),
+    [
+        (
+            {"y": np.arange(200) % 4 - 1},
+            "{path}, training part: y[0]: expected a label 0 .. 2, got -1; y is taken for labels, as",
+        ),
+        ({"y_test": np.full(200, 3)}, "{path}, test part: y[0]: expected a label 0 .. 2, got 3"),
+        ({"X": np.ones((199, 5))}, "{path}[X] has the shape (199, 5)"),
+        ({"X_test": np.ones((200, 4))}, "{path}, test part: X: expected shape (samples, 5)"),
+        (
+            {"X": np.where(np.arange(1000) == 11, np.nan, 1.0).reshape(200, 5)},
+            "{path}, training part: X[2, 1]",
+        ),
+        ({"X": GOOD.astype(str)}, "{path}, training part: X: expected numbers"),
+        ({"X": GOOD.astype(object)}, "{path}: not a readable .npz file"),
+        ({"X": GOOD[:, :0]}, "network 0,30,3: "),
+        ({"X": GOOD[:0], "y": np.arange(0)}, "{path}, training part: no samples"),
+        ({"y": np.full(200, 2**62)}, "network 5,30,4611686018427387905: "),
+        ({"test": False, "X": GOOD[:9], "y": np.arange(9)}, "{path}: 9 samples and no test part and no vali"),
+        (
+            {"X": GOOD[:9], "y": np.arange(9)},
+            "{path}: 9 samples and no validation part, expected at least 10",
+        ),
+    ],
+)
+def test_bad_data(tmp_path, changed, part):
+    path = write(tmp_path / "bad.npz", **changed)
+    refused(said("train", "--data", path), part.format(path=path))
+
+
+@pytest.mark.parametrize(
+    ("changed", "part"),
+    [
+        (
+            {"y": np.where(np.arange(200) == 3, 0.5, 1.0)},
+            "{path}, training part: y[3]: expected a label, got",
+        ),
+        (
+            {"y_test": np.where(np.arange(200) == 3, np.nan, 1.0)},
+            "{path}, test part: y[3]: expected a label, got nan",
+        ),
+        ({"y": np.full(200, 1e300)}, "y[0]: expected a label, got 1e+300"),
+        (
+            {"y": np.arange(400).reshape(200, 2)},
+            "expected a label or a row of zeros and ones per sample, got shape (200, 2)",
+        ),
+    ],
+)
+def test_what_cannot_be_labels(tmp_path, changed, part):
+    path = write(tmp_path / "bad.npz", **changed)
+    refused(said("train", "--data", path, "--task", "labels"), part.format(path=path))
+
+
+def test_damaged_files(tmp_path):
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(Path(POINTS).read_bytes()[:-99])
+    refused(said("train", "--data", damaged), damaged, "not a readable .npz file")
+    refused(said("train", "--data", tmp_path), tmp_path, "train-images-idx3-ubyte")
+    for kind in ("images-idx3", "labels-idx1"):
+        (tmp_path / f"train-{kind}-ubyte").write_bytes(b"no IDX file")
+    refused(said("train", "--data", tmp_path), tmp_path, "expected those of an IDX file")

@@ -1,0 +1,61 @@
+"""``fastbp info``."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import llvmlite
+import numba
+import numpy as np
+import pytest
+
+import fastbp
+from command import ENVIRONMENT, run, said
+from fastbp.kernels import jit, vector
+from fastbp.kernels.team import cpus
+
+
+def test_info(tmp_path):
+    done = run("info", env={**ENVIRONMENT, "NUMBA_CACHE_DIR": str(tmp_path / "cache")})
+    assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (0, "", [])  # nothing was compiled
+    told = {line[:20].rstrip(): line[20:] for line in done.stdout.splitlines()}
+    assert told["fastbp"] == fastbp.__version__
+    assert told["Python"] == ".".join(map(str, sys.version_info[:3]))
+    assert (told["NumPy"], told["Numba"], told["llvmlite"]) == (
+        np.__version__,
+        numba.__version__,
+        llvmlite.__version__,
+    )
+    assert told["CPU"]
+    assert re.fullmatch(r"\S+, \S+-\S+", told["compiled for"])
+    assert told["vector width"] == f"{8 * vector.width()[0]} bits"
+    assert told["fused multiply-add"].startswith("yes" if vector.has_fma() else "no")
+    assert told["CPUs usable"] == str(cpus())
+    assert told["cache folder"] == str(tmp_path / "cache" / "fastbp" / jit.cache_folder().name)
+    assert told["cache"] == "0 files, 0 bytes, writable"
+
+
+def test_info_about_fma_is_what_the_cpu_says():
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        flags = None
+    if flags is None or os.environ.get("NUMBA_CPU_NAME"):
+        pytest.skip("the CPU's flags are not known")
+    assert vector.has_fma() == ("fma" in flags[1].split())
+
+
+def test_info_about_a_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
+    (tmp_path / "a").write_bytes(b"123")
+    (tmp_path / "b").write_bytes(bytes(2000))
+    assert said("info")[1][-1].split(maxsplit=1)[1] == "2 files, 2,003 bytes, writable"
+    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path / "a" / "fastbp")
+    assert "0 files, 0 bytes, not writable (Not a directory)" in said("info")[1][-1]
+
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(jit, "cache_folder", nobody)
+    assert said("info")[1][-1].endswith("Could not determine home directory.; set NUMBA_CACHE_DIR")

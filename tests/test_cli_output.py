@@ -1,0 +1,116 @@
+"""Where the output goes: pipes, terminals, warnings, names that cannot be printed."""
+
+import contextlib
+import errno
+import io
+import os
+import re
+import shutil
+import subprocess
+import warnings
+
+import pytest
+
+from command import (
+    ACCURACY,
+    ENVIRONMENT,
+    EPOCH,
+    FEW,
+    POINTS,
+    POSIX,
+    command,
+    network,
+    run,
+    said,
+    start,
+    without_compiling,
+)
+from fastbp import Network
+from fastbp.cli.main import main
+
+
+@POSIX
+def test_a_reader_that_leaves_ends_training_quietly(tmp_path):
+    process = start("--epochs", 100_000, "--save", tmp_path / "net.npz")
+    process.stdout.close()
+    err = without_compiling(process.stderr.read())
+    process.stderr.close()
+    assert (process.wait(60), err) == (141, "")
+    assert os.listdir(tmp_path) == ["net.npz"]
+    assert network(tmp_path / "net.npz").sizes == [784, 30, 10]
+
+
+class Lost(io.StringIO):
+    """A terminal that is lost after the first epoch."""
+
+    def write(self, text):
+        if text.strip() and "  loss" in self.getvalue():
+            raise OSError(errno.EIO, "Input/output error")
+        return super().write(text)
+
+
+def test_an_output_that_is_lost_ends_training_and_what_was_learned_is_saved(tmp_path):
+    with contextlib.redirect_stdout(Lost()), contextlib.redirect_stderr(io.StringIO()) as err:
+        status = main(["train", "--data", POINTS, *FEW, "--save", str(tmp_path / "net.npz")])
+    assert (status, err.getvalue()) == (1, "fastbp: error: Input/output error\n")
+    assert network(tmp_path / "net.npz").sizes == [5, 20, 3]
+
+
+@POSIX
+def test_closed_and_full_output():
+    closed = run("train", "--data", POINTS, *FEW, preexec_fn=lambda: os.close(1))
+    assert (closed.returncode, closed.stderr) == (0, "")
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            done = run("info", stdout=full)
+            neither = subprocess.run(command("fly"), stdout=full, stderr=full, env=ENVIRONMENT)
+        assert (done.returncode, done.stderr) == (1, "fastbp: error: No space left on device\n")
+        assert neither.returncode == 2
+
+
+@POSIX
+def test_a_terminal_shows_a_bar():
+    import pty
+
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command("train", "--epochs", "2"), stdout=theirs, env=ENVIRONMENT) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # Linux: the other side is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    text = shown.decode()
+    assert re.search(r"\repoch   1/2 \[#+ *\]", text)
+    assert re.search(r"\r\x1b\[K" + EPOCH.format(1, 2), text)
+    assert re.search(rf"\n{ACCURACY}\r\n$", text)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("verbose", [False, True])
+def test_warnings_while_compiling_or_training_are_lines(monkeypatch, verbose):
+    true = Network.fit
+
+    def fit(self, *arguments, **named):
+        if named.get("verbose", False) == verbose:
+            warnings.warn("fastbp: compiled kernels cannot be kept", RuntimeWarning, stacklevel=1)
+        return true(self, *arguments, **named)
+
+    monkeypatch.setattr(Network, "fit", fit)
+    status, _, err = said("train", "--data", POINTS, *FEW)
+    assert (status, err) == (0, ["fastbp: compiled kernels cannot be kept"])
+
+
+@POSIX
+def test_a_file_name_that_cannot_be_printed(tmp_path):
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.npz")
+    shutil.copy(POINTS, name)
+    done = run("train", "--data", name, *FEW)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{tmp_path}/\\udcff.npz: 180 samples")
