@@ -6,7 +6,7 @@ Each is a function a of a layer's weighted input z; its formula is the row of th
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from .kernels.activations import ROWS
 
@@ -84,7 +84,7 @@ class Activation:
 
 
 # What an architecture holds for an activation: a name, or an object with options.
-Kind = Union[str, LeakyReLU, ELU, GELU, Activation]
+Kind = str | LeakyReLU | ELU | GELU | Activation
 
 # name -> what it stands for, hidden layers and output; softmax is for outputs alone
 ACTIVATIONS: dict[str, Kind] = {

@@ -45,7 +45,7 @@ class State:
 
     dtype: np.dtype = _FLOAT64
     activation: activations.Kind | tuple[activations.Kind, ...] = (
-        "sigmoid"  # of all hidden layers, or of each
+        "sigmoid"  # of hidden layers: of all, or each
     )
     output_activation: activations.Kind = "sigmoid"
     cost: costs.Kind = "quadratic"
@@ -98,7 +98,7 @@ def mask_key(net: Any) -> int:
     if state.seed is not None:
         return generator.key(state.seed, "mask")
     if state.masks is None:
-        high, low = np.random.randint(0, 1 << 32, 2, np.uint64).tolist()
+        high, low = np.random.randint(0, 1 << 32, 2, np.uint64).tolist()  # noqa: NPY002  the global one
         net._fastbp = replace(state, masks=high << 32 | low)
     masks: int = net._fastbp.masks
     return masks

@@ -8,11 +8,12 @@ import numpy as np
 
 from . import costs, generator, metrics, plain, validate
 from .activations import Activation
-from .architecture import Architecture, Parts, State, checked, mask_key
+from .architecture import Architecture, Parameters, Parts, State, checked, mask_key
 from .costs import Cost
-from .engine import FUSED, GRADIENT, NOTHING, Data, Descent, Engine, Parameters, team_size
+from .engine import NOTHING, Data, Descent, Engine, team_size
 from .kernels import custom
 from .kernels import random as orders_of
+from .kernels.records import FUSED, GRADIENT
 from .kernels.team import cpus
 from .optimizers import SGD, Optimizer
 from .schedules import rates_of
@@ -98,7 +99,7 @@ def fit(
         if shuffle and state.seed is not None:
             orders_of.permute(None)(np.uint64(generator.key(state.seed, "order", drawn)), order)
         elif shuffle:
-            order = np.random.permutation(len(X))
+            order = np.random.permutation(len(X))  # noqa: NPY002  the global generator, as the seed's
         drawn += 1
         return order
 
@@ -139,9 +140,11 @@ def _fits(memory: tuple[Parameters, ...], parts: Parts) -> bool:
 
 def is_compiled(architecture: Architecture) -> bool:
     """Whether kernels can compute the network: a user's own functions may be NumPy's."""
-    own = [kind for kind in architecture.activations if isinstance(kind, Activation)]
-    own += [architecture.cost] if isinstance(architecture.cost, Cost) else []
-    return all(custom.is_compiled(kind.function, kind.derivative) for kind in own)
+    return all(
+        custom.is_compiled(kind.function, kind.derivative)
+        for kind in (*architecture.activations, architecture.cost)
+        if isinstance(kind, (Activation, Cost))
+    )
 
 
 def _training_engine(

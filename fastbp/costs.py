@@ -1,14 +1,14 @@
 """Costs: what may stand for one, by name or as an object with options.
 
-The cost of a sample is a sum over its outputs, C = sum over j of c(a[j], y[j]), and the cost of a batch is the
-mean over its samples.  These are the two assumptions that backpropagation makes of a cost: that it is a mean
-over samples, and a function of the outputs (the targets y are constants).  So c and dc/da are all there is to
-say; the formulas are the rows in ``kernels/costs.py``.
+The cost of a sample is a sum over its outputs, C = sum over j of c(a[j], y[j]), and the cost of a batch is
+the mean over its samples.  These are the two assumptions that backpropagation makes of a cost: that it is a
+mean over samples, and a function of the outputs (the targets y are constants).  So c and dc/da are all there
+is to say; the formulas are the rows in ``kernels/costs.py``.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Cost:
 
 
 # What an architecture holds for a cost: a name, or an object with options.
-Kind = Union[str, Huber, Cost]
+Kind = str | Huber | Cost
 
 COSTS: dict[str, Kind] = {
     "quadratic": "quadratic",

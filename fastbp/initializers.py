@@ -7,6 +7,7 @@ same on every platform, a ``numpy.random.RandomState``, or ``numpy.random`` itse
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -124,7 +125,7 @@ def initial(sizes: Sequence[int], names: Sequence[str], seed: int | None) -> tup
 
     from .generator import Stream, key
 
-    pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+    pairs = list(itertools.pairwise(sizes))
 
     def draw(purpose: Literal["weights", "biases"], layer: int) -> Draw:
         return np.random if seed is None else Stream(key(seed, purpose, layer))

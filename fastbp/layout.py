@@ -75,7 +75,8 @@ class Layout(NamedTuple):
         rows = int(self.plan["rows"][0])
         panels = -(-width // self.columns)
         block = scratch[offset : offset + panels * rows * self.columns].reshape(panels, rows, self.columns)
-        return block[:, :count].swapaxes(0, 1).reshape(count, -1)[:, :width].copy()
+        found: np.ndarray = block[:, :count].swapaxes(0, 1).reshape(count, -1)[:, :width].copy()
+        return found
 
     def _pairs(
         self, packed: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]

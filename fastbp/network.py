@@ -76,8 +76,8 @@ class Network:
         Of weights and arithmetic.  float32 is about twice as fast.
     seed : int, optional
         First weights, the orders of samples in `fit` and dropout's masks then come from a generator of
-        fastbp's own, with the same numbers on every machine.  Without it they come from NumPy's global one, as
-        the seed's do.
+        fastbp's own, with the same numbers on every machine.  Without it they come from NumPy's global one,
+        as the seed's do.
     dropout : float or list of float
         The share of hidden units that a step of training leaves out, of all hidden layers or of each; what is
         kept is divided by 1 - dropout.
@@ -107,7 +107,8 @@ class Network:
     >>> import numpy as np
     >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     >>> net = Network([2, 8, 2], activation="tanh", output_activation="softmax", cost="cross_entropy", seed=0)
-    >>> history = net.fit(X, np.array([0, 1, 1, 0]), epochs=200, batch_size=4, optimizer="adam", learning_rate=0.05)
+    >>> y = np.array([0, 1, 1, 0])
+    >>> history = net.fit(X, y, epochs=200, batch_size=4, optimizer="adam", learning_rate=0.05)
     >>> net.predict(X)
     array([0, 1, 1, 0])
     """
@@ -294,8 +295,8 @@ class Network:
     ) -> History:
         """Trains on arrays.
 
-        A second call goes on where the first ended, the optimizer's state included: n calls of one epoch are to
-        the bit one call of n, but for a schedule that spans the call.  Another optimizer begins anew.
+        A second call goes on where the first ended, the optimizer's state included: n calls of one epoch are
+        to the bit one call of n, but for a schedule that spans the call.  Another optimizer begins anew.
 
         Parameters
         ----------
@@ -317,14 +318,14 @@ class Network:
             Of the rate, step by step: "constant", "step", "exponential", "cosine" or "one_cycle"; an object
             with options, such as ``Cosine(warmup=100)``; or a function of the step, from 0, that returns it.
         l2, l1 : float
-            The cost gains l2 / 2 times the sum of w^2 and l1 times that of abs(w), over all weights but biases.
+            The cost gains l2 / 2 times the sum of w^2 and l1 times that of abs(w), over weights, not biases.
             The book's lmbda is l2 = lmbda / samples, scikit-learn's alpha is l2 = alpha / batch_size.
         clip_norm : float, optional
             Where the norm of the whole gradient, penalties included, is larger, it is scaled down to this.
         sample_weight : array (samples,), optional
             Factors of the samples' costs; a batch's cost is the sum of w C over the batch's length.
         class_weight : dict of label to float, or "balanced", optional
-            Factors of the costs of labels; "balanced" gives every class the same weight in all, 1 in the mean.
+            Factors of the costs of labels; "balanced" gives every class the same weight in all, with mean 1.
         validation_data : (X, y), optional
             Its cost and score are taken after every epoch.
         shuffle : bool
@@ -464,7 +465,7 @@ class Network:
     def gradients(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, threads: int | str = "auto"
     ) -> tuple[list[Array], list[Array]]:
-        """The gradient of the mean cost, shaped as ``weights`` and ``biases``: `backprop` for a batch of rows."""
+        """The gradient of the mean cost, shaped as ``weights`` and ``biases``: `backprop` for rows."""
         _, found = arrays.value_and_gradient(self, _HOOKS, X, y, None, None, 0.0, 0.0, threads)
         return found
 
@@ -484,7 +485,7 @@ class Network:
         or so hint at a wrong derivative, unless a kink (of relu, say) lies within the step.
 
         >>> X, y = np.linspace(0, 1, 12).reshape(4, 3), np.array([0, 1, 1, 0])
-        >>> net = Network([3, 5, 2], activation="gelu", output_activation="softmax", cost="cross_entropy", seed=0)
+        >>> net = Network([3, 5, 2], activation="gelu", output_activation="softmax", cost="cross_entropy")
         >>> net.check_gradients(X, y).error < 1e-6
         True
         """

@@ -93,7 +93,10 @@ class RMSprop(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Steps by a running mean of g over the root of one of g^2, both corrected for their start (Kingma and Ba 2015).
+    """Steps by a running mean of g over the root of one of g^2 (Kingma and Ba 2015).
+
+    Both are corrected for their start: m = beta_1 m + (1 - beta_1) g, s = beta_2 s + (1 - beta_2) g^2, and
+    w -= rate m / (1 - beta_1^t) / (sqrt(s / (1 - beta_2^t)) + epsilon) in step t, counted from 1.
 
     `weight_decay` is added to the gradient, as ``l2`` of `fit` is; decay apart from it is AdamW's.
 
@@ -179,7 +182,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
 
 
 def _powers(base: float, first: int, count: int) -> Array:
-    """base^(t + 1) for the steps t = first .. first + count - 1, with the same bits however they are asked for.
+    """base^(t + 1) for the steps t = first .. first + count - 1, the same bits however they are asked for.
 
     Repeated squaring, in products that IEEE rounds alike everywhere; the platform's ``pow`` does not.
     """

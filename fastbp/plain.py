@@ -20,7 +20,7 @@ from .kernels import optimizers
 
 
 class Numpy:
-    """What rows may use besides + - * / and comparisons, over arrays; kernels.elementary has it over vectors."""
+    """What rows may use besides + - * / and comparisons, over arrays; see kernels.elementary."""
 
     abs, sqrt, copysign, sign, where = np.abs, np.sqrt, np.copysign, np.sign, np.where
     maximum, minimum, expm1, log1p = np.maximum, np.minimum, np.expm1, np.log1p
@@ -134,9 +134,8 @@ def backprop(net: Any, module: Any, x: Any, y: Any, own_cost: bool) -> tuple[lis
     nabla_w: list[Any] = []
     for layer in reversed(range(len(weights))):
         if layer < len(weights) - 1:
-            delta = np.dot(np.transpose(weights[layer + 1]), delta) * _prime(
-                kinds[layer], module, zs[layer]
-            )  # BP2
+            prime = _prime(kinds[layer], module, zs[layer])
+            delta = np.dot(np.transpose(weights[layer + 1]), delta) * prime  # BP2
         elif is_short(net._fastbp.cost, kinds[-1]) and not own_cost:
             delta = signals[-1] - y
         elif kinds[-1] == "softmax":
@@ -269,7 +268,7 @@ class Engine:
     def gradient(
         self, x: np.ndarray, y: np.ndarray, share: np.ndarray, step: int = -1
     ) -> tuple[float, Parameters]:
-        """The cost of the columns, each times its share, and its gradient; dropout where `step` is not negative."""
+        """The columns' cost, each times its share, and its gradient; a negative `step` drops nothing."""
         architecture = self.architecture
         weights, biases = self._shaped(self.parameters)
         kinds = architecture.activations
@@ -358,15 +357,15 @@ class Engine:
     def _columns(self, X: np.ndarray, divisor: float) -> np.ndarray:
         """Samples as columns (inputs, m)."""
         dtype = self.architecture.dtype
-        rows = np.divide(X, divisor, dtype=dtype) if X.dtype == np.uint8 else X.astype(dtype, copy=False)
-        return rows.T
+        rows = np.divide(X, divisor, dtype=dtype) if X.dtype == np.uint8 else np.asarray(X, dtype)
+        return np.transpose(rows)
 
     def _wanted(self, targets: np.ndarray) -> np.ndarray:
         """Targets as columns (outputs, m), one-hot for labels."""
         dtype = self.architecture.dtype
         if targets.ndim == 1:
             targets = np.eye(self.architecture.sizes[-1], dtype=dtype)[targets]
-        return targets.astype(dtype, copy=False).T
+        return np.transpose(np.asarray(targets, dtype))
 
 
 class MethodsEngine(Engine):
@@ -400,7 +399,7 @@ class MethodsEngine(Engine):
     def _forward(self, x: np.ndarray) -> np.ndarray:
         columns = [self.net.feedforward(x[:, i : i + 1]) for i in range(x.shape[1])]
         outputs = validate.own_outputs(columns, self.architecture.sizes[-1])
-        return outputs.astype(self.architecture.dtype, order="C", copy=False)
+        return np.asarray(outputs, self.architecture.dtype, order="C")
 
 
 def _mixed(x: Any) -> Any:

@@ -295,8 +295,8 @@ def suits_cost(found: Targets, cost: str, output_activation: Any, name: str) -> 
             if not np.allclose(sums, 1.0, rtol=0, atol=1e-3):
                 row = int(np.argmax(np.abs(sums - 1.0)))
                 raise ValueError(
-                    f"{name}[{row}]: expected shares that add up to 1 for a softmax, got a sum of {sums[row]:g}; "
-                    "sample_weight weighs a row"
+                    f"{name}[{row}]: expected shares that add up to 1 for a softmax, got a sum of "
+                    f"{sums[row]:g}; sample_weight weighs a row"
                 )
     elif cost == "poisson":
         _check_cells(wanted, wanted >= 0, name, "a count of at least 0, as the cost is 'poisson'")

@@ -1,7 +1,6 @@
 """The recipe of ``fastbp train``: every option reaches the network, and what is not given fits the data."""
 
 import ast
-import inspect
 import re
 
 import numpy as np

@@ -43,7 +43,7 @@ def test_chunks_of_any_length(case, dtype, batches, members):
 
 @some
 def test_a_span_of_positions_is_a_run_on_those_rows(case, dtype):
-    """train(..., (first, last)) reads nothing of the order but order[first:last]; a span begins with a batch."""
+    """train(..., (first, last)) reads nothing of the order but order[first:last]."""
     run = experiment(case, dtype)
     data, order = run.data, run.orders[0]
     part, alone = run.engine(case), run.engine(case)

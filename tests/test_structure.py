@@ -39,7 +39,15 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "summary.py": ({"activations", "architecture", "costs"}, set()),
     "network.py": (
         {
-            *("activations", "architecture", "arrays", "costs", "gradient_check", "initializers", "optimizers"),
+            *(
+                "activations",
+                "architecture",
+                "arrays",
+                "costs",
+                "gradient_check",
+                "initializers",
+                "optimizers",
+            ),
             *("plain", "schedules", "seed", "summary", "training", "validate"),
         },
         {"numpy"},

@@ -316,7 +316,8 @@ def _recipe(options: argparse.Namespace) -> dict[str, Any]:
     if options.warmup is not None:
         name = options.schedule or "constant"
         try:
-            recipe["schedule"] = SCHEDULES[name](warmup=options.warmup)
+            kind: Any = SCHEDULES[name]
+            recipe["schedule"] = kind(warmup=options.warmup)
         except TypeError as error:
             raise Failure(f"--warmup: the schedule {name} takes none, for it has its own") from error
     elif options.schedule:

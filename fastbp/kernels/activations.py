@@ -85,6 +85,6 @@ ROWS = {
     )
 }
 CODES = {name: code for code, name in enumerate(ROWS)}
-# A softmax takes all outputs of a sample at once, a user's own function is called through its address: neither
-# is a row.
+# A softmax takes all outputs of a sample at once, and a user's own function is called through its address:
+# neither is a row.
 CODES |= {name: len(CODES) + i for i, name in enumerate(("softmax", "custom"))}

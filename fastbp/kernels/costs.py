@@ -2,8 +2,8 @@
 
 That a cost is such a mean, and a function of the outputs (and of constants, the targets y), are the two
 assumptions that backpropagation makes.  `ROWS` are (v, a, y) -> (C, dC/da), over an operator type `v` as in
-kernels.activations.  `LOGITS` are (v, z, y) -> C, from the weighted input z of the output activation for which
-dC/dz is simply a - y: stable where the output saturates.
+kernels.activations.  `LOGITS` are (v, z, y) -> C, from the weighted input z of the output activation with
+which dC/dz is simply a - y: stable where the output saturates.
 """
 
 
@@ -54,7 +54,7 @@ FIRST_OF_LOGITS = len(ROWS)
 CUSTOM = len(ROWS) + len(LOGITS)
 
 
-def code_of(cost, output_activation):
+def code_of(cost: str, output_activation: str) -> int:
     """The number by which kernels know a cost together with the activation of the outputs."""
     if (cost, output_activation) in LOGITS:
         return FIRST_OF_LOGITS + list(LOGITS).index((cost, output_activation))

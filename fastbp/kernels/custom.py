@@ -1,4 +1,4 @@
-"""A user's own activation or cost, compiled apart and called through its address: no kernel is compiled anew."""
+"""A user's own activation or cost, compiled apart and called by its address: kernels stay as they are."""
 
 import functools
 from collections.abc import Callable

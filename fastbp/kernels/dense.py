@@ -1,8 +1,9 @@
 """One layer over a mini-batch: forward, then its counterparts backward and update.
 
-Letters: m samples of the batch, x [m, inputs] what enters, a [m, outputs] the activation, d [m, outputs] first
-its derivative da/dz, then the delta dC/dz, W [inputs, outputs] the weights, all in panels of NR columns.  Every
-function does one member's share of a phase; members own outputs, so none waits for another inside a phase.
+Letters: m samples of the batch, x [m, inputs] what enters, a [m, outputs] the activation, d [m, outputs]
+first its derivative da/dz, then the delta dC/dz, W [inputs, outputs] the weights, all in panels of NR
+columns.  Every function does one member's share of a phase; members own outputs, so none waits for another
+inside a phase.
 """
 
 from typing import Any, NamedTuple
@@ -89,7 +90,7 @@ def forward(layer: Any, memory: Memory, x: Any, m: int, hidden: bool, member: Me
 
 @inlined
 def dropout(layer: Any, memory: Memory, m: int, key: int, word: int, first: int, member: Member) -> None:
-    """Drops units of a layer, in a and d alike; `first` is the position in the batch of the block's first sample.
+    """Drops units of a layer, in a and d alike; `first` is the position of the block in its batch.
 
     It walks the units of `forward`, so that every member meets its own.
     """
@@ -145,10 +146,11 @@ def clear(count: int, target: Any) -> None:
 
 @inlined
 def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, member: Member) -> None:
-    """target += scale x^T d, or at once the optimizer's step by x^T d; a unit is a panel of outputs x one of inputs.
+    """target += scale x^T d, or at once the optimizer's step by x^T d.
 
-    Samples are taken `SAMPLES_AT_ONCE`, so that both operands of a unit lie in the first-level cache.
-    Meanwhile the rows `ahead` are asked for, some lines per unit, for all at once would fill the queue.
+    A unit is a panel of outputs x one of inputs.  Samples are taken `SAMPLES_AT_ONCE`, so that both operands
+    of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are asked for, some lines per unit, for
+    all at once would fill the queue.
     """
     nr, lanes, _ = constants(memory.scratch)
     input_panels = ceil_div(layer.inputs, nr)
@@ -190,7 +192,7 @@ def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead,
 
 @inlined
 def step_all(layer: Any, memory: Memory, optimizer: int, member: Member) -> None:
-    """The optimizer's step by the gradient of a whole batch, which is cleared; the units are those of `update`."""
+    """The optimizer's step by a whole batch's gradient, which is cleared; the units are those of `update`."""
     nr, lanes, _ = constants(memory.scratch)
     input_panels = ceil_div(layer.inputs, nr)
     mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, input_panels, nr, member)

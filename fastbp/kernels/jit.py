@@ -37,7 +37,7 @@ inlined = functools.partial(njit, inline="always", **_OPTIONS)
 
 
 def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Decorates what kernels call through its ``address``, made of a user's functions; it is not kept on disk."""
+    """Decorates what kernels call through its ``address``; made of a user's functions, it is not kept."""
     return cfunc(signature, error_model="numpy")
 
 

@@ -4,12 +4,14 @@ g is the gradient and h holds the numbers of the step by name; the state begins 
 type, as in kernels.activations.  Shares such as `h.new` are 1 - rho, rounded once.
 """
 
+from typing import Any
+
 # Numbers of a step that every optimizer has: what gradients are multiplied by (1 / m), the factors of the
 # penalties, decoupled decay, and the rate.
 COMMON = ("scale", "l2", "l1", "decay", "rate")
 
 
-def penalised(v, w, g, h):
+def penalised(v: Any, w: Any, g: Any, h: Any) -> Any:
     """The mean gradient, with those of l2 w^2 / 2 and l1 |w|."""
     return v.fma(g, h.scale, v.fma(h.l2, w, h.l1 * v.sign(w)))
 
@@ -52,7 +54,7 @@ def irprop(v, w, g, step, before, h):
     return w - v.sign(g) * step, step, g
 
 
-ROWS = {  # name -> row, the names of its own numbers
+ROWS: dict[str, tuple[Any, tuple[str, ...]]] = {  # name -> row, the names of its own numbers
     "sgd": (sgd, ()),
     "momentum": (momentum, ("momentum",)),
     "nesterov": (nesterov, ("momentum",)),
@@ -64,7 +66,7 @@ NUMBERS = len(COMMON) + max(len(own) for _, own in ROWS.values())
 CODES = {name: code for code, name in enumerate(ROWS)}
 
 
-def states_of(name):
+def states_of(name: str) -> int:
     """How many numbers an optimizer keeps for each weight."""
     row, _ = ROWS[name]
-    return row.__code__.co_argcount - 4
+    return int(row.__code__.co_argcount) - 4

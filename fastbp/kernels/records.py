@@ -1,10 +1,10 @@
-"""What kernels are told of a network: records of sizes, codes and offsets, which ``layout`` and ``engine`` fill."""
+"""What kernels are told of a network: records of sizes, codes and offsets, which Python fills."""
 
 import numpy as np
 
-# What kernels know of a layer: sizes; the activation and its parameter; offsets into the parameters (weights,
-# biases) and into the scratch (a, delta, and delta_t, the delta transposed, negative where no layer below asks
-# for it); the numbers from one panel of weights to the next; dropout; the address of a user's activation.
+# Of a layer: sizes; the activation, its parameter and the address of a user's own; offsets into the
+# parameters (weights, biases) and into the scratch (a, delta, and delta_t, the delta transposed, negative where
+# no layer below asks for it); the numbers from one panel of weights to the next; the rate of dropout.
 LAYER = np.dtype(
     [
         ("inputs", np.int64),
@@ -23,11 +23,11 @@ LAYER = np.dtype(
     ]
 )
 
-# What kernels know of a network besides its layers: the cost, with its parameter and a user's function's
-# address; the optimizer; offsets into the scratch: two blocks of inputs, taken in turn, the targets, the first
-# member's own memory and its size, and the copy of the parameters or gradient that a batch's blocks share
-# (negative: there is none); the rows that a block has room for and its samples; the norm to which gradients are
-# clipped (0: they are not); the key of dropout's masks; the first layer that learns.
+# Of the network: the cost, its parameter and the address of a user's own; the optimizer; offsets into the
+# scratch (two blocks of inputs, taken in turn, the targets, the first member's own memory, and what the blocks
+# of a batch share: a copy of the parameters or a gradient, negative where there is none); the size of a
+# member's memory; the rows that a block has room for, and its samples; the norm to which gradients are clipped,
+# or 0; the key of dropout's masks; the first layer that learns.
 PLAN = np.dtype(
     [
         ("cost", np.int64),

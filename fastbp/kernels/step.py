@@ -66,8 +66,8 @@ class Samples(NamedTuple):
 
 
 class Run(NamedTuple):
-    """The positions of the order to train on, in batches of how many; the number of the first batch's step, and
-    the numbers of each step (kernels.optimizers).
+    """The positions of the order to train on, in batches of how many; the count of steps before the first;
+    and the numbers of each step (kernels.optimizers).
     """
 
     first: int
@@ -176,7 +176,9 @@ def _forward_all(
 def _backward_all(
     net: Net, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, flags: Any, member: Member
 ) -> None:
-    """From the last layer to the lowest that learns (0: and on to the inputs): the delta of the layer below, then this layer's update.
+    """From the last layer to the lowest that learns, or to the inputs where that is 0.
+
+    At each it takes the delta of the layer below, then this layer's update.
 
     An update waits until every member has read the weights for the delta below; the delta two layers
     below needs no barrier of its own, for it reads other weights.
@@ -196,7 +198,7 @@ def _backward_all(
 
 @inlined
 def _set_numbers(memory: Memory, given: Any, scale: float, clipped: float) -> None:
-    """The numbers of a step, where gradients are multiplied by `scale`, and by `clipped` penalties and all."""
+    """The numbers of a step: gradients are multiplied by `scale`, and with their penalties by `clipped`."""
     h = numbers(memory)
     h_biases = shift(h, NUMBERS)
     for i in range(given.size):
@@ -210,7 +212,7 @@ def _set_numbers(memory: Memory, given: Any, scale: float, clipped: float) -> No
 
 @inlined
 def _clipped(net: Net, memory: Memory, given: Any, scale: float, flags: Any, member: Member) -> float:
-    """By what the gradient is multiplied so that its norm over all layers that learn is at most the plan's."""
+    """The factor that makes the gradient's norm, over all layers that learn, at most the plan's."""
     out = pointer(net.squares, 0)
     for number in range(1, net.layers.shape[0]):
         layer = net.layers[number]
@@ -263,11 +265,11 @@ def _rule(net: Net, rate: float, samples: int) -> Rule:
 
 @kernel(lambda dtype: _i64(_net(dtype), _samples, _run, _f64[::1], _i64[::1], _member))
 def train(net: Net, samples: Samples, run: Run, losses: Any, flags: Any, member: Member) -> int:
-    """One member's part of a chunk of training on the rows order[run.first:run.last], batches being counted from
-    the order's beginning.
+    """One member's part of a chunk of training on the rows order[run.first:run.last].
 
-    `losses` is empty, or the running cost and room for one cost per sample of a block: then the run stops before
-    the step of the first batch whose cost is not finite.  Returns the position in the order it came to.
+    Batches are counted from the order's beginning.  `losses` is empty, or the running cost and room for one
+    cost per sample of a block: then the run stops before the step of a batch whose cost is not finite.  Returns
+    the position in the order it came to.
 
     A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until the
     last is done, and a chunk may end after any of them.
@@ -328,9 +330,7 @@ def train(net: Net, samples: Samples, run: Run, losses: Any, flags: Any, member:
     lambda dtype: types.void(_net(dtype), _samples, _net(dtype).types[0].copy(ndim=2), _f64[::1], _i64, _i64)
 )
 def infer(net: Net, samples: Samples, out: Any, losses: Any, first: int, last: int) -> None:
-    """out[i] = the network's outputs for the row order[i], for first <= i < last, and losses[i] its cost, where
-    there is room for them.
-    """
+    """out[i] = the outputs for the row order[i], first <= i < last; losses[i] its cost, if there is room."""
     alone = Member(0, 1)
     memory = _memory(net, alone)
     nr, _, _ = constants(memory.scratch)
