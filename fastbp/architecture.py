@@ -22,6 +22,16 @@ class Architecture(NamedTuple):
     dropout: tuple[float, ...] = ()  # the rate of each hidden layer, or nothing
     frozen: tuple[int, ...] = ()  # layers, counted as weights are, whose weights stay
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether kernels can compute it: of a user's own functions, those that Numba's ``njit`` made."""
+        return all(
+            hasattr(function, "py_func")
+            for kind in (*self.activations, self.cost)
+            if isinstance(kind, (activations.Activation, costs.Cost))
+            for function in (kind.function, kind.derivative)
+        )
+
     def flops(self) -> int:
         """Floating-point operations to train on one sample, padding not counted.
 

@@ -7,17 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import costs, generator, metrics, plain, validate
-from .activations import Activation
 from .architecture import Architecture, Parameters, Parts, State, checked, mask_key
-from .costs import Cost
 from .engine import NOTHING, Data, Descent, Engine, team_size
-from .kernels import custom
 from .kernels import random as orders_of
 from .kernels.records import FUSED, GRADIENT
 from .kernels.team import cpus
 from .optimizers import SGD, Optimizer
 from .schedules import rates_of
-from .seed import COMPILED, FORWARD, Hooks, repack
+from .seed import COMPILED, FORWARD, Hooks, inference_engine, repack
 from .training import Callbacks, Chunks, History, Report, descend
 
 
@@ -112,21 +109,23 @@ def fit(
         report.epoch(history)
         if not callbacks:
             return False
-        net.weights, net.biases = engine.unpack()
+        keep()
         answers = [callback(net, history) for callback in callbacks]
         repack(net, engine)
         return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+
+    def keep() -> None:
+        """Gives the network all that has been trained, so that a copy of it goes on alike."""
+        net.weights, net.biases = engine.unpack()
+        memory, masks = tuple(engine.unpack_state()), net._fastbp.masks
+        net._fastbp = replace(state, epochs=drawn, batches=chunks.step, memory=memory, masks=masks)
 
     numbers = recipe.numbers(state.began, state.batches, end)
     chunks = Chunks(engine, Data(X, found.array, divisor, weights), numbers, state.batches, report.progress)
     try:
         return descend(chunks, orders, epochs, after_epoch)
     finally:
-        net.weights, net.biases = engine.unpack()
-        memory = tuple(engine.unpack_state())
-        net._fastbp = replace(
-            state, epochs=drawn, batches=chunks.step, memory=memory, masks=net._fastbp.masks
-        )
+        keep()
 
 
 def _fits(memory: tuple[Parameters, ...], parts: Parts) -> bool:
@@ -135,15 +134,6 @@ def _fits(memory: tuple[Parameters, ...], parts: Parts) -> bool:
         [array.shape for array in arrays] == [array.shape for array in wanted]
         for parameters in memory
         for arrays, wanted in zip(parameters, parts[1:], strict=True)
-    )
-
-
-def is_compiled(architecture: Architecture) -> bool:
-    """Whether kernels can compute the network: a user's own functions may be NumPy's."""
-    return all(
-        custom.is_compiled(kind.function, kind.derivative)
-        for kind in (*architecture.activations, architecture.cost)
-        if isinstance(kind, (Activation, Cost))
     )
 
 
@@ -163,7 +153,7 @@ def _training_engine(
         return plain.MethodsEngine(net, *parts, batch_size)
     key = mask_key(net) if architecture.dropout else 0
     row = recipe.optimizer.row
-    if not is_compiled(architecture):
+    if not architecture.is_compiled:
         return plain.Engine(*parts, batch_size, row, recipe.clip_norm, key, memory)
     descent = Descent(FUSED if recipe.is_plain else row, recipe.clip_norm, key)
     return Engine(*parts, batch_size, members, descent, memory)
@@ -224,7 +214,7 @@ def value_and_gradient(
     data = _data(net, hooks, architecture, X, y, sample_weight, class_weight)
     n = len(data.X)
     weights = parts[1]
-    if is_compiled(architecture):
+    if architecture.is_compiled:
         members = team_size(validate.threads_of(threads), architecture, n)
         engine = Engine(architecture, *parts[1:], n, members, Descent(GRADIENT))
         losses = engine.new_losses()
@@ -253,7 +243,7 @@ def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
     architecture = parts[0]._replace(dropout=())
     data = _data(net, hooks, architecture, X, y, None, None)
     n = len(data.X)
-    if not is_compiled(architecture):
+    if not architecture.is_compiled:
         engine = plain.Engine(architecture, *parts[1:], n)
         engine.all(data)
         return np.ascontiguousarray(engine.input_delta.T)
@@ -284,9 +274,7 @@ def _infer(net: Any, hooks: Hooks, parts: Parts, samples: np.ndarray) -> np.ndar
     validate.same_scale("X", validate.scale(samples, divisor), net._fastbp.scale, divisor, 3)
     if hooks.replaced(net, *FORWARD):
         return plain.MethodsEngine(net, *parts).outputs(samples, divisor)
-    if not is_compiled(parts[0]):
-        return plain.Engine(*parts).outputs(samples, divisor)
-    return Engine(*parts).outputs(samples, divisor, cpus())
+    return inference_engine(parts).outputs(samples, divisor, cpus())
 
 
 def _task(net: Any, architecture: Architecture) -> validate.Task:

@@ -49,8 +49,7 @@ class Numpy:
 def activation(kind: activations.Kind, z: Any) -> tuple[Any, Any]:
     """a and da/dz of one layer but a softmax."""
     if isinstance(kind, activations.Activation):
-        function, derivative = (_over_arrays(f) for f in (kind.function, kind.derivative))
-        return function(z), derivative(z)
+        return _own(kind, "function", z), _own(kind, "derivative", z)
     name, parameter = activations.row_of(kind)
     row: Any = activation_rows.ROWS[name]
     a, derivative = row(Numpy, z, parameter) if row.__code__.co_argcount > 2 else row(Numpy, z)
@@ -64,40 +63,54 @@ def softmax(z: Any) -> Any:
 
 
 def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) -> tuple[Any, Any]:
-    """C of each output and dC/da."""
+    """C of each output and dC/da, from the outputs alone."""
     if isinstance(kind, costs.Cost):
-        function, derivative = (_over_arrays(f) for f in (kind.function, kind.derivative))
-        return function(a, y), derivative(a, y)
+        return _own(kind, "function", a, y), _own(kind, "derivative", a, y)
     name, parameter = costs.row_of(kind)
     with np.errstate(divide="ignore", invalid="ignore"):
-        if name == "cross_entropy" and output_activation == "softmax":
-            return np.where(y > 0, -y * np.log(a), 0.0), np.where(y > 0, -y / a, 0.0)
         if name == "cross_entropy":
-            ones, zeros = np.where(y > 0, y * np.log(a), 0.0), np.where(y < 1, (1 - y) * np.log1p(-a), 0.0)
-            return -ones - zeros, (a - y) / (a * (1 - a))
+            least = np.finfo(np.asarray(a).dtype).tiny  # outputs may have been rounded to 0 and 1
+            of_ones = y * np.log(np.maximum(a, least))
+            if output_activation == "softmax":
+                return -of_ones, np.where(y > 0, -y / a, 0.0)
+            return -of_ones - (1 - y) * np.log(np.maximum(1 - a, least)), (a - y) / (a * (1 - a))
         row: Any = cost_rows.ROWS[name]
         c, derivative = row(Numpy, a, y, parameter) if row.__code__.co_argcount > 3 else row(Numpy, a, y)
     return c, derivative
 
 
+def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: Any, y: Any) -> Any:
+    """C of each output; from z where that is the stable form."""
+    if not is_short(kind, output_activation):
+        return cost(kind, output_activation, a, y)[0]
+    if output_activation == "softmax":
+        z = z - np.max(z, axis=0, keepdims=True)
+        z = z - np.log(np.sum(np.exp(z), axis=0, keepdims=True))
+    return cost_rows.LOGITS[_pair(kind, output_activation)](Numpy, z, y)
+
+
 def is_short(kind: costs.Kind, output_activation: activations.Kind) -> bool:
     """Whether dC/dz of the outputs is simply a - y."""
-    pair = costs.row_of(kind)[0], activations.row_of(output_activation)[0]
-    return pair in cost_rows.LOGITS
+    return _pair(kind, output_activation) in cost_rows.LOGITS
 
 
-def output_delta(
-    kind: costs.Kind, output_activation: activations.Kind, z: Any, a: Any, y: Any, gradient: Any
-) -> Any:
+def _pair(kind: costs.Kind, output_activation: activations.Kind) -> tuple[str, str]:
+    return costs.row_of(kind)[0], activations.row_of(output_activation)[0]
+
+
+def output_delta(output_activation: activations.Kind, z: Any, a: Any, gradient: Any) -> Any:
     """dC/dz of the outputs from `gradient`, dC/da; a column is a sample."""
     if output_activation == "softmax":
         return a * (gradient - np.sum(gradient * a, axis=0, keepdims=True))
     return gradient * activation(output_activation, z)[1]
 
 
-def _over_arrays(function: Any) -> Any:
-    """A function of NumPy arrays, or one of numbers that Numba compiled, made to take arrays."""
-    return np.vectorize(function, otypes=[float]) if hasattr(function, "py_func") else function
+def _own(kind: activations.Activation | costs.Cost, name: str, *arrays: Any) -> Any:
+    """What a user's function makes of arrays: one of NumPy arrays, or of numbers, that Numba compiled."""
+    function = getattr(kind, name)
+    if hasattr(function, "py_func"):
+        function = np.vectorize(function, otypes=[float])
+    return validate.own_values(f"{type(kind).__name__}.{name}", function(*arrays), arrays[0])
 
 
 # The seed's methods: a column is a sample
@@ -139,8 +152,7 @@ def backprop(net: Any, module: Any, x: Any, y: Any, own_cost: bool) -> tuple[lis
         elif is_short(net._fastbp.cost, kinds[-1]) and not own_cost:
             delta = signals[-1] - y
         elif kinds[-1] == "softmax":
-            gradient = net.cost_derivative(signals[-1], y)
-            delta = output_delta(net._fastbp.cost, kinds[-1], zs[-1], signals[-1], y, gradient)
+            delta = output_delta("softmax", zs[-1], signals[-1], net.cost_derivative(signals[-1], y))
         else:
             delta = net.cost_derivative(signals[-1], y) * _prime(kinds[-1], module, zs[-1])  # BP1
         nabla_b.insert(0, delta)  # BP3
@@ -246,7 +258,7 @@ class Engine:
         positions: tuple[int, int],
         numbers: np.ndarray,
         first_step: int,
-        losses: np.ndarray,
+        losses: np.ndarray | None = None,
     ) -> int:
         first, last = positions
         for step, start in enumerate(range(first, last, self.batch_size)):
@@ -254,9 +266,10 @@ class Engine:
             x, y = self._columns(data.X[rows], data.divisor), self._wanted(data.targets[rows])
             weights = data.weights[rows] if data.weights.size else np.ones(len(rows))
             loss, ending = self._step(x, y, weights, numbers[step], first_step + step)
-            if not np.isfinite(loss):
-                return start
-            losses[0] += loss
+            if losses is not None and losses.size:
+                if not np.isfinite(loss):
+                    return start
+                losses[0] += loss
             ending()
         return last
 
@@ -282,12 +295,12 @@ class Engine:
             signals.append(a * mask)
             primes.append(prime * mask)
         a = softmax(z) if kinds[-1] == "softmax" else activation(kinds[-1], z)[0]
-        each, gradient = cost(architecture.cost, kinds[-1], a, y)
+        each = cost_of(architecture.cost, kinds[-1], z, a, y)
         if is_short(architecture.cost, kinds[-1]):
             delta = a - y
         else:
-            delta = output_delta(architecture.cost, kinds[-1], z, a, y, gradient)
-        delta = delta * share
+            delta = output_delta(kinds[-1], z, a, cost(architecture.cost, kinds[-1], a, y)[1])
+        delta = delta * share.astype(architecture.dtype)
         nabla_w: list[np.ndarray] = []
         nabla_b: list[np.ndarray] = []
         for layer in reversed(range(len(weights))):
@@ -337,22 +350,25 @@ class Engine:
 
     def infer(self, data: Any, losses: np.ndarray, members: int = 1) -> np.ndarray:
         """The outputs, and each sample's cost where there is room for them."""
-        outputs = self.outputs(data.X, data.divisor)
+        kind = self.architecture.activations[-1]
+        z, a = self._forward(self._columns(data.X, data.divisor))
         if losses.size:
-            kind = self.architecture.activations[-1]
-            each, _ = cost(self.architecture.cost, kind, outputs.T, self._wanted(data.targets))
+            each = cost_of(self.architecture.cost, kind, z, a, self._wanted(data.targets))
             losses[:] = np.sum(each, axis=0, dtype=np.float64)
             if data.weights.size:
                 losses *= data.weights
-        return outputs
+        return np.ascontiguousarray(a.T)
 
     def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
-        signal = self._columns(X, divisor)
+        return np.ascontiguousarray(self._forward(self._columns(X, divisor))[1].T)
+
+    def _forward(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """z and a of the outputs for samples as columns."""
         weights, biases = self._shaped(self.parameters)
         for kind, w, b in zip(self.architecture.activations, weights, biases, strict=True):
             z = w @ signal + b
             signal = softmax(z) if kind == "softmax" else activation(kind, z)[0]
-        return np.ascontiguousarray(signal.T, self.architecture.dtype)
+        return z, signal
 
     def _columns(self, X: np.ndarray, divisor: float) -> np.ndarray:
         """Samples as columns (inputs, m)."""
@@ -380,7 +396,7 @@ class MethodsEngine(Engine):
         return super().train(*arguments)
 
     def _step(self, x: Any, y: Any, weights: np.ndarray, numbers: np.ndarray, step: int) -> tuple[float, Any]:
-        each, _ = cost(self.architecture.cost, self.architecture.activations[-1], self._forward(x).T, y)
+        each, _ = cost(self.architecture.cost, self.architecture.activations[-1], self._by_methods(x).T, y)
         pairs = [(x[:, i : i + 1], y[:, i : i + 1]) for i in range(x.shape[1])]
 
         def step_by_methods() -> None:
@@ -394,9 +410,17 @@ class MethodsEngine(Engine):
         return float(np.sum(each, dtype=np.float64)), step_by_methods
 
     def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
-        return self._forward(self._columns(X, divisor))
+        return self._by_methods(self._columns(X, divisor))
 
-    def _forward(self, x: np.ndarray) -> np.ndarray:
+    def infer(self, data: Any, losses: np.ndarray, members: int = 1) -> np.ndarray:
+        outputs = self.outputs(data.X, data.divisor)
+        kind = self.architecture.activations[-1]
+        each, _ = cost(self.architecture.cost, kind, outputs.T, self._wanted(data.targets))
+        losses[:] = np.sum(each, axis=0, dtype=np.float64)
+        return outputs
+
+    def _by_methods(self, x: np.ndarray) -> np.ndarray:
+        """Outputs as rows, for samples as columns."""
         columns = [self.net.feedforward(x[:, i : i + 1]) for i in range(x.shape[1])]
         outputs = validate.own_outputs(columns, self.architecture.sizes[-1])
         return np.asarray(outputs, self.architecture.dtype, order="C")

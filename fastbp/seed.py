@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import plain, validate
-from .architecture import Architecture, checked, mask_key
+from .architecture import Architecture, Parts, checked, mask_key
 from .engine import Data, Descent, Engine, team_size
 from .kernels import random as mersenne
 from .kernels.team import cpus
@@ -81,7 +81,7 @@ def evaluate(net: Any, hooks: Hooks, test_data: Pairs) -> int:
     tests = test_data if isinstance(test_data, list) else list(test_data)
     if hooks.replaced(net, *FORWARD) or not len(net.weights):
         return sum(int(np.argmax(net.feedforward(x)) == validate.one_label(y)) for x, y in tests)
-    engine = Engine(*checked(net))
+    engine = inference_engine(checked(net))
     X, labels = validate.test_pairs(tests, engine.architecture.sizes[0], engine.architecture.dtype)
     return count_correct(engine.outputs(X, 1.0, cpus()), labels)
 
@@ -145,7 +145,8 @@ def _descend_plainly(
 def _count_batches(net: Any, batches: int) -> None:
     """Only dropout counts them here: else a network keeps nothing but the seed's four attributes."""
     if net._fastbp.dropout:
-        net._fastbp = replace(net._fastbp, batches=batches)
+        began = net._fastbp.began + batches - net._fastbp.batches  # these are no steps of an optimizer's
+        net._fastbp = replace(net._fastbp, batches=batches, began=began)
 
 
 def _numbers(eta: float) -> Numbers:
@@ -153,21 +154,28 @@ def _numbers(eta: float) -> Numbers:
     return lambda first, count: _SGD().numbers(np.full(count, eta), first)
 
 
-def repack(net: Any, engine: Engine) -> None:
+def repack(net: Any, engine: Any) -> None:
     """Gives the weights, which a user's function may have changed, back to a training engine."""
     architecture, weights, biases = checked(net)
     validate.same_sizes(architecture.sizes, engine.architecture.sizes)
     engine.pack(weights, biases)
 
 
+def inference_engine(parts: Parts) -> Any:
+    """For outputs: of the kernels, or of NumPy where a user's own functions want that."""
+    return (Engine if parts[0].is_compiled else plain.Engine)(*parts)
+
+
 def _engine_for(
     net: Any, pairs: Sequence[Any], batch_size: int, threads: int | str, often: bool = False
-) -> tuple[Engine, Data]:
+) -> tuple[Any, Data]:
     """`often`: whether the pairs are read so often that making bytes of pixels pays."""
     architecture, weights, biases = checked(net)
     data = _data(architecture, pairs, often)
     members = team_size(threads, architecture, batch_size)
     key = mask_key(net) if architecture.dropout else 0
+    if not architecture.is_compiled:
+        return plain.Engine(architecture, weights, biases, batch_size, key=key), data
     return Engine(architecture, weights, biases, batch_size, members, Descent(key=key)), data
 
 

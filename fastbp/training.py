@@ -62,6 +62,7 @@ class Chunks:
             reached = self.engine.train(self.data, order, (done, last), numbers, step, losses)
             seconds = max(time.perf_counter() - start, 1e-6)
             if reached < last:
+                self.step = before + reached // size
                 return reached
             if last - done == self._blocks * self.engine.block:  # a whole chunk tells the speed
                 self._blocks = max(1, int(self._blocks * min(8.0, _CHUNK_SECONDS / seconds)))
@@ -85,13 +86,14 @@ def descend(
     for epoch in range(epochs):
         order = orders()
         losses[0] = 0.0
-        finite = engine.snapshot()
+        finite, step = engine.snapshot(), chunks.step
         start = time.perf_counter()
         reached = chunks.epoch(order, losses)
         history.seconds.append(time.perf_counter() - start)
         broken = not np.isfinite(engine.parameters).all()
         if broken:
             engine.restore(finite)
+            chunks.step = step
         if broken or reached < len(order):
             raise DivergenceError(
                 f"epoch {epoch}, sample {reached} of {len(order)}: "

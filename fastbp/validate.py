@@ -631,6 +631,18 @@ def unreplaced(replaced: list[str]) -> None:
 # What comes out
 
 
+def own_values(name: str, values: Any, like: np.ndarray) -> np.ndarray:
+    """What a user's own function gave, in the shape and type of what it was given; a derivative may be one
+    number for all.
+    """
+    found = np.asarray(values)
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected to return numbers, got dtype {found.dtype}")
+    if found.shape != like.shape and not (name.endswith("derivative") and not found.shape):
+        raise ValueError(f"{name}: expected to return shape {like.shape}, as it was given, got {found.shape}")
+    return np.broadcast_to(found.astype(like.dtype, copy=False), like.shape)
+
+
 def own_outputs(columns: list[Any], outputs: int) -> np.ndarray:
     """The columns (outputs, 1) that a user's own feedforward gave, as rows (n, outputs)."""
     for column in columns:

@@ -10,11 +10,6 @@ from numba import types
 from .jit import callback
 
 
-def is_compiled(*functions: Any) -> bool:
-    """Whether kernels can call them: functions that Numba's ``njit`` made."""
-    return all(hasattr(function, "py_func") for function in functions)
-
-
 def _numbers(dtype: Any) -> Any:
     return types.CPointer(types.float32 if np.dtype(dtype) == np.float32 else types.float64)
 

@@ -219,17 +219,18 @@ def cost_delta(
     a: Any,
     y: Any,
     out: Any,
+    wanted: Any,
 ) -> Any:
     """d *= dC/da for rows x columns of a panel, or d = a - y where that is dC/dz; zeros beyond `columns`.
 
-    A user's own cost is added to out[i].
+    A user's own cost is added to out[i], where `wanted`.
     """
     element = element_of(d)
     s = shape(element)
     vector = s.vector
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        code, parameter, address, rows, columns, d, a, y, out = args
+        code, parameter, address, rows, columns, d, a, y, out, wanted = args
         parameter = converted(b, parameter, element)
         v = Elementary(b, vector)
 
@@ -248,8 +249,9 @@ def cost_delta(
             with loop(b, rows) as i:
                 here = [at(b, x, b.mul(i, I64(s.columns))) for x in (a, y, d)]
                 cost = call_address(b, address, F64, [columns, *here])
-                place = at(b, out, i)
-                b.store(b.fadd(b.load(place), cost), place)
+                with b.if_then(b.icmp_signed("!=", wanted, I64(0))):
+                    place = at(b, out, i)
+                    b.store(b.fadd(b.load(place), cost), place)
             over(lambda d, a, y: d)
 
         cases: dict[int, Callable[[], None]] = {
@@ -261,10 +263,10 @@ def cost_delta(
 
     i = types.int64
     pointer = element.as_pointer()
-    arguments = [I64, F64, I64, I64, I64, pointer, pointer, pointer, F64.as_pointer()]
+    arguments = [I64, F64, I64, I64, I64, pointer, pointer, pointer, F64.as_pointer(), I64]
     return call(
         lambda module: routine(module, f"cost_delta_{element}", arguments, emit),
-        (i, types.float64, i, i, i, d, a, y, out),
+        (i, types.float64, i, i, i, d, a, y, out, i),
     )
 
 
@@ -311,10 +313,10 @@ def output(
         rows = min(lanes, m - row)
         a, y_here = shift(memory.scratch, layer.a + row * nr), shift(y, row * nr)
         d, out = shift(memory.scratch, layer.delta + row * nr), pointer(losses, row)
-        if wanted and goal.cost >= FIRST_OF_LOGITS:
+        if wanted and short:
             costs(goal.cost, goal.parameter, rows, layer.outputs, stride, out, a, y_here)
         finish(layer, memory, row, rows, y_here, out, wanted)
-        if wanted and goal.cost < FIRST_OF_LOGITS:
+        if wanted and not short:  # after a softmax, which leaves cross-entropies in `out`
             costs(goal.cost, goal.parameter, rows, layer.outputs, stride, out, a, y_here)
         for panel in range(panels):
             columns = min(nr, layer.outputs - panel * nr)
@@ -329,6 +331,7 @@ def output(
                 shift(a, here),
                 shift(y_here, here),
                 out,
+                wanted,
             )
         if layer.activation == SOFTMAX and not short:
             softmax_delta(rows, layer.outputs, stride, d, a)
