@@ -224,10 +224,12 @@ def value_and_gradient(
         total, gradient = plain.Engine(architecture, *parts[1:], n).all(data)
     value = total / n
     for number, w in enumerate(weights):
-        wide = w.astype(np.float64)
-        value += 0.5 * l2 * float(np.sum(wide * wide)) + l1 * float(np.sum(np.abs(wide)))
-        gradient[0][number][...] = gradient[0][number] / n + l2 * w + l1 * np.sign(w)
-        gradient[1][number] /= n
+        for array in (gradient[0][number], gradient[1][number]):
+            array /= n if math.isfinite(total) else math.nan  # the kernels stop at a cost that is not finite
+        if l2 or l1:
+            wide = w.astype(np.float64)
+            value += 0.5 * l2 * float(np.sum(wide * wide)) + l1 * float(np.sum(np.abs(wide)))
+            gradient[0][number] += l2 * w + l1 * np.sign(w)
         if number in architecture.frozen:
             gradient[0][number][...] = gradient[1][number][...] = 0.0
     return value, gradient
@@ -249,11 +251,11 @@ def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
         return np.ascontiguousarray(engine.input_delta.T)
     found = np.empty((n, architecture.sizes[0]), architecture.dtype)
     engine_ = Engine(architecture, *parts[1:], n, 1, Descent(GRADIENT), input_gradient=True)
-    losses = engine_.new_losses()
+    order, numbers = np.arange(n), _no_steps(0, 1)
     for first in range(0, n, engine_.block):
         last = min(n, first + engine_.block)
         engine_.begin_input_delta()
-        engine_.train(data, np.arange(n), (first, last), _no_steps(0, 1), 0, losses)
+        engine_.train(data, order, (first, last), numbers)
         found[first:last] = engine_.input_delta(last - first)
     return found
 
@@ -274,7 +276,8 @@ def _infer(net: Any, hooks: Hooks, parts: Parts, samples: np.ndarray) -> np.ndar
     validate.same_scale("X", validate.scale(samples, divisor), net._fastbp.scale, divisor, 3)
     if hooks.replaced(net, *FORWARD):
         return plain.MethodsEngine(net, *parts).outputs(samples, divisor)
-    return inference_engine(parts).outputs(samples, divisor, cpus())
+    found: np.ndarray = inference_engine(parts).outputs(samples, divisor, cpus())
+    return found
 
 
 def _task(net: Any, architecture: Architecture) -> validate.Task:

@@ -74,6 +74,6 @@ def _widened(net: Any) -> Any:
 
     wide = copy.copy(net)
     wide._fastbp = replace(net._fastbp, dtype=np.dtype(np.float64))
-    wide.weights = [np.array(w, np.float64) for w in net.weights]
-    wide.biases = [np.array(b, np.float64) for b in net.biases]
+    wide.weights = [np.array(w, np.float64, order="C") for w in net.weights]
+    wide.biases = [np.array(b, np.float64, order="C") for b in net.biases]
     return wide

@@ -86,7 +86,8 @@ def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: An
     if output_activation == "softmax":
         z = z - np.max(z, axis=0, keepdims=True)
         z = z - np.log(np.sum(np.exp(z), axis=0, keepdims=True))
-    return cost_rows.LOGITS[_pair(kind, output_activation)](Numpy, z, y)
+    row: Any = cost_rows.LOGITS[_pair(kind, output_activation)]
+    return row(Numpy, z, y)
 
 
 def is_short(kind: costs.Kind, output_activation: activations.Kind) -> bool:

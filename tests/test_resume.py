@@ -225,7 +225,7 @@ def test_after_a_cost_that_is_not_finite_the_state_is_that_of_the_weights():
 
 def test_after_a_weight_that_is_not_finite_the_state_is_of_before_the_epoch():
     net = Network([6, 3], dtype="float32", seed=0)
-    options = {"epochs": 1, "batch_size": 5, "optimizer": "momentum"}
+    options = {"epochs": 1, "batch_size": N, "optimizer": "momentum"}
     net.fit(X, LABELS, learning_rate=1e-9, **options)
     net.parameters = np.zeros(21)  # where sigmoids do not saturate
     before = copy.deepcopy(net)
