@@ -6,13 +6,14 @@ Each is a function a of a layer's weighted input z; its formula is the row of th
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from .kernels.activations import ROWS
 
 
 def _finite(owner: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, Real) or not abs(float(value)) < float("inf"):
         raise ValueError(f"{owner}.{name}: expected a finite number, got {value!r}")
     return float(value)
 

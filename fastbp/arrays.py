@@ -82,7 +82,8 @@ def fit(
     batch_size = min(batch_size, max(1, len(X)))
     members = team_size(threads, architecture, batch_size)
     goes_on = state.optimizer == recipe.optimizer and _fits(state.memory, parts)
-    engine = _training_engine(net, hooks, parts, recipe, batch_size, members, state.memory if goes_on else ())
+    memory = state.memory if goes_on else ()
+    engine = _training_engine(net, hooks, parts, recipe, weights, batch_size, members, memory)
     state = net._fastbp = replace(net._fastbp, task=found.task, scale=scale)
     if not goes_on:
         state = replace(state, optimizer=recipe.optimizer, began=state.batches, memory=())
@@ -142,6 +143,7 @@ def _training_engine(
     hooks: Hooks,
     parts: Parts,
     recipe: Recipe,
+    weights: np.ndarray,
     batch_size: int,
     members: int,
     memory: tuple[Parameters, ...],
@@ -149,7 +151,8 @@ def _training_engine(
     """Of the kernels, or of NumPy where a user's own functions or methods want that: alike for `descend`."""
     architecture = parts[0]
     if hooks.replaced(net, *COMPILED):
-        validate.plain_recipe(recipe, architecture, [name for name in COMPILED if hooks.replaced(net, name)])
+        replaced = [name for name in COMPILED if hooks.replaced(net, name)]
+        validate.plain_recipe(recipe, architecture, weights, replaced)
         return plain.MethodsEngine(net, *parts, batch_size)
     key = mask_key(net) if architecture.dropout else 0
     row = recipe.optimizer.row

@@ -8,6 +8,7 @@ is to say; the formulas are the rows in ``kernels/costs.py``.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 
@@ -19,7 +20,7 @@ class Huber:
 
     def __post_init__(self) -> None:
         value = self.delta
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
             raise ValueError(f"Huber.delta: expected a finite number above 0, got {value!r}")
         object.__setattr__(self, "delta", float(value))
 

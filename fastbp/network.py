@@ -515,17 +515,17 @@ def _state(
         kind("activation", value, ACTIVATIONS)
         for value in (validate.layers("activation", activation, hidden) if several else [activation])
     ]
-    rates = (
-        [validate.rate("dropout", value) for value in validate.layers("dropout", dropout, max(1, hidden))]
-        if isinstance(dropout, (list, tuple, np.ndarray))
-        else [validate.rate("dropout", dropout)]
-    )
+    each = isinstance(dropout, (list, tuple)) or np.ndim(dropout)
+    rates = [
+        validate.rate("dropout", value)
+        for value in (validate.layers("dropout", dropout, hidden) if each else [dropout])
+    ]
     return State(
         float_type,
         tuple(kinds) if several else kinds[0],
         kind("output_activation", output_activation, OUTPUT_ACTIVATIONS),
         validate.option("cost", cost, COSTS, Cost),
-        tuple(rates) if isinstance(dropout, (list, tuple, np.ndarray)) else rates[0],
+        tuple(rates) if each else rates[0],
         validate.frozen_layers(frozen, layers),
         validate.divisor("uint8_divisor", uint8_divisor, float_type),
         None if seed is None else validate.seed("seed", seed),

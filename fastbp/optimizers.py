@@ -6,6 +6,7 @@ The learning rate is no option of theirs: `fit` takes it, and a schedule changes
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import TYPE_CHECKING, ClassVar
 
 from .kernels.optimizers import COMMON, NUMBERS, ROWS
@@ -28,7 +29,7 @@ class Optimizer:
         for field in fields(self):
             value = getattr(self, field.name)
             least, most = _BOUNDS[field.name]
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < most:
+            if isinstance(value, bool) or not isinstance(value, Real) or not least <= float(value) < most:
                 name = f"{type(self).__name__}.{field.name}"
                 raise ValueError(f"{name}: expected a number in [{least:g}, {most:g}), got {value!r}")
             object.__setattr__(self, field.name, float(value))
@@ -152,22 +153,31 @@ class IRprop(Optimizer):
     largest: float = 50.0
     row = "irprop"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.smallest > self.largest:
+            raise ValueError(
+                f"IRprop.smallest: expected at most largest, {self.largest:g}, got {self.smallest:g}"
+            )
+
     def _own(self, rates: Array, first: int) -> dict[str, Array | float]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+
+_LEAST = 1e-30  # of what must not be 0 in float32: 0 / 0 is no step, and a step of 0 means none yet
 
 # The values that an option may take: from the first number up to, and without, the second
 _BOUNDS = {
     "momentum": (0.0, 1.0),
     "rho": (0.0, 1.0),
-    "epsilon": (0.0, float("inf")),
+    "epsilon": (_LEAST, float("inf")),
     "beta_1": (0.0, 1.0),
     "beta_2": (0.0, 1.0),
     "weight_decay": (0.0, float("inf")),
     "up": (1.0, float("inf")),
     "down": (0.0, 1.0),
-    "smallest": (0.0, float("inf")),
-    "largest": (0.0, float("inf")),
+    "smallest": (_LEAST, float("inf")),
+    "largest": (_LEAST, float("inf")),
 }
 
 OPTIMIZERS: dict[str, Optimizer] = {

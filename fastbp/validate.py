@@ -54,7 +54,11 @@ def option(name: str, value: Any, known: Mapping[str, Any], base: Any) -> Any:
         return known[value]
     if isinstance(value, base) and not isinstance(value, str):
         return value
-    hint = f"; write {value.__name__}()" if isinstance(value, type) else ""
+    hint = ""
+    if isinstance(value, type):
+        hint = f"; write {value.__name__}()"
+    elif callable(value):
+        hint = "; fastbp.Activation and fastbp.Cost make one of functions"
     names = ", ".join(map(repr, known))
     raise ValueError(f"{name}: expected one of {names}, or an object with options, got {value!r}{hint}")
 
@@ -71,7 +75,7 @@ def seed(name: str, value: Any) -> int:
     """An integer that fits 64 bits."""
     found = count(name, value, 0)
     if found >= 1 << 64:
-        raise ValueError(f"{name}: expected below 2^64, got {found}")
+        raise ValueError(f"{name}: expected an integer below 2^64, got {found}")
     return found
 
 
@@ -83,12 +87,19 @@ def suits_output(cost: str, output_activation: Any, allowed: Sequence[str], outp
             f"output_activation: expected {names} for the cost {cost!r}, got {output_activation!r}"
         )
     if output_activation == "softmax" and outputs == 1:
-        raise ValueError("output_activation: expected at least 2 outputs for 'softmax', which is 1 for one")
+        raise ValueError(
+            "output_activation: expected at least 2 outputs for 'softmax', got 1, which it makes 1.0"
+        )
 
 
 def frozen_layers(value: Any, layers: int) -> tuple[int, ...]:
     """Places of `layers` weights, each once."""
-    places = [value] if isinstance(value, (int, np.integer)) else list(value)
+    try:
+        places = list(value)
+    except TypeError:  # one place
+        places = [value]
+    if any(isinstance(place, (bool, np.bool_)) for place in places):
+        raise TypeError(f"frozen: expected places in weights, such as [0], got {value!r}")
     found = [integer("frozen", place) for place in places]
     for place in found:
         if not -layers <= place < layers:
@@ -163,7 +174,9 @@ def layers(name: str, value: Any, count: int) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple, np.ndarray)):
         return (value,) * count
     if len(value) != count:
-        raise ValueError(f"{name}: expected one value, or {count}, one a layer, got {len(value)}: {value!r}")
+        raise ValueError(
+            f"{name}: expected one value, or {count}, one per layer, got {len(value)}: {value!r}"
+        )
     return tuple(value)
 
 
@@ -394,7 +407,7 @@ def sample_weights(weights: Any, rows: int, name: str = "sample_weight") -> np.n
     """One finite weight of at least 0 a sample, (rows,) float64."""
     found = _numbers(weights, np.dtype(np.float64), name)
     if found.shape != (rows,):
-        raise ValueError(f"{name}: expected shape ({rows},), one a row of X, got {found.shape}")
+        raise ValueError(f"{name}: expected shape ({rows},), one per row of X, got {found.shape}")
     found = found.astype(np.float64)
     good = (found >= 0) & (found < np.inf)
     if not good.all():
@@ -413,7 +426,7 @@ def class_weights(spec: Any, labels: np.ndarray, classes: int) -> np.ndarray:
         samples = np.bincount(labels, minlength=classes)
         weights = len(labels) / (max(1, np.count_nonzero(samples)) * np.maximum(samples, 1.0))
         return np.asarray(weights[labels])
-    if not isinstance(spec, dict):
+    if not isinstance(spec, Mapping):
         raise TypeError(f"class_weight: expected a dict of label to weight or 'balanced', got {spec!r}")
     weights = np.ones(classes)
     for label, weight in spec.items():
@@ -554,9 +567,12 @@ def parameters(
 def initial_arrays(arrays: Any, sizes: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
     """First weights that a user gives as ``init``, [(n_out, n_in)]: finite, copied, in `dtype`."""
     shapes = [(n_out, n_in) for n_in, n_out in itertools.pairwise(sizes)]
-    if not isinstance(arrays, (list, tuple)) or len(arrays) != len(shapes):
-        got = f"{len(arrays)}" if isinstance(arrays, (list, tuple)) else repr(arrays)
-        raise ValueError(f"init: expected a list of {len(shapes)} arrays of weights, one a layer, got {got}")
+    several = isinstance(arrays, (list, tuple)) or np.ndim(arrays)
+    if not several or len(arrays) != len(shapes):
+        got = f"{len(arrays)}" if several else repr(arrays)
+        raise ValueError(
+            f"init: expected a name, or {len(shapes)} arrays of weights, one per layer, got {got}"
+        )
     weights = []
     for i, (given, shape) in enumerate(zip(arrays, shapes, strict=True)):
         found = _numbers(given, dtype, f"init[{i}]")
@@ -601,7 +617,7 @@ def column_vectors(a: Any, inputs: int) -> np.ndarray:
 # A user's own methods
 
 
-def plain_recipe(recipe: Any, architecture: Any, replaced: list[str]) -> None:
+def plain_recipe(recipe: Any, architecture: Any, weights: np.ndarray, replaced: list[str]) -> None:
     """Refuses what a user's own methods, which train by plain gradient descent, would not be asked for."""
     asked = {
         "optimizer": recipe.optimizer.row != "sgd",
@@ -610,6 +626,7 @@ def plain_recipe(recipe: Any, architecture: Any, replaced: list[str]) -> None:
         "clip_norm": recipe.clip_norm,
         "dropout": any(architecture.dropout),
         "frozen": architecture.frozen,
+        "sample_weight or class_weight": weights.size,
     }
     names = ", ".join(name for name, given in asked.items() if given)
     if names:
@@ -623,7 +640,7 @@ def unreplaced(replaced: list[str]) -> None:
     """Refuses to tell the gradient of what kernels do not compute."""
     if replaced:
         raise ValueError(
-            f"value_and_gradient: expected the network's own methods, got the user's own "
+            f"the gradient for rows: expected the network's own methods, got the user's own "
             f"{', '.join(replaced)}; backprop gives the gradient of one sample by them"
         )
 

@@ -168,7 +168,7 @@ REFUSED = {  # name -> (call, error, words of its message)
     "sample_weight: shape": (
         lambda: validate.sample_weights(np.ones((25, 1)), 25),
         ValueError,
-        "sample_weight: expected shape (25,), one a row of X, got (25, 1)",
+        "sample_weight: expected shape (25,), one per row of X, got (25, 1)",
     ),
     "sample_weight: negative": (
         lambda: validate.sample_weights([1, 2, -3], 3),
@@ -227,12 +227,12 @@ REFUSED = {  # name -> (call, error, words of its message)
     "init: no list": (
         lambda: validate.initial_arrays(3, [6, 3], FLOAT64),
         ValueError,
-        "init: expected a list of 1",
+        "init: expected a name, or 1 arrays",
     ),
     "init: count": (
         lambda: validate.initial_arrays([np.ones((3, 6))], [6, 3, 2], FLOAT64),
         ValueError,
-        "init: expected a list of 2 arrays",
+        "init: expected a name, or 2 arrays",
         "got 1",
     ),
     "init: shape": (
