@@ -69,7 +69,7 @@ def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) 
         function, derivative = (_over_arrays(f) for f in (kind.function, kind.derivative))
         return function(a, y), derivative(a, y)
     name, parameter = costs.row_of(kind)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if name == "cross_entropy" and output_activation == "softmax":
             return np.where(y > 0, -y * np.log(a), 0.0), np.where(y > 0, -y / a, 0.0)
         if name == "cross_entropy":
