@@ -1,12 +1,13 @@
 """fastbp, by what a user calls."""
 
+import time
 from typing import Any
 
 import numpy as np
 
 import fastbp
 
-from .peer import THREADS, Peer, Weights
+from .peer import THREADS, Peer, Score, Weights
 from .recipe import BETA_1, BETA_2, EPSILON, MOMENTUM, Recipe
 
 
@@ -38,6 +39,18 @@ class Fastbp(Peer):
 
     def run(self, order: np.ndarray, epochs: int) -> None:
         self.fit(self.X, self.labels, epochs=epochs)  # in an order of its own, as its users do
+
+    def curve(self, orders: list[np.ndarray], score: Score) -> None:
+        spent, begin = 0.0, time.perf_counter()
+
+        def after_epoch(*_: Any) -> bool:
+            nonlocal spent, begin
+            spent += time.perf_counter() - begin
+            enough = score(spent, self.trained())
+            begin = time.perf_counter()
+            return enough
+
+        self.fit(self.X, self.labels, epochs=len(orders), callbacks=[after_epoch])
 
     def fit(self, X: np.ndarray, labels: np.ndarray, **options: Any) -> Any:
         recipe = self.recipe

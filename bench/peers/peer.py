@@ -1,7 +1,8 @@
 """The base of all peers."""
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..pinned import cores
 from .recipe import Recipe
 
 Weights = list[np.ndarray]
+Score = Callable[[float, Weights], bool]
 THREADS = tuple(range(1, min(2, len(cores())) + 1))
 
 
@@ -45,6 +47,19 @@ class Peer:
         """What is timed; a peer that shuffles by itself may ignore `order`."""
         for _ in range(epochs):
             self.epoch(order)
+
+    def curve(self, orders: list[np.ndarray], score: Score) -> None:
+        """Trains an epoch in each order, and calls `score` after each, until that says True.
+
+        It is given the seconds of training so far, in which its own do not count, and what was trained.
+        """
+        spent = 0.0
+        for order in orders:
+            begin = time.perf_counter()
+            self.run(order, 1)
+            spent += time.perf_counter() - begin
+            if score(spent, self.trained()):
+                break
 
     def trained(self) -> Weights:
         raise NotImplementedError

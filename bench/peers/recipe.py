@@ -28,6 +28,16 @@ class Recipe(NamedTuple):
         return self.case.name
 
     @property
+    def text(self) -> str:
+        """All of it that may differ between those that are searched."""
+        parts = [self.name, self.optimizer, f"rate {self.learning_rate:g}"]
+        if self.weight_decay:
+            parts.append(f"decay {self.weight_decay:g}")
+        if self.dropout:
+            parts.append(f"dropout {self.dropout:g}")
+        return ", ".join([*parts, f"{self.schedule} over {self.epochs} epochs".replace("_", "-")])
+
+    @property
     def case(self) -> Case:
         return Case(self.sizes, self.batch_size, self.learning_rate)
 

@@ -9,7 +9,7 @@ from .recipe import BETA_1, BETA_2, EPSILON, MOMENTUM, Recipe
 
 
 class ScikitLearn(Blas):
-    """Its sigmoid outputs have the cross-entropy for their cost, its Adam adds epsilon elsewhere; no dropout."""
+    """Its sigmoid outputs have the cross-entropy for their cost, its Adam another place for epsilon."""
 
     name = "scikit-learn MLPClassifier"
     slowest = 2e11
