@@ -1,7 +1,1 @@
-"""Benchmarks: the suite of asv (training, calls, start, memory, tracked), and commands run with ``-m``."""
-
-import os
-
-if "ASV_ENV_DIR" in os.environ:  # machine code of each commit has a folder of its own; `setup` warms it
-    folder = os.path.join(os.environ["ASV_ENV_DIR"], "machine-code", os.environ.get("ASV_COMMIT", "")[:8])
-    os.environ["NUMBA_CACHE_DIR"] = folder
+"""Benchmarks: `suite` is what asv runs; the others are commands, run with ``python -m``."""

@@ -24,7 +24,7 @@ import numpy as np
 from fastbp.datasets import load_mnist
 
 from . import pinned, readme
-from .networks import reference
+from .suite.networks import reference
 from .peers import Fastbp, Jax, Peer, Recipe, ScikitLearn, Torch, TorchCompiled
 from .peers.peer import Weights
 

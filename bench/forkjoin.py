@@ -1,7 +1,7 @@
 """``python -m bench.forkjoin``: the package's team beside Numba's ``prange`` over the same phases.
 
 Both do the same share of the same phase on every thread; `prange` forks and joins at every phase, where a
-team's members meet.  Each threading layer of Numba runs in a process of its own, for one cannot be changed.
+team has a barrier.  Each threading layer of Numba runs in a process of its own, for one cannot be changed.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from fastbp.kernels.step import Net, _ahead, _gather_block, _memory
 from fastbp.kernels.team import Member, barrier, run
 from fastbp.kernels.vector import pointer, shift
 
-from .networks import DIGITS, Case, digits, start
+from .suite.networks import DIGITS, Case, digits, start
 
 LAYERS = ("omp", "workqueue")
 MEMBERS = 2
@@ -71,17 +71,17 @@ def train(net, X, Y, order, m, learning_rate, members):
 
 
 @njit(nogil=True)
-def meet_often(flags, number, members, times):
+def pass_often(flags, number, members, times):
     for _ in range(times):
         barrier(pointer(flags, 0), number, members)
 
 
-def nanoseconds_a_meeting(times: int = 100_000) -> float:
-    """Of a team that does nothing else, the median of some runs."""
+def nanoseconds_per_barrier(times: int = 100_000) -> float:
+    """In a team that does nothing else, the median of some runs."""
     found = []
     for _ in range(9):
         begin = time.perf_counter()
-        run(MEMBERS, lambda member, flags: meet_often(flags, *member, times))
+        run(MEMBERS, lambda member, flags: pass_often(flags, *member, times))
         found.append(1e9 * (time.perf_counter() - begin) / times)
     return statistics.median(found[1:])  # the first compiles
 
@@ -123,7 +123,7 @@ def compare(case: Case, dtype: str, samples: int, rounds: int) -> None:
     assert all(other == first for other in others), "the ways do not end with the same bits"
     steps = len(X) // case.batch_size
     found = "  ".join(f"{name} {1e6 * statistics.median(t) / steps:.2f} us" for name, t in times.items())
-    print(f"{case.name} {dtype}, a step: {found}", flush=True)
+    print(f"{case.name} {dtype}, per step: {found}", flush=True)
 
 
 def main() -> None:
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--layer", choices=LAYERS, help="only this threading layer, in this process")
     options = parser.parse_args()
     if options.layer is None:
-        print(f"a flags of {MEMBERS} members: {nanoseconds_a_meeting():.0f} ns", flush=True)
+        print(f"a barrier of {MEMBERS} members: {nanoseconds_per_barrier():.0f} ns", flush=True)
         for layer in LAYERS:
             command = [sys.executable, "-m", "bench.forkjoin", *sys.argv[1:], "--layer", layer]
             subprocess.run(command, env={**os.environ, "NUMBA_THREADING_LAYER": layer}, check=True)

@@ -18,8 +18,8 @@ import numpy as np
 from fastbp import Network
 from fastbp.kernels.team import cpus
 
-from .networks import DIGITS, FULL, Case, start
-from .peak import gflops
+from .suite.machine import gflops
+from .suite.networks import DIGITS, FULL, Case, start
 
 PICTURE = Path(__file__).parent.parent / "docs" / "growth.svg"
 
@@ -49,7 +49,7 @@ def data(case: Case, samples: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rate(case: Case, samples: int, threads: int, epochs: int) -> tuple[float, float]:
-    """Best microseconds a sample, and the share of the peak."""
+    """Best microseconds per sample, and the share of the peak."""
     net = Network(case.sizes, dtype="float32", seed=0)
     net.weights, net.biases = start(case, "float32")
     again = max(1, 20_000_000 // (case.flops() * samples))  # an epoch too short to time is repeated
@@ -102,7 +102,7 @@ def draw(found: list[tuple[Sweep, list[tuple[float, float]]]], memories: list[tu
         place.plot(values, [time for time, _ in rates], marker="o", color="#1f5fa8")
         ideal = [time * share for time, share in rates]
         place.plot(values, ideal, ls=":", color="#555555", label="at the FMA peak")
-        place.set(xlabel=sweep.what, ylabel="us a sample")
+        place.set(xlabel=sweep.what, ylabel="us per sample")
         if sweep.what == "threads":
             place.set_xticks(values)
         else:
@@ -147,7 +147,7 @@ def main() -> None:
         for value, case, samples, threads in sweep.points:
             rates.append(rate(case, samples, threads, options.epochs))
             print(
-                f"{sweep.what} {value}: {rates[-1][0]:9.4f} us a sample, {rates[-1][1]:.2f} of the peak",
+                f"{sweep.what} {value}: {rates[-1][0]:9.4f} us per sample, {rates[-1][1]:.2f} of the peak",
                 flush=True,
             )
         found.append((sweep, rates))

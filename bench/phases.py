@@ -1,6 +1,6 @@
 """``python -m bench.phases``: where the time of a mini-batch goes.
 
-Each phase of a step runs alone, again and again, on the memory of a real step (fetch: on shuffled rows of
+Each phase of a step runs alone, again and again, on the memory of a real step (gather: on shuffled rows of
 all digits); its share is of the time of whole steps in `fit`.
 """
 
@@ -19,9 +19,9 @@ from fastbp.kernels.team import Member, barrier
 from fastbp.kernels.tiles import ceil_div
 from fastbp.kernels.vector import constants, pointer, shape_of, shift
 
-from .networks import DIGITS, Case, digits, start
+from .suite.networks import DIGITS, Case, digits, start
 
-PHASES = ("gather", "forward", "activation", "output", "backward", "update", "meet")
+PHASES = ("gather", "forward", "activation", "output", "backward", "update", "barrier")
 
 
 @njit(nogil=True)
@@ -76,12 +76,12 @@ def measure(case: Case, dtype: str, inputs: str) -> None:
     step = min(whole)
     net = Net(engine.parameters, engine._scratch, engine._layout.plan)
     arguments: tuple[Any, ...] = (m, net, _rows(X, case.sizes[0], 255.0), _rows(labels, 10, 1.0), order)
-    print(f"\n{case.name}, {dtype}, X {inputs}: {1e6 * step:.2f} us a step")
+    print(f"\n{case.name}, {dtype}, X {inputs}: {1e6 * step:.2f} us per step")
     shape = shape_of(dtype)
     total = 0.0
     for phase, name in enumerate(PHASES):
         for number in range(1, layers + 1):
-            if (name in ("gather", "meet") and number > 1) or (name == "output" and number < layers):
+            if (name in ("gather", "barrier") and number > 1) or (name == "output" and number < layers):
                 continue
             if name == "backward" and number == 1:
                 continue

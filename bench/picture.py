@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 
 from fastbp import Network
@@ -12,9 +14,6 @@ COLUMNS = 8
 
 
 def main() -> None:
-    import matplotlib as mpl  # here, for asv imports every file of this folder
-    import matplotlib.pyplot as plt
-
     mpl.use("Agg")
     training, _, test = load_mnist()
     net = Network([784, 30, 10], dtype="float32", seed=0)

@@ -6,42 +6,9 @@ threads; medians are shown.  Padding does not count as work.
 """
 
 import argparse
-import statistics
-from typing import Any
 
-import numpy as np
-
-from fastbp import Network
-
-from .networks import DIGITS, ODD, Case, digits, start, targets
-from .peak import gflops
-
-
-def measure(case: Case, dtype: str, threads: Any, epochs: int, inputs: str = "uint8") -> tuple[float, float]:
-    """Median GFLOP/s and share of the peak over `epochs` epochs."""
-    X, y = digits() if case in DIGITS else targets(case, max(10_000, case.batch_size))
-    X = X if X.dtype == inputs else (X / (255 if X.dtype == np.uint8 else 1)).astype(inputs)
-    net = Network(case.sizes, dtype=dtype, seed=0)
-    net.weights, net.biases = start(case, dtype)
-    members = 1 if threads == "auto" else threads
-    rates, shares = [], []
-    peaks = [gflops(dtype, members)]
-
-    def after_epoch(network: Network, history: Any) -> None:
-        peaks.append(gflops(dtype, members))
-        rates.append(case.flops() * len(X) / history.seconds[-1] / 1e9)
-        shares.append(rates[-1] / statistics.mean(peaks[-2:]))
-
-    net.fit(
-        X,
-        y,
-        epochs=epochs + 1,
-        batch_size=case.batch_size,
-        learning_rate=case.learning_rate,
-        threads=threads,
-        callbacks=[after_epoch],
-    )
-    return statistics.median(rates[1:]), statistics.median(shares[1:])  # the first epoch warms up
+from .suite.machine import measure
+from .suite.networks import DIGITS, ODD
 
 
 def main() -> None:
@@ -62,11 +29,11 @@ def main() -> None:
                     print(
                         f"{case.name:24} {dtype} threads={threads!s:4} X {inputs:8} "
                         f"{rate:7.1f} GFLOP/s  {share:.3f} of peak  "
-                        f"{case.flops() * case.batch_size / rate / 1e3:9.3f} us a step",
+                        f"{case.flops() * case.batch_size / rate / 1e3:9.3f} us per step",
                         flush=True,
                     )
                     if options.phases and threads == 1:
-                        from . import phases  # needs insides of the kernels that older commits have not
+                        from . import phases  # here, for it compiles kernels of its own
 
                         phases.measure(case, dtype, inputs)
 

@@ -40,9 +40,10 @@ def site(tmp_path_factory):
     """A folder with the page of a small history, whose results are made up."""
     folder = tmp_path_factory.mktemp("history")
     git(folder, "init", "-q", "-b", "main")
-    (folder / "bench").mkdir()
-    (folder / "bench" / "__init__.py").touch()
     configuration = {**json.loads((ROOT / "asv.conf.json").read_text()), "repo": str(folder)}
+    suite = folder / configuration["benchmark_dir"]
+    suite.mkdir(parents=True)
+    (suite / "__init__.py").touch()
     (folder / "asv.conf.json").write_text(json.dumps(configuration))
     machine = {"machine": "somewhere", "arch": "x86_64", "cpu": "a CPU", "num_cpu": "2", "os": "", "ram": ""}
     results = folder / ".asv" / "results"

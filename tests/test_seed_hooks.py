@@ -10,6 +10,11 @@ from functools import partial
 
 import numpy as np
 import pytest
+
+import fastbp.compat.network
+import reference
+from fastbp import Network
+from reference import assert_close
 from test_seed_surface import (
     MODULES,
     SIZES,
@@ -23,11 +28,6 @@ from test_seed_surface import (
     train_both,
     train_on,
 )
-
-import fastbp.compat.network
-import reference
-from fastbp import Network
-from reference import assert_close
 
 BOTH = (Network, reference.Network)
 DATA = make_data(SIZES, 11)

@@ -22,7 +22,7 @@ import numpy as np
 from fastbp import Network
 
 from .. import pinned, readme
-from ..networks import DIGITS, SMALL, Case, difference, digits, reference, start, targets
+from ..suite.networks import DIGITS, SMALL, Case, difference, digits, reference, start, targets
 from . import OURS, PEERS, NumPy, Peer, Recipe, table
 
 MODERN = Recipe((), 0, 1e-3, "relu", "softmax", "cross_entropy", "adam")

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..networks import reference
+from ..suite.networks import reference
 from .peer import Blas, Weights
 from .recipe import BETA_1, BETA_2, EPSILON, MOMENTUM, Recipe
 

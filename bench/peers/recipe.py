@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..networks import Case
+from ..suite.networks import Case
 
 
 class Recipe(NamedTuple):

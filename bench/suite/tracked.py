@@ -1,10 +1,10 @@
-"""asv: numbers that are no durations; of each, less is better."""
+"""Numbers that are no durations; of each, less is better, as asv assumes."""
 
 from fastbp import Network
 from fastbp.datasets import load_mnist
 
+from .machine import measure
 from .networks import DIGITS, NAMED, check_training, start
-from .roofline import measure
 
 
 class Peak:

@@ -1,4 +1,4 @@
-"""asv: seconds of whole epochs of training, for a user's arrays and for lists of tuples."""
+"""Seconds of whole epochs of training, for a user's arrays and for lists of tuples."""
 
 import contextlib
 import io
@@ -9,15 +9,33 @@ import numpy as np
 
 from fastbp import Network
 
-from .networks import DIGITS, NAMED, SMALL, Case, Prepared, check_training, digits, reference, start, targets
+from .networks import (
+    DIGITS,
+    NAMED,
+    SMALL,
+    Case,
+    Prepared,
+    check_training,
+    digits,
+    network,
+    reference,
+    start,
+    targets,
+)
 
-ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear", "leaky_relu", "elu", "gelu", "silu", "softplus")
 
 
-def fit(net: Network, X: Any, y: Any, case: Case, epochs: int = 1, threads: Any = 1) -> float:
+def fit(net: Network, X: Any, y: Any, case: Case, epochs: int = 1, threads: Any = 1, **options: Any) -> float:
     """Trains, and returns the last mean cost."""
     history = net.fit(
-        X, y, epochs=epochs, batch_size=case.batch_size, learning_rate=case.learning_rate, threads=threads
+        X,
+        y,
+        epochs=epochs,
+        batch_size=case.batch_size,
+        learning_rate=case.learning_rate,
+        threads=threads,
+        **options,
     )
     return history.loss[-1]
 
@@ -49,7 +67,7 @@ class Activations(Prepared):
     def prepare(self, activation: str, dtype: str) -> None:
         self.X, self.y = digits(10_000)
         output = "sigmoid" if activation == "sigmoid" else "linear"
-        self.net = Network((784, 100, 10), dtype=dtype, seed=0, activation=activation, output=output)
+        self.net = network((784, 100, 10), dtype, activation=activation, output_activation=output)
         self.net.weights, self.net.biases = start(DIGITS[1], dtype)
         self.case = DIGITS[1]._replace(learning_rate=0.005)
         first, last = (fit(self.net, self.X, self.y, self.case) for _ in range(2))

@@ -1,4 +1,4 @@
-"""asv: the most memory a process has that trains on 50,000 digits, Python, NumPy and Numba included."""
+"""The most memory a process has that trains on 50,000 digits, Python, NumPy and Numba included."""
 
 from fastbp import Network
 

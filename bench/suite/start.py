@@ -1,4 +1,4 @@
-"""asv: what importing and the first `fit` take, each in a new process."""
+"""What importing and the first `fit` take, each in a new process."""
 
 import subprocess
 import sys

@@ -1,0 +1,68 @@
+"""A cost or a weight that is no longer finite ends the training, and the last finite weights are kept."""
+
+import numpy as np
+import pytest
+
+from fastbp import DivergenceError
+from toy import LABELS, N, X, bits, fitted, fresh
+
+
+def assert_usable(net):
+    for array in (*net.weights, *net.biases):
+        assert np.isfinite(array).all()
+    assert np.isfinite(net.predict_proba(X / 100)).all()
+    net.fit(X / 100, LABELS, epochs=1, batch_size=N, learning_rate=1e-9)
+
+
+@pytest.mark.parametrize("rate", [1e3, 1e10, 1e30])
+@pytest.mark.parametrize("batch_size", [7, N])
+@pytest.mark.parametrize(
+    "names", [("relu", "linear"), ("linear", "linear"), ("tanh", "linear")], ids="-".join
+)
+def test_divergence(names, batch_size, rate, dtype):
+    net = fresh(activation=names[0], output=names[1], dtype=dtype)
+    with pytest.raises(DivergenceError) as caught:
+        fitted(net=net, epochs=2000, batch_size=batch_size, learning_rate=rate)
+    assert isinstance(caught.value, ArithmeticError)
+    for words in ("epoch ", f"of {N}", "no longer finite", f"learning_rate {rate:g}", "smaller"):
+        assert words in str(caught.value)
+    assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))
+
+
+def test_divergence_keeps_the_last_finite_weights(dtype):
+    """Those of as many whole epochs as its message counts."""
+    net = fresh(output="linear", dtype=dtype)
+    with pytest.raises(DivergenceError) as caught:
+        fitted(net=net, epochs=500, batch_size=N, learning_rate=30.0)
+    epochs = int(str(caught.value).split("epoch ")[1].split(",")[0])
+    assert epochs > 2
+    expected = fitted(
+        net=fresh(output="linear", dtype=dtype), epochs=epochs, batch_size=N, learning_rate=30.0
+    )
+    assert bits(net) == bits(expected)
+
+
+def test_divergence_of_weights_alone():
+    """With sigmoids the cost is finite whatever the weights are."""
+    net = fresh([6, 3], dtype="float32")
+    net.biases, net.weights = [b * 0 for b in net.biases], [w * 0 for w in net.weights]
+    before = bits(net)
+    with pytest.raises(DivergenceError, match="a weight is no longer finite"):
+        fitted(1e3 * X, net=net, batch_size=N, learning_rate=1e38)
+    assert bits(net) == before
+    assert_usable(net)
+
+
+def test_divergence_in_a_later_epoch_keeps_validation_and_callbacks():
+    seen = []
+    net = fresh(output="linear")
+    with pytest.raises(DivergenceError):
+        fitted(
+            net=net,
+            epochs=500,
+            learning_rate=3.0,
+            validation_data=(X, LABELS),
+            callbacks=[lambda net, history: seen.append(bits(net))],
+        )
+    assert seen
+    assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))

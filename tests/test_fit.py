@@ -1,0 +1,94 @@
+"""`fit`: what it computes, and the history it returns."""
+
+import numpy as np
+import pytest
+
+from reference import assert_close, fit_reference, one_hot
+from toy import LABELS, OPTIONS, VALUES, N, X, bits, fitted, fresh
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 7, N, 100])
+def test_fit_against_the_reference(batch_size, shuffle, dtype):
+    """The first weights and then each epoch's order come from RandomState(seed)."""
+    net, generator = fresh(dtype=dtype), np.random.RandomState(3)
+    assert_close(net.biases, [generator.randn(9, 1).astype(dtype), generator.randn(3, 1).astype(dtype)], 0, 0)
+    assert_close(
+        net.weights, [generator.randn(9, 6).astype(dtype), generator.randn(3, 9).astype(dtype)], 0, 0
+    )
+    orders = [generator.permutation(N) if shuffle else np.arange(N) for _ in range(3)]
+    start = net.weights, net.biases
+    fitted(net=net, batch_size=batch_size, shuffle=shuffle)
+    wanted = fit_reference(*start, X, one_hot(LABELS, 3), orders, batch_size, 0.5, dtype)
+    tolerance = (1e-9, 1e-11) if dtype == "float64" else (1e-4, 1e-5)
+    assert_close([net.weights, net.biases], [*map(list, wanted)], *tolerance)
+
+
+def test_float32_stays_near_float64():
+    one, other = (fitted(net=fresh(dtype=dtype), epochs=20) for dtype in ("float64", "float32"))
+    assert one.predict_proba(X).dtype == np.float64 and other.predict_proba(X).dtype == np.float32
+    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), rtol=1e-3, atol=1e-4)
+
+
+def test_one_hot_values_and_labels_train_alike():
+    assert bits(fitted(y=one_hot(LABELS, 3))) == bits(fitted(y=LABELS))
+
+
+def test_fit_goes_on_where_it_was():
+    """Epochs in two calls are the epochs in one."""
+    assert bits(fitted(net=fitted(epochs=2), epochs=3)) == bits(fitted(epochs=5))
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_few_rows(rows):
+    net, before = fresh(), bits(fresh())
+    history = net.fit(X[:rows], LABELS[:rows], **OPTIONS)
+    assert len(history.loss) == 3 and np.isfinite(history.loss).all()
+    assert (bits(net) == before) == (rows == 0)
+    assert net.predict_proba(X[:rows]).shape == (rows, 3)
+    assert net.predict(X[:rows]).shape == (rows,)
+
+
+def test_history_without_validation():
+    history = fresh().fit(X, LABELS, **OPTIONS)
+    assert len(history.loss) == len(history.seconds) == 3
+    assert history.validation_loss == history.validation_score == []
+    assert all(isinstance(loss, float) and loss > 0 for loss in history.loss)
+    assert all(seconds >= 0 for seconds in history.seconds)
+
+
+@pytest.mark.parametrize("y", [LABELS, VALUES])
+def test_loss_of_a_whole_batch_is_the_cost_before_it(y):
+    net = fresh()
+    wanted = y if y.ndim == 2 else one_hot(y, 3)
+    costs = [np.mean(np.sum((net.predict_proba(X) - wanted) ** 2, axis=1)) / 2]
+
+    def callback(net, history):
+        costs.append(np.mean(np.sum((net.predict_proba(X) - wanted) ** 2, axis=1)) / 2)
+
+    history = net.fit(X, y, epochs=4, batch_size=N, learning_rate=0.5, callbacks=[callback])
+    np.testing.assert_allclose(history.loss, costs[:-1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("y", [LABELS, VALUES])
+def test_validation_after_every_epoch(y):
+    held_out, scores, costs = (X[:10] + 1, y[:10]), [], []
+
+    def callback(net, history):
+        scores.append(net.score(*held_out))
+        error = net.predict_proba(held_out[0]) - (y[:10] if y.ndim == 2 else one_hot(y[:10], 3))
+        costs.append(np.mean(np.sum(error**2, axis=1)) / 2)
+        assert len(history.validation_score) == len(history.loss) == len(scores)
+
+    net = fresh()
+    history = net.fit(X, y, validation_data=held_out, callbacks=[callback], **OPTIONS)
+    assert history.validation_score == scores
+    np.testing.assert_allclose(history.validation_loss, costs, rtol=1e-12)
+    assert bits(net) == bits(fitted(y=y))
+
+
+def test_no_epochs():
+    net = fresh()
+    history = net.fit(X, LABELS, **{**OPTIONS, "epochs": 0})
+    assert history.loss == history.seconds == []
+    assert bits(net) == bits(fresh())

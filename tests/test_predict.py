@@ -1,0 +1,78 @@
+"""`predict`, `predict_proba` and `score`: what they give for which outputs and targets."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from experiments import ACTIVATIONS
+from toy import LABELS, OPTIONS, VALUES, N, X, fitted, fresh
+
+
+@pytest.mark.parametrize("output", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_outputs_agree_with_feedforward(activation, output):
+    net = fitted(net=fresh(activation=activation, output=output), learning_rate=0.001)
+    np.testing.assert_allclose(net.predict_proba(X), net.feedforward(X.T).T, rtol=1e-12, atol=1e-12)
+
+
+def test_labels_are_learnt():
+    net = fitted(net=fresh([6, 30, 3]), epochs=400, learning_rate=2.0)
+    assert net.score(X, LABELS) == 1.0
+    np.testing.assert_array_equal(net.predict(X), LABELS)
+
+
+def test_predictions_of_labels():
+    net = fitted()
+    outputs = net.predict_proba(X)
+    assert outputs.shape == (N, 3)
+    np.testing.assert_array_equal(net.predict(X), outputs.argmax(axis=1))
+    assert net.score(X, LABELS) == np.mean(outputs.argmax(axis=1) == LABELS)
+
+
+@pytest.mark.parametrize("kind", [int, "uint8", bool])
+def test_one_output_and_zeros_and_ones_are_two_classes(kind):
+    y = (LABELS == 1).astype(kind)
+    net = fitted(X, y, fresh([6, 9, 1]))
+    assert net.predict(X).tolist() == (net.predict_proba(X)[:, 0] >= 0.5).astype(int).tolist()
+    assert net.score(X, y) == np.mean(net.predict(X) == y)
+
+
+@pytest.mark.parametrize("y", [LABELS - 1, LABELS, LABELS / 4, (LABELS == 1).astype(float)])
+def test_one_output_and_other_numbers_are_values(y):
+    net = fitted(X, y, fresh([6, 9, 1], output="linear"), learning_rate=0.01)
+    outputs = net.predict_proba(X)
+    np.testing.assert_array_equal(net.predict(X), outputs)
+    wanted = 1 - np.sum((outputs[:, 0] - y) ** 2) / np.sum((y - y.mean()) ** 2)
+    assert net.score(X, y) == pytest.approx(wanted, rel=1e-12)
+    assert net.score(X, y.reshape(-1, 1)) == net.score(X, y)
+
+
+def test_values_of_several_outputs():
+    net = fitted(y=VALUES)
+    np.testing.assert_array_equal(net.predict(X), net.predict_proba(X))
+    residual = np.sum((net.predict(X) - VALUES) ** 2)
+    assert net.score(X, VALUES) == pytest.approx(1 - residual / np.sum((VALUES - VALUES.mean(axis=0)) ** 2))
+
+
+@pytest.mark.parametrize(("error", "score"), [(0.0, 1.0), (0.5, 0.0)])
+def test_score_of_values_that_are_all_the_same(error, score):
+    net = fresh([1, 1], output="linear")
+    net.weights, net.biases = [np.zeros((1, 1))], [np.ones((1, 1))]
+    assert net.score([[1.0], [2.0]], [1.0 + error, 1.0 + error]) == score
+
+
+@pytest.mark.parametrize(("outputs", "shape"), [(3, (N,)), (1, (N, 1))])
+def test_predictions_before_any_fit(outputs, shape):
+    assert fresh([6, 9, outputs]).predict(X).shape == shape
+
+
+@pytest.mark.parametrize("y", [LABELS, VALUES], ids=["labels", "values"])
+def test_score_of_no_rows_is_nan_or_refused(y):
+    """But no warning of NumPy's from within."""
+    net = fitted(y=y)
+    with contextlib.suppress(ValueError):
+        assert np.isnan(net.score(X[:0], y[:0]))
+    with contextlib.suppress(ValueError):
+        history = net.fit(X, y, validation_data=(X[:0], y[:0]), **OPTIONS)
+        assert np.isnan(history.validation_score).all() and len(history.validation_loss) == 3

@@ -1,0 +1,37 @@
+"""A toy problem for the tests of the public surface, and what they need to train on it and to compare.
+
+The samples are small integers, so that every number type holds them and no conversion rounds.
+"""
+
+import hashlib
+
+import numpy as np
+
+from fastbp import Network
+
+SIZES = [6, 9, 3]
+N = 25
+X = np.random.default_rng(0).integers(-4, 5, (N, 6)).astype(np.float64)
+LABELS = np.arange(N) % 3
+VALUES = np.random.default_rng(1).integers(0, 2, (N, 3)).astype(np.float64)
+OPTIONS = {"epochs": 3, "batch_size": 7, "learning_rate": 0.5}
+
+
+def fresh(sizes=SIZES, seed=3, **options):
+    return Network(sizes, seed=seed, **options)
+
+
+def fitted(X=X, y=LABELS, net=None, **options):
+    net = fresh() if net is None else net
+    net.fit(X, y, **{**OPTIONS, **options})
+    return net
+
+
+def bits(net):
+    return b"".join(array.tobytes() for array in (*net.weights, *net.biases))
+
+
+def sha(*arrays):
+    """Of the values, which are small: the padding of a long double is anything."""
+    plain = [np.ascontiguousarray(array, np.float64) for array in arrays]
+    return [hashlib.sha256(array.tobytes()).hexdigest() for array in plain]
