@@ -1,4 +1,7 @@
-"""The standard library's ``random.shuffle`` to the last bit, on an array of int64."""
+"""Orders: the standard library's ``random.shuffle`` to the last bit, and permutations of our own generator.
+
+The latter, a SplitMix64 that counts, is described in ``generator.py``, the same numbers in NumPy.
+"""
 
 from typing import Any
 
@@ -48,4 +51,28 @@ def shuffle(state: Any, order: Any) -> None:
         j = np.int64(_draw(state) >> (np.uint32(32) - bits))
         while j > i:
             j = np.int64(_draw(state) >> (np.uint32(32) - bits))
+        order[i], order[j] = order[j], order[i]
+
+
+@inlined
+def word(key: Any, i: Any) -> Any:
+    """Word `i` of the stream `key`, or the key of its substream `i`; all three are uint64."""
+    z = key + (i + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@kernel(lambda _: types.void(types.uint64, types.int64[::1]))
+def permute(key: Any, order: Any) -> None:
+    """Fills `order` with the permutation of its positions, fewer than 2^53, that belongs to `key`.
+
+    Fisher and Yates's: each position from the last is swapped with the one at floor(u (i + 1)), where u is
+    uniform number `i` of the stream.  That product is never rounded up to i + 1, for u is at most 1 - 2^-53.
+    """
+    for i in range(order.size):
+        order[i] = i
+    for i in range(order.size - 1, 0, -1):
+        u = np.float64(word(key, np.uint64(i)) >> np.uint64(11)) * (1.0 / (1 << 53))
+        j = np.int64(u * np.float64(i + 1))
         order[i], order[j] = order[j], order[i]
