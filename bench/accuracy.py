@@ -24,9 +24,9 @@ import numpy as np
 from fastbp.datasets import load_mnist
 
 from . import pinned, readme
-from .suite.networks import reference
 from .peers import Fastbp, Jax, Peer, Recipe, ScikitLearn, Torch, TorchCompiled
 from .peers.peer import Weights
+from .suite.networks import reference
 
 RELU = Recipe((784, 512, 512, 10), 128, 5e-3, "relu", "softmax", "cross_entropy", "adam", "one_cycle")
 GOALS = {  # per cent of the test digits -> the recipe by which fastbp is there first

@@ -22,7 +22,17 @@ import numpy as np
 from fastbp import Network
 
 from .. import pinned, readme
-from ..suite.networks import DIGITS, SMALL, Case, difference, digits, reference, start, targets
+from ..suite.networks import (
+    DIGITS,
+    SMALL,
+    Case,
+    difference,
+    digits,
+    reference,
+    reference_training,
+    start,
+    targets,
+)
 from . import OURS, PEERS, NumPy, Peer, Recipe, table
 
 MODERN = Recipe((), 0, 1e-3, "relu", "softmax", "cross_entropy", "adam")
@@ -67,14 +77,27 @@ def wanted(recipe: Recipe, samples: int) -> list[np.ndarray]:
     X, Y = targets(recipe.case, samples)
     weights, biases = start(recipe.case, np.float64)
     order = first_order(samples)
-    if recipe.is_book:
-        rate = recipe.learning_rate
-        found = reference.fit_reference(weights, biases, X, Y, [order], recipe.batch_size, rate, np.float64)
-        return [*found[0], *found[1]]
-    peer = NumPy(recipe, "float64", X, Y)
-    peer.reset(weights, biases)
-    peer.epoch(order)
-    return peer.trained()
+    if (
+        recipe.optimizer not in reference_training.OPTIMIZERS
+    ):  # scikit-learn's Adam, by what is checked itself
+        peer = NumPy(recipe, "float64", X, Y)
+        peer.reset(weights, biases)
+        peer.epoch(order)
+        return peer.trained()
+    found = reference_training.train_reference(
+        weights,
+        biases,
+        X,
+        Y,
+        [order],
+        batch_size=recipe.batch_size,
+        rates=recipe.learning_rate,
+        activations=recipe.activation,
+        output_activation=recipe.output_activation,
+        cost=recipe.cost,
+        optimizer=recipe.optimizer,
+    )
+    return [*found.weights, *found.biases]
 
 
 def first_order(samples: int) -> np.ndarray:

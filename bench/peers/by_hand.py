@@ -124,8 +124,8 @@ class NumPy(Blas):
         self.adam(place, gradient, rate, EPSILON / (1 - BETA_2**self.steps) ** 0.5)
 
     def adamw(self, place: int, gradient: np.ndarray, rate: float) -> None:
-        w = self.parameter(place)
-        w *= 1 - rate * self.recipe.weight_decay
+        if place < len(self.weights):
+            self.weights[place] *= 1 - rate * self.recipe.weight_decay
         self.adam(place, gradient, rate)
 
     def trained(self) -> Weights:

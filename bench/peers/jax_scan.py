@@ -104,7 +104,7 @@ class Jax(Peer):
         v = each(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, rest[0], gradient)
 
         def adam(w: Any, m: Any, v: Any) -> Any:
-            return decay * w - rate * m / (self.jax.numpy.sqrt(v) * root + EPSILON)
+            return (decay * w if w.ndim == 2 else w) - rate * m / (self.jax.numpy.sqrt(v) * root + EPSILON)
 
         return each(adam, w, m, v), m, v
 

@@ -56,7 +56,12 @@ class Torch(Peer):
         self.torch.manual_seed(seed)
         for layer, w, b in zip(self.linears, weights, biases, strict=True):
             layer.weight.data, layer.bias.data = self.torch.tensor(w), self.torch.tensor(b[:, 0])
-        self.optimizer = optimizer(self.torch, self.recipe, self.net.parameters())
+        self.optimizer = optimizer(
+            self.torch,
+            self.recipe,
+            [layer.weight for layer in self.linears],
+            [layer.bias for layer in self.linears],
+        )
 
     def epoch(self, order: np.ndarray) -> None:
         for group in self.optimizer.param_groups:
@@ -79,15 +84,17 @@ class Torch(Peer):
         ]
 
 
-def optimizer(torch: Any, recipe: Recipe, parameters: Any) -> Any:
+def optimizer(torch: Any, recipe: Recipe, weights: list[Any], biases: list[Any]) -> Any:
     """torch.optim's of the recipe."""
     optim, rate = torch.optim, recipe.learning_rate
     adam = {"lr": rate, "betas": (BETA_1, BETA_2), "eps": EPSILON}
     if recipe.optimizer == "adam":
-        return optim.Adam(parameters, **adam)
+        return optim.Adam([*weights, *biases], **adam)
     if recipe.optimizer == "adamw":
-        return optim.AdamW(parameters, weight_decay=recipe.weight_decay, **adam)
-    return optim.SGD(parameters, lr=rate, momentum=MOMENTUM if recipe.optimizer == "momentum" else 0.0)
+        groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": biases}]
+        return optim.AdamW(groups, weight_decay=0.0, **adam)
+    momentum = MOMENTUM if recipe.optimizer == "momentum" else 0.0
+    return optim.SGD([*weights, *biases], lr=rate, momentum=momentum)
 
 
 class TorchByHand(Torch):
@@ -102,7 +109,7 @@ class TorchByHand(Torch):
         Peer.reset(self, weights, biases, seed)
         self.w = [self.torch.tensor(w) for w in weights]
         self.b = [self.torch.tensor(b[:, 0]) for b in biases]
-        self.optimizer = optimizer(self.torch, self.recipe, [*self.w, *self.b])
+        self.optimizer = optimizer(self.torch, self.recipe, self.w, self.b)
 
     def step(self, x: Any, y: Any) -> None:
         with self.torch.no_grad():
@@ -199,4 +206,6 @@ class TorchCompiled(TorchByHand):
         rate, scale, decay = numbers
         m.mul_(BETA_1).add_(gradient, alpha=1 - BETA_1)
         v.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
-        w.mul_(decay).sub_(rate * m / (v.sqrt() * scale + EPSILON))
+        if place < len(self.w):
+            w.mul_(decay)
+        w.sub_(rate * m / (v.sqrt() * scale + EPSILON))

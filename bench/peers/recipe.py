@@ -20,7 +20,7 @@ class Recipe(NamedTuple):
     schedule: str = "constant"
     epochs: int = 1  # where the schedule ends
     dropout: float = 0.0  # of hidden neurons
-    weight_decay: float = 0.0  # adamw's
+    weight_decay: float = 0.0  # adamw's, of weights, not of biases
 
     @property
     def name(self) -> str:

@@ -73,12 +73,14 @@ def scheduled(peer: ScikitLearn) -> Any:
     """Its Adam with the rates of a schedule and decoupled decay, which are not to be had from it."""
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
 
+    net = peer.net
+
     class Scheduled(AdamOptimizer):
         def update_params(self, params: Any, grads: Any) -> None:
             self.learning_rate_init = peer.rate(self.t + 1)
-            for p in params:
-                p *= 1 - self.learning_rate_init * peer.recipe.weight_decay
+            if peer.recipe.weight_decay:
+                for w in net.coefs_:
+                    w *= 1 - self.learning_rate_init * peer.recipe.weight_decay
             super().update_params(params, grads)
 
-    net = peer.net
     return Scheduled([*net.coefs_, *net.intercepts_], net.learning_rate_init, BETA_1, BETA_2, EPSILON)
