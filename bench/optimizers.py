@@ -114,9 +114,7 @@ def main() -> None:
         l2 = f", l2={pair.l2:g}" if pair.l2 else ""
         print(f"  {pair.ours!r}{l2}: {off:.1e} ({moved:.1e})")
     if not worst <= LIMIT:
-        raise SystemExit(
-            f"bench.optimizers: the largest difference is {worst:.1e}, expected at most {LIMIT:g}"
-        )
+        raise SystemExit(f"bench.optimizers: expected differences of at most {LIMIT:g}, got {worst:.1e}")
 
 
 if __name__ == "__main__":
