@@ -79,7 +79,7 @@ def descend(
     learning_rate: float,
     after_epoch: Callable[[History], bool],
 ) -> History:
-    """Trains for `epochs`, or until `after_epoch` says to stop; raises DivergenceError, which names the rate."""
+    """Trains for `epochs`, or until `after_epoch` says to stop; a DivergenceError names the rate."""
     history = History()
     engine = chunks.engine
     losses = engine.new_losses()

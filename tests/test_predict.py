@@ -8,7 +8,6 @@ import pytest
 from fastbp.activations import ACTIVATIONS
 from toy import LABELS, OPTIONS, VALUES, N, X, fitted, fresh
 
-
 BOUNDED = [name for name in ACTIVATIONS if name != "exponential"]  # which grows beyond what fit survives
 
 
