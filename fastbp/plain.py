@@ -67,7 +67,7 @@ def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) 
     if isinstance(kind, costs.Cost):
         return _own(kind, "function", a, y), _own(kind, "derivative", a, y)
     name, parameter = costs.row_of(kind)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if name == "cross_entropy":
             least = np.finfo(np.asarray(a).dtype).tiny  # outputs may have been rounded to 0 and 1
             of_ones = y * np.log(np.maximum(a, least))
@@ -80,7 +80,8 @@ def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) 
 
 
 def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: Any, y: Any) -> Any:
-    """C of each output; from z where that is the stable form."""
+    """C of each output, in float64; from z where that is the stable form."""
+    z, a, y = (np.asarray(array, np.float64) for array in (z, a, y))
     if not is_short(kind, output_activation):
         return cost(kind, output_activation, a, y)[0]
     if output_activation == "softmax":
@@ -193,6 +194,8 @@ def _prime(kind: activations.Kind, module: Any, z: Any) -> Any:
 
 # Training on arrays
 
+_QUIET = np.errstate(over="ignore", invalid="ignore")  # what is no longer finite is for `descend` to tell
+
 
 class Engine:
     """What training needs of ``engine.Engine``, in NumPy, a mini-batch at a time."""
@@ -279,6 +282,7 @@ class Engine:
         loss, gradient = self.gradient(x, y, weights, step)
         return loss, lambda: self._apply(gradient, numbers, x.shape[1])
 
+    @_QUIET
     def gradient(
         self, x: np.ndarray, y: np.ndarray, share: np.ndarray, step: int = -1
     ) -> tuple[float, Parameters]:
@@ -326,6 +330,7 @@ class Engine:
         x = _mixed(_mixed(x ^ np.uint32(word & 0xFFFFFFFF)) + np.uint32(word >> 32))
         return (x >= np.uint32(rates[layer] * 2.0**32)) / self.architecture.dtype.type(1 - rates[layer])
 
+    @_QUIET
     def _apply(self, gradient: Parameters, numbers: np.ndarray, samples: int) -> None:
         """The optimizer's step by the summed gradient of so many samples."""
         row, own = optimizers.ROWS[self._optimizer]
@@ -363,6 +368,7 @@ class Engine:
     def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
         return np.ascontiguousarray(self._forward(self._columns(X, divisor))[1].T)
 
+    @_QUIET
     def _forward(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """z and a of the outputs for samples as columns."""
         weights, biases = self._shaped(self.parameters)
@@ -408,7 +414,9 @@ class MethodsEngine(Engine):
             net.weights, net.biases = weights, biases
             self.pack(weights, biases)  # so that an interrupt leaves whole batches
 
-        return float(np.sum(each, dtype=np.float64)), step_by_methods
+        with np.errstate(over="ignore"):
+            total = float(np.sum(each, dtype=np.float64))
+        return total, step_by_methods
 
     def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
         return self._by_methods(self._columns(X, divisor))

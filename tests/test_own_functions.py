@@ -11,7 +11,7 @@ import pytest
 
 import fastbp
 from experiments import Case, experiment
-from fastbp import Activation, Cost
+from fastbp import Activation, Cost, DivergenceError
 from fastbp.activations import ACTIVATIONS, OUTPUT_ACTIVATIONS
 from fastbp.costs import COSTS, OUTPUTS_OF
 from fastbp.optimizers import OPTIMIZERS
@@ -134,6 +134,20 @@ def test_outputs_that_saturate(output, on_numpy):
     weights = [np.full((9, 6), 0.1), np.outer([90.0, -90.0, 50.0], np.ones(9))]
     net = fresh(output_activation=output, cost="cross_entropy", init=weights)
     assert_paths_alike(on_numpy, net, np.eye(3)[LABELS], learning_rate=1e-6, epochs=1)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_divergence_is_told_and_nothing_else(optimizer, on_numpy, dtype):
+    """Without a warning of NumPy's, and with the kernels' words."""
+    words = []
+    for path in (lambda function: function(), on_numpy):
+        net = fresh(output_activation="linear", dtype=dtype)
+        rate = {"sgd": 1e5, "adam": 1e300 if dtype == "float64" else 1e30}[optimizer]
+        with pytest.raises(DivergenceError) as caught:
+            path(lambda net=net, rate=rate: fitted(net, optimizer=optimizer, learning_rate=rate, epochs=99))
+        words.append(str(caught.value))
+        assert np.isfinite(net.parameters).all()
+    assert words[0] == words[1]
 
 
 def test_bytes_and_float32(on_numpy):
