@@ -16,11 +16,14 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from fastbp.engine import Architecture, Data, Engine, _rows
-from fastbp.kernels.dense import backward, forward, layer_of, output, update
-from fastbp.kernels.step import Net, _ahead, _gather_block, _memory
+from fastbp.architecture import Architecture
+from fastbp.engine import Data, Engine
+from fastbp.kernels.dense import Rule, backward, forward, update
+from fastbp.kernels.output import output
+from fastbp.kernels.step import Samples, _ahead, _gather_block, _memory
 from fastbp.kernels.team import Member, barrier, run
 from fastbp.kernels.vector import pointer, shift
+from fastbp.optimizers import SGD
 
 from .suite.networks import DIGITS, Case, digits, start
 
@@ -29,45 +32,39 @@ MEMBERS = 2
 
 
 @njit(parallel=True, nogil=True)
-def train(net, X, Y, order, m, learning_rate, members):
+def train(net, X, Y, weights, order, m, learning_rate, members):
     """`kernels.step.train` with a parallel loop for every phase, in batches of m."""
-    scale = -learning_rate / m
+    rule = Rule(False, 0, -learning_rate / m)
     losses = np.zeros(0)
+    last = net.layers.shape[0] - 1
     for begin in range(0, order.size - m + 1, m):
         for number in prange(members):
             member = Member(number, members)
             memory = _memory(net, member)
-            x, y = shift(memory.scratch, net.plan[0, 0]), shift(memory.scratch, net.plan[0, 2])
-            _gather_block(X, Y, order, (begin, begin + m), x, y, memory, member)
-        for depth in range(1, net.plan.shape[0]):
+            x, y = shift(memory.scratch, net.plan[0].x), shift(memory.scratch, net.plan[0].y)
+            _gather_block(Samples(X, Y, weights, order), begin, begin + m, x, y, memory, member)
+        for depth in range(1, last + 1):
             for number in prange(members):
                 memory = _memory(net, Member(number, members))
-                signal = net.plan[0, 0] if depth == 1 else layer_of(net.plan, depth - 1).a
-                forward(
-                    layer_of(net.plan, depth),
-                    memory,
-                    shift(memory.scratch, signal),
-                    m,
-                    Member(number, members),
-                )
+                signal = net.plan[0].x if depth == 1 else net.layers[depth - 1].a
+                x = shift(memory.scratch, signal)
+                forward(net.layers[depth], memory, x, m, depth < last, Member(number, members))
         for number in prange(members):
-            memory = _memory(net, Member(number, members))
-            y = shift(memory.scratch, net.plan[0, 2])
-            last = layer_of(net.plan, net.plan.shape[0] - 1)
-            output(last, memory, y, m, losses, Member(number, members))
-        for depth in range(net.plan.shape[0] - 1, 0, -1):
+            member = Member(number, members)
+            memory = _memory(net, member)
+            y, positions = shift(memory.scratch, net.plan[0].y), pointer(order, begin)
+            output(net.layers[last], net.plan[0], memory, y, m, losses, weights, positions, member)
+        for depth in range(last, 0, -1):
             if depth > 1:
                 for number in prange(members):
                     member = Member(number, members)
-                    layer, below = layer_of(net.plan, depth), layer_of(net.plan, depth - 1)
-                    backward(layer, below, _memory(net, member), m, member)
+                    backward(net.layers[depth], net.layers[depth - 1], _memory(net, member), m, member)
             for number in prange(members):
                 member = Member(number, members)
                 memory = _memory(net, member)
-                signal = net.plan[0, 0] if depth == 1 else layer_of(net.plan, depth - 1).a
-                nothing = _ahead(X, Y, order, 0, 0, member)
-                x = shift(memory.scratch, signal)
-                update(layer_of(net.plan, depth), memory, x, m, scale, nothing, member)
+                signal = net.plan[0].x if depth == 1 else net.layers[depth - 1].a
+                nothing = _ahead(Samples(X, Y, weights, order), 0, 0, member)
+                update(net.layers[depth], memory, shift(memory.scratch, signal), m, rule, nothing, member)
 
 
 @njit(nogil=True)
@@ -92,20 +89,20 @@ def compare(case: Case, dtype: str, samples: int, rounds: int) -> None:
     order = np.random.RandomState(0).permutation(len(X))
     sigmoids = ("sigmoid",) * (len(case.sizes) - 1)
     architecture = Architecture(case.sizes, sigmoids, np.dtype(dtype))
-    rows = _rows(X, case.sizes[0], 255.0), _rows(labels, case.sizes[-1], 1.0)
+    data = Data(X, labels, 255.0)
+    numbers = SGD().numbers(np.full(len(X) // case.batch_size, case.learning_rate), 0)
 
     def engine(members: int) -> Engine:
         return Engine(architecture, *start(case, dtype), case.batch_size, members)
 
     def team_of(members: int) -> tuple[Engine, Callable[[], object]]:
         own = engine(members)
-        data = Data(X, labels, 255.0)
-        return own, lambda: own.train(data, order, (0, len(X)), case.learning_rate)
+        return own, lambda: own.train(data, order, (0, len(X)), numbers)
 
     def loops() -> tuple[Engine, Callable[[], object]]:
         own = engine(MEMBERS)
-        net = Net(own.parameters, own._scratch, own._layout.plan)
-        return own, lambda: train(net, *rows, order, case.batch_size, case.learning_rate, MEMBERS)
+        net, samples = own._net(own._scratch, own._plan, own._layers), own._samples(data, order)
+        return own, lambda: train(net, *samples, case.batch_size, case.learning_rate, MEMBERS)
 
     ways: dict[str, tuple[Engine, Callable[[], object]]] = {
         "1 thread": team_of(1),

@@ -9,81 +9,105 @@ import time
 from typing import Any
 
 import numpy as np
-from fastbp.kernels.math import activate
 from numba import njit
 
-from fastbp.engine import Architecture, Data, Engine, _rows
-from fastbp.kernels.dense import backward, forward, layer_of, output, update
-from fastbp.kernels.step import Net, _ahead, _gather_block, _memory
+from fastbp import activations, optimizers
+from fastbp.architecture import Architecture
+from fastbp.engine import Data, Descent, Engine
+from fastbp.kernels.apply import apply
+from fastbp.kernels.dense import Rule, backward, dropout, forward, numbers, square, update
+from fastbp.kernels.output import output
+from fastbp.kernels.panels import activate
+from fastbp.kernels.step import _ahead, _gather_block, _memory
 from fastbp.kernels.team import Member, barrier
 from fastbp.kernels.tiles import ceil_div
 from fastbp.kernels.vector import constants, pointer, shape_of, shift
 
 from .suite.networks import DIGITS, Case, digits, start
 
-PHASES = ("gather", "forward", "activation", "output", "backward", "update", "barrier")
+PHASES = ("gather", "forward", "activation", "dropout", "output", "backward", "update", "step", "barrier")
 
 
 @njit(nogil=True)
-def repeat(phase, times, number, m, net, X, Y, order):
+def repeat(phase, times, number, m, net, samples):
     """Runs one phase of layer `number` so many times."""
     member = Member(0, 1)
     memory = _memory(net, member)
-    x, y = shift(memory.scratch, net.plan[0, 0]), shift(memory.scratch, net.plan[0, 2])
+    plan, layer, below = net.plan[0], net.layers[number], net.layers[number - 1]
+    x, y = shift(memory.scratch, plan.x), shift(memory.scratch, plan.y)
     flags = pointer(np.zeros(16, np.int64), 0)
     nr, lanes, _ = constants(memory.scratch)
-    layer = layer_of(net.plan, number)
-    below = layer_of(net.plan, max(1, number - 1))
-    signal = x if number == 1 else shift(memory.scratch, below.a)
+    signal = shift(memory.scratch, below.a) if number > 1 else x
     losses = np.zeros(m)
-    nothing = _ahead(X, Y, order, 0, 0, member)
+    nothing = _ahead(samples, 0, 0, member)
+    last = net.layers.shape[0] - 1
+    positions = pointer(samples.order, 0)
     for turn in range(times):
         if phase == 0:
-            begin = turn * m % (order.size - 2 * m)
-            _gather_block(X, Y, order, (begin, begin + m), x, y, memory, member)
+            begin = turn * m % (samples.order.size - 2 * m)
+            _gather_block(samples, begin, begin + m, x, y, memory, member)
         elif phase == 1:
-            forward(layer, memory, signal, m, member)
+            forward(layer, memory, signal, m, number < last, member)
         elif phase == 2:
             for panel in range(ceil_div(layer.outputs, nr)):
                 vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-                activate(
-                    layer.activation, m, vectors, shift(memory.scratch, layer.a + panel * memory.rows * nr)
-                )
+                offset = panel * memory.rows * nr
+                a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
+                activate(layer.activation, layer.parameter, layer.address, m, vectors, a, d)
         elif phase == 3:
-            output(layer, memory, y, m, losses, member)
+            dropout(layer, memory, m, 0, turn, 0, member)
         elif phase == 4:
-            backward(layer, below, memory, m, member)
+            output(layer, plan, memory, y, m, losses, samples.weights, positions, member)
         elif phase == 5:
-            update(layer, memory, signal, m, 0.0, nothing, member)
+            backward(layer, below, memory, m, member)
+        elif phase == 6:
+            update(layer, memory, signal, m, Rule(False, 0, 0.0), nothing, member)
+        elif phase == 7:  # every unit's, on gradients that do not change
+            h = numbers(memory)
+            for panel in range(ceil_div(layer.outputs, nr)):
+                vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
+                for k in range(ceil_div(layer.inputs, nr)):
+                    offset = layer.weights + panel * layer.panel + k * nr * nr
+                    w, state = shift(memory.parameters, offset), shift(memory.state, offset)
+                    rows = min(nr, layer.inputs - k * nr)
+                    apply(plan.optimizer, rows, vectors, w, square(memory), state, memory.stride, h)
         else:
             barrier(flags, 0, 1)
 
 
-def measure(case: Case, dtype: str, inputs: str) -> None:
+def measure(case: Case, dtype: str, inputs: str, optimizer: str, activation: str) -> None:
     X, labels = digits()
     X = X if inputs == "uint8" else (X / 255).astype(inputs)
     layers = len(case.sizes) - 1
-    architecture = Architecture(case.sizes, ("sigmoid",) * layers, np.dtype(dtype))
-    engine = Engine(architecture, *start(case, dtype), case.batch_size)
+    kinds = (*(activations.ACTIVATIONS[activation],) * (layers - 1), "sigmoid")
+    architecture = Architecture(case.sizes, kinds, np.dtype(dtype), dropout=(0.0,) * (layers - 1))
+    chosen = optimizers.OPTIMIZERS[optimizer]
+    descent = Descent() if optimizer == "sgd" else Descent(chosen.row)
+    engine = Engine(architecture, *start(case, dtype), case.batch_size, descent=descent)
     m = case.batch_size
     order = np.random.RandomState(0).permutation(len(X))
-    losses = engine.new_losses()
+    losses, data = engine.new_losses(), Data(X, labels, 255.0)
+    numbers = chosen.numbers(np.full(-(-len(X) // m), 0.001), 0)
     whole = []
     for _ in range(4):
         begin = time.perf_counter()
-        engine.train(Data(X, labels, 255.0), order, (0, len(X)), case.learning_rate, losses)
+        engine.train(data, order, (0, len(X)), numbers, 0, losses)
         whole.append((time.perf_counter() - begin) / -(-len(X) // m))
     step = min(whole)
-    net = Net(engine.parameters, engine._scratch, engine._layout.plan)
-    arguments: tuple[Any, ...] = (m, net, _rows(X, case.sizes[0], 255.0), _rows(labels, 10, 1.0), order)
-    print(f"\n{case.name}, {dtype}, X {inputs}: {1e6 * step:.2f} us per step")
+    net = engine._net(engine._scratch, engine._plan, engine._layers)
+    arguments: tuple[Any, ...] = (m, net, engine._samples(data, order))
+    print(f"\n{case.name}, {dtype}, X {inputs}, {activation}, {optimizer}: {1e6 * step:.2f} us per step")
     shape = shape_of(dtype)
     total = 0.0
     for phase, name in enumerate(PHASES):
         for number in range(1, layers + 1):
             if (name in ("gather", "barrier") and number > 1) or (name == "output" and number < layers):
                 continue
-            if name == "backward" and number == 1:
+            if (name == "backward" and number == 1) or (
+                name in ("activation", "dropout") and number == layers
+            ):
+                continue
+            if name == "step" and optimizer == "sgd":
                 continue
             repeat(phase, 2, number, *arguments)
             times = max(2, int(0.004 / step))
@@ -93,7 +117,7 @@ def measure(case: Case, dtype: str, inputs: str) -> None:
                 repeat(phase, times, number, *arguments)
                 found.append((time.perf_counter() - begin) / times)
             cost = min(found)
-            total += cost if name not in ("activation",) else 0.0
+            total += cost if name not in ("activation", "dropout") else 0.0
             n_in, n_out = case.sizes[number - 1], case.sizes[number]
             rate = (
                 f"{2 * m * n_in * n_out / cost / 1e9:6.1f} GFLOP/s"
@@ -101,7 +125,9 @@ def measure(case: Case, dtype: str, inputs: str) -> None:
                 else ""
             )
             print(f"  {name:10} layer {number}: {1e6 * cost:9.3f} us  {cost / step:6.1%}  {rate}")
-    print(f"  sum {1e6 * total:.2f} us (activation is inside forward); panels of {shape.columns}")
+    print(
+        f"  sum {1e6 * total:.2f} us (activation is inside forward, dropout is not counted); panels of {shape.columns}"
+    )
 
 
 def main() -> None:
@@ -109,11 +135,13 @@ def main() -> None:
     parser.add_argument("--cases", type=int, nargs="*", default=range(len(DIGITS)))
     parser.add_argument("--dtypes", nargs="*", default=["float32"])
     parser.add_argument("--inputs", nargs="*", default=["uint8"])
+    parser.add_argument("--optimizer", choices=optimizers.OPTIMIZERS, default="sgd")
+    parser.add_argument("--activation", choices=activations.ACTIVATIONS, default="sigmoid")
     options = parser.parse_args()
     for number in options.cases:
         for dtype in options.dtypes:
             for inputs in options.inputs:
-                measure(DIGITS[number], dtype, inputs)
+                measure(DIGITS[number], dtype, inputs, options.optimizer, options.activation)
 
 
 if __name__ == "__main__":

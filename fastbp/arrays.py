@@ -120,7 +120,7 @@ def fit(
     numbers = recipe.numbers(state.began, state.batches, end)
     chunks = Chunks(engine, Data(X, found.array, divisor, weights), numbers, state.batches, report.progress)
     try:
-        return descend(chunks, orders, epochs, after_epoch)
+        return descend(chunks, orders, epochs, recipe.rate, after_epoch)
     finally:
         net.weights, net.biases = engine.unpack()
         memory = tuple(engine.unpack_state())

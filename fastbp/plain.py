@@ -69,7 +69,7 @@ def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) 
         function, derivative = (_over_arrays(f) for f in (kind.function, kind.derivative))
         return function(a, y), derivative(a, y)
     name, parameter = costs.row_of(kind)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if name == "cross_entropy" and output_activation == "softmax":
             return np.where(y > 0, -y * np.log(a), 0.0), np.where(y > 0, -y / a, 0.0)
         if name == "cross_entropy":
@@ -295,7 +295,7 @@ class Engine:
             nabla_b.insert(0, delta.sum(axis=1, keepdims=True))
             delta = weights[layer].T @ delta * (primes[layer - 1] if layer else 1.0)
         self.input_delta = delta
-        return float(np.sum(each * share, dtype=np.float64)), (nabla_w, nabla_b)
+        return _total(each * share), (nabla_w, nabla_b)
 
     def all(self, data: Any) -> tuple[float, Parameters]:
         """The cost summed over all samples, each times its weight, and its gradient."""
@@ -391,7 +391,7 @@ class MethodsEngine(Engine):
             net.weights, net.biases = weights, biases
             self.pack(weights, biases)  # so that an interrupt leaves whole batches
 
-        return float(np.sum(each, dtype=np.float64)), step_by_methods
+        return _total(each), step_by_methods
 
     def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
         return self._forward(self._columns(X, divisor))
@@ -400,6 +400,12 @@ class MethodsEngine(Engine):
         columns = [self.net.feedforward(x[:, i : i + 1]) for i in range(x.shape[1])]
         outputs = validate.own_outputs(columns, self.architecture.sizes[-1])
         return np.asarray(outputs, self.architecture.dtype, order="C")
+
+
+def _total(costs: Any) -> float:
+    """Infinite where it overflows, which `descend` is told by."""
+    with np.errstate(over="ignore"):
+        return float(np.sum(costs, dtype=np.float64))
 
 
 def _mixed(x: Any) -> Any:

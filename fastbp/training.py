@@ -76,9 +76,10 @@ def descend(
     chunks: Chunks,
     orders: Callable[[], np.ndarray],
     epochs: int,
+    learning_rate: float,
     after_epoch: Callable[[History], bool],
 ) -> History:
-    """Trains for `epochs`, or until `after_epoch` says to stop; raises DivergenceError."""
+    """Trains for `epochs`, or until `after_epoch` says to stop; a DivergenceError names the rate."""
     history = History()
     engine = chunks.engine
     losses = engine.new_losses()
@@ -95,8 +96,8 @@ def descend(
         if broken or reached < len(order):
             raise DivergenceError(
                 f"epoch {epoch}, sample {reached} of {len(order)}: "
-                f"{'a weight' if broken else 'the cost'} is no longer finite; "
-                f"the last finite weights are kept. Try a smaller learning_rate"
+                f"{'a weight' if broken else 'the cost'} is no longer finite with learning_rate "
+                f"{learning_rate:g}; the last finite weights are kept. Try a smaller learning_rate"
             )
         history.loss.append(float(losses[0]) / max(1, len(order)))
         if after_epoch(history):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import DTYPES, MIXED, Case, Experiment, in_new_process, train, trained
+from fastbp.optimizers import OPTIMIZERS
 
 
 def digest(*arrays):
@@ -30,7 +31,9 @@ def fingerprints(most=math.inf):
             engine = trained(case, dtype, rate=0.05)
             weights, biases = engine.unpack()
             found[f"{case}, {dtype}"] = digest(*weights, *biases, np.float64([engine.cost]))
-    return found
+    return found | {
+        f"{name}, {dtype}": golden_run(name, dtype, 1) for name in GOLDEN_CASES for dtype in DTYPES
+    }
 
 
 def runs_here(features):
@@ -59,16 +62,49 @@ def dyadic(shape, seed, dtype):
     return (((places * 2654435761 + seed * 40503) % 4096 - 2048) / 2048).astype(dtype)
 
 
-GOLDEN_CASES = {
-    "sigmoid": Case((19, 33, 16, 5), 13, 60, ("sigmoid",) * 3),
-    "tanh": Case((19, 33, 16, 5), 13, 60, ("tanh", "tanh", "sigmoid")),
-    "relu": Case((19, 33, 16, 5), 13, 60, ("relu", "relu", "linear")),
-    "linear": Case((19, 33, 16, 5), 13, 60, ("linear", "linear", "sigmoid")),
-    "large": Case((150, 70, 10), 300, 330, ("tanh", "sigmoid")),
+SIZES = (19, 33, 16, 5)
+EVERYTHING = {
+    "optimizer": OPTIMIZERS["adamw"],
+    "cost": "cross_entropy",
+    "dropout": (0.2, 0.3),
+    "clip_norm": 0.4,
+    "l2": 0.01,
+    "l1": 0.001,
+}
+GOLDEN_CASES = {  # name -> case, rate, recipe
+    "sigmoid": (Case(SIZES, 13, 60, ("sigmoid",) * 3), 0.25, {}),
+    "tanh": (Case(SIZES, 13, 60, ("tanh", "tanh", "sigmoid")), 0.25, {}),
+    "relu": (Case(SIZES, 13, 60, ("relu", "relu", "linear")), 0.25, {}),
+    "linear": (Case(SIZES, 13, 60, ("linear", "linear", "sigmoid")), 0.25, {}),
+    "large": (Case((150, 70, 10), 300, 330, ("tanh", "sigmoid")), 0.25, {}),
+    **{
+        name: (Case(SIZES, 13, 60, (name, name, "sigmoid")), 0.1, {})
+        for name in ("leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "exponential")
+    },
+    **{
+        f"{cost}, {output}": (Case(SIZES, 13, 60, ("tanh", "tanh", output)), 0.1, {"cost": cost})
+        for cost, output in (
+            ("cross_entropy", "sigmoid"),
+            ("cross_entropy", "softmax"),
+            ("quadratic", "softmax"),
+            ("huber", "linear"),
+            ("absolute", "linear"),
+            ("poisson", "exponential"),
+            ("poisson", "softplus"),
+        )
+    },
+    **{
+        name: (Case(SIZES, 13, 60, ("tanh", "relu", "sigmoid")), 0.01, {"optimizer": optimizer})
+        for name, optimizer in OPTIMIZERS.items()
+        if name != "sgd"
+    },
+    "everything": (Case(SIZES, 13, 60, ("gelu", "relu", "softmax")), 0.01, EVERYTHING),
+    "everything, in blocks": (Case(SIZES, 1100, 2300, ("gelu", "relu", "softmax")), 0.01, EVERYTHING),
 }
 
 
-def golden_run(case, dtype, members):
+def golden_run(name, dtype, members):
+    case, rate, recipe = GOLDEN_CASES[name]
     layers = list(enumerate(pairwise(case.sizes)))
     weights = [dyadic((j, k), seed, dtype) / 4 for seed, (k, j) in layers]
     biases = [dyadic((j, 1), seed + 10, dtype) for seed, (_, j) in layers]
@@ -76,8 +112,8 @@ def golden_run(case, dtype, members):
     X = (np.arange(case.n * k, dtype=np.int64) * 97 % 256).astype(np.uint8).reshape(case.n, k)
     orders = [(np.arange(case.n) * 7 + epoch) % case.n for epoch in range(4)]
     run = Experiment(weights, biases, X, np.arange(case.n) % j, orders)
-    engine = run.engine(case, members)
-    costs = train(engine, run.data, orders, 0.25)
+    engine = run.engine(case, members, **recipe)
+    costs = train(engine, run.data, orders, rate)
     weights, biases = engine.unpack()
     return digest(*weights, *biases, engine.outputs(X), np.float64(costs))
 
@@ -91,6 +127,28 @@ GOLDEN = {
         "relu": "86ec1240abfe0cbdd56942b067484d1c04e80f26deb6d12f4eead39fb80da82b",
         "linear": "04d671282fe56c1e152502b770cfeeb2ea53be924a666492e476a6534b3830eb",
         "large": "d24c14affad870a29db303a7542234a4bcd92ad29ad4d686ce802cef37170d31",
+        "leaky_relu": "0b9745b9c0441471e5f64fb6dddce01dbbc8e2e21657cc556080c2183fe59b1d",
+        "elu": "b1364ef23c73d10d51b92a170f16759f92e3ba8d9d9cb68a81540f107ebe883e",
+        "gelu": "6daae89aba8aed18c1b476c8832217ffd50ee8805c779210d72b7cd346104b70",
+        "gelu_tanh": "fe611beccf3f530c8688745014418f23ddea922242e998993a1be354a5257313",
+        "silu": "58142c81dd62c278183ed1424ddc01505a5602cec05abfe801a83183d728e340",
+        "softplus": "a51740b3f6e0deb30c033f9bb32d8aa8cf8c442363e40c3cebb42392968cf0c1",
+        "exponential": "1e807754af28b4d510b617e523a21637f7604ea480d5a0e38fcbd5265a2b0654",
+        "cross_entropy, sigmoid": "0c20efe65d6e27f6598e2bef2e9f7e5db2274111fcbe9524b363b7153f71e35c",
+        "cross_entropy, softmax": "de0a1182ae6a0ad7990e3cebc868b7f5601da12a341ae9e90da987be26eb14f5",
+        "quadratic, softmax": "81ed89ea156339ffa769181d0982545eac9f182aa1dc16caefd7e2012be49e57",
+        "huber, linear": "52854478ad3606c8d62c361d654284a8acf09d64954e1707ab1d6049369190b0",
+        "absolute, linear": "aacaec671c683726d4a31c1066f3cbc3559bbe537e8d269d5057bc235b4e7642",
+        "poisson, exponential": "313807f758dc726af59e1c288e6269aa85b5c8d20bc28f255af57200b35dedf4",
+        "poisson, softplus": "a35f105eb445196e48c096d4a0dea6fe5240d129a0c770d0c07db05cde335ae9",
+        "momentum": "bded6bb2e9db2ad4f0b85d7d1f892694fef77e1625bd4875cf8a295c395ffc72",
+        "nesterov": "387d18e1e9b9a283e858c7f004b71e3b9689640ea96e043380c958d1ffb81a07",
+        "rmsprop": "8abc6d0fc3b96e8cddc32c3e7fc075c476e98c42870c5a96789ee2a99e96fae8",
+        "adam": "d6671e97a244d2249544ce6a55590bf65d80b44d8af10a91a1ce50d8414f1919",
+        "adamw": "dc0fdfc4b4653056a2453fe7b5aa98945e11cea6466a612a2d9d59367afa6048",
+        "irprop": "f8cd39a676cdd80ddb97bf3dcc9caa25d512c1841f43bb7c719473ec72e9cef7",
+        "everything": "1df05beed292158eeb977c1bf51fa41555efeedf6fa6f34876851c7dbe7739d6",
+        "everything, in blocks": "00b3da7831cd5958aa7047c474c70314387e34d5fe6eba42d27f2b2aa1526c5c",
     },
     "float64": {
         "sigmoid": "f3f69419724f731eb152348151ac0a8f7f0b81479e7dcba9354d9a31919a33e8",
@@ -98,6 +156,28 @@ GOLDEN = {
         "relu": "2fb58fb488252674a4618061b3386ddbd3d34a0bc10d3f34156cc9c28e9ad106",
         "linear": "dcadbaa4071b173043c1bcb5c1907327a73819ab8284276c0f14607f59798d8f",
         "large": "992d75ed050d2e929c512093232cc67fc921a5379be960413e2e09ba0fbaa6d4",
+        "leaky_relu": "92748ad014de93961377e3ad068fae14f2751917bcacf29abad34597e82bf2bb",
+        "elu": "0423ad9bae2f175970863de0feca3ffc2a529cbd2316e7c3caca88dc0ac2371f",
+        "gelu": "45cad76b1553a0463223afadce8daf458a2408c701f68254bb19bca39b281367",
+        "gelu_tanh": "c97240d9244fbc8104d2ee16e809652f7506cba5fef11cbc5939b5a6855b3b7a",
+        "silu": "f82ca7214834cd7e3c541f99ee22b4feba14bb53f114834911d17a750a084234",
+        "softplus": "e026e0a0a858848b0240bbf14ee7e4f8944db8aaa706730b624d030aea82e9ca",
+        "exponential": "fd7a470769ac4ceb080700ccb597d1e8eeaa0583dbae282cb96793a476a6111b",
+        "cross_entropy, sigmoid": "c083af579c216d7c7c06aa99144c9fbada9603c86c4b9843c0da3b08c1285434",
+        "cross_entropy, softmax": "ca870e9279cc38f1c996122a5b0d205f2859f71369ac8dc97a363f3f0b7015b3",
+        "quadratic, softmax": "487ca62877bc772541f009db466ff89981bd89fcf85182b1e72001a81cff44ea",
+        "huber, linear": "1c9b85dcf1dc81461d69a935f6f67287e307bcaeb2931a9ca32d5908083733d6",
+        "absolute, linear": "cb4f571fa8d9012ef9dd63df8625184f1222f98deb5209d3361f8822e11f72ac",
+        "poisson, exponential": "6113690ba552f4677775baf50c01d158834c24e7e9f9c1a0593c5f25bec24cce",
+        "poisson, softplus": "dde50e2e9c85287e634b38c71492c9abb20f089dbc2c1357a4ed944e3b4d5fc2",
+        "momentum": "71994bb704ab8055ece349bd9649c23fe9ef669a8e847d680e3f2e58f26d4e47",
+        "nesterov": "804f42fded48d9f3f831614b455fa60cbdb03ff04624f83520e8058c5ee185db",
+        "rmsprop": "11eb9b3ada3a88b15a6d52d3fd06211ffe7796eb498e3eb2df39ea67d7d2c6d8",
+        "adam": "b320cf7b64b051c4096b3e72ee32986a08bc2b202dc6a7fe166658d8b8d12bed",
+        "adamw": "1af28c5326f51ef645cb9b035157c46b1f22a91ec8cbef83f1ff23c43cd29bbe",
+        "irprop": "a2776e80aa0fa9325ca51de754ab8c150437c5772f5641c09a1fa866e57707ef",
+        "everything": "15069b5e4d4849d4b44307815cdccb99e1aea64047d95787a64cd72e09a98cc0",
+        "everything, in blocks": "4d06f74b176c401e674bba95fc58a43fd5ddd0b03065e8a89b969f898e55363c",
     },
 }
 
@@ -105,4 +185,4 @@ GOLDEN = {
 @pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("name", GOLDEN_CASES)
 def test_golden_hashes(name, members, dtype):
-    assert golden_run(GOLDEN_CASES[name], dtype, members) == GOLDEN[dtype][name]
+    assert golden_run(name, dtype, members) == GOLDEN[dtype][name]

@@ -140,13 +140,6 @@ def test_processes_race_for_a_cold_cache(tmp_path):
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="modes")
-def test_folder_is_for_its_owner_alone(session):
-    """Pickles are code: whoever may write them runs it."""
-    session()
-    assert jit.cache_folder().stat().st_mode & 0o077 == 0
-
-
 def key_for(wanted):
     return types.int64(types.float32[::1] if wanted == 4 else types.float64[::1])
 
@@ -236,6 +229,140 @@ def test_missing_file_is_compiled_without_a_word_of_warning(session, warm):
     assert session() == FOUND
 
 
+# ---------------------------------------------------------------- planted by another user: a pickle runs code
+
+owners = pytest.mark.skipif(not jit._OWNERS, reason="access control lists instead of owners and modes")
+NOBODY = 65534
+
+
+@owners
+@pytest.mark.parametrize("mask", [0o002, 0o022])
+def test_only_the_user_may_write_what_is_kept(mask, session, tmp_path):
+    before = os.umask(mask)
+    try:
+        session()
+    finally:
+        os.umask(before)
+    kept = list(tmp_path.rglob("*"))
+    assert len(kept) == 3  # two folders and a file
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept)
+
+
+class Planted:
+    """Leaves a folder, `canary`, wherever it is unpickled."""
+
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.canary),)
+
+
+def plant(file, canary):
+    content = pickle.dumps(Planted(canary))
+    file.write_bytes(hashlib.sha256(content).digest() + content)
+
+
+def replaced_by_a_link(path):
+    target = path.with_name("elsewhere")
+    path.rename(target)
+    path.symlink_to(target)
+
+
+def given_away(path):
+    if os.geteuid():
+        pytest.skip("only root gives files away")
+    os.chown(path, NOBODY, NOBODY)
+
+
+UNSAFE = {
+    "writable by its group": lambda path: path.chmod(path.stat().st_mode | 0o020),
+    "writable by all": lambda path: path.chmod(path.stat().st_mode | 0o002),
+    "of another user": given_away,
+    "a link": replaced_by_a_link,
+}
+unsafe = pytest.mark.parametrize("how", UNSAFE)
+
+
+@owners
+def test_planted_file_runs_where_nothing_is_unsafe(session, warm, tmp_path):
+    """So that the tests below can fail: nothing but owner, mode and link keeps such a file from running."""
+    plant(the_file(warm), tmp_path / "canary")
+    assert session() == REPAIRED
+    assert (tmp_path / "canary").exists()
+
+
+@owners
+@unsafe
+@pytest.mark.parametrize("above", [0, 1])
+def test_unsafe_folder_is_neither_read_nor_written(above, how, session, warm, tmp_path):
+    file = the_file(warm)
+    plant(file, tmp_path / "canary")
+    planted = file.read_bytes()
+    UNSAFE[how](file.parents[above])
+    for _ in range(2):
+        assert session() == REPAIRED
+        assert not (tmp_path / "canary").exists()
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert file.read_bytes() == planted
+
+
+@owners
+@unsafe
+def test_unsafe_file_is_replaced(how, session, warm, tmp_path):
+    file = the_file(warm)
+    plant(file, tmp_path / "canary")
+    UNSAFE[how](file)
+    assert session() == REPAIRED
+    assert not (tmp_path / "canary").exists()
+    assert not file.is_symlink()
+    assert session() == FOUND
+
+
+@owners
+def test_base_that_all_may_write_is_safe_until_a_folder_is_swapped(session, tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    base.chmod(0o777)
+    config.CACHE_DIR = str(base)
+    assert session() == COMPILED
+    assert session() == FOUND
+    plant(the_file(base), tmp_path / "canary")
+    given_away(base / "fastbp")
+    assert session() == REPAIRED
+    assert not (tmp_path / "canary").exists()
+
+
+@owners
+def test_folder_swapped_while_it_is_read(session, warm, tmp_path, monkeypatch):
+    """The planted folder would be safe by what `stat` says: only the descriptor tells them apart."""
+    shutil.copytree(warm / "fastbp", tmp_path / "planted")
+    plant(the_file(tmp_path / "planted"), tmp_path / "canary")
+    opened = []
+
+    def open_and_swap(path, flags, mode=0o777, *, dir_fd=None):
+        descriptor = os_open(path, flags, mode, dir_fd=dir_fd)
+        opened.append(path)
+        if len(opened) == 2:  # both folders
+            (warm / "fastbp").rename(tmp_path / "aside")
+            (tmp_path / "planted").rename(warm / "fastbp")
+        return descriptor
+
+    os_open = os.open
+    monkeypatch.setattr(jit.os, "open", open_and_swap)
+    assert session() == FOUND
+    assert len(opened) == 3 and not (tmp_path / "canary").exists()
+
+
+def test_platform_without_owners(session, tmp_path, monkeypatch):
+    monkeypatch.setattr(jit, "_OWNERS", False)
+    monkeypatch.setattr(jit, "_NO_LINK", 0)
+    assert session() == COMPILED
+    assert session() == FOUND
+    damage(the_file(tmp_path), "zeros")
+    assert session() == REPAIRED
+
+
 # ---------------------------------------------------------------- nowhere to keep it
 
 
@@ -263,7 +390,7 @@ def test_read_only_folder(session, tmp_path):
 
 
 def test_failing_write(session, monkeypatch, tmp_path):
-    def fail(*arguments):
+    def fail(*paths, **folders):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -306,7 +433,7 @@ DRAW, OTHER_DRAW = "(y << np.uint32(15))", "(y << np.uint32(14))"
 
 
 def test_edited_kernel_gives_the_new_result(copy, warm):
-    source = copy / "fastbp" / "kernels" / "shuffle.py"
+    source = copy / "fastbp" / "kernels" / "random.py"
     assert new_process(warm, copy) == FOUND
     edit(source, DRAW, OTHER_DRAW)
     order, compiled, warned = new_process(warm, copy)
@@ -371,5 +498,26 @@ def zipped(folder, path):
 def test_package_in_a_zip_is_never_stale(copy, tmp_path):
     path = tmp_path / "fastbp.zip"
     assert new_process(tmp_path, zipped(copy, path)).order == expected()
-    edit(copy / "fastbp" / "kernels" / "shuffle.py", DRAW, OTHER_DRAW)
+    edit(copy / "fastbp" / "kernels" / "random.py", DRAW, OTHER_DRAW)
     assert new_process(tmp_path, zipped(copy, path)).order != expected()
+
+
+# ---------------------------------------------------------------- nothing compiled at all
+
+
+def test_jit_that_is_disabled():
+    """The package and its plain path still work; the first kernel says what is set and what to do."""
+    expression = "test_cache.trained_without_jit()"
+    process = start(None, expression=expression, NUMBA_DISABLE_JIT="1")
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert re.fullmatch(r"RuntimeError: NUMBA_DISABLE_JIT is set \(1\).*: unset it .*\n", stdout)
+
+
+def trained_without_jit():
+    net = fastbp.Network([2, 1], seed=0)
+    assert net.feedforward(np.zeros((2, 1))).shape == (1, 1)
+    try:
+        net.fit(np.zeros((4, 2)), np.zeros((4, 1)), epochs=1, batch_size=2, learning_rate=0.1)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"

@@ -3,20 +3,30 @@
 import numpy as np
 import pytest
 
+from fastbp.generator import Stream, key, uniform
 from reference import assert_close, fit_reference, one_hot
 from toy import LABELS, OPTIONS, VALUES, N, X, bits, fitted, fresh
+
+
+def permuted(u):
+    """Fisher and Yates's permutation of as many positions as there are uniform numbers."""
+    order = list(range(len(u)))
+    for i in reversed(range(1, len(u))):
+        j = int(u[i] * (i + 1))
+        order[i], order[j] = order[j], order[i]
+    return order
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("batch_size", [1, 7, N, 100])
 def test_fit_against_the_reference(batch_size, shuffle, dtype):
-    """The first weights and then each epoch's order come from RandomState(seed)."""
-    net, generator = fresh(dtype=dtype), np.random.RandomState(3)
-    assert_close(net.biases, [generator.randn(9, 1).astype(dtype), generator.randn(3, 1).astype(dtype)], 0, 0)
-    assert_close(
-        net.weights, [generator.randn(9, 6).astype(dtype), generator.randn(3, 9).astype(dtype)], 0, 0
-    )
-    orders = [generator.permutation(N) if shuffle else np.arange(N) for _ in range(3)]
+    """The first weights and then each epoch's order come from the seed's own streams."""
+    net = fresh(dtype=dtype)
+    for layer, (w, b) in enumerate(zip(net.weights, net.biases, strict=True)):
+        for name, array in ("weights", w), ("biases", b):
+            drawn = Stream(key(3, name, layer)).standard_normal(array.shape)
+            assert_close(array, drawn.astype(dtype), 0, 0)
+    orders = [permuted(uniform(key(3, "order", epoch), N)) if shuffle else np.arange(N) for epoch in range(3)]
     start = net.weights, net.biases
     fitted(net=net, batch_size=batch_size, shuffle=shuffle)
     wanted = fit_reference(*start, X, one_hot(LABELS, 3), orders, batch_size, 0.5, dtype)

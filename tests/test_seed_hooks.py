@@ -15,6 +15,8 @@ import pytest
 import fastbp.compat.network
 import reference
 from fastbp import DivergenceError, Network
+from fastbp.generator import key
+from fastbp.kernels.random import permute
 from reference import assert_close
 from test_seed_surface import (
     MODULES,
@@ -233,13 +235,13 @@ def column(row):
 
 def fit_as_the_seed_would(build, X=X, labels=LABELS):
     """The reference trained by the mini-batches of ``fit(..., seed=3)``: its costs and its outputs, too."""
-    generator, net = np.random.RandomState(3), build(SIZES)
-    net.biases = [generator.randn(*b.shape) for b in net.biases]
-    net.weights = [generator.randn(*w.shape) for w in net.weights]
+    drawn, net = Network(SIZES, seed=3), build(SIZES)
+    net.biases, net.weights = drawn.biases, drawn.weights
     pairs = [(column(x), column(y)) for x, y in zip(X, np.eye(3)[labels], strict=True)]
     losses = []
-    for _ in range(OPTIONS["epochs"]):
-        order, cost = generator.permutation(len(X)), 0.0
+    for epoch in range(OPTIONS["epochs"]):
+        order, cost = np.arange(len(X)), 0.0
+        permute(None)(key(3, "order", epoch), order)
         for start in range(0, len(X), 4):
             batch = [pairs[i] for i in order[start : start + 4]]
             cost += sum(np.sum((net.feedforward(x) - y) ** 2) / 2 for x, y in batch)
@@ -777,7 +779,7 @@ def test_pickles_of_fastbp_0_1(private):
         private.get("_divisor", 255.0),
     )
     assert net.task == private.get("_task")
-    assert (state.generator is None) == ("_random" not in private)
+    assert state.seed is None
     assert net.predict(X).shape == ((11,))
 
 
@@ -785,7 +787,7 @@ def test_pickle_of_a_subclass_with_slots():
     net = Slotted(SIZES, seed=3)
     net.note = "mine"
     twin = pickle.loads(pickle.dumps(net))
-    assert twin.note == "mine" and twin._fastbp.generator is not None
+    assert twin.note == "mine" and twin._fastbp.seed is not None
     assert_close(twin.weights, net.weights, rtol=0, atol=0)
 
 

@@ -1,0 +1,118 @@
+"""The README's tables and its picture of all peers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..readme import DOCS, INK, measured, pyplot
+from ..readme import OURS as BLUE
+from . import OURS, PEERS, Fastbp, FastbpOne, FastbpTwo
+
+Row = dict[str, Any]  # network, recipe, dtype, samples, cores, peers, skipped
+KINDS = (*OURS, *PEERS)
+
+
+def seconds(row: Row, name: str) -> float:
+    return float(row["peers"][name]["seconds"])
+
+
+def best_peer(row: Row) -> float:
+    """Seconds of the fastest that is not fastbp."""
+    return min(seconds(row, kind.name) for kind in PEERS if kind.name in row["peers"])
+
+
+def best_fixed(row: Row) -> float:
+    """Seconds of fastbp by the better of one thread and two."""
+    return min(seconds(row, kind.name) for kind in (FastbpOne, FastbpTwo) if kind.name in row["peers"])
+
+
+def ratio(row: Row) -> str:
+    """Of the best peer to what a user gets, and, beside it, to the better number of threads."""
+    return f"**{best_peer(row) / seconds(row, Fastbp.name):.1f}** ({best_peer(row) / best_fixed(row):.1f})"
+
+
+def show(row: Row) -> None:
+    cores = f"{row['cores']} core" + "s" * (row["cores"] > 1)
+    print(f"\n{title(row)}, {cores}: seconds per epoch of {row['samples']} samples")
+    for name, found in row["peers"].items():
+        times = found["seconds"] / seconds(row, Fastbp.name)
+        used = f"  {found['setting']}" if found["setting"] else ""
+        print(f"  {name:46} {found['seconds']:10.6f}  {times:7.1f} x  |dw| {found['difference']:.0e}{used}")
+    for name, why in row["skipped"].items():
+        print(f"  {name:46} skipped: {why}")
+
+
+def title(row: Row) -> str:
+    return ", ".join(part for part in (row["network"], row["optimizer"], row["dtype"]) if part != "sgd")
+
+
+def tables(found: dict[str, Any]) -> str:
+    """As Markdown: the book's recipe, then the others; seconds where most cores were used."""
+    most = max(row["cores"] for row in found["rows"])
+    texts = [
+        f"Seconds per epoch on {most} cores, and the largest difference of any weight from the float64 "
+        f"reference after one. {measured(found['machine'])} The last lines are the seconds of the fastest "
+        'peer by those of fastbp as it is called, with `threads="auto"`, and in parentheses by those of the '
+        "better fixed number of threads.",
+    ]
+    for name, belongs in PARTS:
+        rows = [row for row in found["rows"] if belongs(row)]
+        if rows:
+            texts += [f"{name}:", table(rows, most)]
+    skipped = sorted({name for row in found["rows"] for name in row["skipped"]})
+    if skipped:
+        texts.append(f"Not installed, skipped: {', '.join(skipped)}.")
+    return "\n\n".join(texts)
+
+
+PARTS: tuple[tuple[str, Callable[[Row], bool]], ...] = (
+    ("Sigmoids, the quadratic cost, plain gradient descent", lambda row: row["optimizer"] == "sgd"),
+    ("ReLU, softmax, the cross-entropy, with Adam or momentum", lambda row: row["optimizer"] != "sgd"),
+)
+
+
+def table(rows: list[Row], most: int) -> str:
+    """Peers down, networks across, the difference of weights beside the time."""
+    columns = [row for row in rows if row["cores"] == most]
+    lines = [
+        f"| | {' | '.join(title(row) for row in columns)} |",
+        f"| --- |{' --- |' * len(columns)}",
+        f"| samples | {' | '.join(str(row['samples']) for row in columns)} |",
+    ]
+    for kind in KINDS:
+        cells = []
+        for row in columns:
+            one = row["peers"].get(kind.name)
+            cells.append(f"{one['seconds']:.3g} ({one['difference']:.0e})" if one else "")
+        if any(cells):
+            lines.append(f"| {kind.name} | {' | '.join(cells)} |")
+    for cores in sorted({row["cores"] for row in rows}, reverse=True):
+        there = {title(row): ratio(row) for row in rows if row["cores"] == cores}
+        where = f", {cores} core" + "s" * (cores > 1)
+        lines.append(
+            f"| **best peer / fastbp**{where} | {' | '.join(there[title(row)] for row in columns)} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(found: dict[str, Any]) -> None:
+    """docs/peers.svg: every peer's seconds as a multiple of fastbp's, where most cores were used."""
+    plt = pyplot()
+    most = max(row["cores"] for row in found["rows"])
+    rows = [row for row in found["rows"] if row["cores"] == most]
+    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
+    for kind, marker in zip(PEERS, "sv^D<>Xp", strict=True):
+        there = [
+            (i, seconds(row, kind.name) / seconds(row, Fastbp.name))
+            for i, row in enumerate(rows)
+            if kind.name in row["peers"]
+        ]
+        if there:
+            axes.plot(*zip(*there, strict=True), marker, label=kind.name, markersize=6, alpha=0.9)
+    axes.axhline(1, color=BLUE, lw=2, label=Fastbp.name)
+    axes.set_yscale("log")
+    axes.set_ylabel("times the seconds of fastbp")
+    names = [f"{row['network']}\n{title(row).removeprefix(row['network'] + ', ')}" for row in rows]
+    axes.set_xticks(range(len(rows)), names, rotation=45, ha="right", fontsize=8)
+    axes.grid(axis="y")
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), labelcolor=INK, framealpha=0)
+    figure.savefig(DOCS / "peers.svg", metadata={"Date": None})
