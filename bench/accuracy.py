@@ -28,19 +28,26 @@ from .peers import Fastbp, Jax, Peer, Recipe, ScikitLearn, Torch, TorchCompiled
 from .peers.peer import Weights
 from .suite.networks import reference
 
-RELU = Recipe((784, 512, 512, 10), 128, 5e-3, "relu", "softmax", "cross_entropy", "adam", "one_cycle")
+RECIPE = Recipe((), 128, 7e-3, "relu", "softmax", "cross_entropy", "adamw", "one_cycle", weight_decay=0.1)
 GOALS = {  # per cent of the test digits -> the recipe by which fastbp is there first
-    97.0: RELU._replace(sizes=(784, 256, 10), batch_size=64, learning_rate=1e-2, epochs=1),
-    98.0: RELU._replace(sizes=(784, 256, 10), batch_size=64, learning_rate=1e-2, epochs=3),
-    98.5: RELU._replace(epochs=6),
+    97.0: RECIPE._replace(sizes=(784, 128, 10), batch_size=64, learning_rate=1e-2, epochs=1),
+    98.0: RECIPE._replace(sizes=(784, 128, 64, 10), batch_size=64, epochs=3),
+    98.5: RECIPE._replace(sizes=(784, 256, 64, 10), epochs=7),
 }
 SEARCH = (
     *GOALS.values(),
-    RELU._replace(sizes=(784, 256, 10), batch_size=256, learning_rate=1e-2, epochs=2),
-    RELU._replace(sizes=(784, 512, 10), batch_size=256, learning_rate=1e-2, epochs=3),
-    RELU._replace(sizes=(784, 512, 10), optimizer="adamw", weight_decay=0.1, learning_rate=1e-2, epochs=8),
-    RELU._replace(batch_size=256, learning_rate=7e-3, epochs=6),
-    RELU._replace(dropout=0.2, learning_rate=3e-3, epochs=8),
+    RECIPE._replace(sizes=(784, 256, 10), learning_rate=1e-2, epochs=1),
+    RECIPE._replace(sizes=(784, 256, 10), batch_size=256, learning_rate=1.5e-2, epochs=4),
+    RECIPE._replace(sizes=(784, 256, 64, 10), batch_size=256, learning_rate=1e-2, epochs=7),
+    RECIPE._replace(sizes=(784, 512, 256, 10), batch_size=256, epochs=5),
+    RECIPE._replace(
+        sizes=(784, 512, 256, 10),
+        learning_rate=3e-3,
+        optimizer="adam",
+        weight_decay=0.0,
+        dropout=0.2,
+        epochs=8,
+    ),
 )
 KINDS: tuple[type[Peer], ...] = (Fastbp, ScikitLearn, Torch, TorchCompiled, Jax)
 SETTLE = 0.05  # seconds between peers, for threads that go on spinning after their work

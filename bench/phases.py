@@ -125,9 +125,7 @@ def measure(case: Case, dtype: str, inputs: str, optimizer: str, activation: str
                 else ""
             )
             print(f"  {name:10} layer {number}: {1e6 * cost:9.3f} us  {cost / step:6.1%}  {rate}")
-    print(
-        f"  sum {1e6 * total:.2f} us (activation is inside forward, dropout is not counted); panels of {shape.columns}"
-    )
+    print(f"  sum {1e6 * total:.2f} us, activation inside forward, no dropout; panels of {shape.columns}")
 
 
 def main() -> None:

@@ -60,9 +60,8 @@ def measure(case: Case, dtype: str, names: list[str], rounds: int, threads: int)
                 times[name].append(found)
     plain = times.pop("sgd")
     steps = -(-samples // case.batch_size)
-    print(
-        f"\n{case.name}, {dtype}, {threads} thread(s): sgd {1e6 * statistics.median(plain) / steps:.1f} us per step"
-    )
+    step = 1e6 * statistics.median(plain) / steps
+    print(f"\n{case.name}, {dtype}, {threads} thread(s): sgd {step:.1f} us per step")
     for name, found_times in times.items():
         ratios = [one / other for one, other in zip(found_times, plain, strict=True)]
         print(

@@ -30,27 +30,29 @@ def leaky_relu(v, z, slope=0.01):
 
 def elu(v, z, alpha=1.0):
     """Clevert et al. 2016."""
-    below = alpha * v.expm1(v.minimum(z, 0.0))
-    return v.where(z > 0, z, below), v.where(z > 0, 1.0, below + alpha)
+    x = v.minimum(z, 0.0)
+    return v.where(z > 0, z, alpha * v.expm1(x)), v.where(z > 0, 1.0, alpha * v.exp(x))
 
 
 def gelu(v, z):
     """Hendrycks and Gimpel 2016: z times the normal distribution function."""
-    p, density = v.normal(z)
-    return z * p, v.fma(z, density, p)
+    x, near = bounded(v, z)
+    p, density = v.normal(near)
+    return x * p, v.fma(near, density, p)
 
 
 def gelu_tanh(v, z):
     """The approximation by a tanh, with 1 + tanh(u) = 2 sigmoid(2 u)."""
+    x, near = bounded(v, z)
     c = 2 * math.sqrt(2 / math.pi)
-    x = v.maximum(v.minimum(z, 50.0), -50.0)  # beyond, the sigmoid is 0 or 1, and a cube might overflow
-    s, slope = sigmoid(v, c * x * v.fma(0.044715 * x, x, 1.0))
-    return z * s, v.fma(x * slope, c * v.fma(0.134145 * x, x, 1.0), s)
+    s, rest = sigmoids(v, c * near * v.fma(0.044715 * near, near, 1.0))
+    return x * s, v.fma(near * s, rest * (c * v.fma(0.134145 * near, near, 1.0)), s)
 
 
 def silu(v, z):
-    s, slope = sigmoid(v, z)
-    return z * s, v.fma(z, slope, s)
+    x, near = bounded(v, z, 1000.0)
+    s, rest = sigmoids(v, near)
+    return x * s, v.fma(near * s, rest, s)
 
 
 def softplus(v, z):
@@ -66,6 +68,20 @@ def exponential(v, z):
 
 def linear(v, z):
     return z, 1.0
+
+
+def bounded(v, z, far=50.0):
+    """z from -far, beyond which a is 0 (and not 0 times infinity), and to far, beyond which da/dz is 1."""
+    x = v.maximum(z, -far)
+    return x, v.minimum(x, far)
+
+
+def sigmoids(v, z):
+    """sigmoid(z) and 1 - sigmoid(z), which keeps its digits where it is small."""
+    e = v.exp(-v.abs(z))
+    larger = 1 / (1 + e)
+    smaller = e * larger
+    return v.where(z < 0, smaller, larger), v.where(z < 0, larger, smaller)
 
 
 ROWS = {

@@ -27,12 +27,15 @@ def absolute(v, a, y):
 
 def poisson(v, a, y):
     """The negative logarithm of a Poisson probability, without log(y!)."""
-    return a - v.where(y > 0, y * v.log(a), 0.0), 1 - y / a
+    return a - v.where(y > 0, y * v.log(a), 0.0), 1 - v.where(y > 0, y / a, 0.0)  # a may be 0 where y is
 
 
 def sigmoid_cross_entropy(v, z, y):
     """-y log(a) - (1 - y) log(1 - a)."""
-    return v.maximum(z, 0.0) - z * y + v.log1p(v.exp(-v.abs(z)))
+    size, miss = v.abs(z), v.where(z < 0, y, 1 - y)
+    return v.where(v.abs(miss) > 0, miss * size, 0.0) + v.log1p(
+        v.exp(-size)
+    )  # 0 where z is infinite and right
 
 
 def softmax_cross_entropy(v, z, y):
@@ -41,7 +44,7 @@ def softmax_cross_entropy(v, z, y):
 
 
 def exponential_poisson(v, z, y):
-    return v.exp(z) - y * z
+    return v.exp(z) - v.where(y > 0, y * z, 0.0)
 
 
 ROWS = {row.__name__: row for row in (quadratic, huber, absolute, poisson)}

@@ -45,13 +45,18 @@ def adam(v, w, g, m, s, h):
 
 
 def irprop(v, w, g, step, before, h):
-    """iRPROP-, Igel and Huesken 2000; the first step of a weight is the rate."""
+    """iRPROP-, Igel and Huesken 2000; the first step of a weight is the rate.
+
+    Of the gradient before only the sign is kept, or 0 after a turn: products of small gradients would be
+    subnormal, which is slow, or 0.
+    """
     step = v.where(step > 0, step, h.rate)
-    turned = v.sign(g) * before
+    sign = v.sign(g)
+    turned = sign * before
     step = v.where(turned > 0, v.minimum(step * h.up, h.largest), step)
     step = v.where(turned < 0, v.maximum(step * h.down, h.smallest), step)
-    g = v.where(turned < 0, 0.0, g)
-    return w - v.sign(g) * step, step, g
+    sign = v.where(turned < 0, 0.0, sign)
+    return w - sign * step, step, sign
 
 
 ROWS: dict[str, tuple[Any, tuple[str, ...]]] = {  # name -> row, the names of its own numbers

@@ -3,8 +3,8 @@
 import numpy as np
 
 # Of a layer: sizes; the activation, its parameter and the address of a user's own; offsets into the
-# parameters (weights, biases) and into the scratch (a, delta, and delta_t, the delta transposed, negative where
-# no layer below asks for it); the numbers from one panel of weights to the next; the rate of dropout.
+# parameters (weights, biases) and into the scratch (a, delta, and delta_t, the delta transposed, negative
+# where no layer below asks for it); the numbers from one panel of weights to the next; the rate of dropout.
 LAYER = np.dtype(
     [
         ("inputs", np.int64),
@@ -24,10 +24,10 @@ LAYER = np.dtype(
 )
 
 # Of the network: the cost, its parameter and the address of a user's own; the optimizer; offsets into the
-# scratch (two blocks of inputs, taken in turn, the targets, the first member's own memory, and what the blocks
-# of a batch share: a copy of the parameters or a gradient, negative where there is none); the size of a
-# member's memory; the rows that a block has room for, and its samples; the norm to which gradients are clipped,
-# or 0; the key of dropout's masks; the first layer that learns.
+# scratch (two blocks of inputs, taken in turn, the targets, the first member's own memory, and what the
+# blocks of a batch share: a copy of the parameters or a gradient, negative where there is none); the size of
+# a member's memory; the rows that a block has room for, and its samples; the norm to which gradients are
+# clipped, or 0; the key of dropout's masks; the first layer that learns.
 PLAN = np.dtype(
     [
         ("cost", np.int64),

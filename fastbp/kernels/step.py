@@ -268,8 +268,8 @@ def train(net: Net, samples: Samples, run: Run, losses: Any, flags: Any, member:
     """One member's part of a chunk of training on the rows order[run.first:run.last].
 
     Batches are counted from the order's beginning.  `losses` is empty, or the running cost and room for one
-    cost per sample of a block: then the run stops before the step of a batch whose cost is not finite.  Returns
-    the position in the order it came to.
+    cost per sample of a block: then the run stops before the step of a batch whose cost is not finite.
+    Returns the position in the order it came to.
 
     A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until the
     last is done, and a chunk may end after any of them.
