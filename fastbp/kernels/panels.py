@@ -129,8 +129,8 @@ def drop(
 ) -> Any:
     """Dropout: a and d become 0 with probability `rate`, else are divided by 1 - rate.
 
-    The mask is a hash of the number first + i width + j of the unit j of row i, under a key of 64 bits: that
-    `word` of the stream `key`.  So it is the same for any team and any vector.
+    Whether unit j of row i is kept depends on a hash of its number, first + i width + j modulo 2^32, keyed by
+    that `word` of the stream `key`: the same mask for any team and any vector's width.
     """
     element = element_of(a)
     s = shape(element)

@@ -269,12 +269,12 @@ class Operators:
         return self.of(fma(self.b, self.of(x).value, self.of(y).value, self.of(z).value))
 
     def maximum(self, x: Any, y: Any) -> Vector:
-        """The larger, or x where it is NaN."""
+        """The larger, or x where either is NaN."""
         x, y = self.of(x), self.of(y)
         return self.of(self.b.select(self.b.fcmp_unordered(">", x.value, y.value), x.value, y.value))
 
     def minimum(self, x: Any, y: Any) -> Vector:
-        """The smaller, or x where it is NaN."""
+        """The smaller, or x where either is NaN."""
         x, y = self.of(x), self.of(y)
         return self.of(self.b.select(self.b.fcmp_unordered("<", x.value, y.value), x.value, y.value))
 
