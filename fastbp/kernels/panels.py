@@ -188,16 +188,21 @@ def _blocks(b: ir.IRBuilder, s: Shape, length: ir.Value) -> ir.Value:
 
 @intrinsic
 def multiply_transposed(typingctx: Any, inputs: Any, samples: Any, d: Any, g: Any) -> Any:
-    """d[sample, input] *= g[input, sample], one panel; zeros beyond `inputs`."""
+    """d[sample, input] *= g[input, sample], one panel; zeros beyond `inputs`.
+
+    A derivative of 0 gives 0 also where g is infinite: a unit that is off learns nothing.
+    """
     element = element_of(d)
     s = shape(element)
 
     def emit(b: ir.IRBuilder, inputs: ir.Value, samples: ir.Value, d: ir.Value, g: ir.Value) -> None:
         def finish(offset: ir.Value, rows: list[ir.Value]) -> list[ir.Value]:
+            zero = constant(s.vector, 0.0)
             real = lanes_below(b, s.vector, b.sub(inputs, b.srem(offset, I64(s.columns))))
             for r, row in enumerate(rows):
                 derivative = load(b, at(b, at(b, d, offset), r * s.columns), s.vector)
-                rows[r] = b.select(real, b.fmul(row, derivative), constant(s.vector, 0.0))
+                on = b.and_(real, b.fcmp_unordered("!=", derivative, zero))
+                rows[r] = b.select(on, b.fmul(row, derivative), zero)
             return rows
 
         _transpose_blocks(b, s, (_blocks(b, s, inputs), _blocks(b, s, samples)), d, g, finish)
