@@ -140,7 +140,7 @@ class Network:
         validate.suits_output(
             cost_row_of(state.cost)[0], state.output_activation, allowed, plain_sizes[-1] if layers else 2
         )
-        if state != State():
+        if state != State() or type(self) is not Network:  # which tells our pickles from 0.1.0's
             self._fastbp = state
         rows = ["gelu" if row == "gelu_tanh" else row for row, _ in map(row_of, state.activations(layers))]
         names = initializers.default_init(rows, cost_row_of(state.cost)[0])
@@ -187,7 +187,7 @@ class Network:
     def __setstate__(self, state: Any) -> None:
         """Also takes what fastbp 0.1.0 pickled."""
         attributes, slots = state if isinstance(state, tuple) else (state, {})
-        vars(self).update(from_0_1(attributes) if type(self) is Network else attributes)
+        vars(self).update(attributes if "_fastbp" in attributes else from_0_1(attributes))
         for name, value in slots.items():  # of a subclass
             setattr(self, name, value)
 

@@ -67,6 +67,7 @@ ACTIVATIONS = {
     "leaky_relu": leaky_relu(),
     "elu": elu(),
     "gelu": gelu(),
+    "gelu_tanh": gelu_tanh(),
     "silu": Activation(lambda z: z * sigmoid(z), lambda z: sigmoid(z) * (1.0 + z * sigmoid(-z))),
     "softplus": Activation(lambda z: np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))), sigmoid),
     "linear": Activation(lambda z: z, np.ones_like),
