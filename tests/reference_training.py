@@ -147,6 +147,33 @@ def clipped(gradients, clip_norm):
     return [g * (clip_norm / norm) for g in gradients] if norm > clip_norm else gradients
 
 
+# ---------------------------------------------------------------- dropout
+
+
+def mixed(x, steps, bits):
+    for shift, factor in steps:
+        x ^= x >> shift
+        x = x * factor & ((1 << bits) - 1)
+    return x
+
+
+def mask(masks, step, layer, layers, shape, rate):
+    """The factors of a layer's outputs (m, j), in plain integers; `masks` is the key of all."""
+    word = step * layers + layer
+    key = mixed(
+        (masks + (word + 1) * 0x9E3779B97F4A7C15) % (1 << 64),
+        ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)),
+        64,
+    )
+    hashed = ((16, 0x21F0AAAD), (15, 0xD35A2D97), (15, 1))
+    numbers = []
+    for unit in range(shape[0] * shape[1]):
+        x = mixed(unit ^ (key & 0xFFFFFFFF), hashed, 32)
+        numbers.append(mixed((x + (key >> 32)) & 0xFFFFFFFF, hashed, 32))
+    kept = np.array(numbers).reshape(shape) >= int(rate * 2**32)
+    return kept / (1 - rate)
+
+
 # ---------------------------------------------------------------- training
 
 

@@ -12,7 +12,7 @@ from fastbp.optimizers import OPTIMIZERS
 from fastbp.schedules import SCHEDULES
 from reference import one_hot
 from reference_functions import elu, gelu_tanh, huber, leaky_relu
-from reference_training import train_reference
+from reference_training import mask, train_reference
 
 SIZES = [6, 17, 9, 3]
 N, BATCH, EPOCHS = 60, 13, 3  # the last batch of an epoch is shorter
@@ -22,11 +22,28 @@ LABELS = np.random.default_rng(1).integers(0, 3, N)
 VALUES = np.random.default_rng(2).uniform(0, 1, (N, 3))
 SHARES = np.random.default_rng(3).uniform(0.2, 2, N)
 RATES = {"sgd": 0.3, "momentum": 0.05, "nesterov": 0.05}
+NAMES = {"activation": "activations"}  # of an argument in the reference
 NETWORK = {"activation": "tanh", "output_activation": "softmax", "cost": "cross_entropy"}
 
 
 def tolerance(dtype):
     return {"rtol": 2e-3, "atol": 2e-4} if dtype == "float32" else {"rtol": 1e-8, "atol": 1e-10}
+
+
+def masks_of(net, generator):
+    """step -> the factors of both hidden layers; without a seed their key is drawn before the first order."""
+    high, low = generator.randint(0, 1 << 32, 2, np.uint64).tolist()
+    rates = np.broadcast_to(net._fastbp.dropout, 2)
+    starts = range(0, N, BATCH)
+
+    def masks(step):
+        rows = min(BATCH, N - starts[step % len(starts)])
+        return [
+            mask(high << 32 | low, step, layer, 3, (rows, SIZES[layer + 1]), rate)
+            for layer, rate in enumerate(rates)
+        ]
+
+    return masks
 
 
 def assert_like_the_reference(dtype, *, network=NETWORK, y=LABELS, fit=(), reference=()):
@@ -35,10 +52,11 @@ def assert_like_the_reference(dtype, *, network=NETWORK, y=LABELS, fit=(), refer
     net = Network(SIZES, dtype=dtype, init="glorot_normal", **network)
     generator = np.random.RandomState()
     generator.set_state(np.random.get_state())
+    masks = masks_of(net, generator) if "dropout" in network else None
     orders = [generator.permutation(N) for _ in range(EPOCHS)]
     options = {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": BATCH, **dict(fit)}
     common = {name: value for name, value in options.items() if name in ("l2", "l1", "clip_norm")}
-    names = {"activations" if name == "activation" else name: value for name, value in network.items()}
+    names = {NAMES.get(name, name): value for name, value in network.items() if name != "dropout"}
     expected = train_reference(
         net.weights,
         net.biases,
@@ -50,6 +68,7 @@ def assert_like_the_reference(dtype, *, network=NETWORK, y=LABELS, fit=(), refer
             "rates": options["learning_rate"],
             **common,
             **names,
+            "masks": masks,
             **dict(reference),
         },
     )
@@ -207,6 +226,17 @@ def test_class_weight_of_two_classes_and_one_output():
     nets[0].fit(X, bits, class_weight={1: 4.0}, **options)
     nets[1].fit(X, bits, sample_weight=1 + 3.0 * bits, **options)
     np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+
+
+@pytest.mark.parametrize("dropout", [0.3, [0.0, 0.5], (0.2, 0.4)], ids=str)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_dropout(dropout, optimizer, dtype):
+    assert_like_the_reference(
+        dtype,
+        network={**NETWORK, "dropout": dropout},
+        fit={"optimizer": optimizer, "learning_rate": 0.01},
+        reference={"optimizer": optimizer},
+    )
 
 
 @pytest.mark.parametrize("frozen", [0, 1, -1, [0, 2], (0, 1, 2)], ids=str)

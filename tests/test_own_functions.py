@@ -128,6 +128,10 @@ def test_optimizer_with_everything(name, on_numpy):
     assert_paths_alike(on_numpy, net, optimizer=name, learning_rate=0.01, batch_size=batch, **EVERYTHING)
 
 
+def test_a_gradient_below_the_norm_is_not_clipped(on_numpy):
+    assert_paths_alike(on_numpy, fresh(), clip_norm=1e3)
+
+
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])
 def test_outputs_that_saturate(output, on_numpy):
     """The cost is taken from the weighted input, where log(a) would be infinite."""
@@ -212,6 +216,14 @@ def test_the_seed_s_surface_with_own_functions(activation, cost, guarded):
     for a, b in zip(found[0] + found[1], wanted[0] + wanted[1], strict=True):
         np.testing.assert_allclose(a, b, **CLOSE)
     np.testing.assert_allclose(nets[0].feedforward(pairs[0][0]), nets[1].feedforward(pairs[0][0]), **CLOSE)
+
+
+def test_float64_of_an_own_function_does_not_spread():
+    wide = Activation(lambda z: np.tanh(np.float64(z)), lambda z: 1 - np.tanh(np.float64(z)) ** 2)
+    net, _ = fitted(fresh(activation=wide, output_activation=COMPILED, dtype="float32"))
+    arrays = [net.outputs(X), net.input_gradient(X, LABELS), *net.weights]
+    for array in (*arrays, *net.gradients(X, LABELS)[0]):
+        assert array.dtype == np.float32
 
 
 def test_an_own_cost_that_nobody_asks_for_is_written_nowhere(dtype):

@@ -11,6 +11,7 @@ from fastbp.activations import ACTIVATIONS, GELU
 from fastbp.costs import COSTS, OUTPUTS_OF, Huber
 from fastbp.optimizers import OPTIMIZERS, Adam, IRprop, Momentum, RMSprop
 from reference_functions import activation_of, costs_from_logits, delta_of, gelu_tanh, huber
+from reference_training import mask
 
 SIZES = (19, 33, 17, 10)
 CASE = Case(SIZES, 13, 60, ("tanh", "silu", "sigmoid"))
@@ -169,32 +170,6 @@ def test_options_of_costs_and_activations(dtype):
 
 # ---------------------------------------------------------------- dropout
 
-MASK = (1 << 64) - 1
-
-
-def mixed(x, steps, bits):
-    for shift, factor in steps:
-        x ^= x >> shift
-        x = x * factor & ((1 << bits) - 1)
-    return x
-
-
-def mask(step, layer, layers, shape, rate):
-    """The factors of a layer's outputs, in plain integers."""
-    word = step * layers + layer
-    key = mixed(
-        (MASKS + (word + 1) * 0x9E3779B97F4A7C15) & MASK,
-        ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)),
-        64,
-    )
-    hashed = ((16, 0x21F0AAAD), (15, 0xD35A2D97), (15, 1))
-    numbers = []
-    for unit in range(shape[0] * shape[1]):
-        x = mixed(unit ^ (key & 0xFFFFFFFF), hashed, 32)
-        numbers.append(mixed((x + (key >> 32)) & 0xFFFFFFFF, hashed, 32))
-    kept = np.array(numbers).reshape(shape) >= int(rate * 2**32)
-    return kept / (1 - rate)
-
 
 @cases
 def test_dropout(case, dtype):
@@ -209,7 +184,7 @@ def test_dropout(case, dtype):
         starts = range(0, small.n, small.batch)
         rows = min(small.batch, small.n - starts[step % len(starts)])
         return [
-            mask(step, layer, len(small.sizes) - 1, (rows, small.sizes[layer + 1]), rate)
+            mask(MASKS, step, layer, len(small.sizes) - 1, (rows, small.sizes[layer + 1]), rate)
             for layer, rate in enumerate(rates)
         ]
 
@@ -222,7 +197,7 @@ def test_dropout(case, dtype):
 
 
 def test_shares_that_dropout_drops():
-    found = np.concatenate([mask(step, 0, 3, (100, 300), 0.2).ravel() > 0 for step in range(3)])
+    found = np.concatenate([mask(MASKS, step, 0, 3, (100, 300), 0.2).ravel() > 0 for step in range(3)])
     assert abs(found.mean() - 0.8) < 0.005
     for lag in (1, 2, 300, 30_000):  # neighbours, rows, steps
         a, b = found[:-lag], found[lag:]
