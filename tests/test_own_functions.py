@@ -72,8 +72,8 @@ def test_own_among_others():
 @pytest.mark.parametrize("activation", [COMPILED, NUMPY], ids=["njit", "NumPy"])
 @pytest.mark.parametrize("cost", [OWN_COST, NUMPY_COST], ids=["njit", "NumPy"])
 def test_the_seed_s_surface_with_own_functions(activation, cost, guarded):
-    init = "glorot_uniform"
-    nets = [fresh(activation=activation, cost=cost, init=init), fresh(activation="tanh", init=init)]
+    network = {"init": "glorot_uniform", "dropout": 0.3}
+    nets = [fresh(activation=activation, cost=cost, **network), fresh(activation="tanh", **network)]
     pairs = [(x[:, np.newaxis], y[:, np.newaxis]) for x, y in zip(X / 4, VALUES, strict=True)]
     for net in nets:
         net.update_mini_batch(pairs, 0.3)
