@@ -50,9 +50,9 @@ def tables(found: dict[str, Any]) -> str:
     most = max(row["cores"] for row in found["rows"])
     texts = [
         f"Seconds per epoch on {most} cores, and the largest difference of any weight from the float64 "
-        f"reference after one. {measured(found['machine'])} The last lines divide the seconds of the fastest "
-        'peer by those of fastbp as it is called, with `threads="auto"`, and, in parentheses, by those of its '
-        "better fixed number of threads.",
+        f"reference after one. {measured(found['machine'])} The last lines divide the seconds of the "
+        'fastest peer by those of fastbp as it is called, with `threads="auto"`, and, in parentheses, by '
+        "those of its better fixed number of threads.",
     ]
     for name, belongs in PARTS:
         rows = [row for row in found["rows"] if belongs(row)]
