@@ -34,7 +34,8 @@ def score(outputs: np.ndarray, targets: Targets) -> float:
     """The share of rows that are right altogether; for values the coefficient of determination R^2."""
     wanted = targets.array
     if targets.task in ("value", "values"):
-        residual = float(np.sum((outputs.astype(np.float64) - wanted) ** 2))
+        with np.errstate(over="ignore", invalid="ignore"):  # outputs may be anything
+            residual = float(np.sum((outputs.astype(np.float64) - wanted) ** 2))
         spread = float(np.sum((wanted - wanted.mean(axis=0, dtype=np.float64)) ** 2))
         return 1.0 - residual / spread if spread else float(residual == 0.0)
     right = decided(outputs, targets.task).reshape(wanted.shape) == wanted

@@ -340,15 +340,15 @@ class Engine:
         h = SimpleNamespace(**dict(zip((*optimizers.COMMON, *own), numbers.tolist(), strict=False)))
         h.scale = 1.0 / samples
         plain = SimpleNamespace(**{**vars(h), "l2": 0.0, "l1": 0.0, "decay": 0.0})  # for biases
-        before = self._shaped(self.parameters)
-        states = [self._shaped(state) for state in self._state]
+        parameters, state = self.parameters.copy(), self._state.copy()  # an interrupt leaves whole steps
+        before, states = self._shaped(parameters), [self._shaped(part) for part in state]
         steps = []
         for layer in range(len(before[0])):
             if layer not in self.architecture.frozen:
                 for part, numbers_of in enumerate((h, plain)):
                     w = before[part][layer]
                     g = optimizers.penalised(Numpy, w, gradient[part][layer], numbers_of)
-                    steps.append((w, g, [state[part][layer] for state in states], numbers_of))
+                    steps.append((w, g, [memory[part][layer] for memory in states], numbers_of))
         norm = math.sqrt(sum(float(np.sum(g.astype(np.float64) ** 2)) for _, g, _, _ in steps))
         factor = self._clip_norm / norm if 0 < self._clip_norm < norm else 1.0
         for w, g, memory, numbers_of in steps:
@@ -356,7 +356,9 @@ class Engine:
                 (w, *memory), row(Numpy, w, g * factor, *memory, numbers_of), strict=True
             ):
                 array[...] = value
+        self.parameters, self._state = parameters, state
 
+    @_QUIET
     def infer(self, data: Any, losses: np.ndarray, members: int = 1) -> np.ndarray:
         """The outputs, and each sample's cost where there is room for them."""
         kind = self.architecture.activations[-1]
@@ -368,10 +370,10 @@ class Engine:
                 losses *= data.weights
         return np.ascontiguousarray(a.T)
 
+    @_QUIET
     def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
         return np.ascontiguousarray(self._forward(self._columns(X, divisor))[1].T)
 
-    @_QUIET
     def _forward(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """z and a of the outputs for samples as columns."""
         weights, biases = self._shaped(self.parameters)

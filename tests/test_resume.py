@@ -3,6 +3,7 @@
 
 import copy
 import pickle
+import random
 
 import numpy as np
 import pytest
@@ -181,6 +182,18 @@ def test_dropout_in_lists_of_pairs_counts_its_steps():
     nets[2].update_mini_batch(pairs[:7], 0.1)
     nets[2].update_mini_batch(pairs[7:14], 0.1)
     assert bits(nets[2]) != bits(nets[0])
+
+
+def test_many_calls_on_pairs_are_one():
+    nets = []
+    for calls in ([3], [1, 1, 1]):
+        random.seed(5)
+        net, pairs = network(frozen=()), columns()
+        for epochs in calls:
+            net.SGD(pairs, epochs, 7, 0.1)
+        nets.append(net)
+    assert bits(nets[0]) == bits(nets[1])
+    assert nets[0]._fastbp.batches == 12
 
 
 def test_steps_on_pairs_are_none_of_the_optimizer_s():
