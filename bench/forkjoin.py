@@ -48,7 +48,8 @@ def train(net, X, Y, weights, order, m, learning_rate, members):
                 memory = _memory(net, Member(number, members))
                 signal = net.plan[0].x if depth == 1 else net.layers[depth - 1].a
                 x = shift(memory.scratch, signal)
-                forward(net.layers[depth], memory, x, m, depth < last, Member(number, members))
+                none = (0, -1, 0)
+                forward(net.layers[depth], memory, x, m, depth < last, none, Member(number, members))
         for number in prange(members):
             member = Member(number, members)
             memory = _memory(net, member)

@@ -15,9 +15,9 @@ from fastbp import activations, optimizers
 from fastbp.architecture import Architecture
 from fastbp.engine import Data, Descent, Engine
 from fastbp.kernels.apply import apply
-from fastbp.kernels.dense import Rule, backward, dropout, forward, numbers, square, update
+from fastbp.kernels.dense import Rule, backward, forward, numbers, square, update
 from fastbp.kernels.output import output
-from fastbp.kernels.panels import activate
+from fastbp.kernels.panels import activate, drop
 from fastbp.kernels.step import _ahead, _gather_block, _memory
 from fastbp.kernels.team import Member, barrier
 from fastbp.kernels.tiles import ceil_div
@@ -47,7 +47,7 @@ def repeat(phase, times, number, m, net, samples):
             begin = turn * m % (samples.order.size - 2 * m)
             _gather_block(samples, begin, begin + m, x, y, memory, member)
         elif phase == 1:
-            forward(layer, memory, signal, m, number < last, member)
+            forward(layer, memory, signal, m, number < last, (0, -1, 0), member)
         elif phase == 2:
             for panel in range(ceil_div(layer.outputs, nr)):
                 vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
@@ -55,7 +55,11 @@ def repeat(phase, times, number, m, net, samples):
                 a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
                 activate(layer.activation, layer.parameter, layer.address, m, vectors, a, d)
         elif phase == 3:
-            dropout(layer, memory, m, 0, turn, 0, member)
+            for panel in range(ceil_div(layer.outputs, nr)):
+                vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
+                offset = panel * memory.rows * nr
+                a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
+                drop(m, vectors, a, d, 0, turn, 0, layer.outputs, 0.0)
         elif phase == 4:
             output(layer, plan, memory, y, m, losses, samples.weights, positions, member)
         elif phase == 5:

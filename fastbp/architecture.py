@@ -1,7 +1,7 @@
 """What a network is, but for its weights."""
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,7 +71,7 @@ class State:
     masks: int | None = None  # the key of dropout's masks, where it was drawn without a seed
     optimizer: Optimizer | None = None
     began: int = 0  # the batches before the optimizer's state began
-    memory: tuple[Parameters, ...] = ()  # that state
+    memory: tuple[Parameters, ...] = field(default=(), compare=False)  # that state
 
     def activations(self, layers: int) -> tuple[activations.Kind, ...]:
         """The activation of each of so many layers, the input not counted."""

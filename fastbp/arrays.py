@@ -12,6 +12,7 @@ from .engine import NOTHING, Data, Descent, Engine, team_size
 from .kernels import random as orders_of
 from .kernels.records import FUSED, GRADIENT
 from .kernels.team import cpus
+from .layout import BLOCK
 from .optimizers import SGD, Optimizer
 from .schedules import rates_of
 from .seed import COMPILED, FORWARD, Hooks, inference_engine, repack
@@ -84,10 +85,14 @@ def fit(
     goes_on = state.optimizer == recipe.optimizer and _fits(state.memory, parts)
     memory = state.memory if goes_on else ()
     engine = _training_engine(net, hooks, parts, recipe, weights, batch_size, members, memory)
-    state = net._fastbp = replace(net._fastbp, task=found.task, scale=scale)
+    state = net._fastbp
+    began, end = state.began if goes_on else state.batches, state.batches + epochs * -(-len(X) // batch_size)
+    numbers = recipe.numbers(began, state.batches, end)
+    if end > state.batches:
+        numbers(state.batches, 1)  # a schedule that is refused changes nothing
+    state = net._fastbp = replace(state, task=found.task, scale=scale)
     if not goes_on:
-        state = replace(state, optimizer=recipe.optimizer, began=state.batches, memory=())
-    end = state.batches + epochs * -(-len(X) // batch_size)
+        state = replace(state, optimizer=recipe.optimizer, began=began, memory=())
     report = Report(epochs, len(X), verbose)
     drawn = state.epochs
 
@@ -117,11 +122,11 @@ def fit(
 
     def keep() -> None:
         """Gives the network all that has been trained, so that a copy of it goes on alike."""
-        net.weights, net.biases = engine.unpack()
+        weights, biases = engine.unpack()
         memory, masks = tuple(engine.unpack_state()), net._fastbp.masks
-        net._fastbp = replace(state, epochs=drawn, batches=chunks.step, memory=memory, masks=masks)
+        kept = replace(state, epochs=drawn, batches=chunks.step, memory=memory, masks=masks)
+        net.weights, net.biases, net._fastbp = weights, biases, kept
 
-    numbers = recipe.numbers(state.began, state.batches, end)
     chunks = Chunks(engine, Data(X, found.array, divisor, weights), numbers, state.batches, report.progress)
     try:
         return descend(chunks, orders, epochs, recipe.rate, after_epoch)
@@ -253,7 +258,8 @@ def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
         engine.all(data)
         return np.ascontiguousarray(engine.input_delta.T)
     found = np.empty((n, architecture.sizes[0]), architecture.dtype)
-    engine_ = Engine(architecture, *parts[1:], n, 1, Descent(GRADIENT), input_gradient=True)
+    still = architecture._replace(frozen=tuple(range(len(architecture.sizes) - 1)))
+    engine_ = Engine(still, *parts[1:], max(1, min(n, BLOCK)), input_gradient=True)
     order, numbers = np.arange(n), _no_steps(0, 1)
     for first in range(0, n, engine_.block):
         last = min(n, first + engine_.block)

@@ -1,12 +1,15 @@
 """A network packed for the kernels, and the calls into them."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import activations, costs
+from .activations import Activation
 from .architecture import Architecture, Parameters
+from .costs import Cost
 from .kernels import activations as activation_rows
 from .kernels import costs as cost_rows
 from .kernels import custom, optimizers, step
@@ -14,7 +17,7 @@ from .kernels.gather import KINDS, LABELS
 from .kernels.records import FUSED, GRADIENT
 from .kernels.team import Member, cpus, run
 from .kernels.vector import shape_of
-from .layout import BLOCK, aligned_zeros, layout
+from .layout import BLOCK, Layout, aligned_zeros, layout
 
 _INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
 _INFERENCE_FLOPS = 1e9  # of a call and member, so that an interrupt is answered soon
@@ -23,7 +26,7 @@ NOTHING: np.ndarray = np.zeros(0)
 
 
 def team_size(threads: int | str, architecture: Architecture, batch_size: int) -> int:
-    """Members for ``threads``: as many as a step keeps busy, or a number; never more than CPUs."""
+    """The size of a team for ``threads``: a number, or as many as a step keeps busy; never more than CPUs."""
     if threads == "auto":
         threads = int(architecture.flops() * batch_size / _SHARED_STEP)
     return 1 if int(threads) <= 1 else min(cpus(), int(threads))
@@ -53,6 +56,54 @@ def _rows(array: np.ndarray, count: int, divisor: float) -> step.Rows:
     return step.Rows(raw, count, kind, divisor)
 
 
+class Prepared(NamedTuple):
+    """What kernels are told of a network; `own` keeps the machine code of a user's functions."""
+
+    layout: Layout
+    plan: np.ndarray
+    layers: np.ndarray
+    own: list[Any]
+
+
+@functools.lru_cache(64)
+def _prepare(
+    architecture: Architecture, batch_size: int, members: int, descent: Descent, input_gradient: bool = False
+) -> Prepared:
+    """The layout, and its records with what they say of this network besides offsets."""
+    dtype = architecture.dtype
+    shape = shape_of(dtype)
+    shared = descent.clip_norm > 0 or descent.optimizer == GRADIENT
+    found = layout(
+        architecture.sizes, batch_size, members, dtype, (shape.columns, shape.lanes), shared, input_gradient
+    )
+    plan, layers = found.plan.copy(), found.layers.copy()
+    own = [
+        compiled(kind.function, kind.derivative, dtype) if isinstance(kind, (Activation, Cost)) else None
+        for kind, compiled in (
+            *((kind, custom.activation) for kind in architecture.activations),
+            (architecture.cost, custom.cost),
+        )
+    ]
+    addresses = [functions.address if functions else 0 for functions in own]
+    name, plan["parameter"] = costs.row_of(architecture.cost)
+    plan["cost"] = cost_rows.code_of(name, activations.row_of(architecture.activations[-1])[0])
+    plan["address"] = addresses[-1]
+    row = descent.optimizer
+    plan["optimizer"] = optimizers.CODES[row] if isinstance(row, str) else row
+    plan["clip_norm"] = descent.clip_norm
+    plan["key"] = np.uint64(descent.key).astype(np.int64)
+    for number, (layer, kind) in enumerate(zip(layers[1:], architecture.activations, strict=True)):
+        name, layer["parameter"] = activations.row_of(kind)
+        layer["activation"] = activation_rows.CODES[name]
+        layer["address"] = addresses[number]
+        layer["frozen"] = number in architecture.frozen
+        if number < len(architecture.dropout):
+            layer["dropout"] = architecture.dropout[number]
+    learning = [number for number in range(1, len(layers)) if not layers[number]["frozen"]]
+    plan["lowest"] = 0 if input_gradient else min(learning, default=len(layers))
+    return Prepared(found, plan, layers, own)
+
+
 class Engine:
     """Packed weights and optimizer state, and a scratch for batches of at most `batch_size` on a team."""
 
@@ -69,53 +120,23 @@ class Engine:
     ) -> None:
         self.architecture = architecture
         self.batch_size, self.members = batch_size, members
-        self._descent = descent
-        shape = shape_of(architecture.dtype)
-        self._shape = shape.columns, shape.lanes
-        shared = descent.clip_norm > 0 or descent.optimizer == GRADIENT
-        self._layout = layout(
-            architecture.sizes, batch_size, members, architecture.dtype, self._shape, shared, input_gradient
-        )
-        self._addresses = [  # of a user's own functions; the objects keep the machine code
-            self._custom(kind, custom.activation) for kind in architecture.activations
-        ]
-        self._cost = self._custom(architecture.cost, custom.cost)
-        self._plan, self._layers = self._records(self._layout.plan, self._layout.layers, input_gradient)
-        self._scratch = aligned_zeros(self._layout.scratch, architecture.dtype)
-        self._squares = np.zeros(sum(architecture.sizes[1:]))
+        self.reached = 0  # the position in the order that `train` came to, interrupted or not
+        self._descent, self._given_state = descent, state
+        self._prepared = _prepare(architecture, batch_size, members, descent, input_gradient)
+        self._layout, self._plan, self._layers, _ = self._prepared
         self.pack(weights, biases)
-        self._state = self._packed_state(state)
 
-    def _custom(self, kind: Any, compiled: Any) -> Any:
-        if isinstance(kind, (activations.Activation, costs.Cost)):
-            return compiled(kind.function, kind.derivative, self.architecture.dtype)
-        return None
+    @functools.cached_property
+    def _scratch(self) -> np.ndarray:
+        return aligned_zeros(self._layout.scratch, self.architecture.dtype)
 
-    def _records(
-        self, plan: np.ndarray, layers: np.ndarray, input_gradient: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The layout's records, with what they say of this network besides offsets."""
-        architecture, descent = self.architecture, self._descent
-        plan, layers = plan.copy(), layers.copy()
-        name, plan["parameter"] = costs.row_of(architecture.cost)
-        plan["cost"] = cost_rows.code_of(name, activations.row_of(architecture.activations[-1])[0])
-        plan["address"] = self._cost.address if self._cost else 0
-        row = descent.optimizer
-        plan["optimizer"] = optimizers.CODES[row] if isinstance(row, str) else row
-        plan["clip_norm"] = descent.clip_norm
-        plan["key"] = np.uint64(descent.key).astype(np.int64)
-        for number, (layer, kind, address) in enumerate(
-            zip(layers[1:], architecture.activations, self._addresses, strict=True)
-        ):
-            name, layer["parameter"] = activations.row_of(kind)
-            layer["activation"] = activation_rows.CODES[name]
-            layer["address"] = address.address if address else 0
-            layer["frozen"] = number in architecture.frozen
-            if number < len(architecture.dropout):
-                layer["dropout"] = architecture.dropout[number]
-        learning = [number for number in range(1, len(layers)) if not layers[number]["frozen"]]
-        plan["lowest"] = 0 if input_gradient else min(learning, default=len(layers))
-        return plan, layers
+    @functools.cached_property
+    def _squares(self) -> np.ndarray:
+        return np.zeros(sum(self.architecture.sizes[1:]))
+
+    @functools.cached_property
+    def _state(self) -> np.ndarray:
+        return self._packed_state(self._given_state)
 
     def _packed_state(self, state: Sequence[Parameters]) -> np.ndarray:
         """Zeros where there is no state yet."""
@@ -170,13 +191,16 @@ class Engine:
         samples = self._samples(data, order)
         span = step.Run(*positions, self.batch_size, first_step, numbers)
         kernel = step.train(self.architecture.dtype)
-        reached: list[int] = []
+        reached = np.full(1, positions[0])
 
         def work(member: Member, flags: np.ndarray) -> None:
-            reached.append(kernel(net, samples, span, losses, flags, member))
+            kernel(net, samples, span, losses, reached, flags, member)
 
-        run(self.members, work)
-        return reached[0]
+        try:
+            run(self.members, work)
+        finally:
+            self.reached = int(reached[0])
+        return self.reached
 
     @property
     def block(self) -> int:
@@ -199,7 +223,7 @@ class Engine:
 
     def begin_input_delta(self) -> None:
         """Fills the inputs' derivative, as if their activation were linear."""
-        start, size = int(self._layers["delta"][0]), self._shape[0]
+        start, size = int(self._layers["delta"][0]), self._layout.columns
         length = -(-self.architecture.sizes[0] // size) * size * int(self._plan["rows"][0])
         self._scratch[start : start + length] = 1.0
 
@@ -217,20 +241,20 @@ class Engine:
         out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
         samples = self._samples(data, np.arange(n))
         kernel = step.infer(architecture.dtype)
-        plan = layout(architecture.sizes, _INFERENCE_ROWS, 1, architecture.dtype, self._shape)
-        own_plan, own_layers = self._records(plan.plan, plan.layers, False)
-        blocks = -(-n // _INFERENCE_ROWS)
+        rows = min(_INFERENCE_ROWS, 1 << max(0, n - 1).bit_length())  # few samples need little memory
+        prepared = _prepare(architecture._replace(dropout=()), rows, 1, Descent())
+        blocks = -(-n // rows)
         members = max(1, min(members, blocks))
-        flops = architecture.flops() * _INFERENCE_ROWS / 2
+        flops = architecture.flops() * rows / 2
         at_once = members * max(1, int(_INFERENCE_FLOPS / flops))
-        scratches = [aligned_zeros(plan.scratch, architecture.dtype) for _ in range(members)]
+        scratches = [aligned_zeros(prepared.layout.scratch, architecture.dtype) for _ in range(members)]
 
         def work(member: Member, flags: np.ndarray) -> None:
             first, last = (
-                min(n, (begin + (end - begin) * part // member.size) * _INFERENCE_ROWS)
+                min(n, (begin + (end - begin) * part // member.size) * rows)
                 for part in (member.rank, member.rank + 1)
             )
-            net = self._net(scratches[member.rank], own_plan, own_layers)
+            net = self._net(scratches[member.rank], prepared.plan, prepared.layers)
             kernel(net, samples, out, losses, first, last)
 
         for begin in range(0, blocks, at_once):

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import activations, costs, validate
 from .architecture import Architecture, Parameters
-from .generator import words
+from .generator import word
 from .kernels import activations as activation_rows
 from .kernels import costs as cost_rows
 from .kernels import optimizers
@@ -212,6 +212,7 @@ class Engine:
         state: Sequence[Parameters] = (),
     ) -> None:
         self.architecture, self.batch_size = architecture, batch_size
+        self.reached = 0  # the position in the order that `train` came to, interrupted or not
         self._optimizer, self._clip_norm, self._key = optimizer, clip_norm, key
         self.pack(weights, biases)
         given = [self._flat(*parameters) for parameters in state]
@@ -266,6 +267,7 @@ class Engine:
     ) -> int:
         first, last = positions
         for step, start in enumerate(range(first, last, self.batch_size)):
+            self.reached = start
             rows = order[start : start + self.batch_size]
             x, y = self._columns(data.X[rows], data.divisor), self._wanted(data.targets[rows])
             weights = data.weights[rows] if data.weights.size else np.ones(len(rows))
@@ -275,6 +277,7 @@ class Engine:
                     return start
                 losses[0] += loss
             ending()
+        self.reached = last
         return last
 
     def _step(self, x: Any, y: Any, weights: np.ndarray, numbers: np.ndarray, step: int) -> tuple[float, Any]:
@@ -325,9 +328,9 @@ class Engine:
         rates = self.architecture.dropout
         if step < 0 or layer >= len(rates) or not rates[layer]:
             return 1.0
-        word = int(words(self._key, 1, step * (len(self.architecture.sizes) - 1) + layer)[0])
+        key = word(self._key, step * (len(self.architecture.sizes) - 1) + layer)
         x = np.arange(shape[0] * shape[1], dtype=np.uint32).reshape(shape[1], shape[0]).T
-        x = _mixed(_mixed(x ^ np.uint32(word & 0xFFFFFFFF)) + np.uint32(word >> 32))
+        x = _mixed(_mixed(x ^ np.uint32(key & 0xFFFFFFFF)) + np.uint32(key >> 32))
         return (x >= np.uint32(rates[layer] * 2.0**32)) / self.architecture.dtype.type(1 - rates[layer])
 
     @_QUIET

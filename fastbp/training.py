@@ -25,8 +25,8 @@ class DivergenceError(ArithmeticError):
 
 @dataclass
 class History:
-    """What happened, one entry an epoch: mean cost while it was trained, seconds of training, and, with
-    validation data, its mean cost and score (accuracy for labels, R^2 for values) after it.
+    """One entry per epoch: the mean cost during training, without penalties; the seconds it took; and, with
+    validation data, its mean cost and score (accuracy for labels, R^2 for values) after the epoch.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -59,7 +59,10 @@ class Chunks:
             step = before + done // size
             numbers = self._numbers(step, 1 + (last - 1) // size - done // size)
             start = time.perf_counter()
-            reached = self.engine.train(self.data, order, (done, last), numbers, step, losses)
+            try:
+                reached = self.engine.train(self.data, order, (done, last), numbers, step, losses)
+            finally:  # an interrupt is raised when the chunk is done
+                self.step = before + self.engine.reached // size
             seconds = max(time.perf_counter() - start, 1e-6)
             if reached < last:
                 self.step = before + reached // size
@@ -67,7 +70,6 @@ class Chunks:
             if last - done == self._blocks * self.engine.block:  # a whole chunk tells the speed
                 self._blocks = max(1, int(self._blocks * min(8.0, _CHUNK_SECONDS / seconds)))
             done = reached
-            self.step = before + done // size
             self._progress(done)
         self.step = before + -(-done // size)
         return done

@@ -6,6 +6,7 @@ names imported below.
 Letters: n samples, m batch, k inputs, j outputs of a layer.
 """
 
+import functools
 import json
 import math
 import os
@@ -17,6 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 import fastbp
 import fastbp.engine
@@ -24,7 +28,9 @@ import fastbp.layout
 from fastbp.architecture import Architecture
 from fastbp.engine import FUSED, NOTHING, Data, Descent, Engine
 from fastbp.kernels import step
+from fastbp.kernels import vector as machine
 from fastbp.kernels.activations import ROWS
+from fastbp.kernels.elementary import Elementary
 from fastbp.layout import BLOCK
 from fastbp.optimizers import SGD
 
@@ -139,6 +145,44 @@ class Guarded:
         for block in self._blocks:
             assert (block[: self.ZONE] == self.CANARY).all() and (block[-self.ZONE :] == self.CANARY).all()
         self._blocks.clear()
+
+
+@functools.cache
+def elementwise(formula, lanes=16):
+    """`formula(v, x)`, a row or any function of operators `v`, over an array: two arrays of results."""
+
+    @intrinsic
+    def each(typingctx, count, x, a, d):
+        element = machine.element_of(x)
+        vector = ir.VectorType(element, lanes)
+
+        def emit(b, count, *arrays):
+            v = Elementary(b, vector)
+            with machine.loop(b, count) as i:
+                places = [machine.at(b, array, b.mul(i, ir.IntType(64)(lanes))) for array in arrays]
+                given = formula(v, v.of(machine.load(b, places[0], vector, 4)))
+                for place, value in zip(
+                    places[1:], given if isinstance(given, tuple) else (given, given), strict=True
+                ):
+                    b.store(v.of(value).value, b.bitcast(place, vector.as_pointer())).align = 4
+
+        arguments = [ir.IntType(64), *[element.as_pointer()] * 3]
+        return machine.call(
+            lambda module: machine.routine(module, f"each_{element}", arguments, emit), (types.int64, x, x, x)
+        )
+
+    @njit
+    def run(x, a, d):
+        each(x.size // lanes, machine.pointer(x, 0), machine.pointer(a, 0), machine.pointer(d, 0))
+
+    def over(x):
+        padded = np.zeros(-(-len(x) // lanes) * lanes, x.dtype)
+        padded[: len(x)] = x
+        a, d = np.empty_like(padded), np.empty_like(padded)
+        run(padded, a, d)
+        return a[: len(x)], d[: len(x)]
+
+    return over
 
 
 def compilations():

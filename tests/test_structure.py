@@ -30,7 +30,7 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     ),
     "arrays.py": (
         {
-            *("activations", "architecture", "costs", "engine", "generator", "kernels", "metrics"),
+            *("activations", "architecture", "costs", "engine", "generator", "kernels", "layout", "metrics"),
             *("optimizers", "plain", "schedules", "seed", "training", "validate"),
         },
         {"numpy"},

@@ -50,9 +50,9 @@ def tables(found: dict[str, Any]) -> str:
     most = max(row["cores"] for row in found["rows"])
     texts = [
         f"Seconds per epoch on {most} cores, and the largest difference of any weight from the float64 "
-        f"reference after one. {measured(found['machine'])} The last lines are the seconds of the fastest "
-        'peer by those of fastbp as it is called, with `threads="auto"`, and in parentheses by those of the '
-        "better fixed number of threads.",
+        f"reference after one. {measured(found['machine'])} The last lines divide the seconds of the "
+        'fastest peer by those of fastbp as it is called, with `threads="auto"`, and, in parentheses, by '
+        "those of its better fixed number of threads.",
     ]
     for name, belongs in PARTS:
         rows = [row for row in found["rows"] if belongs(row)]
@@ -110,6 +110,7 @@ def draw(found: dict[str, Any]) -> None:
             axes.plot(*zip(*there, strict=True), marker, label=kind.name, markersize=6, alpha=0.9)
     axes.axhline(1, color=BLUE, lw=2, label=Fastbp.name)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylabel("times the seconds of fastbp")
     names = [f"{row['network']}\n{title(row).removeprefix(row['network'] + ', ')}" for row in rows]
     axes.set_xticks(range(len(rows)), names, rotation=45, ha="right", fontsize=8)

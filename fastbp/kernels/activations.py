@@ -2,6 +2,22 @@
 
 Behind `v` stands vector IR (kernels.elementary) or NumPy (plain): the row is the kernel, the plain path and
 what a gradient check compares.  A third parameter is the activation's own, with its default.
+
+Errors of the kernels in units in the last place (ULP), float32 and float64 alike, over the whole range
+(tests/test_elementary.py):
+
+    relu, linear           0       0
+    leaky_relu             1       0.5
+    elu, exponential       1.5     1.5
+    sigmoid                2.5     1 of the number 1
+    tanh                   3       3 of the number 1
+    softplus               3       2.5
+    silu                   4       5 of the larger term of da/dz
+    gelu                   8       8 of the larger term
+    gelu_tanh              25 from z = -4 on, below 3 |u|, for u = 1.6 z + 0.071 z^3 loses digits: up to 260
+                           in float32 and 2200 in float64; da/dz likewise
+
+For |z| > 1, what is below 2^12 times the smallest normal number may have lost digits or be 0.
 """
 
 import math

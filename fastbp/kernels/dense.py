@@ -16,7 +16,7 @@ from .jit import inlined
 from .optimizers import NUMBERS
 from .output import delta_t
 from .panels import activate, drop, multiply_transposed, transposed
-from .team import Member
+from .team import Member, share
 from .tile import bias, dot, outer
 from .tiles import PARTS, after, begin_of, ceil_div, count, share_of, units
 from .vector import constants, shift
@@ -62,11 +62,15 @@ def numbers(memory: Memory) -> Any:
 
 
 @inlined
-def forward(layer: Any, memory: Memory, x: Any, m: int, hidden: bool, member: Member) -> None:
-    """a = activation(x W + b) and d = da/dz; the last layer is left at z.
+def forward(
+    layer: Any, memory: Memory, x: Any, m: int, hidden: bool, masks: tuple[int, int, int], member: Member
+) -> None:
+    """a = activation(x W + b) and d = da/dz, both with dropout; the last layer is left at z.
 
-    A unit is one tile of samples in one panel of outputs.
+    A unit is one tile of samples in one panel of outputs.  `masks` are the key, the word of its stream,
+    negative for no dropout, and the place in the batch of the first sample.
     """
+    key, word, first = masks
     nr, lanes, most_rows = constants(memory.scratch)
     tiles = ceil_div(m, most_rows)
     mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, tiles, layer.inputs * nr, member)
@@ -85,29 +89,9 @@ def forward(layer: Any, memory: Memory, x: Any, m: int, hidden: bool, member: Me
             if hidden:
                 d = shift(memory.scratch, layer.delta + offset)
                 activate(layer.activation, layer.parameter, layer.address, rows, vectors, a, d)
-            cursor = after(cursor, mine)
-
-
-@inlined
-def dropout(layer: Any, memory: Memory, m: int, key: int, word: int, first: int, member: Member) -> None:
-    """Drops units of a layer, in a and d alike; `first` is the position of the block in its batch.
-
-    It walks the units of `forward`, so that every member meets its own.
-    """
-    nr, lanes, most_rows = constants(memory.scratch)
-    tiles = ceil_div(m, most_rows)
-    mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, tiles, layer.inputs * nr, member)
-    for number in range(PARTS):
-        cursor = begin_of(number, mine)
-        for _ in range(units(cursor)):
-            panel, tile = cursor.panel, cursor.other
-            row = m * tile // tiles
-            rows = m * (tile + 1) // tiles - row
-            vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-            offset = (panel * memory.rows + row) * nr
-            a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
-            unit = (first + row) * layer.outputs + panel * nr
-            drop(rows, vectors, a, d, key, word, unit, layer.outputs, layer.dropout)
+                if word >= 0 and layer.dropout > 0:
+                    unit = (first + row) * layer.outputs + panel * nr
+                    drop(rows, vectors, a, d, key, word, unit, layer.outputs, layer.dropout)
             cursor = after(cursor, mine)
 
 
@@ -149,7 +133,7 @@ def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead,
     """target += scale x^T d, or at once the optimizer's step by x^T d.
 
     A unit is a panel of outputs x one of inputs.  Samples are taken `SAMPLES_AT_ONCE`, so that both operands
-    of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are asked for, some lines per unit,
+    of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are prefetched, some lines per unit,
     for all at once would fill the queue.
     """
     nr, lanes, _ = constants(memory.scratch)
@@ -225,7 +209,8 @@ def squares(layer: Any, memory: Memory, scale: float, l2: float, l1: float, out:
     """
     nr, _, _ = constants(memory.scratch)
     panels = ceil_div(layer.outputs, nr)
-    for panel in range(panels * member.rank // member.size, panels * (member.rank + 1) // member.size):
+    begin, end = share(panels, member)
+    for panel in range(begin, end):
         columns = min(nr, layer.outputs - panel * nr)
         b = shift(memory.target, layer.biases + panel * nr)
         g = shift(memory.target, layer.weights + panel * layer.panel)

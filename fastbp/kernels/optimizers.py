@@ -1,7 +1,8 @@
 """Optimizers: a name, and the update of one weight: (v, w, g, *state, h) -> (w, *state).
 
 g is the gradient and h holds the numbers of the step by name; the state begins as zeros.  `v` is an operator
-type, as in kernels.activations.  Shares such as `h.new` are 1 - rho, rounded once.
+type, as in kernels.activations.  `h.new` and the like are 1 - rho, computed in
+float64 and rounded once.
 """
 
 from typing import Any

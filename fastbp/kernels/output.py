@@ -120,10 +120,10 @@ def softmax(
                 total.add(real, e)
             whole = v.of(sum_of_eight(b, total.value.value))
             with b.if_then(b.icmp_signed("!=", wanted, I64(0))):
-                log_of_sum = w.of(_wide(b, most.value)) + w.log(w.of(_wide(b, whole.value)))
+                top, log_of_sum = w.of(_wide(b, most.value)), w.log(w.of(_wide(b, whole.value)))
                 with _eights(b, columns, row, outputs, panel) as (offset, real):
                     z, wish = (w.of(_wide(b, load(b, at(b, x, offset), eight))) for x in (a, y))
-                    cost.add(real, cost_rows.softmax_cross_entropy(w, z - log_of_sum, wish))
+                    cost.add(real, cost_rows.softmax_cross_entropy(w, z - top - log_of_sum, wish))
                 b.store(sum_of_eight(b, cost.value.value), at(b, costs, i))
             with _eights(b, columns, row, outputs, panel) as (offset, real):
                 store(b, (v.of(load(b, at(b, d, offset), eight)) / whole).value, at(b, a, offset))
@@ -272,7 +272,7 @@ def cost_delta(
 
 @inlined
 def finish(layer: Any, memory: Any, row: int, rows: int, y: Any, out: Any, wanted: bool) -> None:
-    """z becomes a for some rows of the last layer, and its delta block da/dz; see `softmax`."""
+    """Turns z into a for some rows of the last layer and leaves da/dz in its delta block; see `softmax`."""
     nr, lanes, _ = constants(memory.scratch)
     if layer.activation == SOFTMAX:
         a = shift(memory.scratch, layer.a + row * nr)

@@ -129,8 +129,8 @@ def drop(
 ) -> Any:
     """Dropout: a and d become 0 with probability `rate`, else are divided by 1 - rate.
 
-    The mask is a hash of the number first + i width + j of the unit j of row i, under a key of 64 bits: that
-    `word` of the stream `key`.  So it is the same for any team and any vector.
+    Whether unit j of row i is kept depends on a hash of its number, first + i width + j modulo 2^32, keyed by
+    that `word` of the stream `key`: the same mask for any team and any vector's width.
     """
     element = element_of(a)
     s = shape(element)
@@ -188,16 +188,21 @@ def _blocks(b: ir.IRBuilder, s: Shape, length: ir.Value) -> ir.Value:
 
 @intrinsic
 def multiply_transposed(typingctx: Any, inputs: Any, samples: Any, d: Any, g: Any) -> Any:
-    """d[sample, input] *= g[input, sample], one panel; zeros beyond `inputs`."""
+    """d[sample, input] *= g[input, sample], one panel; zeros beyond `inputs`.
+
+    A derivative of 0 gives 0 also where g is infinite: a unit that is off learns nothing.
+    """
     element = element_of(d)
     s = shape(element)
 
     def emit(b: ir.IRBuilder, inputs: ir.Value, samples: ir.Value, d: ir.Value, g: ir.Value) -> None:
         def finish(offset: ir.Value, rows: list[ir.Value]) -> list[ir.Value]:
+            zero = constant(s.vector, 0.0)
             real = lanes_below(b, s.vector, b.sub(inputs, b.srem(offset, I64(s.columns))))
             for r, row in enumerate(rows):
                 derivative = load(b, at(b, at(b, d, offset), r * s.columns), s.vector)
-                rows[r] = b.select(real, b.fmul(row, derivative), constant(s.vector, 0.0))
+                on = b.and_(real, b.fcmp_unordered("!=", derivative, zero))
+                rows[r] = b.select(on, b.fmul(row, derivative), zero)
             return rows
 
         _transpose_blocks(b, s, (_blocks(b, s, inputs), _blocks(b, s, samples)), d, g, finish)

@@ -14,7 +14,6 @@ from .dense import (
     Rule,
     backward,
     clear,
-    dropout,
     forward,
     numbers,
     squares,
@@ -66,8 +65,8 @@ class Samples(NamedTuple):
 
 
 class Run(NamedTuple):
-    """The positions of the order to train on, in batches of how many; the count of steps before the first;
-    and the numbers of each step (kernels.optimizers).
+    """The range of positions to train on, the batch size, how many steps came before, and each step's numbers
+    (kernels.optimizers).
     """
 
     first: int
@@ -158,16 +157,16 @@ def _forward_all(
 ) -> None:
     """Activations of every layer but the last, which is left at its weighted input.
 
-    `masks` are the step, negative where nothing is dropped, and the position of the block in its batch.
+    `masks` are the step that keys dropout's masks, negative for none, and the place in its batch of the
+    block's first sample.
     """
     step, first = masks
     last = net.layers.shape[0] - 1
     signal = x
     for number in range(1, last + 1):
         layer = net.layers[number]
-        forward(layer, memory, signal, m, number < last, member)
-        if step >= 0 and layer.dropout > 0:
-            dropout(layer, memory, m, net.plan[0].key, step * last + number - 1, first, member)
+        word = step * last + number - 1 if step >= 0 else -1
+        forward(layer, memory, signal, m, number < last, (net.plan[0].key, word, first), member)
         barrier(flags, member.rank, member.size)
         signal = shift(memory.scratch, layer.a)
 
@@ -180,8 +179,8 @@ def _backward_all(
 
     At each it takes the delta of the layer below, then this layer's update.
 
-    An update waits until every member has read the weights for the delta below; the delta two layers
-    below needs no barrier of its own, for it reads other weights.
+    A layer is updated only after the barrier that follows the delta below it, for that product reads its
+    weights.  The next product reads other weights, so none is needed between the two.
     """
     nothing = Ahead(ahead.raw, 0, ahead.targets, 0, ahead.order, 0, 0, 0)
     lowest = net.plan[0].lowest
@@ -229,7 +228,7 @@ def _clipped(net: Net, memory: Memory, given: Any, scale: float, flags: Any, mem
 
 @inlined
 def _finish_batch(net: Net, memory: Memory, given: Any, samples: int, flags: Any, member: Member) -> None:
-    """The step by what the blocks of a batch left in the shared copy or gradient."""
+    """Makes the step from what the blocks of a batch have accumulated."""
     optimizer = net.plan[0].optimizer
     if optimizer == FUSED:
         _copy(net.parameters.size, memory.parameters, memory.target, member)
@@ -247,7 +246,7 @@ def _finish_batch(net: Net, memory: Memory, given: Any, samples: int, flags: Any
 
 @inlined
 def _begin_batches(net: Net, memory: Memory, member: Member) -> None:
-    """What the blocks of a batch share: a copy of the weights, or no gradient yet."""
+    """Prepares what the blocks of a batch share: a copy of the weights, or a gradient of zeros."""
     if net.plan[0].optimizer == FUSED:
         _copy(net.parameters.size, memory.target, memory.parameters, member)
     else:
@@ -263,13 +262,15 @@ def _rule(net: Net, rate: float, samples: int) -> Rule:
     return Rule(net.plan[0].shared < 0, optimizer, 1.0)
 
 
-@kernel(lambda dtype: _i64(_net(dtype), _samples, _run, _f64[::1], _i64[::1], _member))
-def train(net: Net, samples: Samples, run: Run, losses: Any, flags: Any, member: Member) -> int:
+@kernel(lambda dtype: types.void(_net(dtype), _samples, _run, _f64[::1], _i64[::1], _i64[::1], _member))
+def train(
+    net: Net, samples: Samples, run: Run, losses: Any, reached: Any, flags: Any, member: Member
+) -> None:
     """One member's part of a chunk of training on the rows order[run.first:run.last].
 
     Batches are counted from the order's beginning.  `losses` is empty, or the running cost and room for one
     cost per sample of a block: then the run stops before the step of a batch whose cost is not finite.
-    Returns the position in the order it came to.
+    reached[0] becomes the position in the order that it came to.
 
     A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until the
     last is done, and a chunk may end after any of them.
@@ -301,7 +302,7 @@ def train(net: Net, samples: Samples, run: Run, losses: Any, flags: Any, member:
             if not np.isfinite(total):
                 begin = batch
                 break
-        coming = end + plan.block  # a step ahead: what is asked for in the same step comes too late
+        coming = end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
         ahead = _ahead(samples, coming, coming + plan.block, member)
         rule = _rule(net, run.numbers[step, RATE], batch_end - batch)
         if rule.at_once:
@@ -321,9 +322,10 @@ def train(net: Net, samples: Samples, run: Run, losses: Any, flags: Any, member:
                 _finish_batch(net, memory, run.numbers[step], samples_of_batch, flags_here, member)
             step += 1
         x, x_next = x_next, x
-    if losses.size and member.rank == 0:
-        losses[0] = total
-    return begin
+    if member.rank == 0:
+        reached[0] = begin
+        if losses.size:
+            losses[0] = total
 
 
 @kernel(

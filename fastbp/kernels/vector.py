@@ -119,7 +119,7 @@ def store(builder: ir.IRBuilder, value: ir.Value, pointer: ir.Value) -> None:
 
 
 def prefetch(builder: ir.IRBuilder, pointer: ir.Value, *, near: bool) -> None:
-    """Asks for a cache line, for the first level (`near`) or the second."""
+    """Prefetches a cache line into the first-level cache (`near`) or the second."""
     address = I8.as_pointer()
     declared = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(VOID, [address, I32, I32, I32]), "llvm.prefetch.p0"
@@ -269,12 +269,12 @@ class Operators:
         return self.of(fma(self.b, self.of(x).value, self.of(y).value, self.of(z).value))
 
     def maximum(self, x: Any, y: Any) -> Vector:
-        """The larger, or x where it is NaN."""
+        """The larger, or x where either is NaN."""
         x, y = self.of(x), self.of(y)
         return self.of(self.b.select(self.b.fcmp_unordered(">", x.value, y.value), x.value, y.value))
 
     def minimum(self, x: Any, y: Any) -> Vector:
-        """The smaller, or x where it is NaN."""
+        """The smaller, or x where either is NaN."""
         x, y = self.of(x), self.of(y)
         return self.of(self.b.select(self.b.fcmp_unordered("<", x.value, y.value), x.value, y.value))
 
