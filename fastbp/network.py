@@ -202,7 +202,7 @@ class Network:
         layer  units  activation  parameters  dropout
             0     30  sigmoid         23,550      0.2
             1     10  sigmoid            310
-        784 inputs, 23,860 parameters in float64; cost quadratic; 190,480 floating-point operations per sample
+        784 inputs, 23,860 parameters in float64; cost quadratic; 190,480 flops to train on a sample
         """
         return summary.table(self)
 
