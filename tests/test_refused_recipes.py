@@ -190,7 +190,11 @@ REFUSED = [
         "y[0, 1]: expected 0 to 1, as the cost is 'cross_entropy', got 2.0",
     ),
     (lambda: fit(y=VALUES - 1, network=SOFTMAX), "y[0, 0]: expected 0 to 1", "got -1.0"),
-    (lambda: fit(y=VALUES, network=SOFTMAX), "y[7]: expected probabilities, which add up to 1", "got a sum of 3"),
+    (
+        lambda: fit(y=VALUES, network=SOFTMAX),
+        "y[7]: expected probabilities, which add up to 1",
+        "got a sum of 3",
+    ),
     (
         lambda: fit(y=VALUES - 1, network=COUNTS),
         "y[0, 0]: expected a count of at least 0",
@@ -212,11 +216,11 @@ REFUSED = [
     (lambda: own({"dropout": 0.1, "frozen": 0}), "dropout, frozen: expected none where"),
     (
         lambda: Own(SIZES).value_and_gradient(X, LABELS),
-        "expected the network's own methods",
+        "expected Network's own methods",
         "cost_derivative",
     ),
-    (lambda: Own(SIZES).input_gradient(X, LABELS), "expected the network's own methods"),
-    (lambda: Own(SIZES).check_gradients(X, LABELS), "expected the network's own methods"),
+    (lambda: Own(SIZES).input_gradient(X, LABELS), "expected Network's own methods"),
+    (lambda: Own(SIZES).check_gradients(X, LABELS), "expected Network's own methods"),
     # gradients and parameters
     (lambda: net().value_and_gradient(X[:0], LABELS[:0]), "rows of X: expected at least 1, got 0"),
     (lambda: net().value_and_gradient(X, LABELS, l2=-1), "l2: expected a finite number of at least 0"),
