@@ -314,7 +314,9 @@ class Engine:
         for layer in reversed(range(len(weights))):
             nabla_w.insert(0, delta @ signals[layer].T)
             nabla_b.insert(0, delta.sum(axis=1, keepdims=True))
-            delta = weights[layer].T @ delta * (primes[layer - 1] if layer else 1.0)
+            delta = weights[layer].T @ delta
+            if layer:  # where a unit is off, infinity times 0 is 0, as kernels.panels has it
+                delta = np.where(primes[layer - 1] != 0, delta * primes[layer - 1], 0)
         self.input_delta = delta
         return float(np.sum(each * share, dtype=np.float64)), (nabla_w, nabla_b)
 
