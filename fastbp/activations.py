@@ -63,8 +63,8 @@ class GELU:
 class Activation:
     """A user's own activation: a function of z and its derivative, both of one number.
 
-    Compiled by ``numba.njit``, they are called by the kernels.  Functions of NumPy arrays serve as well, and
-    train on NumPy's path, at its speed.
+    If they are compiled by ``numba.njit``, kernels call them.  Functions of NumPy arrays are accepted too;
+    the network then trains in NumPy, at its speed.
 
     Examples
     --------

@@ -29,8 +29,8 @@ class Huber:
 class Cost:
     """A user's own cost: a function c(a, y) of one output and its target, and its derivative by a.
 
-    Compiled by ``numba.njit``, they are called by the kernels.  Functions of NumPy arrays serve as well, and
-    train on NumPy's path, at its speed.
+    If they are compiled by ``numba.njit``, kernels call them.  Functions of NumPy arrays are accepted too;
+    the network then trains in NumPy, at its speed.
 
     Examples
     --------

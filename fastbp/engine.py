@@ -26,7 +26,7 @@ NOTHING: np.ndarray = np.zeros(0)
 
 
 def team_size(threads: int | str, architecture: Architecture, batch_size: int) -> int:
-    """Members for ``threads``: as many as a step keeps busy, or a number; never more than CPUs."""
+    """The size of a team for ``threads``: a number, or as many as a step keeps busy; never more than CPUs."""
     if threads == "auto":
         threads = int(architecture.flops() * batch_size / _SHARED_STEP)
     return 1 if int(threads) <= 1 else min(cpus(), int(threads))

@@ -1,4 +1,4 @@
-"""First weights, by name.
+"""Initial weights, by name.
 
 An initializer takes (draw, n_out, n_in) and returns an array (n_out, n_in) of float64.  `draw` has NumPy's
 methods ``standard_normal(size)`` and ``random(size)``: it is a `Stream` of our generator, whose bits are the

@@ -1,7 +1,8 @@
-"""``Network``: the seed's class, call for call, on compiled kernels; and a second surface for arrays.
+"""``Network``: the class of Michael Nielsen's *Neural Networks and Deep Learning*, chapters 1 and 2, call for
+call, on compiled kernels; and a second surface for arrays.
 
-The seed is the class of Michael Nielsen's *Neural Networks and Deep Learning*, chapters 1 and 2.  A network
-whose methods, or whose module's ``sigmoid``, a user has replaced is trained by exactly what he wrote.
+Other files call that class "the seed".  Where a user has replaced one of its methods, or the module's
+``sigmoid``, training runs exactly what the user wrote.
 """
 
 import random
@@ -67,17 +68,17 @@ class Network:
         "quadratic", |a - y|^2 / 2; "cross_entropy", with outputs of sigmoids (several labels at once) or a
         softmax; "huber" or `Huber`; "absolute"; "poisson"; or a user's own `Cost`.
     init : str or list of arrays, optional
-        First weights: "normal" (the seed's), "lecun_normal" (the book's later ones), "glorot_uniform",
+        Initial weights: "normal" (the book's), "lecun_normal" (the book's later ones), "glorot_uniform",
         "glorot_normal", "he_normal", "he_uniform", "orthogonal", or the arrays themselves.  Without it
-        "normal" for sigmoids with the quadratic cost, as the seed's class has them; else "he_normal" for
+        "normal" for sigmoids with the quadratic cost, as in the book's class; else "he_normal" for
         layers of the relu family (relu, leaky_relu, elu, gelu, silu) and "glorot_uniform" for others.  Biases
         begin at 0, but as standard normal numbers with "normal" and "lecun_normal".
     dtype : {"float64", "float32"}
         Of weights and arithmetic.  float32 is about twice as fast.
     seed : int, optional
-        First weights, the orders of samples in `fit` and dropout's masks then come from a generator of
-        fastbp's own, with the same numbers on every machine.  Without it they come from NumPy's global one,
-        as the seed's do.
+        Initial weights, the orders of samples in `fit` and dropout masks then come from fastbp's own
+        generator, with the same numbers on every machine.  Without it they come from NumPy's global one,
+        as those of the book's class do.
     dropout : float or list of float
         The share of hidden units that a step of training leaves out, of all hidden layers or of each; what is
         kept is divided by 1 - dropout.
@@ -201,7 +202,7 @@ class Network:
         layer  units  activation  parameters  dropout
             0     30  sigmoid         23,550      0.2
             1     10  sigmoid            310
-        784 inputs, 23,860 parameters in float64; cost quadratic; 190,480 floating-point operations per sample
+        784 inputs, 23,860 parameters in float64; cost quadratic; 190,480 flops to train on a sample
         """
         return summary.table(self)
 
@@ -224,13 +225,13 @@ class Network:
         eta: float,
         test_data: Pairs | None = None,
     ) -> None:
-        """Trains by mini-batch stochastic gradient descent, as the seed's method of that name.
+        """Trains by mini-batch stochastic gradient descent, as the book's method of that name.
 
         Parameters
         ----------
         training_data : list of (x, y)
             Column vectors x (inputs, 1) and y (outputs, 1).  A list is shuffled in place by the standard
-            library's ``random``, once an epoch; anything else is copied into a list first.
+            library's ``random``, once per epoch; anything else is copied into a list first.
         epochs, mini_batch_size : int
         eta : float
             The learning rate; the step is eta / (samples in the mini-batch) times the summed gradient.
@@ -343,7 +344,7 @@ class Network:
         -------
         History
 
-        Where a subclass or a patch has replaced one of the seed's methods or functions, training goes through
+        Where a subclass or a patch has replaced one of the book's methods or functions, training goes through
         `update_mini_batch`, a sample at a time, in NumPy, and takes no optimizer but "sgd".
 
         Raises

@@ -35,7 +35,7 @@ class Optimizer:
             object.__setattr__(self, field.name, float(value))
 
     def numbers(self, rates: Array, first: int, l2: float = 0.0, l1: float = 0.0) -> Array:
-        """What kernels are told of each step, (steps, numbers): the rates, the penalties and the row's own.
+        """The numbers that kernels need for each step, (steps, numbers): rate, penalties and the row's own.
 
         `first` counts the steps since the optimizer's state began.
         """
@@ -131,7 +131,7 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam, but every step first takes rate x weight_decay of each weight (Loshchilov and Hutter 2019)."""
+    """Adam, but a step first multiplies weights by 1 - rate x weight_decay (Loshchilov and Hutter 2019)."""
 
     weight_decay: float = 0.01
 
@@ -141,7 +141,7 @@ class AdamW(Adam):
 
 @dataclass(frozen=True)
 class IRprop(Optimizer):
-    """iRPROP-: each weight has a step of its own, the larger the longer its gradient keeps its sign.
+    """iRPROP-: a weight has its own step, which grows while its gradient keeps its sign, else shrinks.
 
     For full batches (Igel and Huesken 2000).  The learning rate is the first step; a schedule has no effect
     after it.

@@ -24,9 +24,9 @@ _OF_MODULE = ("np", "sigmoid", "sigmoid_prime")
 
 
 class Hooks:
-    """What a script may replace: names of the module, methods of its class; and what they were.
+    """The module's functions and the class's methods that a script may replace, as they were at first.
 
-    FORWARD is what kernels compute outputs in place of, COMPILED what they train in place of.
+    FORWARD names those that kernels stand in for to compute outputs, COMPILED those for training.
     """
 
     def __init__(self, module: Any, network: type) -> None:

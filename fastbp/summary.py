@@ -69,5 +69,5 @@ def table(net: Any) -> str:
     cost = costs.row_of(architecture.cost)[0]
     return "\n".join(lines) + (
         f"\n{architecture.sizes[0]:,} inputs, {total:,} parameters in {architecture.dtype}; cost {cost}; "
-        f"{architecture.flops():,} floating-point operations per sample"
+        f"{architecture.flops():,} flops to train on a sample"
     )

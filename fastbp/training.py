@@ -25,8 +25,8 @@ class DivergenceError(ArithmeticError):
 
 @dataclass
 class History:
-    """What happened, one entry an epoch: mean cost while it was trained, seconds of training, and, with
-    validation data, its mean cost and score (accuracy for labels, R^2 for values) after it.
+    """One entry per epoch: the mean cost during training, without penalties; the seconds it took; and, with
+    validation data, its mean cost and score (accuracy for labels, R^2 for values) after the epoch.
     """
 
     loss: list[float] = field(default_factory=list)

@@ -88,7 +88,7 @@ def suits_output(cost: str, output_activation: Any, allowed: Sequence[str], outp
         )
     if output_activation == "softmax" and outputs == 1:
         raise ValueError(
-            "output_activation: expected at least 2 outputs for 'softmax', got 1, which it makes 1.0"
+            "output_activation: expected at least 2 outputs for 'softmax', got 1, whose softmax is always 1"
         )
 
 
@@ -308,8 +308,8 @@ def suits_cost(found: Targets, cost: str, output_activation: Any, name: str) -> 
             if not np.allclose(sums, 1.0, rtol=0, atol=1e-3):
                 row = int(np.argmax(np.abs(sums - 1.0)))
                 raise ValueError(
-                    f"{name}[{row}]: expected shares that add up to 1 for a softmax, got a sum of "
-                    f"{sums[row]:g}; sample_weight weighs a row"
+                    f"{name}[{row}]: expected probabilities, which add up to 1, for a softmax, got a sum of "
+                    f"{sums[row]:g}; sample_weight gives a row more or less weight"
                 )
     elif cost == "poisson":
         _check_cells(wanted, wanted >= 0, name, "a count of at least 0, as the cost is 'poisson'")
@@ -324,7 +324,7 @@ def _check_cells(found: np.ndarray, good: np.ndarray, name: str, expected: str) 
 def classes_of(found: Targets) -> np.ndarray:
     """The label of each row, for what weighs classes."""
     if found.task not in ("labels", "binary"):
-        raise ValueError(f"class_weight: expected y of labels, (n,) integers, got {found.task}")
+        raise ValueError(f"class_weight: expected labels as y, (n,) integers, got {found.task}")
     return found.array.reshape(-1).astype(np.int64)
 
 
@@ -640,7 +640,7 @@ def unreplaced(replaced: list[str]) -> None:
     """Refuses to tell the gradient of what kernels do not compute."""
     if replaced:
         raise ValueError(
-            f"the gradient for rows: expected the network's own methods, got the user's own "
+            f"gradients of rows: expected Network's own methods, but these are replaced: "
             f"{', '.join(replaced)}; backprop gives the gradient of one sample by them"
         )
 

@@ -107,7 +107,7 @@ def test_the_recipe_is_told_in_a_line():
     )
     train._complete(options, Part(np.ones((9, 4)), LABELS), "labels")
     assert train._told(options) == (
-        "network 4,30,3, relu tanh, output sigmoid, cost quadratic, float64; adam, its usual learning rate, "
+        "network 4,30,3, relu tanh, output sigmoid, cost quadratic, float64; adam, its default learning rate, "
         "batch size 10, dropout 0.2, warmup 9, l2 0.01, seed 0, threads auto"
     )
 
@@ -198,7 +198,7 @@ def test_one_value_per_sample_at_the_usual_rate(tmp_path):
     path = write(tmp_path / "sums.npz", X=X, y=X.sum(axis=1), X_test=X, y_test=X.sum(axis=1))
     status, lines, err = said("train", "--data", path, "--epochs", 100, "--save", tmp_path / "net.npz")
     assert (status, err) == (0, [])
-    assert "its usual learning rate" in lines[2]
+    assert "its default learning rate" in lines[2]
     assert float(re.fullmatch(r"test R\^2 (\d\.\d{4})", lines[-1])[1]) > 0.5
     with np.load(tmp_path / "net.npz") as arrays:
         assert str(arrays["task"]) == "value"

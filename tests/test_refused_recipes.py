@@ -179,10 +179,10 @@ REFUSED = [
     (lambda: fit(class_weight={3: 1}), "class_weight: expected labels 0 .. 2, got 3"),
     (lambda: fit(class_weight={"a": 1}), TypeError, "class_weight: a label: expected an integer, got 'a'"),
     (lambda: fit(class_weight={0: -1}), "class_weight[0]: expected a finite number of at least 0, got -1.0"),
-    (lambda: fit(y=VALUES, class_weight="balanced"), "class_weight: expected y of labels", "got values"),
+    (lambda: fit(y=VALUES, class_weight="balanced"), "class_weight: expected labels as y", "got values"),
     (
         lambda: fit(y=LABELS + 0.5, sizes=[6, 1], class_weight={0: 1}),
-        "class_weight: expected y of labels, (n,) integers, got value",
+        "class_weight: expected labels as y, (n,) integers, got value",
     ),
     # targets that the cost is not defined for
     (
@@ -190,7 +190,7 @@ REFUSED = [
         "y[0, 1]: expected 0 to 1, as the cost is 'cross_entropy', got 2.0",
     ),
     (lambda: fit(y=VALUES - 1, network=SOFTMAX), "y[0, 0]: expected 0 to 1", "got -1.0"),
-    (lambda: fit(y=VALUES, network=SOFTMAX), "y[7]: expected shares that add up to 1", "got a sum of 3"),
+    (lambda: fit(y=VALUES, network=SOFTMAX), "y[7]: expected probabilities, which add up to 1", "got a sum of 3"),
     (
         lambda: fit(y=VALUES - 1, network=COUNTS),
         "y[0, 0]: expected a count of at least 0",

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> main(["--version"])
-    fastbp 0.1.0
+    fastbp 0.2.0
     0
     """
     _open_streams()

@@ -146,7 +146,7 @@ def add_to(commands: Any) -> None:
         "--frozen",
         arguments.whole(0),
         "L",
-        "layers that keep their first weights and biases, 0 for the one that the inputs enter",
+        "layers that keep their initial weights and biases; 0 is the first",
         nargs="+",
     )
 
@@ -173,7 +173,7 @@ def add_to(commands: Any) -> None:
         "--seed",
         arguments.whole(0, 2**32 - 1),
         "N",
-        "draws the first weights, the order of samples and what is held out",
+        "draws the initial weights, the orders of samples, dropout and what is held out",
         default=0,
     )
     add(
@@ -279,7 +279,7 @@ def _told(options: argparse.Namespace) -> str:
     ]
     training = [
         options.optimizer or "sgd",
-        "its usual learning rate" if rate is None else f"learning rate {rate:g}",
+        "its default learning rate" if rate is None else f"learning rate {rate:g}",
         f"batch size {options.batch_size}",
         *extras,
         f"seed {options.seed}",

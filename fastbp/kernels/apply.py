@@ -1,4 +1,4 @@
-"""The step of an optimizer, as vector IR: a tile of gradients meets its weights and their state, once."""
+"""The step of an optimizer, as vector IR: one pass over a tile of gradients, its weights and their state."""
 
 from functools import partial
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from .vector import I64, at, call, element_of, load, loop, routine, shape, store
 def apply(
     typingctx: Any, code: Any, rows: Any, vectors: Any, w: Any, g: Any, state: Any, stride: Any, h: Any
 ) -> Any:
-    """w and its state become what the optimizer's row makes of them and of g, for rows x vectors of a panel.
+    """Applies the optimizer's row to w and its state, given the gradient g, for rows x vectors of a panel.
 
     The numbers of one weight's state lie `stride` apart; h holds those of the step, as the row names them.
     """

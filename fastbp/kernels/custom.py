@@ -1,4 +1,4 @@
-"""A user's own activation or cost, compiled apart and called by its address: kernels stay as they are."""
+"""A user's own activation or cost, compiled apart, called by its address: no kernel is recompiled."""
 
 import functools
 from collections.abc import Callable

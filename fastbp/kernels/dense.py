@@ -133,7 +133,7 @@ def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead,
     """target += scale x^T d, or at once the optimizer's step by x^T d.
 
     A unit is a panel of outputs x one of inputs.  Samples are taken `SAMPLES_AT_ONCE`, so that both operands
-    of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are asked for, some lines per unit,
+    of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are prefetched, some lines per unit,
     for all at once would fill the queue.
     """
     nr, lanes, _ = constants(memory.scratch)

@@ -148,7 +148,7 @@ def one_hot(
 
 @intrinsic
 def prefetch_line(typingctx: Any, source: Any) -> Any:
-    """Asks for the cache line at `source` to be brought near."""
+    """Prefetches the cache line at `source`."""
 
     def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         prefetch(b, arguments[0], near=False)  # a whole batch ahead: the first level has no room for it
@@ -158,9 +158,9 @@ def prefetch_line(typingctx: Any, source: Any) -> Any:
 
 
 class Ahead(NamedTuple):
-    """Rows that will be fetched, to be asked for line by line: order[place:last], `size` bytes each.
+    """Rows to be gathered later, prefetched line by line: order[place:last], `size` bytes each.
 
-    With a row's first line its target is asked for.
+    With a row's first line its target is prefetched.
     """
 
     raw: Any

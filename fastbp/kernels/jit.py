@@ -40,7 +40,7 @@ inlined = functools.partial(njit, inline="always", **_OPTIONS)
 
 
 def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Decorates what kernels call through its ``address``; made of a user's functions, it is not kept."""
+    """Decorates a function that kernels call through its ``address``; made of a user's, it is not cached."""
     return cfunc(signature, error_model="numpy")
 
 

@@ -272,7 +272,7 @@ def cost_delta(
 
 @inlined
 def finish(layer: Any, memory: Any, row: int, rows: int, y: Any, out: Any, wanted: bool) -> None:
-    """z becomes a for some rows of the last layer, and its delta block da/dz; see `softmax`."""
+    """Turns z into a for some rows of the last layer and leaves da/dz in its delta block; see `softmax`."""
     nr, lanes, _ = constants(memory.scratch)
     if layer.activation == SOFTMAX:
         a = shift(memory.scratch, layer.a + row * nr)

@@ -54,8 +54,8 @@ def count(mine: Share) -> int:
 class Cursor(NamedTuple):
     """A unit, in a part of a share that is a rectangle.
 
-    A part is walked in blocks of panels.  Within a block all panels meet one `other` before the next, so
-    that what streams by streams seldom.
+    A part is walked in blocks of panels.  Within a block all panels take one `other` before the next, so
+    that the operand that streams through the cache is read as few times as possible.
     """
 
     panel: int

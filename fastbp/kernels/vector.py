@@ -119,7 +119,7 @@ def store(builder: ir.IRBuilder, value: ir.Value, pointer: ir.Value) -> None:
 
 
 def prefetch(builder: ir.IRBuilder, pointer: ir.Value, *, near: bool) -> None:
-    """Asks for a cache line, for the first level (`near`) or the second."""
+    """Prefetches a cache line into the first-level cache (`near`) or the second."""
     address = I8.as_pointer()
     declared = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(VOID, [address, I32, I32, I32]), "llvm.prefetch.p0"
