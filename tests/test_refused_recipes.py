@@ -190,7 +190,11 @@ REFUSED = [
         "y[0, 1]: expected 0 to 1, as the cost is 'cross_entropy', got 2.0",
     ),
     (lambda: fit(y=VALUES - 1, network=SOFTMAX), "y[0, 0]: expected 0 to 1", "got -1.0"),
-    (lambda: fit(y=VALUES, network=SOFTMAX), "y[7]: expected probabilities, which add up to 1", "got a sum of 3"),
+    (
+        lambda: fit(y=VALUES, network=SOFTMAX),
+        "y[7]: expected probabilities, which add up to 1",
+        "got a sum of 3",
+    ),
     (
         lambda: fit(y=VALUES - 1, network=COUNTS),
         "y[0, 0]: expected a count of at least 0",

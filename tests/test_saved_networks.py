@@ -130,8 +130,7 @@ def test_summary_counts_and_names():
         "    0  1,000  tanh        785,000 frozen     0.25",
         "    1     30  gelu_tanh           30,030",
         "    2     10  softmax                310",
-        "784 inputs, 815,340 parameters in float32; cost huber; "
-        "3,317,800 flops to train on a sample",
+        "784 inputs, 815,340 parameters in float32; cost huber; 3,317,800 flops to train on a sample",
     ]
     net.weights = [np.ones((5, 4)), np.ones((3, 5)), np.ones((2, 3))]
     net.biases = [np.ones((5, 1)), np.ones((3, 1)), np.ones((2, 1))]
