@@ -264,12 +264,15 @@ def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
     found = np.empty((n, architecture.sizes[0]), architecture.dtype)
     still = architecture._replace(frozen=tuple(range(len(architecture.sizes) - 1)))
     engine_ = Engine(still, *parts[1:], max(1, min(n, BLOCK)), input_gradient=True)
-    order, numbers = np.arange(n), _no_steps(0, 1)
+    order, numbers, losses = np.arange(n), _no_steps(0, 1), engine_.new_losses()
     for first in range(0, n, engine_.block):
         last = min(n, first + engine_.block)
         engine_.begin_input_delta()
-        engine_.train(data, order, (first, last), numbers)
+        losses[0] = 0.0
+        if engine_.train(data, order, (first, last), numbers, losses=losses) < last:  # stopped by a cost
+            engine_.train(data, order, (first, last), numbers)
         found[first:last] = engine_.input_delta(last - first)
+        found[first:last][~np.isfinite(losses[1 : 1 + last - first])] = np.nan
     return found
 
 

@@ -315,9 +315,9 @@ class Engine:
             nabla_w.insert(0, delta @ signals[layer].T)
             nabla_b.insert(0, delta.sum(axis=1, keepdims=True))
             delta = weights[layer].T @ delta
-            if layer:  # where a unit is off, infinity times 0 is 0, as kernels.panels has it
-                delta = np.where(primes[layer - 1] != 0, delta * primes[layer - 1], 0)
-        self.input_delta = delta
+            if layer:  # a unit that is off learns nothing, also where what comes from above is infinite
+                delta = np.where(primes[layer - 1] == 0, 0, delta * primes[layer - 1])
+        self.input_delta = np.where(np.isfinite(np.sum(each, axis=0)), delta, np.nan)
         return float(np.sum(each * share, dtype=np.float64)), (nabla_w, nabla_b)
 
     def all(self, data: Any) -> tuple[float, Parameters]:

@@ -131,6 +131,13 @@ def test_a_unit_that_is_off_learns_nothing():
     assert [b.item() for b in net.biases] == [-3.0, -1.0]
 
 
+def test_input_gradient_tells_whose_cost_is_infinite():
+    net = Network([2, 1], output_activation="linear", dtype="float64")
+    net.weights, net.biases = [[[2.0, 3.0]]], [[[0.0]]]
+    found = net.input_gradient(np.ones((3, 2)), [[1.0], [1e200], [4.0]])
+    np.testing.assert_array_equal(found, [[8, 12], [math.nan] * 2, [2, 3]])
+
+
 COSTS_OF = {
     "sigmoid": ("quadratic", "huber", "cross_entropy", "poisson"),
     "softmax": ("quadratic", "huber", "cross_entropy"),
