@@ -209,7 +209,7 @@ def test_one_value_per_sample_at_the_usual_rate(tmp_path):
     "arguments",
     [
         "--hidden 7 --activation relu tanh",
-        "--output-activation softmax --cost huber",
+        "--output-activation relu --cost cross_entropy",
         "--frozen 7",
         "--hidden 7 --dropout 0.1 0.2",
         "--task values --class-weight balanced",
