@@ -447,7 +447,11 @@ def test_edited_function_of_another_file_gives_the_new_result(copy, tmp_path):
     """Numba's own cache looks at the kernel's file alone; relu is in another."""
     expression = "test_cache.relu_of_2()"
     assert new_process(tmp_path, copy, expression) == Outcome([2], True, 0)
-    edit(copy / "fastbp" / "kernels" / "activations.py", "v.maximum(z, 0.0)", "v.minimum(z, 0.0)")
+    edit(
+        copy / "fastbp" / "kernels" / "activations.py",
+        "v.maximum(z, 0.0), v.where",
+        "v.minimum(z, 0.0), v.where",
+    )
     assert new_process(tmp_path, copy, expression) == Outcome([0], True, 0)
 
 
