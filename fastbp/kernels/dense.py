@@ -19,7 +19,7 @@ from .panels import activate, drop, multiply_transposed, transposed
 from .team import Member, share
 from .tile import bias, dot, outer
 from .tiles import PARTS, after, begin_of, ceil_div, count, share_of, units
-from .vector import constants, shift
+from .vector import clear, constants, shift
 
 # Of an update: 2 x 16 KiB of operands with AVX-512.  A constant, for the bits depend on it.
 SAMPLES_AT_ONCE = 128
@@ -120,12 +120,6 @@ def backward(layer: Any, below: Any, memory: Memory, m: int, member: Member) -> 
             if below.delta_t >= 0:
                 transposed(samples, inputs, delta_t(below, memory, panel * nr, sample), d)
             cursor = after(cursor, mine)
-
-
-@inlined
-def clear(count: int, target: Any) -> None:
-    for i in range(count):
-        target[i] = 0
 
 
 @inlined

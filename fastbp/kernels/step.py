@@ -13,7 +13,6 @@ from .dense import (
     Memory,
     Rule,
     backward,
-    clear,
     forward,
     numbers,
     squares,
@@ -27,7 +26,7 @@ from .output import finish, output
 from .records import FUSED, GRADIENT, LAYER, PLAN
 from .team import Member, barrier, share
 from .tiles import ceil_div
-from .vector import constants, pointer, shift
+from .vector import clear, constants, pointer, shift
 
 SCALE, L2, L1, DECAY, RATE = range(len(COMMON))
 
@@ -284,12 +283,18 @@ def train(
     batch = begin // size * size
     batch_end = min(batch + size, n)
     end = min(begin + plan.block, batch_end)
-    step = 0
+    step, finished = 0, 0  # samples of the batch that has just been finished
     if plan.shared >= 0 and begin == batch:
         _begin_batches(net, memory, member)
-    _gather_block(samples, begin, end, x, y, memory, member)
-    barrier(flags_here, member.rank, member.size)
-    while begin < run.last:
+    while True:
+        _gather_block(samples, begin, end, x, y, memory, member)
+        barrier(flags_here, member.rank, member.size)
+        if finished:
+            if plan.shared >= 0:
+                _finish_batch(net, memory, run.numbers[step], finished, flags_here, member)
+            step += 1
+        if begin >= run.last:
+            break
         m = end - begin
         _forward_all(net, memory, x, m, (run.step + step, begin - batch), flags_here, member)
         layer = net.layers[net.layers.shape[0] - 1]
@@ -309,18 +314,11 @@ def train(
             _set_numbers(memory, run.numbers[step], 1.0 / (batch_end - batch), 1.0)
         _backward_all(net, memory, x, m, rule, ahead, flags_here, member)
         begin = end
-        whole = begin == batch_end
-        samples_of_batch = batch_end - batch
-        if whole:
+        finished = batch_end - batch if begin == batch_end else 0
+        if finished:
             batch = begin
             batch_end = min(batch + size, n)
         end = min(begin + plan.block, batch_end)
-        _gather_block(samples, begin, end, x_next, y, memory, member)
-        barrier(flags_here, member.rank, member.size)
-        if whole:
-            if plan.shared >= 0:
-                _finish_batch(net, memory, run.numbers[step], samples_of_batch, flags_here, member)
-            step += 1
         x, x_next = x_next, x
     if member.rank == 0:
         reached[0] = begin

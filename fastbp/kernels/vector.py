@@ -368,6 +368,19 @@ def shift(typingctx: Any, base: Any, offset: Any) -> Any:
 
 
 @intrinsic
+def clear(typingctx: Any, count: Any, target: Any) -> Any:
+    """Sets `count` numbers to zero."""
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        count, target = arguments
+        size = builder.mul(count, I64(size_of(element_of(signature.args[1]))))
+        cgutils.memset(builder, target, size, 0)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, target), emit
+
+
+@intrinsic
 def constants(typingctx: Any, base: Any) -> Any:
     """NR, the lanes of a vector and the most rows of a `dot` tile, for the pointer's type."""
     s = shape(element_of(base))
