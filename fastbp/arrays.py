@@ -1,5 +1,6 @@
 """The second surface: arrays whose rows are samples."""
 
+import functools
 import math
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from .kernels.records import FUSED, GRADIENT
 from .kernels.team import cpus
 from .layout import BLOCK
 from .optimizers import SGD, Optimizer
-from .schedules import rates_of
+from .schedules import Schedule, rates_of
 from .seed import COMPILED, FORWARD, Hooks, inference_engine, repack
 from .training import Callbacks, Chunks, History, Report, descend
 
@@ -36,9 +37,12 @@ class Recipe(NamedTuple):
 
     def numbers(self, began: int, begin: int, end: int) -> Any:
         """Those of the batches `begin` .. `end` of a call, the optimizer's state having begun at `began`."""
+        schedule = self.schedule
+        if not isinstance(schedule, Schedule):  # a user's function is asked once per step
+            schedule = functools.lru_cache(1)(schedule)
 
         def numbers(first: int, count: int) -> np.ndarray:
-            rates = rates_of(self.schedule, self.rate, first - began, count, begin - began, end - began)
+            rates = rates_of(schedule, self.rate, first - began, count, begin - began, end - began)
             return self.optimizer.numbers(rates, first - began, self.l2, self.l1)
 
         return numbers

@@ -107,7 +107,8 @@ def test_the_recipe_is_told_in_a_line():
     )
     train._complete(options, Part(np.ones((9, 4)), LABELS), "labels")
     assert train._told(options) == (
-        "network 4,30,3, relu tanh, output sigmoid, cost quadratic, float64; adam, its default learning rate, "
+        "network 4,30,3, relu tanh, output sigmoid, cost quadratic, float64; adam, its default learning rate"
+        ", "
         "batch size 10, dropout 0.2, warmup 9, l2 0.01, seed 0, threads auto"
     )
 
@@ -208,7 +209,7 @@ def test_one_value_per_sample_at_the_usual_rate(tmp_path):
     "arguments",
     [
         "--hidden 7 --activation relu tanh",
-        "--output-activation softmax --cost huber",
+        "--output-activation relu --cost cross_entropy",
         "--frozen 7",
         "--hidden 7 --dropout 0.1 0.2",
         "--task values --class-weight balanced",

@@ -18,7 +18,7 @@ def torch_activation(name):
             "exponential": torch.exp,
             "leaky_relu, 0.3": lambda z: functions.leaky_relu(z, 0.3),
             "elu, 2": lambda z: functions.elu(z, 2.0),
-            "gelu, tanh": lambda z: functions.gelu(z, approximate="tanh"),
+            "gelu_tanh": lambda z: functions.gelu(z, approximate="tanh"),
             "a user's": torch.sin,
         }.get(name)
         or getattr(functions, name, None)

@@ -216,11 +216,11 @@ REFUSED = [
     (lambda: own({"dropout": 0.1, "frozen": 0}), "dropout, frozen: expected none where"),
     (
         lambda: Own(SIZES).value_and_gradient(X, LABELS),
-        "expected the network's own methods",
+        "expected Network's own methods",
         "cost_derivative",
     ),
-    (lambda: Own(SIZES).input_gradient(X, LABELS), "expected the network's own methods"),
-    (lambda: Own(SIZES).check_gradients(X, LABELS), "expected the network's own methods"),
+    (lambda: Own(SIZES).input_gradient(X, LABELS), "expected Network's own methods"),
+    (lambda: Own(SIZES).check_gradients(X, LABELS), "expected Network's own methods"),
     # gradients and parameters
     (lambda: net().value_and_gradient(X[:0], LABELS[:0]), "rows of X: expected at least 1, got 0"),
     (lambda: net().value_and_gradient(X, LABELS, l2=-1), "l2: expected a finite number of at least 0"),

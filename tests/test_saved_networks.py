@@ -154,7 +154,7 @@ def test_every_name_has_a_row_and_every_row_a_name():
 
 
 def test_every_name_has_an_independent_form_in_the_tests():
-    assert set(reference_functions.ACTIVATIONS) == set(activations.ACTIVATIONS)
+    assert set(reference_functions.ACTIVATIONS) >= set(activations.ACTIVATIONS)
     assert {name.split(",")[0] for name in reference_functions.COSTS} == set(costs.COSTS)
     assert set(reference_training.OPTIMIZERS) == set(optimizers.OPTIMIZERS)
 
