@@ -138,6 +138,15 @@ def test_input_gradient_tells_whose_cost_is_infinite():
     np.testing.assert_array_equal(found, [[8, 12], [math.nan] * 2, [2, 3]])
 
 
+def test_opposite_steps_leave_the_error_that_a_product_was_rounded_by():
+    """NumPy, which rounds before it adds, comes back to 0; see docs/design.md."""
+    net = Network([1, 1], output_activation="linear", cost="absolute", dtype="float32")
+    net.weights, net.biases = [[[0.0]]], [[[0.0]]]
+    y = np.repeat([[-1.0], [1.0]], 3, axis=0)
+    net.fit(np.zeros((6, 1)), y, epochs=1, batch_size=3, learning_rate=0.1, shuffle=False)
+    assert 0 < abs(net.biases[0].item()) <= np.spacing(np.float32(0.1)) / 2
+
+
 COSTS_OF = {
     "sigmoid": ("quadratic", "huber", "cross_entropy", "poisson"),
     "softmax": ("quadratic", "huber", "cross_entropy"),
