@@ -43,6 +43,16 @@ def _panel_rows(rows: int, row_bytes: int) -> int:
     return (pages | 1) * _PAGE // row_bytes
 
 
+class Piece(NamedTuple):
+    """One panel of a layer's weights, and of its biases: which outputs it holds, and where it begins."""
+
+    layer: int
+    inputs: int
+    outputs: tuple[int, int]
+    weights: int
+    biases: int
+
+
 class Layout(NamedTuple):
     """Offsets for one network, batch size, dtype and team, as the records that kernels read."""
 
@@ -51,6 +61,7 @@ class Layout(NamedTuple):
     columns: int  # NR
     plan: np.ndarray  # one PLAN
     layers: np.ndarray  # LAYERs: the inputs, then every layer
+    pieces: tuple[Piece, ...]  # of all layers
     parameters: int  # numbers in all weights and biases, padding included
     scratch: int  # numbers in the scratch
 
@@ -83,15 +94,12 @@ class Layout(NamedTuple):
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """(piece of a plain array, the same piece inside its panel), for every panel."""
         pairs = []
-        for layer, w, b in zip(self.layers[1:], weights, biases, strict=True):
-            n_in, n_out = int(layer["inputs"]), int(layer["outputs"])
-            for first in range(0, n_out, self.columns):
-                last = min(first + self.columns, n_out)
-                start = int(layer["weights"]) + first // self.columns * int(layer["panel"])
-                panel = packed[start : start + n_in * self.columns].reshape(n_in, self.columns)
-                pairs.append((w[first:last].T, panel[:, : last - first]))
-                start = int(layer["biases"]) + first
-                pairs.append((b[first:last, 0], packed[start : start + last - first]))
+        for piece in self.pieces:
+            w, b = weights[piece.layer], biases[piece.layer]
+            first, last = piece.outputs
+            panel = packed[piece.weights : piece.weights + piece.inputs * self.columns]
+            pairs.append((w[first:last].T, panel.reshape(-1, self.columns)[:, : last - first]))
+            pairs.append((b[first:last, 0], packed[piece.biases : piece.biases + last - first]))
         return pairs
 
 
@@ -130,6 +138,7 @@ def layout(
     private = _up(columns + columns * columns + 2 * NUMBERS, _ALIGNMENT)
     plan["private"], plan["private_size"] = take(members * private), private
     layers["delta_t"] = -1
+    pieces: list[Piece] = []
     layers[0]["outputs"] = sizes[0]
     if input_gradient:
         layers[0]["delta"] = block_of(sizes[0])
@@ -140,9 +149,19 @@ def layout(
         layer["weights"], layer["panel"] = parameters, panel
         parameters += _up(n_out, columns) // columns * panel
         layer["biases"] = parameters
+        pieces += [
+            Piece(
+                number - 1,
+                n_in,
+                (first, min(first + columns, n_out)),
+                int(layer["weights"]) + first // columns * panel,
+                parameters + first,
+            )
+            for first in range(0, n_out, columns)
+        ]
         parameters += _up(n_out, columns)
         layer["a"], layer["delta"] = block_of(n_out), block_of(n_out)
         if number > 1 or input_gradient:
             layer["delta_t"] = take(_up(rows, columns) * _up(n_out, lanes))
     plan["shared"] = take(parameters) if shared or batch_size > block else -1
-    return Layout(tuple(sizes), np.dtype(dtype), columns, plan, layers, parameters, scratch)
+    return Layout(tuple(sizes), np.dtype(dtype), columns, plan, layers, tuple(pieces), parameters, scratch)
