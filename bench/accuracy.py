@@ -178,7 +178,7 @@ def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         peers = [peer for kind in kinds if (peer := prepared(kind, GOALS[goal]))]
         yield from all_seeds(peers, goal, "same", options)
     for kind in kinds:
-        if kind is not Fastbp:
+        if kind is not FastbpOnBytes:
             yield from own_best(kind, options)
 
 
