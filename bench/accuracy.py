@@ -210,7 +210,7 @@ def table(found: dict[str, Any]) -> str:
     rows = [f"| | {' | '.join(f'{goal:g} %' for goal in goals)} |", f"| --- |{' --- |' * len(goals)}"]
     for key, reached in lines.items():
         cells = (reached.get(goal, math.inf) for goal in goals)
-        shown = (f"{spent:.3g}" if spent < math.inf else "not reached" for spent in cells)
+        shown = (f"{spent:.3g}" if spent < math.inf else f"over {found['limit']:g}" for spent in cells)
         rows.append(f"| {name(*key)} | {' | '.join(shown)} |")
     others = [reached for (peer, _), reached in lines.items() if peer != Fastbp.name]
     best = {goal: min((one.get(goal, math.inf) for one in others), default=math.inf) for goal in goals}
@@ -304,6 +304,7 @@ def main() -> None:
         results.append(result)
     if options.write:
         about = {"machine": readme.machine(), "cores": cores, "seeds": options.seeds, "goals": options.goals}
+        about["limit"] = options.limit
         found = {**about, "results": [result for result in results if "seconds" in result]}
         readme.keep("accuracy.json", found)
         readme.replace("accuracy", table(found))
