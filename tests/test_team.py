@@ -4,6 +4,7 @@ A team that is left half done waits in compiled code for ever, so that is looked
 """
 
 import _thread
+import contextlib
 import os
 import random
 import signal
@@ -272,6 +273,29 @@ def test_exceptions_at_many_opcodes(members):
 
 def test_an_exception_at_every_opcode_as_a_thread_is_refused():
     in_another_process("at_every_opcode(3, 0, test_team.Injected, refused=1)")
+
+
+def near_the_recursion_limit():
+    """Where a call of `work` is one call too many each time it is tried."""
+
+    def deeper(frames):
+        if frames:
+            deeper(frames - 1)
+        else:
+            team.run(3, work)
+
+    sizes = set()
+    for frames in range(sys.getrecursionlimit()):
+        work = Work(3)
+        with contextlib.suppress(RecursionError):
+            deeper(frames)
+        sizes.add(work.members())
+    assert sizes == {0, 3}
+    wait_for_threads()
+
+
+def test_a_team_near_the_recursion_limit():
+    in_another_process("near_the_recursion_limit()")
 
 
 class Alarm(Exception):

@@ -28,6 +28,7 @@ _YIELDS = 50  # before it is left to them: a member that shares its CPU with ano
 _NAP = 50  # us
 _ROUNDS = 16  # of a barrier at most, an int64 flag each: two cache lines that only their member writes
 _PER_CPU = 4  # threads that FASTBP_NUM_THREADS may ask for, per CPU of the machine
+_FRAMES = 100  # that a caller's part may take beyond the recursion limit
 _LOOK = 0.01  # seconds until a caller that waits for others checks again whether they wait for it
 
 
@@ -233,6 +234,8 @@ _fetch = types.ExternalFunction("PyErr_Fetch", types.void(*_places))
 _normalize = types.ExternalFunction("PyErr_NormalizeException", types.void(*_places))
 _clear = types.ExternalFunction("PyErr_Clear", types.void())
 _set_traceback = types.ExternalFunction("PyException_SetTraceback", _int(_object, _object))
+_limit = types.ExternalFunction("Py_GetRecursionLimit", _int())
+_set_limit = types.ExternalFunction("Py_SetRecursionLimit", types.void(_int))
 _len = types.ExternalFunction("PyList_Size", types.intp(_object))
 _append = types.ExternalFunction("PyList_Append", _int(_object, _object))
 
@@ -242,9 +245,11 @@ def _call_until_it_returns(function: Any, raised: Any, error: Any) -> None:
     """Calls a Python function until it returns; appends the first exception that it raised to a list.
 
     No Python code can promise as much, because an exception may come between any two of its bytecodes, those
-    of an exception handler included.  Here it can come out of the call alone.
+    of an exception handler included.  Here it can come out of the call alone.  The function has frames of
+    its own to recurse into, for a RecursionError would come out of it each time.
     """
     gil = _gil_ensure()
+    _set_limit(_limit() + _FRAMES)
     result = 0
     while result == 0:
         result = _call(function)
@@ -259,4 +264,5 @@ def _call_until_it_returns(function: Any, raised: Any, error: Any) -> None:
             for place in range(3):
                 _decref(error[place])
     _decref(result)
+    _set_limit(_limit() - _FRAMES)
     _gil_release(gil)
