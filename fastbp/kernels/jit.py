@@ -104,15 +104,15 @@ def _opened_folder() -> Iterator[int | None]:
         yield descriptor
 
 
-def _check_owner(descriptor: int, path: Path) -> None:
+def _check_owner(descriptor: int, what: object) -> None:
     """Refuses what another user has written or may write."""
     if not _OWNERS:
         return
     status = os.fstat(descriptor)
     if status.st_uid != os.geteuid():
-        raise PermissionError(f"{path} belongs to user {status.st_uid}, not to {os.geteuid()}")
+        raise PermissionError(f"{what} belongs to user {status.st_uid}, not to {os.geteuid()}")
     if status.st_mode & 0o022:
-        raise PermissionError(f"others may write {path}: chmod go-w")
+        raise PermissionError(f"others may write {what}: chmod go-w")
 
 
 def _path(name: str, folder: int | None) -> str:
@@ -165,7 +165,7 @@ class _Cache(NullCache):
     def _load(self, folder: int | None, target_context: Any) -> Any:
         try:
             with _open(self._name, "rb", folder) as file:
-                _check_owner(file.fileno(), cache_folder() / self._name)
+                _check_owner(file.fileno(), "a file there")
                 content = file.read()
             if hashlib.sha256(content[32:]).digest() != content[:32]:
                 raise ValueError("its checksum is wrong")

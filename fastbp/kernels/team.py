@@ -1,4 +1,4 @@
-"""A team of threads: its members, their shares of a phase's work, the barrier where they meet.
+"""A team of threads: its members, their shares of a phase's work, and the barrier that keeps them in step.
 
 A member is a Python thread inside one compiled call that holds no GIL.  Members own outputs, so nothing
 is ever reduced across threads and the bits do not depend on how many there are.
@@ -9,6 +9,9 @@ import sys
 import threading
 from _thread import start_new_thread
 from collections.abc import Callable
+from itertools import count, repeat
+from operator import length_hint
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,13 +20,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import inlined
-from .vector import I32, I64, VOID, at, call, routine
+from .jit import inlined, kernel
+from .vector import I32, I64, VOID, at, call, pointer, routine
 
 _SPINS = 4000  # before the CPU is offered to others: some 20 us, far above a phase's imbalance
 _YIELDS = 50  # before it is left to them: a member that shares its CPU with another process is then moved
 _NAP = 50  # us
-_FLAGS = 16  # int64 numbers of one member at a barrier, one a round: two cache lines that only it writes
+_ROUNDS = 16  # of a barrier at most, an int64 flag each: two cache lines that only their member writes
+_PER_CPU = 4  # threads that FASTBP_NUM_THREADS may ask for, per CPU of the machine
+_FRAMES = 100  # that a caller's part may take beyond the recursion limit
+_LOOK = 0.01  # seconds until a caller that waits for others checks again whether they wait for it
 
 
 class Member(NamedTuple):
@@ -37,8 +43,61 @@ def share(units: int, member: Member) -> tuple[int, int]:
     return units * member.rank // member.size, units * (member.rank + 1) // member.size
 
 
+# ---------------------------------------------------------------- the barrier
+
+
+@intrinsic
+def barrier(typingctx: Any, flags: Any, rank: Any, size: Any) -> Any:
+    """Returns once every member has called it; what any of them wrote before is then visible to all.
+
+    A dissemination barrier: in round r a member raises its flag and waits for the flag of the member 2^r
+    ranks below it, so a team of n is through after log2(n) rounds, each the time that one cache line takes
+    from core to core.  A flag holds the number of barriers passed, so none is ever lowered.
+    """
+
+    def emit(b: ir.IRBuilder, flags: ir.Value, rank: ir.Value, size: ir.Value) -> None:
+        mine = at(b, flags, b.mul(rank, I64(_ROUNDS)))
+        passed = b.add(b.load(mine), I64(1))
+        round_, distance = (cgutils.alloca_once_value(b, I64(first)) for first in (0, 1))
+        begin, after = b.append_basic_block(), b.append_basic_block()
+        b.cbranch(b.icmp_signed(">", size, I64(1)), begin, after)
+        b.position_at_end(begin)
+        b.store_atomic(passed, at(b, mine, b.load(round_)), "release", 8)
+        other = b.sub(rank, b.load(distance))
+        other = b.select(b.icmp_signed("<", other, I64(0)), b.add(other, size), other)
+        _wait_for(b, at(b, flags, b.add(b.mul(other, I64(_ROUNDS)), b.load(round_))), passed)
+        b.store(b.add(b.load(round_), I64(1)), round_)
+        b.store(b.shl(b.load(distance), I64(1)), distance)
+        b.cbranch(b.icmp_signed("<", b.load(distance), size), begin, after)
+        b.position_at_end(after)
+
+    i = types.int64
+    arguments = [I64.as_pointer(), I64, I64]
+    return call(lambda module: routine(module, "barrier", arguments, emit), (flags, i, i))
+
+
+def _wait_for(b: ir.IRBuilder, flag: ir.Value, passed: ir.Value) -> None:
+    """Waits until the flag says that so many barriers are passed: spins, then yields, then naps."""
+    spins = cgutils.alloca_once(b, I64)
+    b.store(I64(0), spins)
+    look, spin, after = (b.append_basic_block() for _ in range(3))
+    b.branch(look)
+    b.position_at_end(look)
+    b.cbranch(b.icmp_signed(">=", b.load_atomic(flag, "acquire", 8), passed), after, spin)
+    b.position_at_end(spin)
+    b.store(b.add(b.load(spins), I64(1)), spins)
+    _pause(b)
+    with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS)), likely=False):
+        _yield_cpu(b)
+    if sys.platform != "win32":
+        with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS + _YIELDS)), likely=False):
+            _call_c(b, "usleep", I32(_NAP))
+    b.branch(look)
+    b.position_at_end(after)
+
+
 def _pause(b: ir.IRBuilder) -> None:
-    """Tells the core that this is a spin."""
+    """Tells the core that this is a spin loop."""
     target = b.module.triple.split("-")[0]
     if target == "x86_64":
         hint = ir.FunctionType(VOID, []), "llvm.x86.sse2.pause", []
@@ -60,62 +119,22 @@ def _call_c(b: ir.IRBuilder, name: str, *arguments: ir.Value) -> None:
     b.call(cgutils.get_or_insert_function(b.module, declared, name), arguments)
 
 
-@intrinsic
-def barrier(typingctx: Any, flags: Any, rank: Any, size: Any) -> Any:
-    """Returns when all members have called it; what they wrote before is then seen by all.
-
-    A dissemination barrier: in round r a member raises a flag and waits for that of the member 2^r before
-    it, so n members know of all after log2(n) rounds, each of one cache line's way from core to core.
-    Flags count the meetings, so none is ever lowered.
-    """
-
-    def emit(b: ir.IRBuilder, flags: ir.Value, number: ir.Value, members: ir.Value) -> None:
-        mine = at(b, flags, b.mul(number, I64(_FLAGS)))
-        now = b.add(b.load(mine), I64(1))
-        flag, distance = (cgutils.alloca_once_value(b, I64(first)) for first in (0, 1))
-        begin, after = b.append_basic_block(), b.append_basic_block()
-        b.cbranch(b.icmp_signed(">", members, I64(1)), begin, after)
-        b.position_at_end(begin)
-        b.store_atomic(now, at(b, mine, b.load(flag)), "release", 8)
-        other = b.sub(number, b.load(distance))
-        other = b.select(b.icmp_signed("<", other, I64(0)), b.add(other, members), other)
-        _wait_for(b, at(b, flags, b.add(b.mul(other, I64(_FLAGS)), b.load(flag))), now)
-        b.store(b.add(b.load(flag), I64(1)), flag)
-        b.store(b.shl(b.load(distance), I64(1)), distance)
-        b.cbranch(b.icmp_signed("<", b.load(distance), members), begin, after)
-        b.position_at_end(after)
-
-    i = types.int64
-    arguments = [I64.as_pointer(), I64, I64]
-    return call(lambda module: routine(module, "barrier", arguments, emit), (flags, i, i))
-
-
-def _wait_for(b: ir.IRBuilder, flag: ir.Value, number: ir.Value) -> None:
-    """Until the flag is at least that number."""
-    spins = cgutils.alloca_once(b, I64)
-    b.store(I64(0), spins)
-    look, spin, after = (b.append_basic_block() for _ in range(3))
-    b.branch(look)
-    b.position_at_end(look)
-    b.cbranch(b.icmp_signed(">=", b.load_atomic(flag, "acquire", 8), number), after, spin)
-    b.position_at_end(spin)
-    b.store(b.add(b.load(spins), I64(1)), spins)
-    _pause(b)
-    with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS)), likely=False):
-        _yield_cpu(b)
-    if sys.platform != "win32":
-        with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS + _YIELDS)), likely=False):
-            _call_c(b, "usleep", I32(_NAP))
-    b.branch(look)
-    b.position_at_end(after)
+# ---------------------------------------------------------------- the threads
 
 
 def cpus() -> int:
-    """CPUs this process may use: FASTBP_NUM_THREADS, else its affinity and its control group's quota."""
-    wanted = os.environ.get("FASTBP_NUM_THREADS", "")
-    if wanted.isdecimal() and int(wanted) > 0:
-        return int(wanted)
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """CPUs this process may use: FASTBP_NUM_THREADS, else its affinity and its control group's quota.
+
+    FASTBP_NUM_THREADS may ask for more threads than the machine has CPUs, up to four times as many.
+    """
+    most = os.cpu_count() or 1
+    try:
+        wanted = int(os.environ.get("FASTBP_NUM_THREADS", ""))
+    except ValueError:
+        wanted = 0
+    if wanted > 0:
+        return min(wanted, _PER_CPU * most)
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else most
     try:
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
             quota, period = file.read().split()
@@ -129,93 +148,121 @@ def cpus() -> int:
 def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
     """Calls ``work(member, flags)`` on every member of a new team and returns when all are done.
 
-    The caller is member 0, so that one core has its member already and the system places one thread less:
-    two new threads both began on the same core of two now and then.
-    Where the system refuses a thread, the team is smaller.  An interrupt is raised when all are done.
+    `work` may make one compiled call that uses the barrier.  The caller is the member of rank 0, so that one
+    core has its member already and the system places one thread less: two new threads now and then both
+    began on the same core.  Where the system refuses a thread, the team is smaller.
+
+    Whatever is raised meanwhile, say by a signal handler, and however often: either no member has begun, or
+    all have ended and the first exception is raised.
     """
-    flags = np.zeros(members * _FLAGS, np.int64)
-    gates: list[threading.Lock] = []  # a closed one for every other member, opened when the team is complete
-    ends: list[threading.Lock] = []  # likewise, opened by the member when it is done
-    done: set[int] = set()
-    raised: list[BaseException] = []
-
-    def live(number: int, gate: threading.Lock, end: threading.Lock) -> None:
-        gate.acquire()
-        try:
-            if number <= len(ends):  # else it was called off
-                work(Member(number, 1 + len(ends)), flags)
-        except BaseException as error:
-            raised.append(error)
-        finally:
-            done.add(number)
-            end.release()
-
-    try:
-        for number in range(1, members):
-            gate, end = _closed(), _closed()
-            gates.append(gate)
-            start_new_thread(live, (number, gate, end))  # Thread.start can be interrupted half-way
-            ends.append(end)
-    except RuntimeError:
-        pass
-    except BaseException:
-        ends.clear()
-        _open(gates)
-        raise
-    if not ends:
-        _open(gates)
-        work(Member(0, 1), flags)
+    if members == 1:
+        work(Member(0, 1), np.zeros(_ROUNDS, np.int64))
         return
-    _take_part(gates, lambda: work(Member(0, 1 + len(ends)), flags), flags, raised)
-    _wait(ends, done, raised)
+    team = _Team(members, work)
+    advance, raised = team.advance, team.raised  # kept alive here: compiled code has only their addresses
+    _call_until_it_returns(None)(id(advance), id(raised), np.zeros(3, np.intp))
     if raised:
-        raise raised[0]
+        raise raised.pop(0)
 
 
-def _closed() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
+class _Team:
+    """What one call of `run` knows."""
 
+    def __init__(self, members: int, work: Callable[[Member, np.ndarray], None]) -> None:
+        self.raised: list[BaseException] = []
+        self._work = work
+        self._flags = np.zeros(members * _ROUNDS, np.int64)
+        self._members = members  # wanted
+        self._starts = repeat((), members - 1)  # arguments of the threads yet to be started
+        self._threads: list[int] = []
+        self._size = 0  # of the team, once no more threads will be started
+        self._gate: SimpleQueue[int] = SimpleQueue()  # where members wait for that size
+        self._ranks, self._ended = count(1), count(1)
+        self._begun = self._done = False
+        self._wake = threading.Lock()
+        self._wake.acquire()
 
-def _open(gates: list[threading.Lock]) -> None:
-    for gate in gates:
-        if gate.locked():  # perhaps by its member, on its way: once more does no harm
-            gate.release()
+    def advance(self) -> None:
+        """Does all that the caller has to do; called again after an exception, it goes on from there.
 
+        An exception may come between any two bytecodes.  So what must happen once is a single C call or
+        assignment that shows whether it has happened, and everything else may be repeated.
+        """
+        if not self._size:
+            self._start()
+            self._size = 1 + len(self._threads)
+        for _ in range(self._members):
+            self._gate.put(self._size)
+        if not self._begun:
+            self._begun = True
+            self._work(Member(0, self._size), self._flags)
+        while self._size > 1 and not self._done:
+            # Its own flag tells whether an exception came before the caller's compiled call or after it.
+            if self._flags[0] == 0 and self._flags.any():
+                self._work(Member(0, self._size), self._flags)
+            self._wake.acquire(timeout=_LOOK)
 
-def _take_part(
-    gates: list[threading.Lock],
-    work: Callable[[], None],
-    flags: np.ndarray,
-    raised: list[BaseException],
-) -> None:
-    """Lets the others begin and does the caller's part, through interrupts: they wait for it at a barrier.
-
-    An interrupt comes before the compiled call, or after all of it: its own flag at the barrier tells.  Work
-    that never meets is then done again.
-    """
-    while True:
+    def _start(self) -> None:
         try:
-            _open(gates)
-            if not flags[0]:
-                work()
-            return
-        except KeyboardInterrupt as interrupt:
-            raised.append(interrupt)
+            self._threads.extend(map(start_new_thread, repeat(self._live), self._starts))
+        except RuntimeError:
+            if length_hint(self._starts) + len(self._threads) == self._members - 1:
+                raise  # none was refused: a signal handler raised this
+
+    def _live(self) -> None:
+        """What a thread runs.  Nothing interrupts it: signal handlers run in the main thread only."""
+        member = Member(size=self._gate.get(), rank=next(self._ranks))
+        if member.rank >= member.size:
+            return  # this thread was started, but `start_new_thread` raised all the same
+        try:
+            self._work(member, self._flags)
         except BaseException as error:
-            raised.append(error)
-            return
+            self.raised.append(error)
+        if next(self._ended) == member.size - 1:
+            self._done = True
+            self._wake.release()
 
 
-def _wait(ends: list[threading.Lock], done: set[int], raised: list[BaseException]) -> None:
-    """Waits for every member, through interrupts.
+# CPython's own functions.  An object is passed as its address and kept alive by whoever passes it.
+_int, _object = types.intc, types.intp
+_places = (types.CPointer(_object),) * 3  # of an exception's type, value and traceback
+_gil_ensure = types.ExternalFunction("PyGILState_Ensure", _int())
+_gil_release = types.ExternalFunction("PyGILState_Release", types.void(_int))
+_call = types.ExternalFunction("PyObject_CallNoArgs", _object(_object))
+_decref = types.ExternalFunction("Py_DecRef", types.void(_object))  # also of NULL
+_fetch = types.ExternalFunction("PyErr_Fetch", types.void(*_places))
+_normalize = types.ExternalFunction("PyErr_NormalizeException", types.void(*_places))
+_clear = types.ExternalFunction("PyErr_Clear", types.void())
+_set_traceback = types.ExternalFunction("PyException_SetTraceback", _int(_object, _object))
+_limit = types.ExternalFunction("Py_GetRecursionLimit", _int())
+_set_limit = types.ExternalFunction("Py_SetRecursionLimit", types.void(_int))
+_len = types.ExternalFunction("PyList_Size", types.intp(_object))
+_append = types.ExternalFunction("PyList_Append", _int(_object, _object))
 
-    Not by ``Thread.join``: interrupted, that of Python 3.11 takes a running thread for one that has ended.
+
+@kernel(lambda key: types.void(_object, _object, _object[::1]))
+def _call_until_it_returns(function: Any, raised: Any, error: Any) -> None:
+    """Calls a Python function until it returns; appends the first exception that it raised to a list.
+
+    No Python code can promise as much, because an exception may come between any two of its bytecodes, those
+    of an exception handler included.  Here it can come out of the call alone.  The function has frames of
+    its own to recurse into, for a RecursionError would come out of it each time.
     """
-    for number, end in enumerate(ends, 1):
-        while number not in done:
-            try:
-                end.acquire()
-            except KeyboardInterrupt as interrupt:
-                raised.append(interrupt)
+    gil = _gil_ensure()
+    _set_limit(_limit() + _FRAMES)
+    result = 0
+    while result == 0:
+        result = _call(function)
+        if result == 0:
+            _fetch(pointer(error, 0), pointer(error, 1), pointer(error, 2))
+            _normalize(pointer(error, 0), pointer(error, 1), pointer(error, 2))
+            if error[2] != 0:
+                _set_traceback(error[1], error[2])
+            if _len(raised) == 0:
+                _append(raised, error[1])
+            _clear()  # what these functions may have raised themselves
+            for place in range(3):
+                _decref(error[place])
+    _decref(result)
+    _set_limit(_limit() - _FRAMES)
+    _gil_release(gil)

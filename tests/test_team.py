@@ -1,0 +1,381 @@
+"""The team: shares, one call per member, and either a whole team or none, whatever is raised and wherever.
+
+A team that is left half done waits in compiled code for ever, so that is looked for in other processes.
+"""
+
+import _thread
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp.kernels import team
+from fastbp.kernels.team import Member, barrier
+from fastbp.kernels.vector import pointer
+
+POSIX = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers")
+
+
+@numba.njit("void(int64[::1], int64[:, ::1], int64, int64)", nogil=True)
+def meet(flags, met, rank, size):
+    """Counts this call in the member's own row, and there, after a barrier, the calls of all."""
+    met[rank, 0] += 1
+    barrier(pointer(flags, 0), rank, size)
+    for other in range(size):
+        met[rank, 1] += met[other, 0]
+    barrier(pointer(flags, 0), rank, size)
+
+
+class Work:
+    """Work that meets at barriers; the caller's fails `failures` times before it gets there."""
+
+    def __init__(self, members, failures=0, error=None):
+        self.met = np.zeros((members, 2), np.int64)
+        self.failures, self.error = failures, error
+
+    def __call__(self, member, flags):
+        if member.rank == 0 and self.failures:
+            self.failures -= 1
+            raise self.error
+        meet(flags, self.met, member.rank, member.size)
+
+    def members(self):
+        """How many took part, each once and each with all the others."""
+        size = np.count_nonzero(self.met[:, 0])
+        assert self.met.tolist() == [[1, size]] * size + [[0, 0]] * (len(self.met) - size)
+        return size
+
+
+def wait_for_threads(others=0):
+    """Until the threads of a team have ended: the last few bytecodes of theirs come after `run`."""
+    deadline = time.monotonic() + 10
+    while _thread._count() > others:
+        assert time.monotonic() < deadline, "a member has not ended"
+        time.sleep(1e-4)
+
+
+def in_another_process(expression, seconds=120, **environment):
+    """Evaluates an expression of this file's under a watchdog, with everything compiled beforehand."""
+    path = os.pathsep.join(map(str, (Path(fastbp.__file__).parents[1], Path(__file__).parent)))
+    program = f"import test_team; test_team.team.run(2, test_team.Work(2)); test_team.{expression}"
+    environment = {**os.environ, "PYTHONPATH": path, **environment}
+    subprocess.run([sys.executable, "-c", program], env=environment, timeout=seconds, check=True)
+
+
+# ---------------------------------------------------------------- shares, sizes
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_shares_are_all_the_work_once(size):
+    for units in (0, 1, 2, 3, 7, 64, 1001):
+        shares = [range(*team.share(units, Member(rank, size))) for rank in range(size)]
+        assert [unit for share in shares for unit in share] == list(range(units))
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_cpus_are_what_the_environment_says_within_reason(monkeypatch):
+    most = 4 * os.cpu_count()
+    monkeypatch.delenv("FASTBP_NUM_THREADS", raising=False)
+    available = team.cpus()
+    assert 1 <= available <= os.cpu_count()
+    said = {"1": 1, "3": 3, str(most + 1): most, "1000000000": most, "1" + "0" * 4000: most}
+    ignored = dict.fromkeys(["", "0", "-1", "many", "2.5", "9" * 5000], available)
+    for text, expected in (said | ignored).items():
+        monkeypatch.setenv("FASTBP_NUM_THREADS", text)
+        assert team.cpus() == expected, text
+
+
+@pytest.mark.parametrize("variable", [None, "3", "1000000000"])
+def test_any_number_of_threads_may_be_asked_for(variable, monkeypatch):
+    """A team takes as many as make sense; each starts one thread less, for the caller is a member."""
+    if variable is None:
+        monkeypatch.delenv("FASTBP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("FASTBP_NUM_THREADS", variable)
+    sizes, real = [1], team._Team
+    monkeypatch.setattr(team, "_Team", lambda members, work: sizes.append(members) or real(members, work))
+    X, options = np.random.default_rng(0).normal(size=(50, 5)), {"epochs": 1, "batch_size": 50}
+    fastbp.Network([5, 4, 2], seed=0).fit(X, X[:, :2], learning_rate=0.1, threads=10**9, **options)
+    assert max(sizes) == team.cpus() <= 4 * os.cpu_count()
+
+
+# ---------------------------------------------------------------- one call per member
+
+
+@pytest.mark.parametrize("members", [1, 2, 5])
+def test_every_member_is_called_once(members):
+    called, work = [], Work(members)
+    team.run(members, lambda member, flags: called.append(tuple(member)))
+    assert sorted(called) == [(rank, members) for rank in range(members)]
+    team.run(members, work)
+    assert work.members() == members
+    wait_for_threads()
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_of_a_member_reaches_the_caller(failing):
+    called = []
+
+    def work(member, flags):
+        called.append(member.rank)
+        if member.rank == failing:
+            raise ZeroDivisionError(f"member {failing}")
+
+    with pytest.raises(ZeroDivisionError, match=f"member {failing}"):
+        team.run(3, work)
+    assert sorted(called) == [0, 1, 2]  # none again: nobody waits for the one that failed
+
+
+def test_an_error_of_all_members_reaches_the_caller_once():
+    def work(member, flags):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        team.run(3, work)
+    assert caught.value.__context__ is None
+
+
+def failing_start(number, error, begun=False):
+    """In place of `start_new_thread`: that call of it raises, after the thread has begun or without one."""
+    start, calls = _thread.start_new_thread, iter(range(10**6))
+
+    def failing(*arguments):
+        now = next(calls)
+        if now != number or begun:
+            start(*arguments)
+        if now == number:
+            raise error
+
+    return failing
+
+
+@pytest.mark.parametrize("refused", [0, 1, 2])
+def test_a_team_is_smaller_where_a_thread_is_refused(refused, monkeypatch):
+    refusing = failing_start(refused, RuntimeError("can't start new thread"))
+    monkeypatch.setattr(team, "start_new_thread", refusing)
+    work = Work(4)
+    team.run(4, work)
+    assert work.members() == 1 + refused
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_thread_that_may_have_started_is_no_member(number, begun, error, monkeypatch):
+    """No member may be told of fewer members than there are: its share would lie outside the arrays."""
+    monkeypatch.setattr(team, "start_new_thread", failing_start(number, error, begun))
+    work = Work(3)
+    with pytest.raises(error):
+        team.run(3, work)
+    assert work.members() == 2
+    wait_for_threads()
+
+
+# ---------------------------------------------------------------- a whole team or none
+
+
+class Injected(BaseException):
+    pass
+
+
+class Tracer:
+    """A trace function that raises at one opcode of what it traces."""
+
+    def __init__(self, opcode, error):
+        self.left, self.error = opcode, error
+
+    def __call__(self, frame, event, arg):
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            self.left -= 1
+            if self.left < 0:
+                raise self.error
+        return self
+
+    def fired(self):
+        return self.left < 0
+
+
+def run_with(opcodes, work, error=Injected):
+    """Runs a team and raises at so many opcodes: from its beginning, and from each beginning anew of its
+    caller's part.  Returns whether any was reached.
+    """
+    tracers = [Tracer(opcode, error) for opcode in opcodes]
+    again = iter([None, *tracers[1:]])
+
+    def advance(self):
+        tracer = next(again, None)
+        if tracer:
+            sys.settrace(tracer)
+        real(self)
+
+    failures, real, team._Team.advance = work.failures, team._Team.advance, advance
+    try:
+        sys.settrace(tracers[0])
+        team.run(len(work.met), work)
+        reached = None
+    except error as caught:
+        reached = caught
+    finally:
+        sys.settrace(None)
+        team._Team.advance = real
+    wait_for_threads()
+    work.members()
+    raised = any(tracer.fired() for tracer in tracers)
+    assert (reached is not None) == (raised or work.failures < failures), "the exception is lost"
+    return raised
+
+
+def at_every_opcode(members, failures, error, refused=None):
+    """One exception at each opcode, on top of those that the caller's work raises by itself."""
+    team._LOOK = 1e-4
+    opcode = reached = missed = 0
+    while missed < 20:  # beyond the last; few runs are shorter than others
+        if refused is not None:
+            team.start_new_thread = failing_start(refused, RuntimeError("can't start new thread"))
+        if run_with([opcode], Work(members, failures, error), error):
+            reached, missed = reached + 1, 0
+        else:
+            missed += 1
+        opcode += 1
+    assert reached > 100
+
+
+@pytest.mark.parametrize(
+    ("failures", "error"),
+    [(0, "test_team.Injected"), (1, "test_team.Injected"), (2, "test_team.Injected"), (0, "RuntimeError")],
+)
+@pytest.mark.parametrize("members", [2, 3])
+def test_an_exception_at_every_opcode(members, failures, error):
+    in_another_process(f"at_every_opcode({members}, {failures}, {error})")
+
+
+def at_many_opcodes(members, runs):
+    team._LOOK = 1e-4
+    rng = random.Random(members)
+    for _ in range(runs):
+        run_with([rng.randrange(200) for _ in range(rng.choice((2, 3, 10)))], Work(members))
+
+
+@pytest.mark.parametrize("members", [2, 3])
+def test_exceptions_at_many_opcodes(members):
+    in_another_process(f"at_many_opcodes({members}, 1000)")
+
+
+def test_an_exception_at_every_opcode_as_a_thread_is_refused():
+    in_another_process("at_every_opcode(3, 0, test_team.Injected, refused=1)")
+
+
+def near_the_recursion_limit():
+    """Where a call of `work` is one call too many each time it is tried."""
+
+    def deeper(frames):
+        if frames:
+            deeper(frames - 1)
+        else:
+            team.run(3, work)
+
+    sizes = set()
+    for frames in range(sys.getrecursionlimit()):
+        work = Work(3)
+        with contextlib.suppress(RecursionError):
+            deeper(frames)
+        sizes.add(work.members())
+    assert sizes == {0, 3}
+    wait_for_threads()
+
+
+def test_a_team_near_the_recursion_limit():
+    in_another_process("near_the_recursion_limit()")
+
+
+class Alarm(Exception):
+    pass
+
+
+def raise_alarm(number, frame):
+    """A signal handler that raises wherever a team is run, and nowhere else."""
+    while frame and frame.f_code is not raise_alarm.__code__:  # of an alarm before this one
+        if frame.f_code is team.run.__code__:
+            raise Alarm
+        frame = frame.f_back
+
+
+def alarmed(runs, run):
+    """So many calls of `run`, with an alarm or a burst of them at random; how many raised."""
+    signal.signal(signal.SIGALRM, raise_alarm)
+    rng, raised = random.Random(0), 0
+    for _ in range(runs):
+        signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, 4e-4), rng.choice((0, 0, 3e-5, 2e-4)))
+        try:
+            run()
+        except Alarm:
+            raised += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return raised
+
+
+def alarmed_teams(members, runs):
+    def run():
+        work = Work(members)
+        try:
+            team.run(members, work)
+        finally:
+            sizes.add(work.members())
+
+    sizes, team._LOOK = set(), 1e-4
+    assert alarmed(runs, run) > runs // 10
+    assert sizes <= {0, members}
+    wait_for_threads()
+
+
+@POSIX
+@pytest.mark.parametrize("members", [2, 3])
+def test_alarms_while_teams_are_run(members):
+    in_another_process(f"alarmed_teams({members}, 3000)")
+
+
+def alarmed_fits(runs):
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    net, team._LOOK = fastbp.Network([5, 4, 2], seed=0), 1e-4
+    options = {"epochs": 2, "batch_size": 20, "learning_rate": 0.1, "threads": 2}
+    net.fit(X, X[:, :2], **options)
+    assert alarmed(runs, lambda: net.fit(X, X[:, :2], **options)) > runs // 10
+    assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))
+    wait_for_threads()
+
+
+@POSIX
+def test_alarms_while_networks_are_fitted():
+    in_another_process("alarmed_fits(1500)", FASTBP_NUM_THREADS="2")
+
+
+@POSIX
+@pytest.mark.parametrize("signals", [1, 2, 5])
+def test_signals_while_the_caller_waits(signals):
+    """Until the last member is done, parameters are still being written."""
+    done = []
+
+    def work(member, flags):
+        for _ in range(signals if member.rank == 1 else 0):
+            time.sleep(0.03)
+            os.kill(os.getpid(), signal.SIGALRM)
+        time.sleep(0.1 if member.rank else 0)
+        done.append(member.rank)
+
+    before = signal.signal(signal.SIGALRM, raise_alarm)
+    try:
+        with pytest.raises(Alarm):
+            team.run(3, work)
+        assert sorted(done) == [0, 1, 2]
+    finally:
+        signal.signal(signal.SIGALRM, before)
