@@ -79,7 +79,7 @@ def repeat(phase, times, number, m, net, samples):
             barrier(flags, 0, 1)
 
 
-def measure(case: Case, dtype: str, inputs: str, optimizer: str, activation: str) -> None:
+def measure(case: Case, dtype: str, inputs: str, optimizer: str = "sgd", activation: str = "sigmoid") -> None:
     X, labels = digits()
     X = X if inputs == "uint8" else (X / 255).astype(inputs)
     layers = len(case.sizes) - 1
