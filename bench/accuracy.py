@@ -226,7 +226,7 @@ def table(found: dict[str, Any]) -> str:
             "",
             *rows,
             "",
-            f"Recipes: {'; '.join(recipes)}. [What is searched for the peers, and how](docs/benchmarks.md).",
+            f"Recipes: {'; '.join(recipes)}. [How it is measured](docs/benchmarks.md).",
         ]
     )
 

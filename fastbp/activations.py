@@ -114,6 +114,3 @@ def row_of(activation: Kind) -> tuple[str, float]:
     if isinstance(activation, GELU):
         return ("gelu" if activation.approximate == "none" else "gelu_tanh"), 0.0
     return "custom", 0.0
-
-
-assert set(ROWS) == {row_of(kind)[0] for kind in (*ACTIVATIONS.values(), GELU("tanh"))}
