@@ -128,6 +128,7 @@ class Engine:
         self.architecture = architecture
         self.batch_size, self.members = batch_size, members
         self._descent, self._given_state = descent, state
+        self._read: tuple[Data, step.Rows, step.Rows] | None = None
         self._prepared = _prepare(architecture, batch_size, members, descent, input_gradient)
         self._layout, self._plan, self._layers, _ = self._prepared
         self.pack(weights, biases)
@@ -176,8 +177,10 @@ class Engine:
         return step.Net(self.parameters, self._state, scratch, plan, layers, self._squares)
 
     def _samples(self, data: Data, order: np.ndarray) -> step.Samples:
-        sizes = self.architecture.sizes
-        X, Y = _rows(data.X, sizes[0], data.divisor), _rows(data.targets, sizes[-1], 1.0)
+        if self._read is None or self._read[0] is not data:  # else it is the next epoch
+            sizes = self.architecture.sizes
+            self._read = data, _rows(data.X, sizes[0], data.divisor), _rows(data.targets, sizes[-1], 1.0)
+        _, X, Y = self._read
         return step.Samples(X, Y, data.weights, order)
 
     def train(

@@ -29,7 +29,8 @@ class Rows:
         """`rows` are those that are trained on, all of them where it is None."""
         self.data, self._rows = data, rows
         self.samples = len(data.X) if rows is None else len(rows)
-        self._shuffle, self._seed = shuffle, seed
+        self._shuffle = shuffle
+        self._key = None if seed is None else generator.key(seed, "order")
 
     def segments(self, epoch: int, first: int = 0) -> Iterator[tuple[Data, np.ndarray]]:
         if not first:
@@ -39,10 +40,10 @@ class Rows:
     def _order(self, epoch: int) -> np.ndarray:
         if not self._shuffle:
             return np.arange(self.samples)
-        if self._seed is None:
+        if self._key is None:
             return np.random.permutation(self.samples)  # noqa: NPY002  the global generator, as the seed's
         order = np.empty(self.samples, np.int64)
-        orders.permute(None)(np.uint64(generator.key(self._seed, "order", epoch)), order)
+        orders.permute(None)(np.uint64(generator.word(self._key, epoch)), order)
         return order
 
 
@@ -94,8 +95,10 @@ def fit(
         evaluation.add("", data._replace(weights=weights[:0]), np.arange(len(X)) if rows is None else rows)
     source = Rows(data, rows, shuffle, state.seed)
     batch_size = min(batch_size, max(1, source.samples))
-    arguments = _arguments(recipe, source, batch_size, shuffle, split, hooked)
-    saved = _saved(hooked, arguments)
+    arguments, saved = {}, None
+    if keepers := [callback for callback in hooked if isinstance(callback, ModelCheckpoint)]:
+        arguments = _arguments(recipe, source, batch_size, shuffle, split, hooked)
+        saved = next((checkpoint.read(keeper.path, arguments) for keeper in keepers if keeper.resume), None)
     if saved:
         validate.same_network(saved.network, net)
         checkpoint.adopt(net, saved)
@@ -133,14 +136,6 @@ def _callbacks(given: Any, verbose: bool) -> list[Callback]:
     hooked = [callback if isinstance(callback, Callback) else Function(callback) for callback in found]
     shows = verbose and not any(isinstance(callback, ProgressBar) for callback in hooked)
     return [ProgressBar(), *hooked] if shows else hooked
-
-
-def _saved(callbacks: list[Callback], arguments: dict[str, Any]) -> checkpoint.Saved | None:
-    """The checkpoint that a callback wants training to go on from, where there is one."""
-    for callback in callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.resume:
-            return checkpoint.read(callback.path, arguments)
-    return None
 
 
 def _arguments(

@@ -39,7 +39,7 @@ class History(Mapping[str, list[float]]):
         return len(self._lists)
 
     def __getattr__(self, name: str) -> list[float]:
-        lists = vars(self).get("_lists", {})  # which a copy in the making has not yet
+        lists: dict[str, list[float]] = vars(self).get("_lists", {})  # not yet of a copy in the making
         if name in lists:
             return lists[name]
         raise AttributeError(f"History has no {name!r}, but {', '.join(lists)}")

@@ -214,17 +214,15 @@ class Run:
 
     def _mark(self, **changes: Any) -> None:
         """Takes down a position that training can go on from."""
-        self.position = self.position._replace(
-            states=tuple(callback.state() for callback in self._callbacks),
-            factor=self.rate_factor,
-            notes=len(self.history.notes),
-            stopped=self._stopped,
-            **changes,
-        )
+        if self._callbacks:
+            changes["states"] = tuple(callback.state() for callback in self._callbacks)
+            changes["factor"], changes["stopped"] = self.rate_factor, self._stopped
+            changes["notes"] = len(self.history.notes)
+        self.position = self.position._replace(**changes)
 
     def _train_epoch(self) -> None:
         """One epoch, or the rest of the one that was interrupted."""
-        if not self.done:
+        if self._callbacks and not self.done:
             self._hooks("on_epoch_begin")
             self._mark()
             if self._stopped:
