@@ -235,7 +235,8 @@ def metrics(value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
         if callable(metric):
             found[getattr(metric, "__name__", type(metric).__name__)] = metric
         else:
-            found[choice("metrics", metric, known)] = known[metric]
+            name = choice("metrics", metric, known)
+            found[name] = known[name]
     return found
 
 
