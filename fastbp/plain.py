@@ -275,6 +275,7 @@ class Engine:
             loss, ending = self._step(x, y, weights, numbers[step], first_step + step)
             counted = np.zeros(0) if losses is None else losses[:1]
             if counted.size and not np.isfinite(loss):
+                counted += loss  # as the kernels leave it
                 return start
             ending()
             reached[0] = min(start + self.batch_size, last)

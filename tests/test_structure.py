@@ -1,4 +1,4 @@
-"""Imports point one way: network -> seed, fitting, arrays -> run -> training -> engine -> kernels; none points back."""
+"""Imports point one way: network -> seed, fitting, arrays -> run -> training -> engine -> kernels."""
 
 import ast
 from pathlib import Path
