@@ -10,11 +10,21 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from .activations import ELU, GELU, Activation, LeakyReLU
+    from .callbacks import (
+        Callback,
+        CSVLogger,
+        EarlyStopping,
+        ModelCheckpoint,
+        ProgressBar,
+        ReduceLROnPlateau,
+        TimeLimit,
+    )
     from .costs import Cost, Huber
+    from .history import History
     from .network import Network, sigmoid, sigmoid_prime
     from .optimizers import SGD, Adam, AdamW, IRprop, Momentum, Nesterov, RMSprop
     from .schedules import Constant, Cosine, Exponential, OneCycle, Step
-    from .training import DivergenceError, History
+    from .training import DivergenceError
 
 __all__ = [
     "ELU",
@@ -23,21 +33,28 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "CSVLogger",
+    "Callback",
     "Constant",
     "Cosine",
     "Cost",
     "DivergenceError",
+    "EarlyStopping",
     "Exponential",
     "History",
     "Huber",
     "IRprop",
     "LeakyReLU",
+    "ModelCheckpoint",
     "Momentum",
     "Nesterov",
     "Network",
     "OneCycle",
+    "ProgressBar",
     "RMSprop",
+    "ReduceLROnPlateau",
     "Step",
+    "TimeLimit",
     "__version__",
     "sigmoid",
     "sigmoid_prime",
@@ -45,11 +62,16 @@ __all__ = [
 
 _HOMES = {
     "activations": ("ELU", "GELU", "Activation", "LeakyReLU"),
+    "callbacks": (
+        *("Callback", "CSVLogger", "EarlyStopping", "ModelCheckpoint", "ProgressBar", "ReduceLROnPlateau"),
+        "TimeLimit",
+    ),
     "costs": ("Cost", "Huber"),
+    "history": ("History",),
     "network": ("Network", "sigmoid", "sigmoid_prime"),
     "optimizers": ("SGD", "Adam", "AdamW", "IRprop", "Momentum", "Nesterov", "RMSprop"),
     "schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step"),
-    "training": ("DivergenceError", "History"),
+    "training": ("DivergenceError",),
 }
 
 

@@ -1,174 +1,19 @@
 """The second surface: arrays whose rows are samples."""
 
-import functools
 import math
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from . import costs, generator, metrics, plain, validate
-from .architecture import Architecture, Parameters, Parts, State, checked, mask_key
+from . import costs, metrics, plain, validate
+from .architecture import Architecture, Parameters, Parts, checked
 from .engine import NOTHING, Data, Descent, Engine, team_size
-from .kernels import random as orders_of
-from .kernels.records import FUSED, GRADIENT
+from .kernels.records import GRADIENT
 from .kernels.team import cpus
 from .layout import BLOCK
-from .optimizers import SGD, Optimizer
-from .schedules import Schedule, rates_of
-from .seed import COMPILED, FORWARD, Hooks, inference_engine, repack
-from .training import Callbacks, Chunks, History, Report, descend
-
-
-class Recipe(NamedTuple):
-    """How `fit` is to step."""
-
-    optimizer: Optimizer
-    rate: float
-    schedule: Any
-    l2: float
-    l1: float
-    clip_norm: float  # 0: no clipping
-
-    @property
-    def is_plain(self) -> bool:
-        """Plain gradient descent, which kernels fuse into the update."""
-        return self.optimizer.row == "sgd" and not (self.l2 or self.l1 or self.clip_norm)
-
-    def numbers(self, began: int, begin: int, end: int) -> Any:
-        """Those of the batches `begin` .. `end` of a call, the optimizer's state having begun at `began`."""
-        schedule = self.schedule
-        if not isinstance(schedule, Schedule):  # a user's function is asked once per step
-            schedule = functools.lru_cache(1)(schedule)
-
-        def numbers(first: int, count: int) -> np.ndarray:
-            rates = rates_of(schedule, self.rate, first - began, count, begin - began, end - began)
-            return self.optimizer.numbers(rates, first - began, self.l2, self.l1)
-
-        return numbers
-
-
-def fit(
-    net: Any,
-    hooks: Hooks,
-    X: Any,
-    y: Any,
-    *,
-    epochs: int,
-    batch_size: int,
-    recipe: Recipe,
-    sample_weight: Any,
-    class_weight: Any,
-    validation_data: tuple[Any, Any] | None,
-    shuffle: bool,
-    threads: int | str,
-    callbacks: Callbacks,
-    verbose: bool,
-) -> History:
-    epochs = validate.count("epochs", epochs, 0)
-    batch_size = validate.count("batch_size", batch_size)
-    threads = validate.threads_of(threads)
-    callbacks = validate.callbacks(callbacks)
-    parts = checked(net)
-    architecture = parts[0]
-    X = _samples(architecture, X)
-    found = _targets(architecture, y, len(X))
-    weights = _weights(found, architecture, sample_weight, class_weight)
-    state: State = net._fastbp
-    divisor = state.uint8_divisor
-    scale = validate.scale(X, divisor)
-    validate.same_scale("X", scale, state.scale, divisor, 2)
-    validation = None
-    if validation_data is not None:
-        held_out = validate.pair("validation_data", validation_data)
-        samples, targets = _scorable(architecture, *held_out, found.task, "validation_")
-        validate.same_scale("validation_X", validate.scale(samples, divisor), scale, divisor, 2)
-        validation = Data(samples, targets.array, divisor), targets
-    batch_size = min(batch_size, max(1, len(X)))
-    members = team_size(threads, architecture, batch_size)
-    goes_on = state.optimizer == recipe.optimizer and _fits(state.memory, parts)
-    memory = state.memory if goes_on else ()
-    engine = _training_engine(net, hooks, parts, recipe, weights, batch_size, members, memory)
-    state = net._fastbp
-    began, end = state.began if goes_on else state.batches, state.batches + epochs * -(-len(X) // batch_size)
-    numbers = recipe.numbers(began, state.batches, end)
-    if end > state.batches:
-        numbers(state.batches, 1)  # a schedule that is refused changes nothing
-    state = net._fastbp = replace(state, task=found.task, scale=scale)
-    if not goes_on:
-        state = replace(state, optimizer=recipe.optimizer, began=began, memory=())
-    report = Report(epochs, len(X), verbose)
-    drawn = state.epochs
-
-    def orders() -> np.ndarray:
-        nonlocal drawn
-        order = np.arange(len(X))
-        if shuffle and state.seed is not None:
-            orders_of.permute(None)(np.uint64(generator.key(state.seed, "order", drawn)), order)
-        elif shuffle:
-            order = np.random.permutation(len(X))  # noqa: NPY002  the global generator, as the seed's
-        drawn += 1
-        return order
-
-    def after_epoch(history: History) -> bool:
-        if validation is not None:
-            losses = np.zeros(len(validation[0].X))
-            outputs = engine.infer(validation[0], losses, members)
-            history.validation_loss.append(math.fsum(losses) / len(losses))
-            history.validation_score.append(metrics.score(outputs, validation[1]))
-        report.epoch(history)
-        if not callbacks:
-            return False
-        keep()
-        answers = [callback(net, history) for callback in callbacks]
-        repack(net, engine)
-        return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
-
-    def keep() -> None:
-        """Gives the network all that has been trained, so that a copy of it goes on alike."""
-        weights, biases = engine.unpack()
-        memory, masks = tuple(engine.unpack_state()), net._fastbp.masks
-        kept = replace(state, epochs=drawn, batches=chunks.step, memory=memory, masks=masks)
-        net.weights, net.biases, net._fastbp = weights, biases, kept
-
-    chunks = Chunks(engine, Data(X, found.array, divisor, weights), numbers, state.batches, report.progress)
-    try:
-        return descend(chunks, orders, epochs, recipe.rate, after_epoch)
-    finally:
-        keep()
-
-
-def _fits(memory: tuple[Parameters, ...], parts: Parts) -> bool:
-    """Whether an optimizer's state has the shapes of the weights, which a user may have replaced."""
-    return all(
-        [array.shape for array in arrays] == [array.shape for array in wanted]
-        for parameters in memory
-        for arrays, wanted in zip(parameters, parts[1:], strict=True)
-    )
-
-
-def _training_engine(
-    net: Any,
-    hooks: Hooks,
-    parts: Parts,
-    recipe: Recipe,
-    weights: np.ndarray,
-    batch_size: int,
-    members: int,
-    memory: tuple[Parameters, ...],
-) -> Any:
-    """Of the kernels, or of NumPy where a user's own functions or methods want that: alike for `descend`."""
-    architecture = parts[0]
-    if hooks.replaced(net, *COMPILED):
-        replaced = [name for name in COMPILED if hooks.replaced(net, name)]
-        validate.plain_recipe(recipe, architecture, weights, replaced)
-        return plain.MethodsEngine(net, *parts, batch_size)
-    key = mask_key(net) if architecture.dropout else 0
-    row = recipe.optimizer.row
-    if not architecture.is_compiled:
-        return plain.Engine(*parts, batch_size, row, recipe.clip_norm, key, memory)
-    descent = Descent(FUSED if recipe.is_plain else row, recipe.clip_norm, key)
-    return Engine(*parts, batch_size, members, descent, memory)
+from .optimizers import SGD
+from .seed import COMPILED, FORWARD, Hooks, inference_engine
+from .training import Chunks
 
 
 def _weights(

@@ -40,6 +40,13 @@ class Data(NamedTuple):
     divisor: float  # of uint8 samples
     weights: np.ndarray = NOTHING  # of samples (n,), float64, or none
 
+    def taken(self, rows: np.ndarray | None) -> "Data":
+        """Those rows, copied; all where it is None."""
+        if rows is None:
+            return self
+        weights = self.weights[rows] if self.weights.size else self.weights
+        return self._replace(X=self.X[rows], targets=self.targets[rows], weights=weights)
+
 
 class Descent(NamedTuple):
     """How kernels step: the optimizer's row, or `FUSED` for plain gradient descent, or `GRADIENT`."""
@@ -120,8 +127,8 @@ class Engine:
     ) -> None:
         self.architecture = architecture
         self.batch_size, self.members = batch_size, members
-        self.reached = 0  # the position in the order that `train` came to, interrupted or not
         self._descent, self._given_state = descent, state
+        self._read: tuple[Data, step.Rows, step.Rows] | None = None
         self._prepared = _prepare(architecture, batch_size, members, descent, input_gradient)
         self._layout, self._plan, self._layers, _ = self._prepared
         self.pack(weights, biases)
@@ -170,8 +177,10 @@ class Engine:
         return step.Net(self.parameters, self._state, scratch, plan, layers, self._squares)
 
     def _samples(self, data: Data, order: np.ndarray) -> step.Samples:
-        sizes = self.architecture.sizes
-        X, Y = _rows(data.X, sizes[0], data.divisor), _rows(data.targets, sizes[-1], 1.0)
+        if self._read is None or self._read[0] is not data:  # else it is the next epoch
+            sizes = self.architecture.sizes
+            self._read = data, _rows(data.X, sizes[0], data.divisor), _rows(data.targets, sizes[-1], 1.0)
+        _, X, Y = self._read
         return step.Samples(X, Y, data.weights, order)
 
     def train(
@@ -182,25 +191,26 @@ class Engine:
         numbers: np.ndarray,
         first_step: int = 0,
         losses: np.ndarray = NOTHING,
+        reached: np.ndarray | None = None,
     ) -> int:
         """Trains on the rows order[positions[0]:positions[1]]; returns the position it came to.
 
         `numbers` holds those of each step (see `Optimizer.numbers`), of which the first is `first_step`.
+        The kernel itself writes losses[0] and that position, to reached[0], when the weights are ready, so
+        that the three agree whatever is raised meanwhile.
         """
         net = self._net(self._scratch, self._plan, self._layers)
         samples = self._samples(data, order)
         span = step.Run(*positions, self.batch_size, first_step, numbers)
         kernel = step.train(self.architecture.dtype)
-        reached = np.full(1, positions[0])
+        reached = np.zeros(1, np.int64) if reached is None else reached
+        reached[0] = positions[0]
 
         def work(member: Member, flags: np.ndarray) -> None:
             kernel(net, samples, span, losses, reached, flags, member)
 
-        try:
-            run(self.members, work)
-        finally:
-            self.reached = int(reached[0])
-        return self.reached
+        run(self.members, work)
+        return int(reached[0])
 
     @property
     def block(self) -> int:
@@ -231,27 +241,30 @@ class Engine:
         """The network's outputs (n, outputs) for samples X (n, inputs)."""
         return self.infer(Data(X, np.zeros(len(X), np.int64), divisor), NOTHING, members)
 
-    def infer(self, data: Data, losses: np.ndarray, members: int = 1) -> np.ndarray:
-        """The outputs, and each sample's cost to `losses` (n,), where there is room for them.
+    def infer(
+        self, data: Data, losses: np.ndarray, members: int = 1, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The outputs, and each sample's cost to `losses` (n,), where there is room: of all, or of some rows.
 
         A call into the kernels takes a bounded time, and an interrupt waits for no more.
         """
         architecture = self.architecture
-        n = len(data.X)
+        order = np.arange(len(data.X)) if rows is None else rows
+        n = len(order)
         out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
-        samples = self._samples(data, np.arange(n))
+        samples = self._samples(data, order)
         kernel = step.infer(architecture.dtype)
-        rows = min(_INFERENCE_ROWS, 1 << max(0, n - 1).bit_length())  # few samples need little memory
-        prepared = _prepare(architecture._replace(dropout=()), rows, 1, Descent())
-        blocks = -(-n // rows)
+        size = min(_INFERENCE_ROWS, 1 << max(0, n - 1).bit_length())  # few samples need little memory
+        prepared = _prepare(architecture._replace(dropout=()), size, 1, Descent())
+        blocks = -(-n // size)
         members = max(1, min(members, blocks))
-        flops = architecture.flops() * rows / 2
+        flops = architecture.flops() * size / 2
         at_once = members * max(1, int(_INFERENCE_FLOPS / flops))
         scratches = [aligned_zeros(prepared.layout.scratch, architecture.dtype) for _ in range(members)]
 
         def work(member: Member, flags: np.ndarray) -> None:
             first, last = (
-                min(n, (begin + (end - begin) * part // member.size) * rows)
+                min(n, (begin + (end - begin) * part // member.size) * size)
                 for part in (member.rank, member.rank + 1)
             )
             net = self._net(scratches[member.rank], prepared.plan, prepared.layers)

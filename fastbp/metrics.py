@@ -32,14 +32,43 @@ def probabilities(outputs: np.ndarray, task: Task) -> np.ndarray:
 
 def score(outputs: np.ndarray, targets: Targets) -> float:
     """The share of rows that are right altogether; for values the coefficient of determination R^2."""
+    return (r2 if targets.task in ("value", "values") else accuracy)(outputs, targets)
+
+
+def accuracy(outputs: np.ndarray, targets: Targets) -> float:
+    """The share of rows that are right altogether."""
     wanted = targets.array
-    if targets.task in ("value", "values"):
-        with np.errstate(over="ignore", invalid="ignore"):  # outputs may be anything
-            residual = float(np.sum((outputs.astype(np.float64) - wanted) ** 2))
-        spread = float(np.sum((wanted - wanted.mean(axis=0, dtype=np.float64)) ** 2))
-        return 1.0 - residual / spread if spread else float(residual == 0.0)
     right = decided(outputs, targets.task).reshape(wanted.shape) == wanted
     return float(np.mean(right if right.ndim == 1 else right.all(axis=1)))
+
+
+def r2(outputs: np.ndarray, targets: Targets) -> float:
+    """The coefficient of determination."""
+    wanted = targets.array
+    with np.errstate(over="ignore", invalid="ignore"):  # outputs may be anything
+        residual = float(np.sum((outputs.astype(np.float64) - wanted) ** 2))
+    spread = float(np.sum((wanted - wanted.mean(axis=0, dtype=np.float64)) ** 2))
+    return 1.0 - residual / spread if spread else float(residual == 0.0)
+
+
+def mse(outputs: np.ndarray, targets: Targets) -> float:
+    """The mean of the squared differences, over rows and outputs."""
+    return float(np.mean(_differences(outputs, targets) ** 2))
+
+
+def mae(outputs: np.ndarray, targets: Targets) -> float:
+    """The mean of the absolute differences, over rows and outputs."""
+    return float(np.mean(np.abs(_differences(outputs, targets))))
+
+
+def _differences(outputs: np.ndarray, targets: Targets) -> np.ndarray:
+    wanted = targets.array
+    if wanted.ndim == 1:  # labels, as one-hot rows
+        wanted = np.eye(outputs.shape[1])[wanted]
+    return np.asarray(outputs.astype(np.float64) - wanted)
+
+
+METRICS = {"accuracy": accuracy, "r2": r2, "mse": mse, "mae": mae}
 
 
 def count_correct(outputs: np.ndarray, labels: Any) -> int:

@@ -7,27 +7,31 @@ Other files call that class "the seed".  Where a user has replaced one of its me
 
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import arrays, gradient_check, initializers, plain, seed, summary, validate
+from . import arrays, fitting, gradient_check, initializers, plain, seed, summary, validate
 from .activations import ACTIVATIONS, OUTPUT_ACTIVATIONS, row_of
 from .activations import Kind as Activation
 from .architecture import State, from_0_1
+from .callbacks import Callback
 from .costs import COSTS, OUTPUTS_OF
 from .costs import Kind as Cost
 from .costs import row_of as cost_row_of
+from .history import History
 from .optimizers import OPTIMIZERS, Optimizer
+from .recipe import Recipe
 from .schedules import SCHEDULES, Schedule
 from .seed import Pairs
-from .training import Callbacks, History
 
 __all__ = ["Network", "np", "random", "sigmoid", "sigmoid_prime"]  # what a script finds in the seed's module
 
 Array = npt.NDArray[Any]
+Callbacks = Callback | Callable[..., object] | Iterable[Callback | Callable[..., object]]
+Metric = str | Callable[[Any, Any], float]
 
 
 def sigmoid(z: Any) -> Any:
@@ -289,6 +293,8 @@ class Network:
         sample_weight: npt.ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        validation_split: float = 0.0,
+        metrics: Metric | Iterable[Metric] = (),
         shuffle: bool = True,
         threads: int | str = "auto",
         callbacks: Callbacks = (),
@@ -329,16 +335,24 @@ class Network:
             Factors of the costs of labels; "balanced" gives every class the same weight in all, with mean 1.
         validation_data : (X, y), optional
             Its cost and score are taken after every epoch.
+        validation_split : float
+            The share of X that is held out for that instead, of each label alike; the same rows in every
+            call.
+        metrics : str or callable, or an iterable of them
+            What is measured after every epoch instead of the score, of the validation data and of the
+            training data, which takes a forward pass over them: "accuracy", "r2", "mse", "mae", or functions
+            of (y, outputs) that return a number.
         shuffle : bool
             Whether every epoch takes the samples in a new order.
         threads : int or "auto"
             Members of the team that shares each batch, at most the CPUs this process may use; "auto" takes
             one where a batch is too small to share.  The result has the same bits for any number.
-        callbacks : callable, or an iterable of them
-            Each is called as ``callback(network, history)`` after an epoch and may change the weights;
-            training stops early when one returns True.
+        callbacks : Callback or callable, or an iterable of them
+            `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint`, `TimeLimit`, `CSVLogger`, `ProgressBar`,
+            or a user's own `Callback`.  A function is called as ``callback(network, history)`` after an
+            epoch and may change the weights; training stops early when it returns True.
         verbose : bool
-            Prints a line per epoch.
+            Shows a `ProgressBar`, a line per epoch where stdout is no terminal.
 
         Returns
         -------
@@ -366,7 +380,7 @@ class Network:
         """
         chosen: Optimizer = validate.option("optimizer", optimizer, OPTIMIZERS, Optimizer)
         rate = chosen.usual_rate if learning_rate is None else learning_rate
-        recipe = arrays.Recipe(
+        recipe = Recipe(
             chosen,
             validate.positive("learning_rate", rate),
             validate.schedule(schedule, SCHEDULES, Schedule),
@@ -374,7 +388,7 @@ class Network:
             validate.nonnegative("l1", l1),
             0.0 if clip_norm is None else validate.positive("clip_norm", clip_norm),
         )
-        return arrays.fit(
+        return fitting.fit(
             self,
             _HOOKS,
             X,
@@ -385,6 +399,8 @@ class Network:
             sample_weight=sample_weight,
             class_weight=class_weight,
             validation_data=validation_data,
+            validation_split=validation_split,
+            metrics=metrics,
             shuffle=shuffle,
             threads=threads,
             callbacks=callbacks,

@@ -212,7 +212,6 @@ class Engine:
         state: Sequence[Parameters] = (),
     ) -> None:
         self.architecture, self.batch_size = architecture, batch_size
-        self.reached = 0  # the position in the order that `train` came to, interrupted or not
         self._optimizer, self._clip_norm, self._key = optimizer, clip_norm, key
         self.pack(weights, biases)
         given = [self._flat(*parameters) for parameters in state]
@@ -264,20 +263,23 @@ class Engine:
         numbers: np.ndarray,
         first_step: int,
         losses: np.ndarray | None = None,
+        reached: np.ndarray | None = None,
     ) -> int:
         first, last = positions
+        reached = np.zeros(1, np.int64) if reached is None else reached
         for step, start in enumerate(range(first, last, self.batch_size)):
-            self.reached = start
+            reached[0] = start
             rows = order[start : start + self.batch_size]
             x, y = self._columns(data.X[rows], data.divisor), self._wanted(data.targets[rows])
             weights = data.weights[rows] if data.weights.size else np.ones(len(rows))
             loss, ending = self._step(x, y, weights, numbers[step], first_step + step)
-            if losses is not None and losses.size:
-                if not np.isfinite(loss):
-                    return start
-                losses[0] += loss
+            counted = np.zeros(0) if losses is None else losses[:1]
+            if counted.size and not np.isfinite(loss):
+                counted += loss  # as the kernels leave it
+                return start
             ending()
-        self.reached = last
+            reached[0] = min(start + self.batch_size, last)
+            counted += loss
         return last
 
     def _step(self, x: Any, y: Any, weights: np.ndarray, numbers: np.ndarray, step: int) -> tuple[float, Any]:
@@ -361,9 +363,12 @@ class Engine:
         self.parameters, self._state = parameters, state
 
     @_QUIET
-    def infer(self, data: Any, losses: np.ndarray, members: int = 1) -> np.ndarray:
-        """The outputs, and each sample's cost where there is room for them."""
+    def infer(
+        self, data: Any, losses: np.ndarray, members: int = 1, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The outputs, and each sample's cost where there is room for them; of all rows, or of some."""
         kind = self.architecture.activations[-1]
+        data = data.taken(rows)
         z, a = self._forward(self._columns(data.X, data.divisor))
         if losses.size:
             each = cost_of(self.architecture.cost, kind, z, a, self._wanted(data.targets))
@@ -428,11 +433,15 @@ class MethodsEngine(Engine):
     def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
         return self._by_methods(self._columns(X, divisor))
 
-    def infer(self, data: Any, losses: np.ndarray, members: int = 1) -> np.ndarray:
+    def infer(
+        self, data: Any, losses: np.ndarray, members: int = 1, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        data = data.taken(rows)
         outputs = self.outputs(data.X, data.divisor)
         kind = self.architecture.activations[-1]
         each, _ = cost(self.architecture.cost, kind, outputs.T, self._wanted(data.targets))
-        losses[:] = np.sum(each, axis=0, dtype=np.float64)
+        if losses.size:
+            losses[:] = np.sum(each, axis=0, dtype=np.float64)
         return outputs
 
     def _by_methods(self, x: np.ndarray) -> np.ndarray:

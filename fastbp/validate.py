@@ -3,11 +3,12 @@
 Every input error of the package is raised in this file and says what was given, what was expected and where.
 """
 
+import datetime
 import itertools
 import operator
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -190,16 +191,87 @@ def divisor(name: str, value: Any, dtype: np.dtype) -> float:
     return found
 
 
-def callbacks(value: Any) -> list[Callable[..., object]]:
-    """One function, or any number of them."""
+def callbacks(value: Any, base: type) -> list[Any]:
+    """Functions and objects of the class `base`, one or any number of them."""
     try:
         found = list(value)
     except TypeError:
         found = [value]
     for callback in found:
-        if not callable(callback):
-            raise TypeError(f"callbacks: expected functions of (network, history), got {callback!r}")
+        if isinstance(callback, type) and issubclass(callback, base):
+            raise TypeError(f"callbacks: expected an object, got the class; write {callback.__name__}()")
+        if not isinstance(callback, base) and not callable(callback):
+            raise TypeError(
+                f"callbacks: expected functions of (network, history) or fastbp.Callback, got {callback!r}"
+            )
     return found
+
+
+def monitored(name: str, history: Mapping[str, list[float]]) -> float:
+    """The last number that the history has by a name."""
+    if not history.get(name):
+        hint = "; validation_data or validation_split gives it" if name.startswith("val_") else ""
+        names = ", ".join(map(repr, history))
+        raise ValueError(f"monitor: expected a name of the history, {names}, got {name!r}{hint}")
+    return history[name][-1]
+
+
+def moments(name: str, value: Any) -> Any:
+    """When something is done: after every "epoch", so many steps, or so much time."""
+    if value == "epoch":
+        return value
+    if isinstance(value, datetime.timedelta):
+        positive(f"{name}, in seconds,", value.total_seconds())
+        return value
+    if isinstance(value, (str, float)):
+        raise TypeError(f"{name}: expected 'epoch', a number of steps or a timedelta, got {value!r}")
+    return count(name, value)
+
+
+def metrics(value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Name to function: names that are known, and functions of (y, outputs), one or any number of them."""
+    found = {}
+    for metric in [value] if isinstance(value, str) or callable(value) else value:
+        if callable(metric):
+            found[getattr(metric, "__name__", type(metric).__name__)] = metric
+        else:
+            name = choice("metrics", metric, known)
+            found[name] = known[name]
+    return found
+
+
+def held_out(split: Any, data: Any, samples: int) -> float:
+    """The share of the samples that `fit` is to hold out."""
+    found = rate("validation_split", split)
+    if found and data is not None:
+        raise ValueError("validation_split, validation_data: expected one of them, got both")
+    if found and not 0 < int(samples * found) < samples:
+        raise ValueError(
+            "validation_split: expected a share that leaves samples to train on and to hold out, "
+            f"got {found:g} of {samples}"
+        )
+    return found
+
+
+def same_network(saved: Any, net: Any) -> None:
+    """Refuses to resume the training of another network."""
+    there, here = repr(saved), repr(net)
+    if there.partition("(")[2] != here.partition("(")[2]:
+        raise ValueError(f"network: expected {there}, whose training the checkpoint is of, got {here}")
+
+
+def checkpoint(path: str, training: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint holds of a training, of a call of `fit` with the same arguments."""
+    if not isinstance(training, dict):
+        raise ValueError(f"{path}: expected a checkpoint to resume from, got a network alone")
+    there = training["arguments"]
+    other = [name for name in arguments if there.get(name) != arguments[name]]
+    if other:
+        differences = "; ".join(f"{name} was {there.get(name)!r}, is {arguments[name]!r}" for name in other)
+        raise ValueError(
+            f"{path}: expected the arguments of the training that is resumed, got others: {differences}"
+        )
+    return training
 
 
 def pair(name: str, value: Any) -> tuple[Any, Any]:

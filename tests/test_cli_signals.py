@@ -22,7 +22,7 @@ from command import (
     without_compiling,
     write,
 )
-from fastbp import Network, training
+from fastbp import Network, progress
 from fastbp.cli import data, main, saving, train
 from fastbp.datasets import load_mnist
 from fastbp.engine import Engine
@@ -199,14 +199,14 @@ def test_a_ctrl_c_that_others_catch(monkeypatch, press):
 
 @POSIX
 def test_a_ctrl_c_that_is_swallowed_in_training_ends_it_with_the_epoch(monkeypatch):
-    report = training.Report.epoch
+    report = progress.Progress.epoch_end
 
     def epoch(self, history):
         report(self, history)
         if self.epochs == 5:
             Finalized()
 
-    monkeypatch.setattr(training.Report, "epoch", epoch)
+    monkeypatch.setattr(progress.Progress, "epoch_end", epoch)
     status, out, err = said("train", "--data", POINTS, "--epochs", 5)
     assert (status, err) == (130, [])
     assert [line.split()[0] for line in out[3:]] == ["epoch", "interrupted", "test"]

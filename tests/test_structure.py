@@ -1,4 +1,4 @@
-"""Imports point one way: network -> seed, arrays -> training -> engine -> kernels; none points back."""
+"""Imports point one way: network -> seed, fitting, arrays -> run -> training -> engine -> kernels."""
 
 import ast
 from pathlib import Path
@@ -24,14 +24,31 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "plain.py": ({"activations", "architecture", "costs", "generator", "kernels", "validate"}, {"numpy"}),
     "engine.py": ({"activations", "architecture", "costs", "kernels", "layout"}, {"numpy"}),
     "training.py": ({"engine"}, {"numpy"}),
+    "recipe.py": ({"optimizers", "schedules"}, {"numpy"}),
+    "history.py": (set(), set()),
+    "progress.py": ({"history", "training"}, set()),
+    "evaluation.py": ({"engine", "generator", "metrics", "validate"}, {"numpy"}),
+    "checkpoint.py": ({"files", "history", "validate"}, {"numpy"}),
+    "callbacks.py": ({"checkpoint", "progress", "validate"}, {"numpy"}),
+    "run.py": (
+        {"architecture", "callbacks", "engine", "history", "recipe", "seed", "training"},
+        {"numpy"},
+    ),
     "seed.py": (
         {"architecture", "engine", "kernels", "metrics", "optimizers", "plain", "training", "validate"},
         {"numpy"},
     ),
     "arrays.py": (
         {
-            *("activations", "architecture", "costs", "engine", "generator", "kernels", "layout", "metrics"),
-            *("optimizers", "plain", "schedules", "seed", "training", "validate"),
+            *("architecture", "costs", "engine", "kernels", "layout", "metrics"),
+            *("optimizers", "plain", "seed", "training", "validate"),
+        },
+        {"numpy"},
+    ),
+    "fitting.py": (
+        {
+            *("architecture", "arrays", "callbacks", "checkpoint", "engine", "evaluation", "generator"),
+            *("history", "kernels", "metrics", "plain", "recipe", "run", "seed", "training", "validate"),
         },
         {"numpy"},
     ),
@@ -43,15 +60,20 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
                 "activations",
                 "architecture",
                 "arrays",
+                "callbacks",
                 "costs",
+                "fitting",
+                "history",
+                "recipe",
                 "gradient_check",
                 "initializers",
                 "optimizers",
             ),
-            *("plain", "schedules", "seed", "summary", "training", "validate"),
+            *("plain", "schedules", "seed", "summary", "validate"),
         },
         {"numpy"},
     ),
+    "files.py": ({"architecture"}, {"numpy"}),
     "datasets": ({"datasets"}, {"numpy"}),
     "compat": ({"network", "datasets", "validate"}, {"numpy"}),
     "cli": (

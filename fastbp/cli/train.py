@@ -18,8 +18,8 @@ from .interrupt import Interrupt
 
 if TYPE_CHECKING:
     from ..datasets import Part
+    from ..history import History
     from ..network import Network
-    from ..training import History
 
 _OF_NETWORK = ("activation", "cost", "init", "dropout", "frozen")  # options that are Network's arguments
 _OF_FIT = ("optimizer", "learning_rate", "l2", "l1", "clip_norm", "class_weight")  # and those of its fit

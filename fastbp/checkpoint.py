@@ -1,0 +1,92 @@
+"""Checkpoints: a training in progress, in a file from which it goes on to the bit."""
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from . import files, validate
+from .history import History
+
+if TYPE_CHECKING:
+    from .run import Run
+
+_COUNTS = ("epoch", "drawn", "segment", "before", "step", "factor", "stopped")  # of a Position
+_GENERATOR = "training.generator"
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds beside the network."""
+
+    network: Any
+    training: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def write(run: "Run", path: str) -> None:
+    """Writes the last position between two batches, durably."""
+    arrays, metadata = files.described(run.kept())
+    position, (done, loss) = run.position, run.between_batches()
+    callbacks = []
+    for number, state in enumerate(position.states):
+        kept = {}
+        for name, value in state.items():
+            if isinstance(value, list):
+                arrays |= {f"training.{number}.{name}.{i}": array for i, array in enumerate(value)}
+                value = {"arrays": len(value)}
+            kept[name] = value
+        callbacks.append(kept)
+    if position.generator is not None:
+        arrays[_GENERATOR] = position.generator[1].astype(np.int64)
+    metadata["training"] = {
+        "arguments": run.arguments,
+        "position": {name: getattr(position, name) for name in _COUNTS}
+        | {"done": done, "loss": loss, "seconds": run.seconds},
+        "history": {name: values[: position.epoch] for name, values in run.history.items()},
+        "notes": run.history.notes[: position.notes],
+        "callbacks": callbacks,
+        "generator": position.generator and [position.generator[0], *position.generator[2:]],
+        "epochs": run.began.epochs,
+        "batches": run.began.batches,
+    }
+    files.write(path, arrays, metadata)
+
+
+def read(path: str, arguments: dict[str, Any]) -> Saved | None:
+    """The checkpoint at `path` if there is one, of a call of `fit` with those arguments."""
+    if not os.path.exists(path):
+        return None
+    arrays, metadata = files.read(path)
+    training = validate.checkpoint(path, metadata.get("training"), arguments)
+    return Saved(files.network_from(arrays, metadata), training, arrays)
+
+
+def adopt(net: Any, saved: Saved) -> None:
+    """Makes the network the one that was saved, as it was when its `fit` began to count."""
+    net.weights, net.biases = saved.network.weights, saved.network.biases
+    training = saved.training
+    net._fastbp = replace(saved.network._fastbp, epochs=training["epochs"], batches=training["batches"])
+
+
+def resume(run: "Run", saved: Saved) -> None:
+    """Takes a run that is about to begin to where the checkpoint was written."""
+    training, arrays = saved.training, saved.arrays
+    history = History(training["history"], training["notes"])
+    counts = dict(training["position"])
+    position = run.position
+    position.reached[0], position.losses[0] = counts.pop("done"), counts.pop("loss")
+    states = []
+    for number, kept in enumerate(training["callbacks"]):
+        states.append({name: _value(arrays, f"training.{number}.{name}", kept[name]) for name in kept})
+    generator = training["generator"]
+    if generator:
+        generator = (generator[0], arrays[_GENERATOR].astype(np.uint32), *generator[1:])
+    run.resume(
+        history, position._replace(**counts, notes=len(history.notes), states=tuple(states)), generator
+    )
+
+
+def _value(arrays: dict[str, np.ndarray], name: str, kept: Any) -> Any:
+    """An entry of a callback's state: what JSON holds, or a list of arrays."""
+    return [arrays[f"{name}.{i}"] for i in range(kept["arrays"])] if isinstance(kept, dict) else kept

@@ -1,0 +1,63 @@
+"""What is measured after an epoch besides its cost, and the samples that are held out for it."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import generator
+from .engine import NOTHING, Data
+from .metrics import METRICS
+from .validate import Targets, Task
+
+_SCORES: dict[Task, str] = {"value": "r2", "values": "r2"}  # of the tasks that have no accuracy
+
+
+class _Part(NamedTuple):
+    prefix: str
+    data: Data
+    rows: np.ndarray
+    wanted: np.ndarray  # the targets of those rows
+
+
+class Evaluation:
+    """The cost and the metrics of some parts of the data, by the names of the history."""
+
+    def __init__(self, metrics: Mapping[str, Callable[..., float]], task: Task) -> None:
+        name = _SCORES.get(task, "accuracy")
+        self._metrics = dict(metrics) or {name: METRICS[name]}
+        self._task = task
+        self._parts: list[_Part] = []
+
+    def add(self, prefix: str, data: Data, rows: np.ndarray) -> None:
+        """Names of this part have the prefix; without one the cost is left out, which training tells."""
+        self._parts.append(_Part(prefix, data, rows, data.targets[rows]))
+
+    def __call__(self, engine: Any, members: int) -> dict[str, float]:
+        found = {}
+        for prefix, data, rows, wanted in self._parts:
+            losses = np.zeros(len(rows)) if prefix else NOTHING
+            outputs = engine.infer(data, losses, members, rows)
+            if prefix:
+                found[f"{prefix}loss"] = math.fsum(losses) / len(losses)
+            for name, metric in self._metrics.items():
+                own = metric is METRICS.get(name)
+                number = metric(outputs, Targets(wanted, self._task)) if own else metric(wanted, outputs)
+                found[prefix + name] = float(number)
+        return found
+
+
+def held_out(targets: Targets, share: float, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to train on and, in order, those held out: a share of them, of each label alike.
+
+    The same data and seed always give the same rows, so that a second `fit` does not train on those that the
+    first held out; without a seed it is 0.
+    """
+    n = len(targets.array)
+    rows = np.argsort(generator.uniform(generator.key(seed or 0, "split"), n), kind="stable")
+    if targets.task in ("labels", "binary"):
+        rows = rows[np.argsort(targets.array.reshape(-1)[rows], kind="stable")]
+    counts = np.floor(np.arange(n + 1) * share)  # of the first rows so many are held out
+    out = np.diff(counts) > 0
+    return np.sort(rows[~out]), np.sort(rows[out])

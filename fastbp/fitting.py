@@ -1,0 +1,193 @@
+"""From the arguments of `fit` to a training: samples, what is held out of them, callbacks, an engine."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from . import arrays, checkpoint, generator, plain, validate
+from .architecture import Parameters, Parts, State, checked, mask_key
+from .callbacks import Callback, Function, ModelCheckpoint, ProgressBar
+from .engine import Data, Descent, Engine, team_size
+from .evaluation import Evaluation, held_out
+from .history import History
+from .kernels import random as orders
+from .kernels.records import FUSED
+from .metrics import METRICS
+from .recipe import Numbers, Recipe
+from .run import Run
+from .seed import COMPILED, Hooks
+from .training import Chunks
+
+
+class Rows:
+    """Samples in arrays: every epoch is one segment, in an order of its own."""
+
+    def __init__(self, data: Data, rows: np.ndarray | None, shuffle: bool, seed: int | None) -> None:
+        """`rows` are those that are trained on, all of them where it is None."""
+        self.data, self._rows = data, rows
+        self.samples = len(data.X) if rows is None else len(rows)
+        self._shuffle = shuffle
+        self._key = None if seed is None else generator.key(seed, "order")
+
+    def segments(self, epoch: int, first: int = 0) -> Iterator[tuple[Data, np.ndarray]]:
+        if not first:
+            order = self._order(epoch)
+            yield self.data, order if self._rows is None else self._rows[order]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if not self._shuffle:
+            return np.arange(self.samples)
+        if self._key is None:
+            return np.random.permutation(self.samples)  # noqa: NPY002  the global generator, as the seed's
+        order = np.empty(self.samples, np.int64)
+        orders.permute(None)(np.uint64(generator.word(self._key, epoch)), order)
+        return order
+
+
+def fit(
+    net: Any,
+    hooks: Hooks,
+    X: Any,
+    y: Any,
+    *,
+    epochs: int,
+    batch_size: int,
+    recipe: Recipe,
+    sample_weight: Any,
+    class_weight: Any,
+    validation_data: Any,
+    validation_split: float,
+    metrics: Any,
+    shuffle: bool,
+    threads: int | str,
+    callbacks: Any,
+    verbose: bool,
+) -> History:
+    epochs = validate.count("epochs", epochs, 0)
+    batch_size = validate.count("batch_size", batch_size)
+    threads = validate.threads_of(threads)
+    hooked = _callbacks(callbacks, verbose)
+    measures = validate.metrics(metrics, METRICS)
+    parts = checked(net)
+    architecture = parts[0]
+    X = arrays._samples(architecture, X)
+    split = validate.held_out(validation_split, validation_data, len(X))
+    found = arrays._targets(architecture, y, len(X))
+    weights = arrays._weights(found, architecture, sample_weight, class_weight)
+    state: State = net._fastbp
+    divisor = state.uint8_divisor
+    scale = validate.scale(X, divisor)
+    validate.same_scale("X", scale, state.scale, divisor, 2)
+    data = Data(X, found.array, divisor, weights)
+    evaluation, rows = Evaluation(measures, found.task), None
+    if validation_data is not None:
+        given = validate.pair("validation_data", validation_data)
+        samples, targets = arrays._scorable(architecture, *given, found.task, "validation_")
+        validate.same_scale("validation_X", validate.scale(samples, divisor), scale, divisor, 2)
+        evaluation.add("val_", Data(samples, targets.array, divisor), np.arange(len(samples)))
+    elif split:
+        rows, others = held_out(found, split, state.seed)
+        evaluation.add("val_", data._replace(weights=weights[:0]), others)
+    if measures:
+        evaluation.add("", data._replace(weights=weights[:0]), np.arange(len(X)) if rows is None else rows)
+    source = Rows(data, rows, shuffle, state.seed)
+    batch_size = min(batch_size, max(1, source.samples))
+    arguments, saved = {}, None
+    if keepers := [callback for callback in hooked if isinstance(callback, ModelCheckpoint)]:
+        arguments = _arguments(recipe, source, batch_size, shuffle, split, hooked)
+        saved = next((checkpoint.read(keeper.path, arguments) for keeper in keepers if keeper.resume), None)
+    if saved:
+        validate.same_network(saved.network, net)
+        checkpoint.adopt(net, saved)
+        parts, state = checked(net), net._fastbp
+
+    goes_on = state.optimizer == recipe.optimizer and _fits(state.memory, parts)
+    began = state.began if goes_on else state.batches
+    end = state.batches + epochs * -(-source.samples // batch_size)
+    numbers = Numbers(recipe, began, state.batches, end)
+    if end > state.batches:
+        numbers(state.batches, 1)  # a schedule that is refused changes nothing
+    members = team_size(threads, architecture, batch_size)
+    engine = _engine(net, hooks, parts, recipe, weights, batch_size, members, state.memory if goes_on else ())
+    net._fastbp = replace(
+        net._fastbp, task=found.task, scale=scale, optimizer=recipe.optimizer, began=began, memory=()
+    )
+    run = Run(
+        net,
+        Chunks(engine, data, numbers, state.batches),
+        numbers,
+        source,
+        epochs,
+        hooked,
+        lambda: evaluation(engine, members),
+        lambda run, diverged: [],
+        arguments,
+    )
+    if saved:
+        checkpoint.resume(run, saved)
+    return run.train()
+
+
+def _callbacks(given: Any, verbose: bool) -> list[Callback]:
+    found = validate.callbacks(given, Callback)
+    hooked = [callback if isinstance(callback, Callback) else Function(callback) for callback in found]
+    shows = verbose and not any(isinstance(callback, ProgressBar) for callback in hooked)
+    return [ProgressBar(), *hooked] if shows else hooked
+
+
+def _arguments(
+    recipe: Recipe, source: Rows, batch_size: int, shuffle: bool, split: float, callbacks: list[Callback]
+) -> dict[str, Any]:
+    """What a training that is resumed must share with the one that was interrupted.
+
+    Not the epochs, of which there may be more.
+    """
+    X, schedule = source.data.X, recipe.schedule
+    return {
+        **{name: getattr(recipe, name) for name in ("rate", "l2", "l1", "clip_norm")},
+        "optimizer": repr(recipe.optimizer),
+        "schedule": getattr(schedule, "__qualname__", repr(schedule)),
+        "batch_size": batch_size,
+        "shuffle": bool(shuffle),
+        "validation_split": split,
+        "samples": source.samples,
+        "type of X": str(X.dtype),
+        "first sample (CRC)": zlib.crc32(np.ascontiguousarray(X[:1]).tobytes()),
+        "callbacks": [type(callback).__name__ for callback in callbacks if callback.state()],
+    }
+
+
+def _fits(memory: tuple[Parameters, ...], parts: Parts) -> bool:
+    """Whether an optimizer's state has the shapes of the weights, which a user may have replaced."""
+    return all(
+        [array.shape for array in arrays] == [array.shape for array in wanted]
+        for parameters in memory
+        for arrays, wanted in zip(parameters, parts[1:], strict=True)
+    )
+
+
+def _engine(
+    net: Any,
+    hooks: Hooks,
+    parts: Parts,
+    recipe: Recipe,
+    weights: np.ndarray,
+    batch_size: int,
+    members: int,
+    memory: tuple[Parameters, ...],
+) -> Any:
+    """Of the kernels, or of NumPy where a user's own functions or methods want that: alike for `Run`."""
+    architecture = parts[0]
+    if hooks.replaced(net, *COMPILED):
+        replaced = [name for name in COMPILED if hooks.replaced(net, name)]
+        validate.plain_recipe(recipe, architecture, weights, replaced)
+        return plain.MethodsEngine(net, *parts, batch_size)
+    key = mask_key(net) if architecture.dropout else 0
+    row = recipe.optimizer.row
+    if not architecture.is_compiled:
+        return plain.Engine(*parts, batch_size, row, recipe.clip_norm, key, memory)
+    descent = Descent(FUSED if recipe.is_plain else row, recipe.clip_norm, key)
+    return Engine(*parts, batch_size, members, descent, memory)

@@ -1,0 +1,72 @@
+"""How `fit` is to step, and the numbers of every step that follow from it."""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .optimizers import Optimizer
+from .schedules import Schedule, rates_of
+
+_AHEAD = 1024  # steps whose numbers are computed at once, where epochs are short
+
+
+class Recipe(NamedTuple):
+    """An optimizer with its rates and penalties."""
+
+    optimizer: Optimizer
+    rate: float
+    schedule: Any
+    l2: float
+    l1: float
+    clip_norm: float  # 0: no clipping
+
+    @property
+    def is_plain(self) -> bool:
+        """Plain gradient descent, which kernels fuse into the update."""
+        return self.optimizer.row == "sgd" and not (self.l2 or self.l1 or self.clip_norm)
+
+
+class Numbers:
+    """Those of the steps `begin` .. `end` of a call of `fit`; the optimizer's state began at `began`."""
+
+    def __init__(self, recipe: Recipe, began: int, begin: int, end: int) -> None:
+        self.recipe, self._began, self._span = recipe, began, (begin, end)
+        self._factor = 1.0
+        schedule = recipe.schedule
+        self._is_own = not isinstance(schedule, Schedule)
+        self._schedule = functools.lru_cache(1)(schedule) if self._is_own else schedule  # once per step
+        self._first, self._rates = begin, np.zeros(0)
+        self._table = np.zeros((0, 0))
+
+    @property
+    def factor(self) -> float:
+        """What the schedule's rates are multiplied by."""
+        return self._factor
+
+    @factor.setter
+    def factor(self, factor: float) -> None:
+        self._factor, self._table = factor, self._table[:0]
+
+    def __call__(self, first: int, count: int) -> np.ndarray:
+        """A row of numbers for each of so many steps; see `Optimizer.numbers`."""
+        begin = first - self._first
+        if begin < 0 or begin + count > len(self._table):
+            self._compute(first, count)
+            begin = 0
+        return self._table[begin : begin + count]
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step that has been asked for lately."""
+        place = step - self._first
+        return float(self._rates[place]) if 0 <= place < len(self._rates) else self.recipe.rate
+
+    def _compute(self, first: int, count: int) -> None:
+        recipe, (begin, end) = self.recipe, self._span
+        if not self._is_own:  # a user's function is never asked ahead
+            count = max(count, min(2 * len(self._rates), _AHEAD, end - first))
+        since = first - self._began
+        rates = rates_of(self._schedule, recipe.rate, since, count, begin - self._began, end - self._began)
+        rates = rates * self._factor
+        self._table = recipe.optimizer.numbers(rates, since, recipe.l2, recipe.l1)
+        self._first, self._rates = first, rates
