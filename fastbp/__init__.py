@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         TimeLimit,
     )
     from .costs import Cost, Huber
+    from .files import load
     from .history import History
     from .network import Network, sigmoid, sigmoid_prime
     from .optimizers import SGD, Adam, AdamW, IRprop, Momentum, Nesterov, RMSprop
@@ -56,6 +57,7 @@ __all__ = [
     "Step",
     "TimeLimit",
     "__version__",
+    "load",
     "sigmoid",
     "sigmoid_prime",
 ]
@@ -67,6 +69,7 @@ _HOMES = {
         "TimeLimit",
     ),
     "costs": ("Cost", "Huber"),
+    "files": ("load",),
     "history": ("History",),
     "network": ("Network", "sigmoid", "sigmoid_prime"),
     "optimizers": ("SGD", "Adam", "AdamW", "IRprop", "Momentum", "Nesterov", "RMSprop"),

@@ -53,13 +53,17 @@ def write(run: "Run", path: str) -> None:
     files.write(path, arrays, metadata)
 
 
-def read(path: str, arguments: dict[str, Any]) -> Saved | None:
-    """The checkpoint at `path` if there is one, of a call of `fit` with those arguments."""
+def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
+    """The checkpoint at `path` if there is one, of a call of `fit` of `net` with those arguments."""
     if not os.path.exists(path):
         return None
     arrays, metadata = files.read(path)
     training = validate.checkpoint(path, metadata.get("training"), arguments)
-    return Saved(files.network_from(arrays, metadata), training, arrays)
+    state = net._fastbp
+    own = {name: getattr(state, name) for name in ("activation", "output_activation", "cost")}
+    network = files.network_from(path, arrays, metadata, own)
+    validate.same_network(network, net)
+    return Saved(network, training, arrays)
 
 
 def adopt(net: Any, saved: Saved) -> None:

@@ -1,0 +1,387 @@
+"""Files of networks: one open format that holds no code, written durably.
+
+The layout is that of safetensors, whose library reads it: the length of a header as eight bytes, the header
+as JSON, which names the arrays, and the arrays themselves.  Its ``__metadata__`` holds the format's version,
+a SHA-256 of all the rest, and, as JSON text, what the arrays are a network by.
+"""
+
+import hashlib
+import json
+import math
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
+from typing import IO, Any
+
+import numpy as np
+
+from . import activations, costs, optimizers, validate
+from .architecture import Parameters, State
+
+_FORMAT = b'{"__metadata__":{"format":"fastbp '  # after the header's length, then the version
+_VERSION = b"1"
+_DIGEST = _FORMAT + _VERSION + b'","sha256":"'  # then 64 digits, zeros where the digest itself is computed
+_TYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8"), "U8": np.dtype("u1")}
+_AT_ONCE = 1 << 24  # bytes
+_OPTIONS = {  # what stands in a file for an object with options, by its class
+    kind.__name__: kind
+    for kind in (
+        *(activations.LeakyReLU, activations.ELU, activations.GELU, costs.Huber),
+        *{type(optimizer) for optimizer in optimizers.OPTIMIZERS.values()},
+    )
+}
+_OWN = (activations.Activation, costs.Cost)  # hold functions, which no file does
+_OF_TRAINING = ("task", "scale", "epochs", "batches", "masks", "optimizer", "began")  # of a State
+_OF_NETWORK = (
+    *("activation", "output_activation", "cost", "dropout", "frozen", "uint8_divisor", "seed"),
+    "dtype",
+)
+
+
+# ---------------------------------------------------------------- durable files
+
+
+@contextmanager
+def durable(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file to write, which takes the place of the one at `path` when the block has ended.
+
+    Whatever happens, even a power failure, there is the old file or the new one, whole.  The new one is
+    written beside it, flushed to the disk, and renamed; it has the old one's owner and mode.  A link stays
+    a link.  What a process that was killed left behind is removed by the next one that writes there.
+
+    Raises
+    ------
+    OSError
+        Which names `path`; the old file is as it was then.
+    ValueError
+        Where `path` is no file.
+    """
+    target = os.path.realpath(path)
+    temporary = ""
+    try:
+        found = status(target)
+        if found and not stat.S_ISREG(found.st_mode):
+            validate.no_file(os.fspath(path), found.st_mode)
+        _sweep(target)
+        temporary = f"{_prefix(target)}{os.getpid()}-{os.urandom(4).hex()}.tmp"
+        with open(temporary, "xb") as file:
+            _lock(file.fileno())
+            keep(found, file.fileno())  # first, for nobody else may read it meanwhile
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        _sync(os.path.dirname(target))
+    except OSError as error:
+        if error.filename in (None, temporary):
+            error.filename, error.filename2 = os.fspath(path), None
+        raise
+    finally:
+        if temporary:
+            with suppress(OSError):
+                os.unlink(temporary)
+
+
+def status(path: str) -> os.stat_result | None:
+    """That of what is at `path`, if anything is."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return os.stat(path)
+    return None
+
+
+def keep(found: os.stat_result | None, file: int) -> None:
+    """Gives a new file the owner and the mode of the one whose place it will take."""
+    if found is None or sys.platform == "win32":
+        return
+    own = os.fstat(file)
+    if (found.st_uid, found.st_gid) != (own.st_uid, own.st_gid):
+        try:
+            os.fchown(file, found.st_uid, found.st_gid)
+        except PermissionError as error:
+            raise PermissionError(error.errno, "its owner and group cannot be kept") from error
+    if found.st_mode != os.fstat(file).st_mode:
+        os.fchmod(file, stat.S_IMODE(found.st_mode))
+
+
+def _prefix(target: str) -> str:
+    folder, name = os.path.split(target)
+    return os.path.join(folder, f".{name[:100]}.fastbp-")
+
+
+def _lock(file: int) -> bool:
+    """Marks a temporary file as somebody's; False if it is another's."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, which removes no file that is open
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sweep(target: str) -> None:
+    """Removes temporary files of the same target whose writers are gone."""
+    folder, start = os.path.split(_prefix(target))
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(start) and name.endswith(".tmp"):
+                path = os.path.join(folder, name)
+                with suppress(OSError), open(path, "rb") as file:
+                    if _lock(file.fileno()):
+                        os.unlink(path)
+
+
+def _sync(folder: str) -> None:
+    """Puts a renaming on the disk."""
+    if sys.platform == "win32":
+        return
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+# ---------------------------------------------------------------- arrays with metadata
+
+
+def write(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
+) -> None:
+    """Writes arrays of float64, float32, int64 or uint8, and what JSON can hold, durably."""
+    names = {dtype: name for name, dtype in _TYPES.items()}
+    plain = {name: np.asarray(array, array.dtype.newbyteorder("<"), "C") for name, array in arrays.items()}
+    header: dict[str, Any] = {
+        "__metadata__": {
+            "format": f"fastbp {_VERSION.decode()}",
+            "sha256": "0" * 64,
+            "fastbp": json.dumps(metadata),
+        }
+    }
+    end = 0
+    for name, array in plain.items():
+        begin, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": names[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that arrays are aligned
+    start = len(text).to_bytes(8, "little") + text
+    digest = hashlib.sha256(start)
+    for array in plain.values():
+        digest.update(array.data if array.size else b"")
+    place = 8 + len(_DIGEST)
+    start = start[:place] + digest.hexdigest().encode() + start[place + 64 :]
+    with durable(path) as file:
+        file.write(start)
+        for array in plain.values():
+            file.write(array.data if array.size else b"")
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the metadata that `write` was given; nothing in the file is ever executed.
+
+    Raises
+    ------
+    ValueError
+        Which says what is wrong with the file.
+    """
+    name = os.fspath(path)
+    with open(path, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            validate.no_file(name, found.st_mode)
+        start = file.read(8 + len(_DIGEST) + 64)
+        validate.file_begins(name, start[8:], _FORMAT, _VERSION)
+        length = int.from_bytes(start[:8], "little")
+        size = found.st_size - 8 - length
+        validate.file_is(name, size >= 0 and len(start) == 8 + len(_DIGEST) + 64, "truncated")
+        text = start[8:] + file.read(max(0, length + 8 - len(start)))
+        place = len(_DIGEST)
+        digest = hashlib.sha256(start[:8] + text[:place] + b"0" * 64 + text[place + 64 :])
+        try:
+            header = json.loads(text)
+            metadata = json.loads(header.pop("__metadata__")["fastbp"])
+            entries = [(key, *_entry(value)) for key, value in header.items()]
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            validate.file_is(name, False, "damaged: its header cannot be read")
+        end = 0
+        for _, _, _, begin, last in entries:
+            validate.file_is(name, begin == end, "damaged: its arrays do not follow one another")
+            end = last
+        validate.file_is(name, size >= end, "truncated")
+        validate.file_is(name, size == end, "damaged: there is more in it than its arrays")
+        arrays = {}
+        for key, dtype, shape, _, _ in entries:
+            arrays[key] = array = np.empty(shape, dtype)
+            _fill(file, array, digest)
+    validate.file_is(
+        name, digest.hexdigest().encode() == text[place : place + 64], "damaged: its checksum differs"
+    )
+    return arrays, metadata
+
+
+def _entry(value: Any) -> tuple[np.dtype, tuple[int, ...], int, int]:
+    """Type, shape and place of an array; anything else than that raises an exception."""
+    dtype, shape = _TYPES[value["dtype"]], tuple(value["shape"])
+    begin, end = value["data_offsets"]
+    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+        raise ValueError
+    if end - begin != math.prod(shape) * dtype.itemsize:
+        raise ValueError
+    return dtype, shape, begin, end
+
+
+def _fill(file: IO[bytes], array: np.ndarray, digest: Any) -> None:
+    """Reads an array, and takes it into the digest."""
+    view = memoryview(array.reshape(-1)).cast("B") if array.size else memoryview(b"")
+    for first in range(0, len(view), _AT_ONCE):
+        part = view[first : first + _AT_ONCE]
+        file.readinto(part)  # type: ignore[attr-defined]
+        digest.update(part)
+
+
+# ---------------------------------------------------------------- networks
+
+
+def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A network as arrays and what JSON can hold."""
+    from . import __version__
+
+    state: State = net._fastbp
+    weights: list[np.ndarray] = []
+    biases: list[np.ndarray] = []
+    if len(net.weights):
+        weights, biases = validate.parameters(net.weights, net.biases, state.dtype)
+    arrays = _named("", (weights, biases))
+    for number, memory in enumerate(state.memory):
+        arrays |= _named(f"optimizer.{number}.", memory)
+    metadata = {
+        "version": __version__,
+        "sizes": [int(size) for size in net.sizes],
+        "network": {name: _plain(getattr(state, name)) for name in _OF_NETWORK},
+        "training": None,
+        "trained": {name: _plain(getattr(state, name)) for name in _OF_TRAINING},
+    }
+    return arrays, metadata
+
+
+def network_from(
+    path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any], own: Mapping[str, Any]
+) -> Any:
+    """The network of a file; `own` has the activations and the cost of a user's own functions."""
+    from .network import Network
+
+    try:
+        layers = sum(name.startswith("weights.") for name in arrays)
+        weights, biases = _listed("", arrays, layers)
+        options = {name: _object(value) for name, value in metadata["network"].items()}
+        trained = {name: _object(value) for name, value in metadata["trained"].items()}
+        sizes = [int(size) for size in metadata["sizes"]]
+        count = sum(name.startswith("optimizer.") for name in arrays) // max(1, 2 * layers)
+        memory = tuple(_listed(f"optimizer.{number}.", arrays, layers) for number in range(count))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        validate.file_is(path, False, f"damaged: {error!r} in its description of the network")
+    missing = [name for name, value in options.items() if _has_own(value) and name not in own]
+    validate.functions_given(path, missing)
+    try:
+        of_weights = [weights[0].shape[1], *(len(w) for w in weights)] if layers else sizes
+        zeros = [np.broadcast_to(0.0, w.shape) for w in weights]
+        net = Network(of_weights, **{**options, **own}, init=zeros)
+        net.sizes, (net.weights, net.biases) = sizes, (weights, biases)
+        if layers:
+            validate.parameters(weights, biases, net.dtype)
+        net._fastbp = validate.trained(net._fastbp, trained, memory)
+    except (TypeError, ValueError) as error:
+        validate.file_is(path, False, f"no network that can be: {error}")
+    return net
+
+
+def save(net: Any, path: str | os.PathLike[str]) -> None:
+    """`Network.save`."""
+    write(path, *described(net))
+
+
+def load(
+    path: str | os.PathLike[str], *, activation: Any = None, output_activation: Any = None, cost: Any = None
+) -> Any:
+    """The network that `Network.save`, a `ModelCheckpoint` or ``fastbp train`` wrote.
+
+    It predicts the same bits, and `fit` goes on with the optimizer's state as if there had been no file.
+
+    Parameters
+    ----------
+    path : str or path-like
+    activation, output_activation, cost : object, optional
+        What the network had of a user's own functions, which no file holds; as `Network` takes it.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    OSError
+        For a file that cannot be read.
+    ValueError
+        For a file that is damaged, truncated, of another format or of a later version.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from fastbp import Network
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.fastbp")
+    >>> net = Network([3, 2], seed=0)
+    >>> net.save(path)
+    >>> load(path)
+    Network([3, 2], seed=0, dtype='float64')
+    """
+    given = {"activation": activation, "output_activation": output_activation, "cost": cost}
+    own = {name: value for name, value in given.items() if value is not None}
+    return network_from(os.fspath(path), *read(path), own)
+
+
+def _named(prefix: str, parameters: Parameters) -> dict[str, np.ndarray]:
+    return {
+        f"{prefix}{kind}.{layer}": array
+        for kind, arrays in zip(("weights", "biases"), parameters, strict=True)
+        for layer, array in enumerate(arrays)
+    }
+
+
+def _listed(prefix: str, arrays: Mapping[str, np.ndarray], layers: int) -> Parameters:
+    weights, biases = (
+        [arrays[f"{prefix}{kind}.{layer}"] for layer in range(layers)] for kind in ("weights", "biases")
+    )
+    return weights, biases
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold, of a field of the state; `_object` takes it back."""
+    if isinstance(value, _OWN):
+        return {"own": type(value).__name__}
+    if is_dataclass(value):
+        options = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {"kind": type(value).__name__, "options": options}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, np.dtype) else value
+
+
+def _object(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_object(item) for item in value]
+    if isinstance(value, dict) and "kind" in value:
+        return _OPTIONS[value["kind"]](**value["options"])
+    return value
+
+
+def _has_own(value: Any) -> bool:
+    return any(map(_has_own, value)) if isinstance(value, list) else isinstance(value, dict)

@@ -98,9 +98,10 @@ def fit(
     arguments, saved = {}, None
     if keepers := [callback for callback in hooked if isinstance(callback, ModelCheckpoint)]:
         arguments = _arguments(recipe, source, batch_size, shuffle, split, hooked)
-        saved = next((checkpoint.read(keeper.path, arguments) for keeper in keepers if keeper.resume), None)
+        saved = next(
+            (checkpoint.read(keeper.path, arguments, net) for keeper in keepers if keeper.resume), None
+        )
     if saved:
-        validate.same_network(saved.network, net)
         checkpoint.adopt(net, saved)
         parts, state = checked(net), net._fastbp
 

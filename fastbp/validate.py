@@ -7,9 +7,11 @@ import datetime
 import itertools
 import operator
 import os
+import stat
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 import numpy as np
 
@@ -684,6 +686,53 @@ def column_vectors(a: Any, inputs: int) -> np.ndarray:
         hint = "; a.reshape(-1, 1) makes a column of it" if found.ndim == 1 else ""
         raise ValueError(f"a: expected shape ({inputs}, 1) or ({inputs}, m), got {found.shape}{hint}")
     return found
+
+
+# Files
+
+
+_NO_FILES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+
+
+def no_file(path: str, mode: int) -> NoReturn:
+    raise ValueError(f"{path}: expected a file, got {_NO_FILES.get(stat.S_IFMT(mode), 'a device')}")
+
+
+def file_begins(path: str, found: bytes, wanted: bytes, version: bytes) -> None:
+    """Refuses what another program wrote, or a later version."""
+    other = {b"": "an empty file"}.get(found, "a file of another format")
+    begins = found.startswith(wanted[: len(found)]) and bool(found)
+    file_is(path, begins, f"no network saved by fastbp, but {other}")
+    theirs = found[len(wanted) :].partition(b'"')[0]
+    later = theirs.isdigit() and int(theirs) > int(version)
+    file_is(path, not later, f"of format {theirs.decode()}, which needs a later version of fastbp")
+    file_is(path, len(found) < len(wanted) + len(version) or theirs == version, "damaged: its header differs")
+
+
+def file_is(path: str, good: bool, otherwise: str) -> None:
+    if not good:
+        raise ValueError(f"{path}: {otherwise}")
+
+
+def functions_given(path: str, missing: Sequence[str]) -> None:
+    """Refuses to load a network of a user's own functions without them."""
+    if missing:
+        names = ", ".join(f"{name}=" for name in missing)
+        raise ValueError(
+            f"{path}: its network has functions of its own, which no file holds; load takes {names}..."
+        )
+
+
+def trained(state: Any, found: Mapping[str, Any], memory: Any) -> Any:
+    """The state of a network with what training has brought it to, which a file tells."""
+    for name, known in (("task", get_args(Task)), ("scale", get_args(Scale))):
+        if found[name] is not None:
+            choice(name, found[name], known)
+    for name in ("epochs", "batches", "began"):
+        count(name, found[name], 0)
+    if found["masks"] is not None:
+        seed("masks", found["masks"])
+    return replace(state, **found, memory=memory)
 
 
 # A user's own methods

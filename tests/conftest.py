@@ -5,6 +5,12 @@ import pytest
 pytest.register_assert_rewrite("experiments", "reference", "toy")  # their asserts say what they compared
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--full", action="store_true", help="run the tests of endurance in full, for many minutes"
+    )
+
+
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
     """Runs the test once per dtype of a network."""

@@ -1,0 +1,442 @@
+"""Networks in files: what comes back, what is refused, and what is on the disk whatever fails."""
+
+import copy
+import dataclasses
+import errno
+import json
+import os
+import pickle
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import Network, files
+from fastbp.architecture import State
+from toy import LABELS, OPTIONS, VALUES, X, bits, fitted, fresh
+
+RECIPES = {
+    "plain": ({}, {}),
+    "everything": (
+        {
+            "activation": [fastbp.LeakyReLU(0.02), "gelu"],
+            "output_activation": "softmax",
+            "cost": "cross_entropy",
+            "dropout": [0.1, 0.2],
+            "frozen": [0],
+            "dtype": "float32",
+            "uint8_divisor": 7.0,
+        },
+        {"optimizer": fastbp.AdamW(weight_decay=0.1), "learning_rate": 0.01},
+    ),
+    "unseeded": ({"seed": None, "dropout": 0.3}, {"optimizer": "rmsprop", "learning_rate": 0.01}),
+    "huber": (
+        {"cost": fastbp.Huber(0.5), "output_activation": "linear"},
+        {"optimizer": "nesterov", "learning_rate": 0.01},
+    ),
+}
+
+
+def network(recipe="everything", epochs=2):
+    np.random.seed(0)  # noqa: NPY002  of the network without a seed
+    options, training = RECIPES[recipe]
+    net = fresh([6, 9, 8, 3], **options)
+    net.fit(X, LABELS, **{**OPTIONS, **training, "epochs": epochs})
+    return net
+
+
+def state(net):
+    """Every field but the optimizer's state, whose arrays have no ==."""
+    return {
+        field.name: getattr(net._fastbp, field.name)
+        for field in dataclasses.fields(State)
+        if field.name != "memory"
+    }
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "net.fastbp"
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_network_comes_back_whole(path, recipe):
+    net = network(recipe)
+    net.save(path)
+    back = fastbp.load(path)
+    assert type(back) is Network
+    assert repr(back) == repr(net)
+    assert state(back) == state(net)
+    assert bits(back) == bits(net)
+    assert (back.outputs(X) == net.outputs(X)).all()
+    for memory, wanted in zip(back._fastbp.memory, net._fastbp.memory, strict=True):
+        for arrays, others in zip(memory, wanted, strict=True):
+            assert all(map(np.array_equal, arrays, others))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_training_goes_on_after_loading_as_without(path, recipe):
+    net = network(recipe)
+    net.save(path)
+    back = fastbp.load(path)
+    again = {**OPTIONS, **RECIPES[recipe][1]}
+    for other in (net, back):
+        np.random.seed(1)  # noqa: NPY002
+        other.fit(X, LABELS, **again)
+    assert bits(back) == bits(net)
+
+
+def test_every_field_of_the_state_is_kept():
+    """A new field must be named in files.py."""
+    kept = {*files._OF_NETWORK, *files._OF_TRAINING, "memory"}
+    assert kept == {field.name for field in dataclasses.fields(State)}
+
+
+@pytest.mark.parametrize("sizes", [[3], [3, 1]])
+def test_small_networks(path, sizes):
+    net = Network(sizes, seed=1)
+    net.save(path)
+    assert repr(fastbp.load(path)) == repr(net)
+
+
+def test_weights_that_a_user_has_set(path):
+    net = Network([3, 2])
+    net.weights, net.biases = [[[1, 2], [3, 4], [5, 6]]], [[[0], [0], [1]]]
+    net.save(path)
+    back = fastbp.load(path)
+    assert back.weights[0].tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert back.sizes == [3, 2]
+
+
+def test_a_path_may_be_text_and_a_link_stays_one(tmp_path, path):
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    network().save(str(link))
+    assert link.is_symlink()
+    assert bits(fastbp.load(str(path))) == bits(network())
+
+
+def test_a_users_own_functions_are_not_in_a_file(path):
+    cost = fastbp.Cost(lambda a, y: (a - y) ** 2, lambda a, y: 2 * (a - y))
+    net = fresh(cost=cost)
+    net.save(path)
+    assert b"lambda" not in path.read_bytes()
+    with pytest.raises(ValueError, match=r"functions of its own, .* cost="):
+        fastbp.load(path)
+    assert bits(fitted(net=fastbp.load(path, cost=cost))) == bits(fitted(net=net))
+
+
+def test_the_layout_is_that_of_safetensors(path):
+    library = pytest.importorskip("safetensors.numpy")
+    net = network()
+    net.save(path)
+    found = library.load_file(path)
+    assert (found["weights.1"] == net.weights[1]).all()
+
+
+def test_the_mode_is_kept(path):
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    network().save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+# What is refused
+
+
+def refused(path, match=None):
+    with pytest.raises(ValueError, match=match) as caught:
+        fastbp.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def small_file(path):
+    net = fresh([2, 2])
+    net.save(path)
+    return path.read_bytes()
+
+
+def test_every_truncation_is_refused(path):
+    whole = small_file(path)
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        refused(path, "truncated|empty|no network|damaged")
+    path.write_bytes(whole + b" ")
+    refused(path, "more in it")
+
+
+def test_every_flipped_bit_is_refused(path, request):
+    whole = bytearray(small_file(path))
+    flips = min(8 * len(whole), 5000 if request.config.getoption("--full") else 500)
+    for bit in np.random.default_rng(0).choice(8 * len(whole), flips, replace=False).tolist():
+        whole[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(whole)
+        refused(path)
+        whole[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(whole)
+    fastbp.load(path)
+
+
+class Canary:
+    def __reduce__(self):
+        return os.system, ("touch canary",)
+
+
+def test_nothing_of_another_format_is_executed(path, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    np.savez(tmp_path / "other.npz", X=np.array([Canary()], object))
+    contents = [b"", b"text", pickle.dumps(Canary()), (tmp_path / "other.npz").read_bytes(), bytes(1000)]
+    for content in contents:
+        path.write_bytes(content)
+        refused(path, "no network saved by fastbp")
+    assert not (tmp_path / "canary").exists()
+
+
+def signed(header, data=b""):
+    """A file with a right checksum, whatever its header says."""
+    import hashlib
+
+    text = json.dumps(header, separators=(",", ":")) if isinstance(header, dict) else header
+    start = len(text).to_bytes(8, "little") + text.encode()
+    place = start.index(b"0" * 64)
+    digest = hashlib.sha256(start + data).hexdigest().encode()
+    return start[:place] + digest + start[place + 64 :] + data
+
+
+def header(**entries):
+    about = {"format": "fastbp 1", "sha256": "0" * 64, "fastbp": "{}"}
+    return {"__metadata__": about, **entries}
+
+
+def entry(shape, begin, end, dtype="F64"):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        signed(header(a=entry([2**62], 0, 2**65))),
+        signed(header(a=entry([-1], 0, -8))),
+        signed(header(a=entry([1.0], 0, 8)), bytes(8)),
+        signed(header(a=entry([True], 0, 8)), bytes(8)),
+        signed(header(a=entry([1], 0, 8, "PYTHON")), bytes(8)),
+        signed(header(a=entry([1], 0, 8), b=entry([1], 0, 8)), bytes(8)),
+        signed(header(a=entry([1], 8, 16)), bytes(16)),
+        signed(header(a=entry([1], 0, 16)), bytes(16)),
+        signed(header(a=7)),
+        signed(json.dumps(header())[:-1].replace(", ", ",").replace(": ", ":") + ',"a":' + "[" * 100_000),
+        signed(header()),
+        (2**63).to_bytes(8, "little") + signed(header())[8:],
+    ],
+)
+def test_hostile_files_are_refused(path, content):
+    path.write_bytes(content)
+    refused(path)
+
+
+def test_a_later_format_is_told_from_damage(path):
+    content = small_file(path).replace(b'"fastbp 1"', b'"fastbp 2"', 1)
+    path.write_bytes(content)
+    refused(path, "needs a later version of fastbp")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda about: about["network"].update(dropout=5.0), "dropout: expected a number from 0"),
+        (lambda about: about["network"].update(cost="none"), "cost: expected one of"),
+        (lambda about: about["trained"].update(task="guess"), "task: expected one of"),
+        (lambda about: about["trained"].update(batches=-3), "batches: expected at least 0"),
+        (lambda about: about["trained"].update(optimizer={"kind": "os", "options": {}}), "damaged"),
+        (lambda about: about.pop("network"), "damaged"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused(path, change, match):
+    arrays, about = files.described(fresh())
+    about = copy.deepcopy(about)
+    change(about)
+    files.write(path, arrays, about)
+    refused(path, match)
+
+
+def test_a_folder_and_a_fifo_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises((ValueError, OSError), match=r"expected a file, got a folder|directory"):
+        fastbp.load(tmp_path)
+    for target in (tmp_path, tmp_path / "fifo"):
+        with pytest.raises(ValueError, match="expected a file, got"):
+            network(epochs=0).save(target)
+
+
+def test_reading_takes_no_more_than_twice_the_file(path):
+    """In a process of its own, whose peak is that of this alone."""
+    net = Network([1000, 2000, 1000], seed=0)
+    net.save(path)
+    code = (
+        "import resource, sys, fastbp\nfrom fastbp import Network\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before = peak(); net = fastbp.load(sys.argv[1]); print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2.05 * path.stat().st_size
+
+
+# Durability
+
+CALLS = ("open", "write", "flush", "fsync", "fchmod", "replace", "fsync of the folder")
+
+
+class Failing:
+    """Makes the n-th call fail of what a durable write asks of the system."""
+
+    def __init__(self, monkeypatch, n):
+        self.left, self.calls = n, []
+        real = {name: getattr(os, name) for name in ("fsync", "replace", "open", "fchmod")}
+        for name, function in real.items():
+            monkeypatch.setattr(os, name, self.counted(name, function))
+        real_open = open
+
+        def opened(file, mode="r", *more, **named):
+            if "x" not in mode:
+                return real_open(file, mode, *more, **named)
+            self.count("open file")
+            return Watched(self, real_open(file, mode, *more, **named))
+
+        monkeypatch.setattr(files, "open", opened, raising=False)
+
+    def count(self, name):
+        self.calls.append(name)
+        self.left -= 1
+        if self.left == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def counted(self, name, function):
+        def call(*arguments, **named):
+            self.count(name)
+            return function(*arguments, **named)
+
+        return call
+
+
+class Watched:
+    def __init__(self, failing, file):
+        self.failing, self.file = failing, file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+    def __getattr__(self, name):
+        real = getattr(self.file, name)
+        return self.failing.counted(name, real) if name in ("write", "flush") else real
+
+
+def test_whichever_call_fails_the_old_file_or_the_new_is_there(path):
+    old, new = network("plain"), network("huber")
+    path.unlink(missing_ok=True)
+    seen = []
+    for n in range(1, 100):
+        old.save(path)
+        path.chmod(0o600)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            failing = Failing(monkeypatch, n)
+            try:
+                new.save(path)
+                error = None
+            except OSError as caught:
+                error = caught
+        assert os.listdir(path.parent) == [path.name], failing.calls
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        kept = bits(fastbp.load(path))
+        if error is None:
+            assert kept == bits(new)
+            break
+        assert error.errno == errno.EIO
+        assert str(path) in str(error)
+        seen.append(failing.calls[-1])
+        assert kept == bits(new if "replace" in failing.calls[:-1] else old)
+    assert {"open file", "write", "flush", "fsync", "fchmod", "replace"} <= set(seen)
+    assert seen[-2:] == ["open", "fsync"], "the folder's"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_no_temporary_is_left_whatever_is_raised(path, error, monkeypatch):
+    network().save(path)
+    before = path.read_bytes()
+
+    def raises(*arguments):
+        raise error
+
+    monkeypatch.setattr(os, "fsync", raises)
+    with pytest.raises(error):
+        network("plain").save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("this system mounts no tmpfs")
+    try:
+        small, large = fresh(), Network([100, 400], seed=0)
+        small.save(disk / "net")
+        with pytest.raises(OSError, match=r"No space left.*net'") as caught:
+            large.save(disk / "net")
+        assert caught.value.errno == errno.ENOSPC
+        assert bits(fastbp.load(disk / "net")) == bits(small)
+        assert os.listdir(disk) == ["net"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+SAVING = """
+import sys
+import numpy as np
+from fastbp import Network
+net = Network([300, 300], seed=0)
+for number in range(10**9):
+    net.biases[0][:] = number
+    net.weights[0][:] = number
+    net.save(sys.argv[1])
+    print(number, flush=True)
+"""
+
+
+def test_a_kill_while_saving_leaves_a_whole_file(path, request):
+    kills = 200 if request.config.getoption("--full") else 8
+    random = np.random.default_rng(0)
+    for _ in range(kills):
+        with subprocess.Popen(
+            [sys.executable, "-c", SAVING, str(path)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            process.stdout.readline()  # it has begun
+            time.sleep(random.uniform(0, 0.02))
+            process.send_signal(signal.SIGKILL)
+            said = [line for line in process.stdout.read().splitlines() if line]
+        net = fastbp.load(path)
+        number = net.biases[0][0, 0]
+        assert number >= int(said[-1]) if said else True, "older than the last that was told"
+        assert (net.weights[0] == number).all() and (net.biases[0] == number).all()
+        files_left = [name for name in os.listdir(path.parent) if name != path.name]
+        assert len(files_left) <= 1
+        fresh().save(path)
+        assert os.listdir(path.parent) == [path.name], "the next one that writes there clears up"
+
+
+def test_a_file_of_this_version_loads_for_ever():
+    net = fastbp.load(Path(__file__).parent / "saved" / "0.2.0.fastbp")
+    assert net.predict(X[:5] / 4).tolist() == [2, 1, 2, 2, 1]
+    assert VALUES.shape[1] == net.sizes[-1]
