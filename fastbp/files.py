@@ -24,7 +24,12 @@ from .architecture import Parameters, State
 _FORMAT = b'{"__metadata__":{"format":"fastbp '  # after the header's length, then the version
 _VERSION = b"1"
 _DIGEST = _FORMAT + _VERSION + b'","sha256":"'  # then 64 digits, zeros where the digest itself is computed
-_TYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8"), "U8": np.dtype("u1")}
+_TYPES: dict[str, np.dtype] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "I64": np.dtype("<i8"),
+    "U8": np.dtype("u1"),
+}
 _AT_ONCE = 1 << 24  # bytes
 _OPTIONS = {  # what stands in a file for an object with options, by its class
     kind.__name__: kind
@@ -241,7 +246,7 @@ def _entry(value: Any) -> tuple[np.dtype, tuple[int, ...], int, int]:
 
 def _fill(file: IO[bytes], array: np.ndarray, digest: Any) -> None:
     """Reads an array, and takes it into the digest."""
-    view = memoryview(array.reshape(-1)).cast("B") if array.size else memoryview(b"")
+    view = memoryview(array.reshape(-1).view(np.uint8).data)
     for first in range(0, len(view), _AT_ONCE):
         part = view[first : first + _AT_ONCE]
         file.readinto(part)  # type: ignore[attr-defined]
@@ -289,12 +294,12 @@ def network_from(
         memory = tuple(_listed(f"optimizer.{number}.", arrays, layers) for number in range(count))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         validate.file_is(path, False, f"damaged: {error!r} in its description of the network")
-    missing = [name for name, value in options.items() if _has_own(value) and name not in own]
-    validate.functions_given(path, missing)
+    functions = [name for name, value in options.items() if _has_own(value)]
+    validate.functions_given(path, [name for name in functions if own.get(name) is None])
     try:
         of_weights = [weights[0].shape[1], *(len(w) for w in weights)] if layers else sizes
         zeros = [np.broadcast_to(0.0, w.shape) for w in weights]
-        net = Network(of_weights, **{**options, **own}, init=zeros)
+        net = Network(of_weights, **{**options, **{name: own[name] for name in functions}}, init=zeros)
         net.sizes, (net.weights, net.biases) = sizes, (weights, biases)
         if layers:
             validate.parameters(weights, biases, net.dtype)
@@ -320,7 +325,8 @@ def load(
     ----------
     path : str or path-like
     activation, output_activation, cost : object, optional
-        What the network had of a user's own functions, which no file holds; as `Network` takes it.
+        What the network had of a user's own functions, which no file holds; as `Network` takes it.  Each is
+        looked at only where it had.
 
     Returns
     -------
@@ -344,8 +350,7 @@ def load(
     Network([3, 2], seed=0, dtype='float64')
     """
     given = {"activation": activation, "output_activation": output_activation, "cost": cost}
-    own = {name: value for name, value in given.items() if value is not None}
-    return network_from(os.fspath(path), *read(path), own)
+    return network_from(os.fspath(path), *read(path), given)
 
 
 def _named(prefix: str, parameters: Parameters) -> dict[str, np.ndarray]:

@@ -57,9 +57,10 @@ class Numbers:
         return self._table[begin : begin + count]
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step that has been asked for lately."""
-        place = step - self._first
-        return float(self._rates[place]) if 0 <= place < len(self._rates) else self.recipe.rate
+        """The learning rate of the last step that was made, which may have been so in another process."""
+        if not 0 <= step - self._first < len(self._rates):
+            self._compute(step, 1)
+        return float(self._rates[step - self._first])
 
     def _compute(self, first: int, count: int) -> None:
         recipe, (begin, end) = self.recipe, self._span

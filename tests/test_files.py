@@ -19,7 +19,7 @@ import pytest
 import fastbp
 from fastbp import Network, files
 from fastbp.architecture import State
-from toy import LABELS, OPTIONS, VALUES, X, bits, fitted, fresh
+from toy import LABELS, OPTIONS, X, bits, fitted, fresh
 
 RECIPES = {
     "plain": ({}, {}),
@@ -438,5 +438,5 @@ def test_a_kill_while_saving_leaves_a_whole_file(path, request):
 
 def test_a_file_of_this_version_loads_for_ever():
     net = fastbp.load(Path(__file__).parent / "saved" / "0.2.0.fastbp")
-    assert net.predict(X[:5] / 4).tolist() == [2, 1, 2, 2, 1]
-    assert VALUES.shape[1] == net.sizes[-1]
+    assert net.outputs(X[:2] / 4).tobytes().hex() == "cb33583ec1cd003f984a923e0bfb703e544ee23e2634a53e"
+    assert net._fastbp.optimizer == fastbp.AdamW(weight_decay=0.1)

@@ -1,0 +1,296 @@
+"""Checkpoints: a training that was stopped, by whatever and whenever, ends with the bits of another."""
+
+import datetime
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, files
+from toy import LABELS, VALUES, X, bits, fresh
+
+BASE = {"epochs": 6, "batch_size": 4, "learning_rate": 0.05}
+
+
+def unlike_seconds(history):
+    return {name: list(numbers) for name, numbers in history.items() if name != "seconds"}, history.notes
+
+
+def generator():
+    kind, words, *rest = np.random.get_state()  # noqa: NPY002
+    return kind, words.tobytes(), rest
+
+
+class Stop(fastbp.Callback):
+    """Raises in the midst of training, as Ctrl-C does."""
+
+    every = 1
+
+    def __init__(self, step):
+        self.at = step
+
+    def on_step(self, run):
+        if run.step == self.at:
+            raise KeyboardInterrupt
+
+
+def training(path, seed, extra=(), resume=True, every=3, **options):
+    """A new network, as a script that is run again makes it, and its whole training."""
+    np.random.seed(5)  # noqa: NPY002
+    net = fresh(seed=seed, dropout=0.3, **options.pop("network", {}))
+    callbacks = [
+        EarlyStopping("val_loss", patience=2, restore_best_weights=True),
+        ReduceLROnPlateau("loss", patience=1, factor=0.5),
+        ModelCheckpoint(path, every=every, resume=resume),
+        *extra,
+    ]
+    history = net.fit(X / 4, LABELS, callbacks=callbacks, validation_split=0.2, **{**BASE, **options})
+    return net, history
+
+
+RECIPES = [
+    *({"optimizer": name} for name in ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "irprop")),
+    {"schedule": "cosine"},
+    {"schedule": fastbp.OneCycle(), "optimizer": "adam", "l2": 1e-3, "clip_norm": 0.5},
+    {"schedule": lambda step: 0.1 / (1 + step)},
+    {"network": {"activation": "gelu", "frozen": [0], "dtype": "float32"}},
+    {"batch_size": 600},
+]
+
+
+@pytest.mark.parametrize("seed", [3, None])
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path, recipe, seed):
+    path = tmp_path / "run"
+    wanted, history = training(tmp_path / "whole", seed, resume=False, **recipe)
+    drawn = generator()
+    steps = wanted._fastbp.batches
+    for stop in sorted({1, steps // 3, steps // 2 + 1, steps}):
+        path.unlink(missing_ok=True)
+        with pytest.raises(KeyboardInterrupt):
+            training(path, seed, [Stop(stop)], **recipe)
+        fresh(seed=9).fit(X, VALUES, epochs=1, batch_size=3)  # another network in between
+        net, found = training(path, seed, **recipe)
+        assert bits(net) == bits(wanted)
+        assert unlike_seconds(found) == unlike_seconds(history)
+        assert generator() == drawn
+        assert net._fastbp.batches == steps
+        net.fit(X, LABELS, **BASE)
+        after = fastbp.load(tmp_path / "whole")
+        assert len(after._fastbp.memory) == len(wanted._fastbp.memory)
+
+
+def test_a_batch_of_several_chunks_that_is_stopped(tmp_path, monkeypatch):
+    """It begins anew, for the gradient of its first samples is in no file."""
+    from fastbp import training as chunks
+
+    rng = np.random.default_rng(0)
+    inputs, labels = rng.random((1500, 6)), rng.integers(0, 3, 1500)
+
+    def train(path, stop, resume=True):
+        class Midst(fastbp.Callback):
+            calls = 0
+
+            def on_chunk(self, run):
+                self.calls += 1
+                if self.calls == stop:
+                    assert run.done % 1200 and run.done < 1500
+                    raise KeyboardInterrupt
+
+        net = fresh(seed=1)
+        net.fit(
+            inputs,
+            labels,
+            epochs=3,
+            batch_size=1200,
+            learning_rate=0.3,
+            optimizer="momentum",
+            callbacks=[Midst(), ModelCheckpoint(path, every=10**9, resume=resume)],
+        )
+        return net
+
+    monkeypatch.setattr(chunks, "_FIRST_FLOPS", 1.0)  # chunks of a block of 512 samples
+    monkeypatch.setattr(chunks, "_CHUNK_SECONDS", 0.0)
+    wanted = train(tmp_path / "whole", -1)
+    for stop in (1, 2, 4, 5):
+        path = tmp_path / f"{stop}"
+        with pytest.raises(KeyboardInterrupt):
+            train(path, stop)
+        assert bits(train(path, -1)) == bits(wanted)
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path):
+    net, history = training(tmp_path / "run", 3)
+    again, found = training(tmp_path / "run", 3)
+    assert bits(again) == bits(net)
+    assert dict(found) == dict(history)
+
+
+def test_more_epochs_go_on_where_the_others_ended(tmp_path):
+    path = tmp_path / "run"
+
+    def train(epochs):
+        net = fresh()
+        history = net.fit(
+            X, LABELS, callbacks=ModelCheckpoint(path, resume=True), **{**BASE, "epochs": epochs}
+        )
+        return net, history
+
+    train(2)
+    net, history = train(5)
+    assert history.epochs == 5
+    assert bits(net) == bits(train(5)[0])
+    whole = fresh()
+    whole.fit(X, LABELS, **{**BASE, "epochs": 5})
+    assert bits(net) == bits(whole)
+
+
+def test_a_checkpoint_is_a_network(tmp_path):
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        training(path, 3, [Stop(7)])
+    net = fastbp.load(path)
+    assert net._fastbp.batches == 7
+    assert net.predict(X / 4).shape == (25,)
+
+
+def test_a_checkpoint_of_the_best_epoch(tmp_path):
+    path = tmp_path / "best"
+    net = fresh()
+    history = net.fit(
+        X,
+        LABELS,
+        validation_split=0.4,
+        callbacks=ModelCheckpoint(path, monitor="val_accuracy"),
+        **{**BASE, "learning_rate": 3.0, "epochs": 9},
+    )
+    best = 1 + int(np.argmax(history.val_accuracy))
+    assert best < 9
+    other = fresh()
+    other.fit(X, LABELS, validation_split=0.4, **{**BASE, "learning_rate": 3.0, "epochs": best})
+    assert bits(fastbp.load(path)) == bits(other)
+
+
+@pytest.mark.parametrize(("every", "writes"), [("epoch", 2), (5, 2), (datetime.timedelta(seconds=1e-6), 16)])
+def test_when_a_checkpoint_is_written(tmp_path, monkeypatch, every, writes):
+    calls = []
+    monkeypatch.setattr(files, "write", lambda *arguments: calls.append(arguments))
+    net = fresh()
+    net.fit(
+        X,
+        LABELS,
+        callbacks=[Stop(-1), ModelCheckpoint(tmp_path / "run", every=every)],
+        **{**BASE, "epochs": 2},
+    )
+    assert len(calls) == writes
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"learning_rate": 0.1}, "rate was 0.05, is 0.1"),
+        ({"optimizer": "adam"}, r"optimizer was 'SGD\(\)', is 'Adam"),
+        ({"batch_size": 5}, "batch_size was 4, is 5"),
+        ({"extra": [EarlyStopping("loss")]}, "callbacks was .*EarlyStopping"),
+        ({"network": {"activation": "relu"}}, "whose training the checkpoint is of"),
+    ],
+)
+def test_another_training_is_not_resumed(tmp_path, changes, named):
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        training(path, 3, [Stop(7)])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=named):
+        training(path, 3, **changes)
+    assert path.read_bytes() == before
+
+
+def test_other_data_are_not_resumed_with(tmp_path):
+    path = tmp_path / "run"
+    options = {"callbacks": ModelCheckpoint(path, resume=True), **BASE}
+    fresh().fit(X, LABELS, **options)
+    with pytest.raises(ValueError, match=r"first sample \(CRC\) was"):
+        fresh().fit(X + 1, LABELS, **options)
+    with pytest.raises(ValueError, match="samples was 25, is 20"):
+        fresh().fit(X[:20], LABELS[:20], **options)
+
+
+def test_a_network_alone_is_not_resumed_from(tmp_path):
+    path = tmp_path / "net"
+    fresh().save(path)
+    with pytest.raises(ValueError, match="expected a checkpoint to resume from, got a network alone"):
+        fresh().fit(X, LABELS, callbacks=ModelCheckpoint(path, resume=True), **BASE)
+
+
+# In processes that are stopped from outside
+
+SCRIPT = """
+import hashlib, json, signal, sys
+import numpy as np
+import fastbp
+from fastbp import EarlyStopping, ModelCheckpoint, Network
+
+path, number = sys.argv[1], int(sys.argv[2])
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+rng = np.random.default_rng(number)
+optimizers = ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "irprop"]
+schedules = ["constant", "cosine", "one_cycle", "exponential", fastbp.Cosine(warmup=20)]
+X = rng.random((3000, 40), dtype=np.float32)
+y = (X[:, :5] @ rng.standard_normal((5, 4))).argmax(axis=1)
+np.random.seed(number)
+net = Network(
+    [40, 64, 32, 4], activation="relu", output_activation="softmax", cost="cross_entropy",
+    dropout=0.2, dtype="float32", seed=number if number % 2 else None,
+)
+history = net.fit(
+    X, y, epochs=12, batch_size=[32, 100, 1000][number % 3], learning_rate=2e-3,
+    optimizer=optimizers[number % 7], schedule=schedules[number % 5], clip_norm=None if number % 4 else 1.0,
+    validation_split=0.2, threads=1 + number % 2,
+    callbacks=[
+        EarlyStopping("val_loss", patience=3, restore_best_weights=True),
+        ModelCheckpoint(path, every=[7, "epoch"][number % 2], resume=True),
+    ],
+)
+digest = hashlib.sha256(b"".join(a.tobytes() for a in (*net.weights, *net.biases)))
+digest.update(np.random.get_state()[1].tobytes())
+kept = {name: numbers for name, numbers in history.items() if name != "seconds"}
+print(json.dumps([digest.hexdigest(), kept, history.notes]), flush=True)
+"""
+
+
+def finished(path, number, stop=None):
+    """What the script prints at its end, however often it is stopped on its way there."""
+    stops = 0
+    while True:
+        with subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(path), str(number)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            if stop is not None and stops < 2:
+                while process.poll() is None and not path.exists():
+                    time.sleep(0.001)  # it begins to train
+                time.sleep(stop.uniform(0, 0.15))
+                process.send_signal(stop.choice([signal.SIGINT, signal.SIGTERM, signal.SIGKILL]))
+            out, error = process.communicate(timeout=120)
+        stops += 1
+        if process.returncode == 0:
+            return out
+        assert process.returncode in (143, 1, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL), error
+        assert process.returncode != 1 or "KeyboardInterrupt" in error, error
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_processes_that_are_stopped_at_random_moments(tmp_path, request):
+    stop = random.Random(0)
+    for number in range(100 if request.config.getoption("--full") else 4):
+        wanted = finished(tmp_path / f"{number}-whole", number)
+        assert finished(tmp_path / f"{number}", number, stop) == wanted, number
+        assert {name for name in os.listdir(tmp_path) if name.endswith(".tmp")} == set()
