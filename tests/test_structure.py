@@ -34,6 +34,7 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
         {"architecture", "callbacks", "engine", "history", "recipe", "seed", "training"},
         {"numpy"},
     ),
+    "diagnosis.py": ({"activations", "architecture", "costs", "engine", "plain"}, {"numpy"}),
     "seed.py": (
         {"architecture", "engine", "kernels", "metrics", "optimizers", "plain", "training", "validate"},
         {"numpy"},
