@@ -176,6 +176,9 @@ FINE = {
         epochs=20,
         **more,
     ),
+    "shares near one half": lambda **more: notes(
+        network(outputs=1, output_activation="sigmoid"), y=0.5 + 0.05 * np.sign(X[:, :1]), epochs=20, **more
+    ),
     "bytes": lambda **more: notes(
         network(), np.clip(128 + 60 * X, 0, 255).astype(np.uint8), y=LABELS, epochs=20, **more
     ),
@@ -284,6 +287,11 @@ def test_constant_cost(kind, output, formula, weighted):
     found = diagnosis.constant_cost(architecture, y, weights)
     wanted = lowest(formula, y, weights if weighted else 1.0)
     assert wanted * (1 - 1e-5) <= found <= wanted * (1 + 2e-3 if isinstance(kind, costs.Huber) else 1 + 1e-5)
+
+
+def test_constant_cost_of_what_outputs_reach():
+    architecture = checked(network(outputs=1, output_activation="sigmoid", cost="quadratic"))[0]
+    assert diagnosis.constant_cost(architecture, np.array([[3.0], [5.0]])) == (2**2 + 4**2) / 2 / 2
 
 
 @pytest.mark.parametrize("kind", ["quadratic", "cross_entropy", "absolute"])
