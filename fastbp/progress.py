@@ -151,7 +151,6 @@ class _Tqdm:
                 initial=state.done,
                 desc=state.label,
                 file=sys.stdout,
-                leave=False,
                 dynamic_ncols=True,
                 unit=" samples",
                 unit_scale=True,

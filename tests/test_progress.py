@@ -134,6 +134,20 @@ def test_what_the_bar_shows(choose, clock):
 
 
 @bars
+def test_nothing_is_left_of_a_longer_state(bar, choose, clock):
+    choose(bar)
+    stdout = Terminal()
+    shown = progress.Progress()
+    with contextlib.redirect_stdout(stdout):
+        shown.begin(1, 1000)
+        for done, cost in ((100, 1e30), (200, 1.0)):
+            clock.now += 1
+            shown.chunk(0, done, cost)
+    assert "00000  " not in stdout.screen()[0].replace("1.00000  ", "") and "1e30" not in stdout.screen()[0]
+    assert len(stdout.screen()[0]) < 100
+
+
+@bars
 def test_at_most_ten_states_a_second(bar, choose, clock):
     choose(bar)
     stdout = Terminal()
@@ -155,6 +169,7 @@ def test_the_bar_fits_the_terminal(columns, choose, clock, monkeypatch):
     assert stdout.screen() == [*LINES, ""]
     if columns >= 45:
         assert all("loss 0.0" in part and "left" in part for part in shown[1:4])
+        assert all(part.rstrip().endswith(("left", "samples/s")) for part in shown[1:4])
 
 
 @bars
