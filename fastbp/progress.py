@@ -21,7 +21,7 @@ class Progress:
 
     def begin(self, epochs: int, samples: int | None) -> None:
         """Begins, with the samples of an epoch where they are known."""
-        self._epochs, self._samples = epochs, samples
+        self.epochs, self._samples = epochs, samples
         self._done, self._shown = 0, 0.0
         self._within = False  # an epoch whose line is not there yet
         self._bar = _bar()
@@ -33,14 +33,14 @@ class Progress:
         if self._bar and now - self._shown >= _PAUSE:
             self._shown = now
             samples = self._samples or 0
-            label = f"epoch {epoch + 1:>3}/{self._epochs}"
-            self._bar.show(_State(label, epoch * samples + done, self._epochs * samples, mean_cost))
+            label = f"epoch {epoch + 1:>3}/{self.epochs}"
+            self._bar.show(_State(label, epoch * samples + done, self.epochs * samples, mean_cost))
 
     def epoch_end(self, history: Mapping[str, Sequence[float]]) -> None:
         """Writes the line of the history's last epoch."""
         self._samples = self._done or self._samples
         self._within = False
-        line = _line(history, self._epochs, self._samples or 0)
+        line = _line(history, self.epochs, self._samples or 0)
         if self._bar:
             self._bar.write(line)
         else:

@@ -10,29 +10,11 @@ from types import SimpleNamespace
 import pytest
 
 from fastbp import progress
+from terminal import Terminal, shown_by
 
 LINE = "epoch   {0}/3  loss {1}  validation 0.9000  0.500 s  2,000 samples/s"
 LINES = [LINE.format(number, loss) for number, loss in enumerate(("1.00000", "0.50000", "0.33333"), 1)]
 bars = pytest.mark.parametrize("bar", ["own", "tqdm"])
-
-
-class Terminal(io.StringIO):
-    """Keeps what is written; `screen` is what is to be seen."""
-
-    def isatty(self):
-        return True
-
-    def screen(self):
-        lines, column = [""], 0
-        for part in re.split(r"(\r|\n)", self.getvalue()):
-            if part == "\n":
-                lines.append("")
-            if part in ("\r", "\n"):
-                column = 0
-            else:
-                lines[-1] = lines[-1][:column] + part + lines[-1][column + len(part) :]
-                column += len(part)
-        return [line.rstrip() for line in lines]
 
 
 class Clock:
@@ -244,14 +226,7 @@ def test_tqdm_leaves_no_thread(choose, clock):
 
 
 @bars
-def test_a_real_terminal(bar, tmp_path):
-    pty = pytest.importorskip("pty", reason="there are no pseudo-terminals")
-    import fcntl
-    import os
-    import struct
-    import subprocess
-    import termios
-
+def test_a_real_terminal(bar):
     code = f"""
 import sys, time
 if {bar == "own"}:
@@ -267,17 +242,7 @@ for epoch in range(2):
 shown.end()
 print("done")
 """
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 50, 0, 0))
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    with subprocess.Popen([sys.executable, "-c", code], stdout=theirs, env=environment) as process:
-        os.close(theirs)
-        shown = Terminal()
-        with contextlib.suppress(OSError):  # Linux: the other side is closed
-            while part := os.read(ours, 4096):
-                shown.write(part.decode().replace("\r\n", "\n"))
-    os.close(ours)
-    assert process.returncode == 0
+    shown = shown_by([sys.executable, "-c", code], columns=50)
     assert shown.screen() == [
         *(f"epoch   {n}/2  loss 1.00000  0.500 s  200 samples/s" for n in (1, 2)), "done", ""
     ]  # fmt: skip
