@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.register_assert_rewrite("experiments", "reference", "toy")  # their asserts say what they compared
+pytest.register_assert_rewrite("experiments", "reference", "terminal", "toy")  # asserts say what they compare
 
 
 def pytest_addoption(parser):

@@ -26,7 +26,6 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "training.py": ({"engine"}, {"numpy"}),
     "recipe.py": ({"optimizers", "schedules"}, {"numpy"}),
     "history.py": (set(), set()),
-    "progress.py": ({"history", "training"}, set()),
     "evaluation.py": ({"engine", "generator", "metrics", "validate"}, {"numpy"}),
     "checkpoint.py": ({"files", "history", "validate"}, {"numpy"}),
     "callbacks.py": ({"checkpoint", "progress", "validate"}, {"numpy"}),
@@ -34,6 +33,8 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
         {"architecture", "callbacks", "engine", "history", "recipe", "seed", "training"},
         {"numpy"},
     ),
+    "progress.py": ({"training"}, set()),
+    "diagnosis.py": ({"activations", "architecture", "costs", "engine", "plain"}, {"numpy"}),
     "seed.py": (
         {"architecture", "engine", "kernels", "metrics", "optimizers", "plain", "training", "validate"},
         {"numpy"},

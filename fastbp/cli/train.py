@@ -196,7 +196,7 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     if target is not None:
         saving.save(net, target, options)  # before a word is said: who reads it may be gone
     if ending:
-        print(("\r\x1b[K" if sys.stdout.isatty() else "") + ending)
+        print(ending)
     if target is not None:
         print(f"saved {options.save}")
     print("\n".join(_verdict(net, parts["test"], options)), flush=True)
