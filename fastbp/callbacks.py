@@ -386,13 +386,14 @@ class ModelCheckpoint(Callback):
 
 
 class ProgressBar(Callback):
-    """Shows progress on stdout, as ``verbose=True`` does."""
+    """Shows training on stdout, as ``verbose=True`` does.
 
-    def __init__(self) -> None:
-        self._progress = Progress()
+    In a terminal or a notebook a bar, with the cost and the seconds left, by tqdm where it is installed;
+    anywhere a line per epoch, and the notes of the history.
+    """
 
     def on_train_begin(self, run: "Run") -> None:
-        self._progress = Progress()
+        self._progress, self._notes = Progress(), len(run.history.notes)
         self._progress.begin(run.epochs, run.samples)
 
     def on_chunk(self, run: "Run") -> None:
@@ -400,9 +401,16 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, run: "Run") -> None:
         self._progress.epoch_end(run.history)
+        self._show_notes(run)
 
     def on_train_end(self, run: "Run") -> None:
+        self._show_notes(run)
         self._progress.end()
 
     def on_interrupt(self, run: "Run", error: BaseException) -> None:
         self._progress.end()
+
+    def _show_notes(self, run: "Run") -> None:
+        for note in run.history.notes[self._notes :]:
+            self._progress.note(f"note: {note}")
+        self._notes = len(run.history.notes)

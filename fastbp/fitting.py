@@ -1,5 +1,6 @@
 """From the arguments of `fit` to a training: samples, what is held out of them, callbacks, an engine."""
 
+import functools
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import arrays, checkpoint, generator, plain, validate
+from . import arrays, checkpoint, diagnosis, generator, plain, validate
 from .architecture import Parameters, Parts, State, checked, mask_key
 from .callbacks import Callback, Function, ModelCheckpoint, ProgressBar
 from .engine import Data, Descent, Engine, team_size
@@ -20,6 +21,8 @@ from .recipe import Numbers, Recipe
 from .run import Run
 from .seed import COMPILED, Hooks
 from .training import Chunks
+
+_FIRST_EPOCHS = 3  # after which training should have learnt something
 
 
 class Rows:
@@ -124,12 +127,23 @@ def fit(
         epochs,
         hooked,
         lambda: evaluation(engine, members),
-        lambda run, diverged: [],
+        functools.partial(_explained, engine, recipe.rate),
         arguments,
     )
     if saved:
         checkpoint.resume(run, saved)
     return run.train()
+
+
+def _explained(engine: Any, rate: float, run: Run, diverged: bool) -> list[str]:
+    """What can be seen of a failure: where training diverged, after its first epochs, and at its end."""
+    losses, early = run.history.loss, run.history.epochs < run.epochs
+    if not diverged and early and len(losses) != _FIRST_EPOCHS:
+        return []
+    data, order = run.trained_on
+    parts = engine.architecture, *engine.unpack()
+    found = diagnosis.notes(parts, data, order, rate, losses, diverged, early)
+    return [note for note in found if note not in run.history.notes]
 
 
 def _callbacks(given: Any, verbose: bool) -> list[Callback]:

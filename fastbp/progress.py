@@ -40,11 +40,14 @@ class Progress:
         """Writes the line of the history's last epoch."""
         self._samples = self._done or self._samples
         self._within = False
-        line = _line(history, self.epochs, self._samples or 0)
+        self.note(_line(history, self.epochs, self._samples or 0))
+
+    def note(self, text: str) -> None:
+        """Writes a line that stays."""
         if self._bar:
-            self._bar.write(line)
+            self._bar.write(text)
         else:
-            say(line)
+            say(text)
 
     def end(self) -> None:
         """Takes the bar away, or leaves it where an epoch was broken off, in a line that is ended."""

@@ -83,6 +83,7 @@ class Run:
         self._lent = False  # whether hooks may have changed the network's weights
         self._stopped = False
         self._since = 0.0  # when the present epoch began
+        self.trained_on = chunks.data, np.zeros(0, np.int64)  # the last segment
         self._between = (0, 0.0)  # the last chunk's end between batches: the position and the cost up to it
         self.position = Position(chunks.step, *self._zeros())
         chunks.pauses = tuple(callback.every for callback in callbacks if callback.every)
@@ -129,8 +130,9 @@ class Run:
 
     @property
     def learning_rate(self) -> float:
-        """That of the last step."""
-        return self._numbers.rate(self.step - 1)
+        """That of the last step, or before any step the one that `fit` was given."""
+        made = self.step > self.began.batches
+        return self._numbers.rate(self.step - 1) if made else self._numbers.recipe.rate
 
     @property
     def rate_factor(self) -> float:
@@ -266,6 +268,7 @@ class Run:
             generator = np.random.get_state() if self._callbacks else None  # noqa: NPY002  the global one
             if (found := next(segments, None)) is None:
                 return True
+            self.trained_on = found
             self._chunks.data, order = found
             at = self.position = self.position._replace(drawn=self.epoch + 1, generator=generator)
             self._chunks.step = at.step

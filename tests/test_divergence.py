@@ -24,7 +24,7 @@ def test_divergence(names, batch_size, rate, dtype):
     with pytest.raises(DivergenceError) as caught:
         fitted(net=net, epochs=2000, batch_size=batch_size, learning_rate=rate)
     assert isinstance(caught.value, ArithmeticError)
-    for words in ("epoch ", f"of {N}", "no longer finite", f"learning_rate {rate:g}", "smaller"):
+    for words in ("epoch ", f"of {N}", "no longer finite", f"learning_rate {rate:g}", "try a tenth"):
         assert words in str(caught.value)
     assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))
 

@@ -48,7 +48,8 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     ),
     "fitting.py": (
         {
-            *("architecture", "arrays", "callbacks", "checkpoint", "engine", "evaluation", "generator"),
+            *("architecture", "arrays", "callbacks", "checkpoint", "diagnosis", "engine", "evaluation"),
+            "generator",
             *("history", "kernels", "metrics", "plain", "recipe", "run", "seed", "training", "validate"),
         },
         {"numpy"},
