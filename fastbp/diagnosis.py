@@ -59,6 +59,8 @@ def notes(
         The network, with its present weights.
     data, order : Data, ndarray
         What it is trained on: rows of the data, at the positions of the order.
+    rate : float
+        The learning rate that `fit` was given.
     losses : sequence of float
         The mean costs of the epochs so far.
     """

@@ -1,6 +1,5 @@
 """From the arguments of `fit` to a training: samples, what is held out of them, callbacks, an engine."""
 
-import functools
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +21,7 @@ from .run import Run
 from .seed import COMPILED, Hooks
 from .training import Chunks
 
-_FIRST_EPOCHS = 3  # after which training should have learnt something
+_FIRST_STEPS = 1000  # by when training should have learnt something
 
 
 class Rows:
@@ -127,7 +126,7 @@ def fit(
         epochs,
         hooked,
         lambda: evaluation(engine, members),
-        functools.partial(_explained, engine, recipe.rate),
+        _Explained(engine, recipe.rate),
         arguments,
     )
     if saved:
@@ -135,15 +134,23 @@ def fit(
     return run.train()
 
 
-def _explained(engine: Any, rate: float, run: Run, diverged: bool) -> list[str]:
-    """What can be seen of a failure: where training diverged, after its first epochs, and at its end."""
-    losses, early = run.history.loss, run.history.epochs < run.epochs
-    if not diverged and early and len(losses) != _FIRST_EPOCHS:
-        return []
-    data, order = run.trained_on
-    parts = engine.architecture, *engine.unpack()
-    found = diagnosis.notes(parts, data, order, rate, losses, diverged, early)
-    return [note for note in found if note not in run.history.notes]
+class _Explained:
+    """What can be seen of a failure: where training diverged, once early, and at its end."""
+
+    def __init__(self, engine: Any, rate: float) -> None:
+        self._engine, self._rate = engine, rate
+        self._early = True  # whether the early look is still to come
+
+    def __call__(self, run: Run, diverged: bool) -> list[str]:
+        losses, last = run.history.loss, run.history.epochs == run.epochs
+        early = self._early and len(losses) > 1 and run.step - run.began.batches >= _FIRST_STEPS
+        if not (diverged or last or early) or isinstance(self._engine, plain.MethodsEngine):
+            return []
+        self._early = False
+        data, order = run.trained_on
+        parts = self._engine.architecture, *self._engine.unpack()
+        found = diagnosis.notes(parts, data, order, self._rate, losses, diverged, early=not last)
+        return [note for note in found if note not in run.history.notes]
 
 
 def _callbacks(given: Any, verbose: bool) -> list[Callback]:

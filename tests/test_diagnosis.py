@@ -186,7 +186,9 @@ FINE = {
         network(outputs=200), y=np.argsort(np.argsort(X[:, 0])) // 3, optimizer="adam", rate=0.01, **more
     ),
     "no epoch": lambda **more: notes(network(), epochs=0, **more),
-    "no sample": lambda **more: notes(network(), X[:0], y=LABELS[:0], **more),
+    "no sample": lambda early: diagnosis.notes(
+        checked(network()), Data(X[:0], LABELS[:0], 255.0), np.arange(0), 0.1, [0.0, 0.0], True, early
+    ),
     "a user's own cost": lambda **more: notes(
         network(outputs=1, **SUM, cost=fastbp.Cost(lambda a, y: (a - y) ** 2, lambda a, y: 2 * (a - y))),
         y=VALUES,

@@ -1,5 +1,7 @@
 """A cost or a weight that is no longer finite ends the training, and the last finite weights are kept."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -24,8 +26,9 @@ def test_divergence(names, batch_size, rate, dtype):
     with pytest.raises(DivergenceError) as caught:
         fitted(net=net, epochs=2000, batch_size=batch_size, learning_rate=rate)
     assert isinstance(caught.value, ArithmeticError)
-    for words in ("epoch ", f"of {N}", "no longer finite", f"learning_rate {rate:g}", "try a tenth"):
+    for words in ("epoch ", f"of {N}", "no longer finite", f"learning_rate {rate:g}"):
         assert words in str(caught.value)
+    assert re.search("[Tt]ry a (tenth|smaller)", str(caught.value))
     assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))
 
 
