@@ -314,7 +314,7 @@ class ModelCheckpoint(Callback):
     ----------
     path : str or path-like
     every : "epoch", int or timedelta
-        After every epoch, or every so many steps, or so much time.
+        After every epoch, or every so many steps, or so much time; and at the end.
     monitor : str, optional
         The file is written only after epochs that are the best by this name of the history; to be loaded,
         not resumed from.
@@ -362,6 +362,8 @@ class ModelCheckpoint(Callback):
         ended = run.done == 0  # an epoch, for here begins the next
         if self._best:
             due = ended and self._better
+        elif ended and run.is_over:
+            due = True
         elif isinstance(self.when, datetime.timedelta):
             due = time.monotonic() - self._written >= self.when.total_seconds()
         else:

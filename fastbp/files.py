@@ -1,4 +1,4 @@
-"""Files of networks: one open format that holds no code, written durably.
+"""Files of networks: one open format that holds no code, for networks and trainings.
 
 The layout is that of safetensors, whose library reads it: the length of a header as eight bytes, the header
 as JSON, which names the arrays, and the arrays themselves.  Its ``__metadata__`` holds the format's version,
@@ -10,15 +10,13 @@ import json
 import math
 import os
 import stat
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import IO, Any
 
 import numpy as np
 
-from . import activations, costs, optimizers, validate
+from . import activations, costs, durable, optimizers, validate
 from .architecture import Parameters, State
 
 _FORMAT = b'{"__metadata__":{"format":"fastbp '  # after the header's length, then the version
@@ -44,112 +42,6 @@ _OF_NETWORK = (
     *("activation", "output_activation", "cost", "dropout", "frozen", "uint8_divisor", "seed"),
     "dtype",
 )
-
-
-# ---------------------------------------------------------------- durable files
-
-
-@contextmanager
-def durable(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file to write, which takes the place of the one at `path` when the block has ended.
-
-    Whatever happens, even a power failure, there is the old file or the new one, whole.  The new one is
-    written beside it, flushed to the disk, and renamed; it has the old one's owner and mode.  A link stays
-    a link.  What a process that was killed left behind is removed by the next one that writes there.
-
-    Raises
-    ------
-    OSError
-        Which names `path`; the old file is as it was then.
-    ValueError
-        Where `path` is no file.
-    """
-    target = os.path.realpath(path)
-    temporary = ""
-    try:
-        found = status(target)
-        if found and not stat.S_ISREG(found.st_mode):
-            validate.no_file(os.fspath(path), found.st_mode)
-        _sweep(target)
-        temporary = f"{_prefix(target)}{os.getpid()}-{os.urandom(4).hex()}.tmp"
-        with open(temporary, "xb") as file:
-            _lock(file.fileno())
-            keep(found, file.fileno())  # first, for nobody else may read it meanwhile
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        _sync(os.path.dirname(target))
-    except OSError as error:
-        if error.filename in (None, temporary):
-            error.filename, error.filename2 = os.fspath(path), None
-        raise
-    finally:
-        if temporary:
-            with suppress(OSError):
-                os.unlink(temporary)
-
-
-def status(path: str) -> os.stat_result | None:
-    """That of what is at `path`, if anything is."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return os.stat(path)
-    return None
-
-
-def keep(found: os.stat_result | None, file: int) -> None:
-    """Gives a new file the owner and the mode of the one whose place it will take."""
-    if found is None or sys.platform == "win32":
-        return
-    own = os.fstat(file)
-    if (found.st_uid, found.st_gid) != (own.st_uid, own.st_gid):
-        try:
-            os.fchown(file, found.st_uid, found.st_gid)
-        except PermissionError as error:
-            raise PermissionError(error.errno, "its owner and group cannot be kept") from error
-    if found.st_mode != os.fstat(file).st_mode:
-        os.fchmod(file, stat.S_IMODE(found.st_mode))
-
-
-def _prefix(target: str) -> str:
-    folder, name = os.path.split(target)
-    return os.path.join(folder, f".{name[:100]}.fastbp-")
-
-
-def _lock(file: int) -> bool:
-    """Marks a temporary file as somebody's; False if it is another's."""
-    try:
-        import fcntl
-    except ImportError:  # Windows, which removes no file that is open
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _sweep(target: str) -> None:
-    """Removes temporary files of the same target whose writers are gone."""
-    folder, start = os.path.split(_prefix(target))
-    with suppress(OSError):
-        for name in os.listdir(folder):
-            if name.startswith(start) and name.endswith(".tmp"):
-                path = os.path.join(folder, name)
-                with suppress(OSError), open(path, "rb") as file:
-                    if _lock(file.fileno()):
-                        os.unlink(path)
-
-
-def _sync(folder: str) -> None:
-    """Puts a renaming on the disk."""
-    if sys.platform == "win32":
-        return
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 # ---------------------------------------------------------------- arrays with metadata
@@ -184,7 +76,7 @@ def write(
         digest.update(array.data if array.size else b"")
     place = 8 + len(_DIGEST)
     start = start[:place] + digest.hexdigest().encode() + start[place + 64 :]
-    with durable(path) as file:
+    with durable.writing(path) as file:
         file.write(start)
         for array in plain.values():
             file.write(array.data if array.size else b"")
@@ -202,7 +94,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     with open(path, "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
-            validate.no_file(name, found.st_mode)
+            durable.refuse(name, found.st_mode)
         start = file.read(8 + len(_DIGEST) + 64)
         validate.file_begins(name, start[8:], _FORMAT, _VERSION)
         length = int.from_bytes(start[:8], "little")
@@ -307,6 +199,28 @@ def network_from(
     except (TypeError, ValueError) as error:
         validate.file_is(path, False, f"no network that can be: {error}")
     return net
+
+
+def in_words(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of its network: names and values."""
+    network, trained = metadata["network"], metadata["trained"]
+    shown = {name: value for name, value in network.items() if value not in (None, 0.0, [])}
+    return {
+        "sizes": ", ".join(map(str, metadata["sizes"])),
+        **{name: _word(value) for name, value in shown.items()},
+        "trained for": trained["task"] or "nothing yet",
+        "epochs": trained["epochs"],
+        "steps": trained["batches"],
+        "optimizer": _word(trained["optimizer"]),
+    }
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_word, value))
+    if isinstance(value, dict):
+        return f"{value['own']} of a user's own" if "own" in value else repr(_object(value))
+    return "none" if value is None else str(value)
 
 
 def save(net: Any, path: str | os.PathLike[str]) -> None:

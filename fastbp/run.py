@@ -143,6 +143,11 @@ class Run:
     def rate_factor(self, factor: float) -> None:
         self._numbers.factor = float(factor)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no epoch will follow."""
+        return self._stopped or self.epoch >= self.epochs
+
     def stop(self, why: str = "") -> None:
         """Ends the training after the present hooks; `why` becomes a note in the history."""
         self._stopped = True

@@ -7,11 +7,10 @@ import datetime
 import itertools
 import operator
 import os
-import stat
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, NoReturn, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -689,13 +688,6 @@ def column_vectors(a: Any, inputs: int) -> np.ndarray:
 
 
 # Files
-
-
-_NO_FILES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
-
-
-def no_file(path: str, mode: int) -> NoReturn:
-    raise ValueError(f"{path}: expected a file, got {_NO_FILES.get(stat.S_IFMT(mode), 'a device')}")
 
 
 def file_begins(path: str, found: bytes, wanted: bytes, version: bytes) -> None:

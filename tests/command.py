@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Network
 from fastbp.cli.main import main
 
 ROOT = Path(fastbp.__file__).parents[1]
@@ -96,19 +95,7 @@ def refused(outcome, *parts, status=2):
 
 
 def network(saved):
-    """The network in a file, as the help describes it."""
-    with np.load(saved) as file:
-        arrays = dict(file)
-    net = Network(
-        arrays["sizes"].tolist(),
-        dtype=str(arrays["dtype"]),
-        activation=arrays["activation"].tolist(),
-        output_activation=str(arrays["output_activation"]),
-        uint8_divisor=float(arrays["uint8_divisor"]),
-    )
-    layers = range(len(arrays["sizes"]) - 1)
-    net.weights = [arrays[f"w{layer}"] for layer in layers]
-    net.biases = [arrays[f"b{layer}"] for layer in layers]
-    assert str(arrays["task"]) == "labels"
-    assert len(arrays) == 7 + 2 * len(layers)
+    """The network in a file, which has learnt labels."""
+    net = fastbp.load(saved)
+    assert net.task == "labels"
     return net

@@ -56,9 +56,13 @@ from command import ENVIRONMENT, refused, said
         ("train --data /nowhere", "--data /nowhere: no such file"),
         (f"train --data {__file__}", "neither a folder of IDX files nor an .npz file"),
         ("train --data /nowhere.npz", "/nowhere.npz: No such file"),
-        ("train --save net", "--save net: expected a name that ends in .npz"),
-        ("train --save /nowhere/net.npz", "--save /nowhere/net.npz: cannot be written: No such file"),
-        (f"train --save {__file__}/net.npz", "cannot be written"),
+        ("train --save net.npz", "--save net.npz: expected another name than .npz, such as net.fastbp"),
+        ("train --resume", "--resume: expected --checkpoint PATH beside it"),
+        ("train --checkpoint /nowhere/net", "--checkpoint /nowhere/net: cannot be written: No such file"),
+        ("predict net.fastbp data.npy --proba --outputs", "not allowed with argument --proba"),
+        ("predict /nowhere.fastbp data.npy", "/nowhere.fastbp: No such file"),
+        ("train --save /nowhere/net.fastbp", "--save /nowhere/net.fastbp: cannot be written: No such file"),
+        (f"train --save {__file__}/net.fastbp", "cannot be written"),
         ("train --sizes 784,30,5", "MNIST, training part: y[0]: expected a label 0 .. 4, got 5"),
         (
             "train --sizes 783,30,10",
@@ -100,7 +104,7 @@ def test_what_needs_no_numbers_imports_none(tmp_path):
 import sys
 from fastbp.cli.main import main
 for arguments in ("--version", "train --help", "train --epochs x", "train --data /nowhere",
-                  "train --save /nowhere/net.npz", "fly"):
+                  "train --save /nowhere/net.fastbp", "fly"):
     print(main(arguments.split()), file=sys.stderr)
 print("numpy" in sys.modules or "numba" in sys.modules, file=sys.stderr)
 from fastbp import *

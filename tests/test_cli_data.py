@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastbp
 from command import ACCURACY, EPOCH, FEW, MNIST, POINTS, network, refused, said, write
 from fastbp import Network
 from fastbp.datasets import load_npz
@@ -25,7 +26,7 @@ def trained(part, **options):
 
 
 def test_a_tenth_is_held_out_for_validation(tmp_path):
-    status, lines, _ = said("train", "--data", POINTS, *FEW, "--save", tmp_path / "net.npz")
+    status, lines, _ = said("train", "--data", POINTS, *FEW, "--save", tmp_path / "net.fastbp")
     assert status == 0
     assert lines[0].endswith(
         "180 samples to train on, 20 for validation after every epoch, 200 for the test "
@@ -34,7 +35,7 @@ def test_a_tenth_is_held_out_for_validation(tmp_path):
     (X, y), test = load_npz(POINTS)
     validation, kept = parts(X, y, 20)
     net, history = trained(kept, validation_data=validation)
-    np.testing.assert_array_equal(network(tmp_path / "net.npz").weights[0], net.weights[0])
+    np.testing.assert_array_equal(network(tmp_path / "net.fastbp").weights[0], net.weights[0])
     scores = [re.fullmatch(EPOCH.format(r"\d", 3), line)[1] for line in lines[3:6]]
     assert scores == [f"{score:.4f}" for score in history.validation_score]
     assert lines[-1].endswith(f"({round(200 * net.score(*test))} / 200)")
@@ -42,7 +43,7 @@ def test_a_tenth_is_held_out_for_validation(tmp_path):
 
 def test_without_a_test_part_another_tenth_is_held_out(tmp_path):
     path = write(tmp_path / "points.npz", test=False)
-    status, lines, _ = said("train", "--data", path, *FEW, "--save", tmp_path / "net.npz")
+    status, lines, _ = said("train", "--data", path, *FEW, "--save", tmp_path / "net.fastbp")
     assert status == 0
     assert lines[0].endswith(
         "160 samples to train on, 20 for validation after every epoch, 20 for the test "
@@ -50,7 +51,7 @@ def test_without_a_test_part_another_tenth_is_held_out(tmp_path):
     )
     test, validation, kept = parts(*load_npz(path)[0], 20, 20)
     net, history = trained(kept, validation_data=validation)
-    np.testing.assert_array_equal(network(tmp_path / "net.npz").weights[0], net.weights[0])
+    np.testing.assert_array_equal(network(tmp_path / "net.fastbp").weights[0], net.weights[0])
     assert f"validation {history.validation_score[-1]:.4f}" in lines[5]
     assert lines[-1].endswith(f"({round(20 * net.score(*test))} / 20)")
 
@@ -58,7 +59,7 @@ def test_without_a_test_part_another_tenth_is_held_out(tmp_path):
 @pytest.mark.parametrize("has_test", [False, True])
 def test_without_validation_nothing_is_held_out_for_it(tmp_path, has_test):
     path = write(tmp_path / "points.npz", test=has_test)
-    arguments = "--validation-data", "none", "--save", tmp_path / "net.npz"
+    arguments = "--validation-data", "none", "--save", tmp_path / "net.fastbp"
     status, lines, _ = said("train", "--data", path, *FEW, *arguments)
     assert status == 0
     kept, test = load_npz(path)
@@ -68,7 +69,7 @@ def test_without_validation_nothing_is_held_out_for_it(tmp_path, has_test):
     assert ("no test part: a tenth, drawn by the seed, is held out" in lines[0]) == (not has_test)
     assert not any("validation" in line for line in lines[3:] if line.startswith("epoch"))
     net, _ = trained(kept)
-    np.testing.assert_array_equal(network(tmp_path / "net.npz").weights[0], net.weights[0])
+    np.testing.assert_array_equal(network(tmp_path / "net.fastbp").weights[0], net.weights[0])
     assert lines[-1].endswith(f"({round(len(test[1]) * net.score(*test))} / {len(test[1])})")
 
 
@@ -87,12 +88,12 @@ SMALL_STEPS = "--hidden", 8, "--learning-rate", 0.1, "--epochs", 200
 def test_floats_are_values_with_linear_outputs_scored_by_r2(tmp_path):
     y = 5 * X.sum(axis=1) - 3  # beyond what a sigmoid gives
     path = write(tmp_path / "sums.npz", X=X, y=y, X_test=X, y_test=y)
-    status, lines, _ = said("train", "--data", path, *SMALL_STEPS, "--save", tmp_path / "net.npz")
+    status, lines, _ = said("train", "--data", path, *SMALL_STEPS, "--save", tmp_path / "net.fastbp")
     assert (status, lines[2].split(", ")[:3]) == (0, ["network 4,8,2", "sigmoid", "output linear"])
     assert lines[1] == "learning values, as y is float64 (--task labels would learn classes)"
     assert float(re.fullmatch(r"test R\^2 (\d\.\d{4})", lines[-1])[1]) > 0.9
-    with np.load(tmp_path / "net.npz") as saved:
-        assert (str(saved["task"]), str(saved["output_activation"])) == ("values", "linear")
+    saved = fastbp.load(tmp_path / "net.fastbp")
+    assert (saved.task, saved._fastbp.output_activation) == ("values", "linear")
 
 
 def test_integers_are_values_where_the_user_says_so(tmp_path):
@@ -141,12 +142,11 @@ def test_one_output_learns_two_classes(tmp_path):
     with np.load(POINTS) as arrays:
         two = {name: np.minimum(arrays[name], 1) for name in ("y", "y_test")}
     path = write(tmp_path / "points.npz", **two)
-    arguments = "--sizes", "5,20,1", "--epochs", 3, "--save", tmp_path / "net.npz"
+    arguments = "--sizes", "5,20,1", "--epochs", 3, "--save", tmp_path / "net.fastbp"
     status, lines, _ = said("train", "--data", path, *arguments)
     assert (status, lines[1].split(",")[0]) == (0, "learning labels 0 .. 1")
     assert float(re.fullmatch(ACCURACY, lines[-1])[1]) > 90
-    with np.load(tmp_path / "net.npz") as saved:
-        assert str(saved["task"]) == "binary"
+    assert fastbp.load(tmp_path / "net.fastbp").task == "binary"
     refused(
         said("train", "--data", POINTS, "--sizes", "5,20,1"), "expected labels 0 and 1 for one output, got 2"
     )

@@ -52,7 +52,14 @@ def test_info_about_a_cache(tmp_path, monkeypatch):
     (tmp_path / "b").write_bytes(bytes(2000))
     assert said("info")[1][-1].split(maxsplit=1)[1] == "2 files, 2,003 bytes, writable"
     monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path / "a" / "fastbp")
-    assert "0 files, 0 bytes, not writable (Not a directory)" in said("info")[1][-1]
+    assert "0 files, 0 bytes, not used (Not a directory)" in said("info")[1][-1]
+
+    shared = tmp_path / "base" / "fastbp"
+    shared.mkdir(parents=True)
+    shared.chmod(0o777)
+    monkeypatch.setattr(jit, "cache_folder", lambda: shared / "kernels")
+    (shared / "kernels").mkdir()
+    assert f"not used (others may write {shared}: chmod go-w)" in said("info")[1][-1]
 
     def nobody():
         raise RuntimeError("Could not determine home directory.")

@@ -32,13 +32,13 @@ from terminal import shown_by
 
 @POSIX
 def test_a_reader_that_leaves_ends_training_quietly(tmp_path):
-    process = start("--epochs", 100_000, "--save", tmp_path / "net.npz")
+    process = start("--epochs", 100_000, "--save", tmp_path / "net.fastbp")
     process.stdout.close()
     err = without_compiling(process.stderr.read())
     process.stderr.close()
     assert (process.wait(60), err) == (141, "")
-    assert os.listdir(tmp_path) == ["net.npz"]
-    assert network(tmp_path / "net.npz").sizes == [784, 30, 10]
+    assert os.listdir(tmp_path) == ["net.fastbp"]
+    assert network(tmp_path / "net.fastbp").sizes == [784, 30, 10]
 
 
 class Lost(io.StringIO):
@@ -52,9 +52,9 @@ class Lost(io.StringIO):
 
 def test_an_output_that_is_lost_ends_training_and_what_was_learned_is_saved(tmp_path):
     with contextlib.redirect_stdout(Lost()), contextlib.redirect_stderr(io.StringIO()) as err:
-        status = main(["train", "--data", POINTS, *FEW, "--save", str(tmp_path / "net.npz")])
+        status = main(["train", "--data", POINTS, *FEW, "--save", str(tmp_path / "net.fastbp")])
     assert (status, err.getvalue()) == (1, "fastbp: error: Input/output error\n")
-    assert network(tmp_path / "net.npz").sizes == [5, 20, 3]
+    assert network(tmp_path / "net.fastbp").sizes == [5, 20, 3]
 
 
 @POSIX

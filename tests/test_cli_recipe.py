@@ -148,7 +148,7 @@ def test_the_recipe_is_told_in_a_line():
     ],
 )
 def test_a_recipe_trains_as_network_does(tmp_path, arguments, of_network, of_fit):
-    path = tmp_path / "net.npz"
+    path = tmp_path / "net.fastbp"
     layers = "--hidden", 7, 6, "--epochs", 2, "--validation-data", "none", "--save", path
     status, _, err = said("train", "--data", POINTS, *layers, *arguments.split())
     assert (status, err) == (0, [])
@@ -160,7 +160,7 @@ def test_a_recipe_trains_as_network_does(tmp_path, arguments, of_network, of_fit
 
 
 def test_warmup_is_of_the_schedule(tmp_path):
-    path = tmp_path / "net.npz"
+    path = tmp_path / "net.fastbp"
     arguments = [
         "--schedule",
         "cosine",
@@ -184,25 +184,24 @@ def test_warmup_is_of_the_schedule(tmp_path):
 def test_rows_of_zeros_and_ones_are_several_labels(tmp_path):
     with np.load(POINTS) as arrays:
         rows = {name: np.eye(3, dtype=bool)[arrays[name]] for name in ("y", "y_test")}
-    path, saved = write(tmp_path / "rows.npz", **rows), tmp_path / "net.npz"
+    path, saved = write(tmp_path / "rows.npz", **rows), tmp_path / "net.fastbp"
     arguments = "--hidden", 20, "--epochs", 20, "--optimizer", "adam", "--learning-rate", 0.01
     status, lines, err = said("train", "--data", path, *arguments, "--save", saved)
     assert (status, err) == (0, [])
     assert lines[1].startswith("learning labels, as y is bool")
     assert float(re.fullmatch(ACCURACY, lines[-1])[1]) > 90
-    with np.load(saved) as arrays:
-        assert (str(arrays["task"]), str(arrays["cost"])) == ("multilabel", "cross_entropy")
+    net = fastbp.load(saved)
+    assert (net.task, net._fastbp.cost) == ("multilabel", "cross_entropy")
 
 
 def test_one_value_per_sample_at_the_usual_rate(tmp_path):
     X = np.random.RandomState(0).rand(200, 5)
     path = write(tmp_path / "sums.npz", X=X, y=X.sum(axis=1), X_test=X, y_test=X.sum(axis=1))
-    status, lines, err = said("train", "--data", path, "--epochs", 100, "--save", tmp_path / "net.npz")
+    status, lines, err = said("train", "--data", path, "--epochs", 100, "--save", tmp_path / "net.fastbp")
     assert (status, err) == (0, [])
     assert "its default learning rate" in lines[2]
     assert float(re.fullmatch(r"test R\^2 (\d\.\d{4})", lines[-1])[1]) > 0.5
-    with np.load(tmp_path / "net.npz") as arrays:
-        assert str(arrays["task"]) == "value"
+    assert fastbp.load(tmp_path / "net.fastbp").task == "value"
 
 
 @pytest.mark.parametrize(

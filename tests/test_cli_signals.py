@@ -38,23 +38,23 @@ from fastbp.engine import Engine
     ],
 )
 def test_a_signal_keeps_what_was_learned(tmp_path, name, status, words):
-    process = start("--epochs", 100_000, "--save", tmp_path / "net.npz")
+    process = start("--epochs", 100_000, "--save", tmp_path / "net.fastbp")
     process.send_signal(getattr(signal, name))
     process.send_signal(getattr(signal, name))  # an impatient user's second
     out, err = process.communicate(timeout=60)
     *_, ending, saved, last = out.splitlines()
     assert (process.returncode, without_compiling(err)) == (status, "")
     assert re.fullmatch(rf"{words} in epoch \d+ of 100000", ending)
-    assert saved == f"saved {tmp_path / 'net.npz'}"
+    assert saved == f"saved {tmp_path / 'net.fastbp'}"
     test = load_mnist().test
-    right = np.count_nonzero(network(tmp_path / "net.npz").predict(test.X) == test.y)
+    right = np.count_nonzero(network(tmp_path / "net.fastbp").predict(test.X) == test.y)
     assert re.fullmatch(ACCURACY, last)[2] == str(right)
     assert right > 5000
 
 
 @POSIX
 def test_nohup_is_heeded(tmp_path):
-    process = start("--epochs", 100_000, "--save", tmp_path / "net.npz", ignoring=[signal.SIGHUP])
+    process = start("--epochs", 100_000, "--save", tmp_path / "net.fastbp", ignoring=[signal.SIGHUP])
     process.send_signal(signal.SIGHUP)
     assert process.stdout.readline().startswith("epoch")
     assert process.stdout.readline().startswith("epoch")
@@ -71,7 +71,7 @@ def test_a_terminal_that_is_closed_loses_nothing(tmp_path):
 
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        command("train", "--epochs", 100_000, "--save", tmp_path / "net.npz"),
+        command("train", "--epochs", 100_000, "--save", tmp_path / "net.fastbp"),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -85,7 +85,7 @@ def test_a_terminal_that_is_closed_loses_nothing(tmp_path):
         shown += os.read(ours, 4096)
     os.close(ours)
     assert process.wait(60) == 129
-    assert network(tmp_path / "net.npz").sizes == [784, 30, 10]
+    assert network(tmp_path / "net.fastbp").sizes == [784, 30, 10]
 
 
 def interrupting(monkeypatch, owner, name, when=lambda *arguments, **named: True, signum=signal.SIGINT):
@@ -108,7 +108,7 @@ def interrupting(monkeypatch, owner, name, when=lambda *arguments, **named: True
 def test_ctrl_c_before_anything_is_learned(tmp_path, monkeypatch, where, when):
     path = write(tmp_path / "points.npz", test=False)
     interrupting(monkeypatch, where, when)
-    status, out, err = said("train", "--data", path, *FEW, "--save", tmp_path / "net.npz")
+    status, out, err = said("train", "--data", path, *FEW, "--save", tmp_path / "net.fastbp")
     assert (status, err) == (130, ["fastbp: interrupted"])
     assert not any(line.startswith(("epoch", "test")) for line in out)
     assert os.listdir(tmp_path) == ["points.npz"]
@@ -138,7 +138,7 @@ def test_the_callers_own_handlers_stay(monkeypatch):
 @POSIX
 def test_ctrl_c_before_the_first_mini_batch(tmp_path, monkeypatch):
     interrupting(monkeypatch, Network, "fit", lambda self, *arguments, **named: self.sizes[0] == 5)
-    status, out, err = said("train", "--data", POINTS, "--save", tmp_path / "net.npz")
+    status, out, err = said("train", "--data", POINTS, "--save", tmp_path / "net.fastbp")
     assert (status, len(out), err, os.listdir(tmp_path)) == (130, 3, ["fastbp: interrupted"], [])
 
 
@@ -160,14 +160,14 @@ def test_a_second_ctrl_c_does_not_reach_the_weights(monkeypatch):
 
 @POSIX
 def test_ctrl_c_while_saving_or_testing(tmp_path, monkeypatch):
-    saved = tmp_path / "net.npz"
-    for owner, name in ((np, "savez"), (os, "replace"), (train, "_verdict")):
+    saved = tmp_path / "net.fastbp"
+    for owner, name in ((os, "fsync"), (os, "replace"), (train, "_verdict")):
         with monkeypatch.context() as patch:
             interrupting(patch, owner, name)
             status, out, err = said("train", "--data", POINTS, *FEW, "--save", saved)
         assert (status, err, out[-2]) == (130, [], f"saved {saved}")
         assert re.fullmatch(ACCURACY, out[-1])
-        assert (os.listdir(tmp_path), network(saved).sizes) == (["net.npz"], [5, 20, 3])
+        assert (os.listdir(tmp_path), network(saved).sizes) == (["net.fastbp"], [5, 20, 3])
         saved.unlink()
 
 

@@ -53,7 +53,7 @@ def test_a_line_an_epoch_and_the_test_at_the_end():
 
 
 def test_every_option_reaches_the_network(tmp_path):
-    saved = tmp_path / "net.npz"
+    saved = tmp_path / "net.fastbp"
     options = {
         "sizes": "5,7,6,3",
         "activation": "tanh",
@@ -85,16 +85,16 @@ def test_every_option_reaches_the_network(tmp_path):
 def test_any_number_of_threads_gives_the_same_file(tmp_path):
     for threads in (1, 2, "auto"):
         arguments = "--data", POINTS, "--hidden", 100, 50, "--epochs", 2, "--threads", threads
-        assert said("train", *arguments, "--save", tmp_path / f"{threads}.npz")[0] == 0
+        assert said("train", *arguments, "--save", tmp_path / f"{threads}.fastbp")[0] == 0
     assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
     assert len(list(tmp_path.iterdir())) == 3
-    assert said("train", *arguments, "--seed", 1, "--save", tmp_path / "other.npz")[0] == 0
-    assert (tmp_path / "other.npz").read_bytes() != (tmp_path / "1.npz").read_bytes()
+    assert said("train", *arguments, "--seed", 1, "--save", tmp_path / "other.fastbp")[0] == 0
+    assert (tmp_path / "other.fastbp").read_bytes() != (tmp_path / "1.fastbp").read_bytes()
 
 
 def test_divergence_is_one_line_and_nothing_is_saved(tmp_path):
     steps = "--activation", "relu", "--output-activation", "linear", "--learning-rate", 1e300
-    status, _, err = said("train", "--data", POINTS, *steps, "--save", tmp_path / "net.npz")
+    status, _, err = said("train", "--data", POINTS, *steps, "--save", tmp_path / "net.fastbp")
     assert (status, len(err), list(tmp_path.iterdir())) == (1, 1, [])
     assert re.match(r"fastbp: error: epoch 0, sample \d+ of 180: .* no longer finite", err[0])
     assert "nothing is saved" in err[0]

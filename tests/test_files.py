@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Network, files
+from fastbp import Network, durable, files
 from fastbp.architecture import State
 from toy import LABELS, OPTIONS, X, bits, fitted, fresh
 
@@ -309,7 +309,7 @@ class Failing:
             self.count("open file")
             return Watched(self, real_open(file, mode, *more, **named))
 
-        monkeypatch.setattr(files, "open", opened, raising=False)
+        monkeypatch.setattr(durable, "open", opened, raising=False)
 
     def count(self, name):
         self.calls.append(name)

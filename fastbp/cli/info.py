@@ -7,16 +7,55 @@ from contextlib import suppress
 from typing import Any
 
 from .. import __version__
+from .failure import Failure, reason
 from .interrupt import Interrupt
 
 
 def add_to(commands: Any) -> None:
-    info = commands.add_parser("info", help="show versions, CPU and cache", allow_abbrev=False)
-    info.description = "Show versions, what Numba compiles for, and the cache of compiled kernels."
+    info = commands.add_parser(
+        "info", help="show versions, CPU and cache, or what a file holds", allow_abbrev=False
+    )
+    info.description = (
+        "Show versions, what Numba compiles for, and the cache of compiled kernels; or what a saved network "
+        "or checkpoint holds, whose checksum is tested."
+    )
+    info.add_argument("file", metavar="FILE", nargs="?", help="a network or a checkpoint")
     info.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
+    for name, value in (_of_machine() if options.file is None else _of_file(options.file)).items():
+        print(f"{name:<20}{value}")
+    return 0
+
+
+def _of_file(path: str) -> dict[str, Any]:
+    """What a saved network or a checkpoint holds; functions of a user's own are only named."""
+    from .. import files
+
+    try:
+        arrays, metadata = files.read(path)
+        described = files.in_words(metadata)
+    except (OSError, ValueError) as error:
+        raise Failure(reason(error)) from error
+    rows = {
+        "file": f"{path}, {os.path.getsize(path):,} bytes, checksum good",
+        "written by": f"fastbp {metadata['version']}",
+        **described,
+        "arrays": f"{len(arrays)}, {sum(array.size for array in arrays.values()):,} numbers",
+    }
+    if training := metadata.get("training"):
+        position, history = training["position"], training["history"]
+        losses = history["loss"]
+        loss = f", loss {losses[-1]:.5f}" if losses else ""
+        rows["checkpoint"] = (
+            f"epoch {position['epoch']}, step {position['step']}"
+            f"{loss}; {position['before'] + position['done']} samples into the next epoch"
+        )
+    return rows
+
+
+def _of_machine() -> dict[str, Any]:
     import llvmlite
     import numba
     import numpy as np
@@ -29,7 +68,7 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
         folder, state = str(jit.cache_folder()), _state(str(jit.cache_folder()))
     except RuntimeError as error:  # nobody's home folder
         folder, state = "none", f"{error}; set NUMBA_CACHE_DIR"
-    rows = {
+    return {
         "fastbp": __version__,
         "Python": platform.python_version(),
         "NumPy": np.__version__,
@@ -43,9 +82,6 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
         "cache folder": folder,
         "cache": state,
     }
-    for name, value in rows.items():
-        print(f"{name:<20}{value}")
-    return 0
 
 
 def _cpu_name() -> str:
@@ -60,6 +96,8 @@ def _state(folder: str) -> str:
     """What lies in the cache folder and whether more can."""
     import tempfile
 
+    from ..kernels import jit
+
     sizes = []
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -70,7 +108,10 @@ def _state(folder: str) -> str:
         nearest = os.path.dirname(nearest)
     try:
         tempfile.TemporaryFile(dir=nearest).close()
+        if os.path.lexists(folder):  # and is one that kernels would keep code in
+            with jit.opened_folder():
+                pass
         writable = "writable"
     except OSError as error:
-        writable = f"not writable ({error.strerror}): every process compiles; set NUMBA_CACHE_DIR"
+        writable = f"not used ({error.strerror or error}): every process compiles; set NUMBA_CACHE_DIR"
     return f"{len(sizes)} files, {sum(sizes):,} bytes, {writable}"

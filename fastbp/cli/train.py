@@ -1,6 +1,7 @@
 """``fastbp train`` trains a network on digits or on a user's data."""
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -25,6 +26,7 @@ _OF_NETWORK = ("activation", "cost", "init", "dropout", "frozen")  # options tha
 _OF_FIT = ("optimizer", "learning_rate", "l2", "l1", "clip_norm", "class_weight")  # and those of its fit
 _EXTRAS = ("init", "dropout", "frozen", "schedule", "warmup", "l2", "l1", "clip_norm", "class_weight")
 _SEEDS_RATE = 3.0
+_CHECKPOINT_SECONDS = 30.0
 _NOTHING_EXPLAINED = 0.01  # an R^2 below it is none
 
 _TRAIN = """\
@@ -45,9 +47,12 @@ your own data:
   uint8 samples are divided by 255.
 
 saved networks:
-  The .npz file holds sizes, dtype, activation, output_activation, cost, uint8_divisor, task (what the network
-  was trained for) and the arrays w0, b0, w1, b1 ...: wL (n_out, n_in) and bL (n_out, 1) are
-  Network.weights[L] and Network.biases[L].
+  fastbp.load, fastbp predict and fastbp info read them, in any process, and the safetensors library reads
+  their arrays, weights.0, biases.0, weights.1 ...: those of Network.weights and Network.biases.
+
+checkpoints:
+  With --checkpoint the training itself is kept too, every half minute, at its end, and when a signal ends it.
+  The same command with --resume goes on from there, to the bit, or begins where there is no such file yet.
 
 Ctrl-C ends training with what was learned so far: it is saved, if --save was given, and tested.  So does
 SIGTERM, and SIGHUP unless it is ignored, as under nohup.
@@ -184,23 +189,40 @@ def add_to(commands: Any) -> None:
         default="auto",
     )
 
-    train.add_argument("--save", metavar="PATH", help="write the network to this .npz file (default: do not)")
+    group = train.add_argument_group("files")
+    group.add_argument("--save", metavar="PATH", help="write the network to this file (default: do not)")
+    group.add_argument("--checkpoint", metavar="PATH", help="keep the training itself in this file")
+    group.add_argument("--resume", action="store_true", help="go on from the checkpoint if there is one")
 
 
 def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
-    target = None if options.save is None else saving.writable(options.save, options.data)
+    target = None if options.save is None else saving.writable("--save", options.save, options.data)
+    if options.checkpoint is not None:
+        _check_checkpoint(options)
+    elif options.resume:
+        raise Failure("--resume: expected --checkpoint PATH beside it")
     with _warnings_as_lines(interrupt):
         net, parts = _prepared(options)
         _compile(options, parts["training"], interrupt)
         ending = _fit(net, parts, options, interrupt)
     if target is not None:
-        saving.save(net, target, options)  # before a word is said: who reads it may be gone
+        saving.save(net, target, options.save)  # before a word is said: who reads it may be gone
     if ending:
         print(ending)
     if target is not None:
         print(f"saved {options.save}")
     print("\n".join(_verdict(net, parts["test"], options)), flush=True)
     return interrupt.status if ending or interrupt.signum else 0
+
+
+def _check_checkpoint(options: argparse.Namespace) -> None:
+    """Refuses to lose an earlier training, and a checkpoint that cannot be written."""
+    path = options.checkpoint
+    saving.writable("--checkpoint", path, options.data)
+    if options.save is not None and os.path.realpath(path) == os.path.realpath(options.save):
+        raise Failure(f"--checkpoint {path}: is the file that --save writes, expected another")
+    if os.path.exists(path) and not options.resume:
+        raise Failure(f"--checkpoint {path}: there is one already: --resume goes on from it")
 
 
 @contextmanager
@@ -343,8 +365,11 @@ def _compile(options: argparse.Namespace, training: "Part", interrupt: Interrupt
 
 def _fit(net: "Network", parts: dict[str, "Part"], options: argparse.Namespace, interrupt: Interrupt) -> str:
     """Trains; returns how it ended, if early.  Where nothing has been learned by then, raises that end."""
+    import datetime
+
     import numpy as np
 
+    from ..callbacks import Callback, ModelCheckpoint
     from ..training import DivergenceError
 
     first = [*net.weights, *net.biases]
@@ -356,8 +381,13 @@ def _fit(net: "Network", parts: dict[str, "Part"], options: argparse.Namespace, 
     def after_epoch(net: "Network", history: "History") -> bool:
         nonlocal done
         done = len(history.loss)
-        return bool(interrupt.signum)
+        interrupt.check()
+        return False
 
+    callbacks: list[Callback | Callable[..., object]] = [after_epoch]
+    if options.checkpoint is not None:
+        every = datetime.timedelta(seconds=_CHECKPOINT_SECONDS)
+        callbacks.append(ModelCheckpoint(options.checkpoint, every=every, resume=options.resume))
     try:
         net.fit(
             *parts["training"],
@@ -365,7 +395,7 @@ def _fit(net: "Network", parts: dict[str, "Part"], options: argparse.Namespace, 
             batch_size=options.batch_size,
             validation_data=parts.get("validation"),
             threads=options.threads,
-            callbacks=[after_epoch],
+            callbacks=callbacks,
             verbose=True,
             **_recipe(options),
         )

@@ -77,7 +77,7 @@ _NO_LINK = os.O_NOFOLLOW if _OWNERS else 0
 
 
 @contextmanager
-def _opened_folder() -> Iterator[int | None]:
+def opened_folder() -> Iterator[int | None]:
     """The cache folder, made if need be, as a descriptor; None where the platform has none.
 
     The base above it may be anyone's, and whoever may write there may swap our folders for others at any
@@ -152,7 +152,7 @@ class _Cache(NullCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         target_context.refresh()
         try:
-            with _opened_folder() as folder:
+            with opened_folder() as folder:
                 code = self._load(folder, target_context)
         except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
             _warn_not_kept(error)
@@ -180,7 +180,7 @@ class _Cache(NullCache):
         content = dumps(data._reduce())
         temporary = f"{self._name}.{os.urandom(8).hex()}"
         try:
-            with _opened_folder() as folder:
+            with opened_folder() as folder:
                 paths = _path(temporary, folder), _path(self._name, folder)
                 try:
                     with _open(temporary, "xb", folder) as file:

@@ -1,0 +1,165 @@
+"""``fastbp predict``, ``fastbp info FILE``, and checkpoints of ``fastbp train``."""
+
+import re
+import signal
+import time
+
+import numpy as np
+import pytest
+
+import fastbp
+from command import FEW, MNIST, POINTS, POSIX, refused, said, start
+from fastbp import Network
+from toy import bits
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "net.fastbp"
+    assert said("train", "--data", POINTS, *FEW, "--save", path)[0] == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def samples():
+    with np.load(POINTS) as arrays:
+        return arrays["X_test"][:20]
+
+
+def rows(lines):
+    return np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv with a header", "npy", "npz"])
+def test_tables(model, samples, tmp_path, kind):
+    path = tmp_path / f"data.{kind[:3]}"
+    if kind == "npy":
+        np.save(path, samples)
+    elif kind == "npz":
+        np.savez(path, X=samples)
+    else:
+        header = "a,b,c,d,e" if "header" in kind else ""
+        np.savetxt(path, samples, delimiter=",", header=header, comments="", fmt="%.17g")
+    net = fastbp.load(model)
+    status, lines, err = said("predict", model, path)
+    assert (status, err, lines[0]) == (0, [], "label")
+    assert rows(lines)[:, 0].tolist() == net.predict(samples).tolist()
+    status, lines, _ = said("predict", model, path, "--proba")
+    assert (status, lines[0]) == (0, "0,1,2")
+    assert (rows(lines) == net.predict_proba(samples)).all(), "every digit is written"
+    lines = said("predict", model, path, "--outputs")[1]
+    assert lines[0] == "output 0,output 1,output 2"
+    assert (rows(lines) == net.outputs(samples)).all()
+
+
+def test_idx_files(tmp_path):
+    net, digits = Network([784, 10], seed=0), MNIST / "t10k-images-idx3-ubyte.gz"
+    net.save(tmp_path / "net")
+    status, lines, _ = said("predict", tmp_path / "net", digits, "--output", tmp_path / "out.csv")
+    assert (status, lines) == (0, [])
+    found = rows((tmp_path / "out.csv").read_text().splitlines())
+    assert found.shape == (10_000, 1)
+    X = fastbp.datasets.read_idx(digits).reshape(10_000, 784)
+    assert found[:, 0].tolist() == net.predict(X).tolist()
+
+
+def test_values(tmp_path):
+    X = np.arange(12.0).reshape(6, 2)
+    net = Network([2, 1], output_activation="linear", seed=0)
+    net.fit(X, X.sum(axis=1), epochs=1, batch_size=6, learning_rate=1e-3)
+    net.save(tmp_path / "net")
+    np.save(tmp_path / "X.npy", X)
+    lines = said("predict", tmp_path / "net", tmp_path / "X.npy")[1]
+    assert lines[0] == "value"
+    assert rows(lines)[:, 0].tolist() == net.predict(X).tolist()
+    outcome = said("predict", tmp_path / "net", tmp_path / "X.npy", "--proba")
+    refused(outcome, "predict_proba: the network is not trained for labels")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("1,2,3,4,5\n1,2,3\n", "line 2: expected 5 numbers as above, got 3"),
+        ("1,2,3,4,5\n1,2,x,4,5\n", "line 2: could not convert string to float: 'x'"),
+        ("1,2,3\n", "X: expected shape (samples, 5) for a network of 5 inputs, got (1, 3)"),
+        ("1,2,3,4,nan\n", "X[0, 4]: expected a finite float64, got nan"),
+    ],
+)
+def test_tables_that_are_refused(model, tmp_path, text, part):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    refused(said("predict", model, path), path, part)
+
+
+def test_other_files_are_refused(model, tmp_path):
+    np.savez(tmp_path / "other.npz", Z=np.ones(3))
+    refused(said("predict", model, tmp_path / "other.npz"), "expected an array X, got Z")
+    np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
+    refused(said("predict", model, tmp_path / "objects.npy"), "allow_pickle")
+    refused(said("predict", POINTS, model), POINTS, "no network saved by fastbp")
+    refused(said("predict", model, POINTS, "--output", tmp_path / "none" / "out"), "No such file", status=1)
+
+
+def test_info_of_a_network(model):
+    status, lines, _ = said("info", model)
+    told = {line[:20].rstrip(): line[20:] for line in lines}
+    assert status == 0
+    assert told["file"] == f"{model}, {model.stat().st_size:,} bytes, checksum good"
+    assert (told["sizes"], told["trained for"], told["epochs"]) == ("5, 20, 3", "labels", "3")
+    assert (told["optimizer"], told["steps"], told["arrays"]) == ("SGD()", "54", "4, 183 numbers")
+    refused(said("info", POINTS), POINTS, "no network saved by fastbp")
+
+
+# Checkpoints
+
+LONG = ("--data", POINTS, "--hidden", 20, "--epochs", 40, "--dropout", 0.2, "--optimizer", "adam")
+
+
+def trained(path):
+    net = fastbp.load(path)
+    return bits(net), net._fastbp.batches
+
+
+@POSIX
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_training_that_a_signal_ends_is_resumed_to_the_bit(tmp_path, signum):
+    whole, save, checkpoint = tmp_path / "whole", tmp_path / "net", tmp_path / "run"
+    slow = ("--data", POINTS, "--epochs", 4000, "--optimizer", "adam", "--dropout", 0.2)
+    assert said("train", *slow, "--save", whole)[0] == 0
+    process = start(*map(str, slow), "--checkpoint", str(checkpoint), "--save", str(save))
+    time.sleep(0.05)
+    process.send_signal(signum)
+    process.communicate()
+    assert process.returncode == 128 + signum
+    assert trained(save) != trained(whole)
+    assert trained(checkpoint) == trained(save)
+    assert said("train", *slow, "--checkpoint", checkpoint, "--resume", "--save", save)[0] == 0
+    assert trained(save) == trained(whole)
+
+
+def test_resuming_begins_where_there_is_no_checkpoint_yet(tmp_path):
+    arguments = (*LONG, "--checkpoint", tmp_path / "run", "--resume", "--save", tmp_path / "net")
+    assert said("train", *arguments)[0] == 0
+    assert said("train", *LONG, "--save", tmp_path / "whole")[0] == 0
+    assert trained(tmp_path / "net") == trained(tmp_path / "whole") == trained(tmp_path / "run")
+    lines = said("info", tmp_path / "run")[1]
+    assert re.search(r"checkpoint +epoch 40, step 720, loss 0\.\d{5}; 0 samples into", "\n".join(lines))
+    status, lines, _ = said("train", *arguments)
+    assert status == 0
+    assert not [line for line in lines if line.startswith("epoch")], "it is done"
+
+
+def test_checkpoints_that_are_refused(tmp_path):
+    path = tmp_path / "run"
+    path.write_bytes(b"an earlier training")
+    refused(said("train", *LONG, "--checkpoint", path), "there is one already: --resume goes on from it")
+    outcome = said("train", *LONG, "--checkpoint", path, "--resume")
+    assert outcome[0] == 2
+    assert "no network saved by fastbp" in outcome[2][0]
+    refused(
+        said("train", *LONG, "--checkpoint", tmp_path / "x", "--save", tmp_path / "x"), "expected another"
+    )
+    assert said("train", *LONG, "--checkpoint", tmp_path / "x")[0] == 0
+    other = said("train", *LONG, "--checkpoint", tmp_path / "x", "--resume", "--learning-rate", 0.5)
+    assert other[0] == 2
+    assert "rate was 0.001, is 0.5" in other[2][0]
