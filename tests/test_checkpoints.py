@@ -274,7 +274,7 @@ def finished(path, number, stop=None):
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            if stop is not None and stops < 2:
+            if stop is not None and stops < 1 + number % 2:
                 while process.poll() is None and not path.exists():
                     time.sleep(0.001)  # it begins to train
                 time.sleep(stop.uniform(0, 0.15))
@@ -290,7 +290,7 @@ def finished(path, number, stop=None):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_processes_that_are_stopped_at_random_moments(tmp_path, request):
     stop = random.Random(0)
-    for number in range(100 if request.config.getoption("--full") else 4):
+    for number in range(200 if request.config.getoption("--full") else 4):
         wanted = finished(tmp_path / f"{number}-whole", number)
         assert finished(tmp_path / f"{number}", number, stop) == wanted, number
         assert {name for name in os.listdir(tmp_path) if name.endswith(".tmp")} == set()
