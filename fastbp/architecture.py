@@ -8,6 +8,7 @@ import numpy as np
 
 from . import activations, costs, generator, validate
 from .optimizers import Optimizer
+from .scaling import Scaling
 
 Parameters = tuple[list[np.ndarray], list[np.ndarray]]  # weights [(n_out, n_in)] and biases [(n_out, 1)]
 
@@ -63,15 +64,20 @@ class State:
     frozen: tuple[int, ...] = ()
     uint8_divisor: float = 255.0
     seed: int | None = None
+    scale_inputs: bool = False
+    scale_outputs: bool = False
     # What training has brought it to
     task: validate.Task | None = None
     scale: validate.Scale | None = None  # of the samples
+    classes: tuple[Any, ...] | None = None  # labels that are not 0, 1, 2 ..., by their outputs
     epochs: int = 0  # whose orders have been drawn
     batches: int = 0  # whose masks have been drawn
     masks: int | None = None  # the key of dropout's masks, where it was drawn without a seed
     optimizer: Optimizer | None = None
     began: int = 0  # the batches before the optimizer's state began
     memory: tuple[Parameters, ...] = field(default=(), compare=False)  # that state
+    input_scaling: Scaling | None = field(default=None, compare=False)
+    output_scaling: Scaling | None = field(default=None, compare=False)
 
     def activations(self, layers: int) -> tuple[activations.Kind, ...]:
         """The activation of each of so many layers, the input not counted."""

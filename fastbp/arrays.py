@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from . import costs, metrics, plain, validate
-from .architecture import Architecture, Parameters, Parts, checked
+from . import costs, labels, metrics, plain, validate
+from .architecture import Architecture, Parameters, Parts, State, checked
 from .engine import NOTHING, Data, Descent, Engine, team_size
 from .kernels.records import GRADIENT
 from .kernels.team import cpus
 from .layout import BLOCK
 from .optimizers import SGD
+from .scaling import Scaling
 from .seed import COMPILED, FORWARD, Hooks, inference_engine
 from .training import Chunks
 
@@ -24,8 +25,8 @@ def _weights(
     weights = NOTHING if sample_weight is None else validate.sample_weights(sample_weight, rows)
     if class_weight is None:
         return weights
-    labels = validate.classes_of(found)
-    each = validate.class_weights(class_weight, labels, max(2, architecture.sizes[-1]))
+    wanted, count = validate.classes_of(found), max(2, architecture.sizes[-1])
+    each = validate.class_weights(class_weight, wanted, found.classes or tuple(range(count)))
     return each * weights if weights.size else each
 
 
@@ -34,10 +35,18 @@ def outputs(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
     return _infer(net, hooks, parts, _samples(parts[0], X))
 
 
+def classes(net: Any) -> np.ndarray:
+    """The label of each output, or of 0 and 1 where there is one."""
+    found = net._fastbp.classes
+    return np.arange(max(2, len(net.biases[-1]))) if found is None else labels.as_array(found)
+
+
 def predict(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
     parts = checked(net)
     found = _infer(net, hooks, parts, _samples(parts[0], X))
-    return metrics.decided(found, _task(net, parts[0]))
+    task = _task(net, parts[0])
+    decided = metrics.decided(found, task)
+    return labels.of_places(decided, net._fastbp.classes) if task in ("labels", "binary") else decided
 
 
 def predict_proba(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
@@ -49,7 +58,7 @@ def predict_proba(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
 
 def score(net: Any, hooks: Hooks, X: Any, y: Any) -> float:
     parts = checked(net)
-    samples, targets = _scorable(parts[0], X, y, _task(net, parts[0]))
+    samples, targets = _scorable(net, parts[0], X, y, _task(net, parts[0]))
     return metrics.score(_infer(net, hooks, parts, samples), targets)
 
 
@@ -105,7 +114,7 @@ def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
     if not architecture.is_compiled:
         engine = plain.Engine(architecture, *parts[1:], n)
         engine.all(data)
-        return np.ascontiguousarray(engine.input_delta.T)
+        return _by_inputs(np.ascontiguousarray(engine.input_delta.T), data)
     found = np.empty((n, architecture.sizes[0]), architecture.dtype)
     still = architecture._replace(frozen=tuple(range(len(architecture.sizes) - 1)))
     engine_ = Engine(still, *parts[1:], max(1, min(n, BLOCK)), input_gradient=True)
@@ -118,7 +127,12 @@ def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
             engine_.train(data, order, (first, last), numbers)
         found[first:last] = engine_.input_delta(last - first)
         found[first:last][~np.isfinite(losses[1 : 1 + last - first])] = np.nan
-    return found
+    return _by_inputs(found, data)
+
+
+def _by_inputs(gradient: np.ndarray, data: Data) -> np.ndarray:
+    """The gradient by the inputs as the user has them, from that by what the network sees."""
+    return gradient if data.inputs is None else (gradient / data.inputs.deviation).astype(gradient.dtype)
 
 
 def _data(
@@ -126,19 +140,30 @@ def _data(
 ) -> Data:
     """At least one sample, of a network that is computed as it is written here."""
     validate.unreplaced([name for name in COMPILED if hooks.replaced(net, name)])
-    samples, targets = _scorable(architecture, X, y, net._fastbp.task)
+    state: State = net._fastbp
+    samples, targets = _scorable(net, architecture, X, y, state.task)
     weights = _weights(targets, architecture, sample_weight, class_weight)
-    return Data(samples, targets.array, net._fastbp.uint8_divisor, weights)
+    return Data(samples, targets.array, state.uint8_divisor, weights, *_scalings(state))
 
 
 def _infer(net: Any, hooks: Hooks, parts: Parts, samples: np.ndarray) -> np.ndarray:
     """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
-    divisor = net._fastbp.uint8_divisor
-    validate.same_scale("X", validate.scale(samples, divisor), net._fastbp.scale, divisor, 3)
-    if hooks.replaced(net, *FORWARD):
-        return plain.MethodsEngine(net, *parts).outputs(samples, divisor)
-    found: np.ndarray = inference_engine(parts).outputs(samples, divisor, cpus())
-    return found
+    state: State = net._fastbp
+    divisor = state.uint8_divisor
+    validate.same_scale("X", validate.scale(samples, divisor), state.scale, divisor, 3)
+    inputs, outputs = _scalings(state)
+    own = hooks.replaced(net, *FORWARD)
+    engine = plain.MethodsEngine(net, *parts) if own else inference_engine(parts)
+    found: np.ndarray = engine.outputs(samples, divisor, cpus(), inputs)
+    return found if outputs is None else outputs.unscaled(found)
+
+
+def _scalings(state: State) -> tuple[Scaling | None, Scaling | None]:
+    """Those of inputs and outputs, which must have been learnt."""
+    return (
+        validate.learnt(state.scale_inputs, state.input_scaling, "scale_inputs"),
+        validate.learnt(state.scale_outputs, state.output_scaling, "scale_outputs"),
+    )
 
 
 def _task(net: Any, architecture: Architecture) -> validate.Task:
@@ -152,20 +177,40 @@ def _samples(architecture: Architecture, X: Any, prefix: str = "") -> np.ndarray
 
 
 def _targets(
-    architecture: Architecture, y: Any, rows: int, name: str = "y", task: validate.Task | None = None
+    net: Any,
+    architecture: Architecture,
+    y: Any,
+    rows: int,
+    name: str = "y",
+    task: validate.Task | None = None,
+    classes: labels.Classes = None,
 ) -> validate.Targets:
-    """y as the network can learn it, or as the targets of a task."""
+    """y as the network can learn it, or as the targets of a task; `classes` are those that fit has learnt."""
+    state: State = net._fastbp
+    outputs = architecture.sizes[-1]
+    if task not in ("value", "values", "multilabel"):
+        learnt = state.task in ("labels", "binary")
+        y, classes = labels.encoded(y, state.classes or classes, outputs, name, learnt)
     cost, output = costs.row_of(architecture.cost)[0], architecture.activations[-1]
     several = cost == "cross_entropy" and output == "sigmoid"
-    found = validate.targets(y, rows, architecture.sizes[-1], architecture.dtype, name, task, several)
+    dtype = np.dtype(np.float64) if state.scale_outputs else architecture.dtype
+    found = validate.targets(y, rows, outputs, dtype, name, task, several)
     validate.suits_cost(found, cost, output, name)
-    return found
+    if state.scale_outputs:
+        validate.values_are_scaled(found.task)
+    return found._replace(classes=classes)
 
 
 def _scorable(
-    architecture: Architecture, X: Any, y: Any, task: validate.Task | None, prefix: str = ""
+    net: Any,
+    architecture: Architecture,
+    X: Any,
+    y: Any,
+    task: validate.Task | None,
+    prefix: str = "",
+    classes: labels.Classes = None,
 ) -> tuple[np.ndarray, validate.Targets]:
     """Samples and their targets, at least one, for a network trained for `task`."""
     samples = _samples(architecture, X, prefix)
     validate.count(f"rows of {prefix}X", len(samples))
-    return samples, _targets(architecture, y, len(samples), prefix + "y", task)
+    return samples, _targets(net, architecture, y, len(samples), prefix + "y", task, classes)

@@ -66,9 +66,10 @@ def notes(
     """
     architecture, weights, _ = parts
     rows = order[np.linspace(0, len(order) - 1, min(len(order), _ROWS)).astype(np.int64)]
+    wanted = data.targets if data.outputs is None else data.outputs.scaled(data.targets)
     if not len(rows) or not (diverged or len(losses) > 1):
         return []
-    seen = _wanted(architecture, data.targets[rows], data.weights[rows] if data.weights.size else NOTHING)
+    seen = _wanted(architecture, wanted[rows], data.weights[rows] if data.weights.size else NOTHING)
     every = _counted(architecture, data.targets, data.weights) if data.targets.ndim == 1 else seen
     layers: list[_Layer] = []
     with np.errstate(all="ignore"):
@@ -180,8 +181,9 @@ def _gain(architecture: Architecture, wanted: _Wanted, answer: np.ndarray, cost:
 
 def _inputs(data: Data, rows: np.ndarray) -> np.ndarray:
     """As columns."""
-    x = np.transpose(data.X[rows])
-    return x / data.divisor if x.dtype == np.uint8 else x.astype(np.float64)
+    X = data.X[rows]
+    x = X / data.divisor if X.dtype == np.uint8 else X.astype(np.float64)
+    return np.transpose(x if data.inputs is None else data.inputs.scaled(x))
 
 
 def _forward(parts: Parts, a: np.ndarray) -> tuple[list[_Layer], np.ndarray]:

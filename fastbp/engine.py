@@ -13,11 +13,12 @@ from .costs import Cost
 from .kernels import activations as activation_rows
 from .kernels import costs as cost_rows
 from .kernels import custom, optimizers, step
-from .kernels.gather import KINDS, LABELS
+from .kernels.gather import KINDS, LABELS, SCALED
 from .kernels.records import FUSED, GRADIENT
 from .kernels.team import Member, cpus, run
 from .kernels.vector import shape_of
 from .layout import BLOCK, Layout, aligned_zeros, layout
+from .scaling import Scaling
 
 _INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
 _INFERENCE_FLOPS = 1e9  # of a call and member, so that an interrupt is answered soon
@@ -39,6 +40,8 @@ class Data(NamedTuple):
     targets: np.ndarray
     divisor: float  # of uint8 samples
     weights: np.ndarray = NOTHING  # of samples (n,), float64, or none
+    inputs: Scaling | None = None  # of the samples, once they are divided
+    outputs: Scaling | None = None  # of the targets, and so of what the network answers
 
     def taken(self, rows: np.ndarray | None) -> "Data":
         """Those rows, copied; all where it is None."""
@@ -56,11 +59,18 @@ class Descent(NamedTuple):
     key: int = 0  # of dropout's masks
 
 
-def _rows(array: np.ndarray, count: int, divisor: float) -> step.Rows:
+_UNSCALED = np.zeros(1)
+
+
+def _rows(array: np.ndarray, count: int, divisor: float, scaling: Scaling | None) -> step.Rows:
     kind = LABELS if array.ndim == 1 else KINDS[array.dtype]
     width = array.itemsize * (1 if array.ndim == 1 else array.shape[1])
     raw = np.asarray(array).view(np.uint8).reshape(len(array), width)
-    return step.Rows(raw, count, kind, divisor)
+    if scaling is None or kind == LABELS:
+        return step.Rows(raw, count, kind, divisor, _UNSCALED, _UNSCALED)
+    if array.dtype == np.uint8:
+        scaling = scaling.of_bytes(divisor)
+    return step.Rows(raw, count, kind + SCALED, divisor, scaling.mean, 1.0 / scaling.deviation)
 
 
 class Prepared(NamedTuple):
@@ -179,7 +189,8 @@ class Engine:
     def _samples(self, data: Data, order: np.ndarray) -> step.Samples:
         if self._read is None or self._read[0] is not data:  # else it is the next epoch
             sizes = self.architecture.sizes
-            self._read = data, _rows(data.X, sizes[0], data.divisor), _rows(data.targets, sizes[-1], 1.0)
+            X = _rows(data.X, sizes[0], data.divisor, data.inputs)
+            self._read = data, X, _rows(data.targets, sizes[-1], 1.0, data.outputs)
         _, X, Y = self._read
         return step.Samples(X, Y, data.weights, order)
 
@@ -237,9 +248,12 @@ class Engine:
         length = -(-self.architecture.sizes[0] // size) * size * int(self._plan["rows"][0])
         self._scratch[start : start + length] = 1.0
 
-    def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
-        """The network's outputs (n, outputs) for samples X (n, inputs)."""
-        return self.infer(Data(X, np.zeros(len(X), np.int64), divisor), NOTHING, members)
+    def outputs(
+        self, X: np.ndarray, divisor: float, members: int = 1, inputs: Scaling | None = None
+    ) -> np.ndarray:
+        """The network's outputs (n, outputs) for samples X (n, inputs), in its own units."""
+        data = Data(X, np.zeros(len(X), np.int64), divisor, inputs=inputs)
+        return self.infer(data, NOTHING, members)
 
     def infer(
         self, data: Data, losses: np.ndarray, members: int = 1, rows: np.ndarray | None = None

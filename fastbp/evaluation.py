@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import generator
+from . import generator, labels
 from .engine import NOTHING, Data
 from .metrics import METRICS
 from .validate import Targets, Task
@@ -24,10 +24,10 @@ class _Part(NamedTuple):
 class Evaluation:
     """The cost and the metrics of some parts of the data, by the names of the history."""
 
-    def __init__(self, metrics: Mapping[str, Callable[..., float]], task: Task) -> None:
-        name = _SCORES.get(task, "accuracy")
+    def __init__(self, metrics: Mapping[str, Callable[..., float]], targets: Targets) -> None:
+        name = _SCORES.get(targets.task, "accuracy")
         self._metrics = dict(metrics) or {name: METRICS[name]}
-        self._task = task
+        self._targets = targets
         self._parts: list[_Part] = []
 
     def add(self, prefix: str, data: Data, rows: np.ndarray) -> None:
@@ -39,13 +39,25 @@ class Evaluation:
         for prefix, data, rows, wanted in self._parts:
             losses = np.zeros(len(rows)) if prefix else NOTHING
             outputs = engine.infer(data, losses, members, rows)
+            if data.outputs is not None:
+                outputs = data.outputs.unscaled(outputs)
             if prefix:
                 found[f"{prefix}loss"] = math.fsum(losses) / len(losses)
             for name, metric in self._metrics.items():
-                own = metric is METRICS.get(name)
-                number = metric(outputs, Targets(wanted, self._task)) if own else metric(wanted, outputs)
+                if metric is METRICS.get(name):
+                    number = metric(outputs, self._targets._replace(array=wanted))
+                else:
+                    number = metric(self._as_given(wanted), outputs)
                 found[prefix + name] = float(number)
         return found
+
+    def _as_given(self, wanted: np.ndarray) -> np.ndarray:
+        """Targets in the shape and with the labels of y."""
+        task, classes = self._targets.task, self._targets.classes
+        flat = wanted[:, 0] if task in ("binary", "value") else wanted
+        if task not in ("labels", "binary"):
+            return flat
+        return labels.of_places(flat.astype(np.int64), classes)
 
 
 def held_out(targets: Targets, share: float, seed: int | None) -> tuple[np.ndarray, np.ndarray]:

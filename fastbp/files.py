@@ -18,6 +18,7 @@ import numpy as np
 
 from . import activations, costs, durable, optimizers, validate
 from .architecture import Parameters, State
+from .scaling import Scaling
 
 _FORMAT = b'{"__metadata__":{"format":"fastbp '  # after the header's length, then the version
 _VERSION = b"1"
@@ -37,10 +38,11 @@ _OPTIONS = {  # what stands in a file for an object with options, by its class
     )
 }
 _OWN = (activations.Activation, costs.Cost)  # hold functions, which no file does
-_OF_TRAINING = ("task", "scale", "epochs", "batches", "masks", "optimizer", "began")  # of a State
+_OF_TRAINING = ("task", "scale", "epochs", "batches", "masks", "optimizer", "began", "classes")  # of a State
+_SCALINGS = ("input_scaling", "output_scaling")
 _OF_NETWORK = (
     *("activation", "output_activation", "cost", "dropout", "frozen", "uint8_divisor", "seed"),
-    "dtype",
+    *("dtype", "scale_inputs", "scale_outputs"),
 )
 
 
@@ -160,6 +162,9 @@ def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     arrays = _named("", (weights, biases))
     for number, memory in enumerate(state.memory):
         arrays |= _named(f"optimizer.{number}.", memory)
+    for name in _SCALINGS:
+        if (scaling := getattr(state, name)) is not None:
+            arrays |= {f"{name}.{part}": getattr(scaling, part) for part in Scaling._fields}
     metadata = {
         "version": __version__,
         "sizes": [int(size) for size in net.sizes],
@@ -183,6 +188,7 @@ def network_from(
         trained = {name: _object(value) for name, value in metadata["trained"].items()}
         sizes = [int(size) for size in metadata["sizes"]]
         count = sum(name.startswith("optimizer.") for name in arrays) // max(1, 2 * layers)
+        scalings = {name: _scaling(name, arrays) for name in _SCALINGS}
         memory = tuple(_listed(f"optimizer.{number}.", arrays, layers) for number in range(count))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         validate.file_is(path, False, f"damaged: {error!r} in its description of the network")
@@ -195,7 +201,7 @@ def network_from(
         net.sizes, (net.weights, net.biases) = sizes, (weights, biases)
         if layers:
             validate.parameters(weights, biases, net.dtype)
-        net._fastbp = validate.trained(net._fastbp, trained, memory)
+        net._fastbp = validate.trained(net._fastbp, trained | scalings, memory)
     except (TypeError, ValueError) as error:
         validate.file_is(path, False, f"no network that can be: {error}")
     return net
@@ -225,6 +231,7 @@ def _word(value: Any) -> str:
 
 def save(net: Any, path: str | os.PathLike[str]) -> None:
     """`Network.save`."""
+    validate.plain_labels(os.fspath(path), net._fastbp.classes or ())
     write(path, *described(net))
 
 
@@ -265,6 +272,12 @@ def load(
     """
     given = {"activation": activation, "output_activation": output_activation, "cost": cost}
     return network_from(os.fspath(path), *read(path), given)
+
+
+def _scaling(name: str, arrays: Mapping[str, np.ndarray]) -> Scaling | None:
+    if f"{name}.mean" not in arrays:
+        return None
+    return Scaling(*(arrays[f"{name}.{part}"] for part in Scaling._fields))
 
 
 def _named(prefix: str, parameters: Parameters) -> dict[str, np.ndarray]:

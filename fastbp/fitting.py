@@ -18,6 +18,7 @@ from .kernels.records import FUSED
 from .metrics import METRICS
 from .recipe import Numbers, Recipe
 from .run import Run
+from .scaling import Moments, Scaling
 from .seed import COMPILED, Hooks
 from .training import Chunks
 
@@ -77,21 +78,27 @@ def fit(
     architecture = parts[0]
     X = arrays._samples(architecture, X)
     split = validate.held_out(validation_split, validation_data, len(X))
-    found = arrays._targets(architecture, y, len(X))
+    found = arrays._targets(net, architecture, y, len(X))
     weights = arrays._weights(found, architecture, sample_weight, class_weight)
     state: State = net._fastbp
     divisor = state.uint8_divisor
     scale = validate.scale(X, divisor)
     validate.same_scale("X", scale, state.scale, divisor, 2)
-    data = Data(X, found.array, divisor, weights)
-    evaluation, rows = Evaluation(measures, found.task), None
+    evaluation, rows = Evaluation(measures, found), None
+    if split:
+        rows, others = held_out(found, split, state.seed)
+    scalings = _scalings(state, X, found.array, rows)
+    data = Data(X, found.array, divisor, weights, *scalings)
     if validation_data is not None:
         given = validate.pair("validation_data", validation_data)
-        samples, targets = arrays._scorable(architecture, *given, found.task, "validation_")
+        samples, targets = arrays._scorable(
+            net, architecture, *given, found.task, "validation_", found.classes
+        )
         validate.same_scale("validation_X", validate.scale(samples, divisor), scale, divisor, 2)
-        evaluation.add("val_", Data(samples, targets.array, divisor), np.arange(len(samples)))
+        evaluation.add(
+            "val_", Data(samples, targets.array, divisor, weights[:0], *scalings), np.arange(len(samples))
+        )
     elif split:
-        rows, others = held_out(found, split, state.seed)
         evaluation.add("val_", data._replace(weights=weights[:0]), others)
     if measures:
         evaluation.add("", data._replace(weights=weights[:0]), np.arange(len(X)) if rows is None else rows)
@@ -116,7 +123,15 @@ def fit(
     members = team_size(threads, architecture, batch_size)
     engine = _engine(net, hooks, parts, recipe, weights, batch_size, members, state.memory if goes_on else ())
     net._fastbp = replace(
-        net._fastbp, task=found.task, scale=scale, optimizer=recipe.optimizer, began=began, memory=()
+        net._fastbp,
+        task=found.task,
+        scale=scale,
+        classes=found.classes,
+        input_scaling=scalings[0],
+        output_scaling=scalings[1],
+        optimizer=recipe.optimizer,
+        began=began,
+        memory=(),
     )
     run = Run(
         net,
@@ -132,6 +147,24 @@ def fit(
     if saved:
         checkpoint.resume(run, saved)
     return run.train()
+
+
+def _scalings(
+    state: State, X: np.ndarray, targets: np.ndarray, rows: np.ndarray | None
+) -> tuple[Scaling | None, Scaling | None]:
+    """Those of inputs and outputs, learnt from the rows that are trained on unless an earlier `fit` did."""
+    inputs, outputs = state.input_scaling, state.output_scaling
+    if state.scale_inputs and inputs is None:
+        inputs = _learnt(X, state.uint8_divisor if X.dtype == np.uint8 else 1.0, rows)
+    if state.scale_outputs and outputs is None:
+        outputs = _learnt(targets, 1.0, rows)
+    return inputs, outputs
+
+
+def _learnt(array: np.ndarray, divisor: float, rows: np.ndarray | None) -> Scaling:
+    moments = Moments(array.shape[1])
+    moments.add(array if rows is None else array[rows], divisor)
+    return moments.scaling()
 
 
 class _Explained:

@@ -9,6 +9,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,10 @@ class Network:
     uint8_divisor : float
         Samples of type uint8 are divided by it as they are read: 255 makes pixels 0 .. 1, exactly
         ``X / 255`` rounded to `dtype`; 1 leaves them as they are.
+    scale_inputs, scale_outputs : bool
+        Whether each column of X, or of values y, is brought to mean 0 and deviation 1 as it is read.  The
+        first `fit` learns means and deviations, which belong to the network from then on.  `predict`,
+        `outputs` and `score` are in the units of y, costs and what takes column vectors in the network's.
 
     Attributes
     ----------
@@ -134,14 +139,20 @@ class Network:
         dropout: float | Sequence[float] = 0.0,
         frozen: int | Sequence[int] = (),
         uint8_divisor: float = 255.0,
+        scale_inputs: bool = False,
+        scale_outputs: bool = False,
     ) -> None:
         plain_sizes = validate.sizes_of(sizes)
         self.num_layers = len(plain_sizes)
         self.sizes = sizes
         layers = self.num_layers - 1
-        state = _state(
-            layers, activation, output_activation, cost, dtype, seed, dropout, frozen, uint8_divisor
+        state = replace(
+            _state(layers, activation, output_activation, cost, dtype, seed, dropout, frozen, uint8_divisor),
+            scale_inputs=validate.flag("scale_inputs", scale_inputs),
+            scale_outputs=validate.flag("scale_outputs", scale_outputs),
         )
+        if state.scale_outputs:
+            validate.scales_outputs(cost_row_of(state.cost)[0])
         allowed = OUTPUTS_OF.get(cost_row_of(state.cost)[0], ())
         validate.suits_output(
             cost_row_of(state.cost)[0], state.output_activation, allowed, plain_sizes[-1] if layers else 2
@@ -173,6 +184,27 @@ class Network:
         them) or "value" (one, y being flat).
         """
         return self._fastbp.task
+
+    @property
+    def classes_(self) -> Array:
+        """The label that each output stands for, or 0 and 1 where there is one output.  May be set.
+
+        They are 0, 1, 2 ... unless `fit` was given other labels first: text, or anything that has a hash, in
+        sorted order; or other numbers.
+
+        >>> net = Network([1, 3, 2], seed=0)
+        >>> history = net.fit([[0.0], [1.0]], ["no", "yes"], epochs=1, batch_size=2)
+        >>> net.classes_
+        array(['no', 'yes'], dtype='<U3')
+        """
+        return arrays.classes(self)
+
+    @classes_.setter
+    def classes_(self, labels: Sequence[Any]) -> None:
+        found = validate.classes(
+            validate.hashable(list(labels), "classes_"), len(self.biases[-1]), "classes_"
+        )
+        self._fastbp = replace(self._fastbp, classes=found)
 
     @property
     def parameters(self) -> Array:
@@ -312,7 +344,7 @@ class Network:
         l1: float = 0.0,
         clip_norm: float | None = None,
         sample_weight: npt.ArrayLike | None = None,
-        class_weight: Mapping[int, float] | str | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
         validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         validation_split: float = 0.0,
         metrics: Metric | Iterable[Metric] = (),
@@ -332,8 +364,9 @@ class Network:
             uint8 (divided by ``uint8_divisor``), float32 or float64 are read where they lie, memory-mapped
             or read-only as well; other number types are copied.
         y : array (samples,) or (samples, outputs)
-            Labels 0 .. outputs - 1, learnt as one-hot targets; or values.  With one output, (samples,)
-            integers 0 and 1 are two classes and other numbers values.  See `task`.
+            Labels, learnt as one-hot targets: 0 .. outputs - 1, or text or anything else that has a hash, as
+            many different ones as outputs; see `classes_`.  Or values.  With one output, (samples,) integers
+            0 and 1, or two different texts, are two classes and other numbers values.  See `task`.
         epochs, batch_size : int
             The last batch of an epoch is shorter where `batch_size` does not divide the samples.
         learning_rate : float, optional
@@ -470,7 +503,7 @@ class Network:
         y: npt.ArrayLike,
         *,
         sample_weight: npt.ArrayLike | None = None,
-        class_weight: Mapping[int, float] | str | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
         l2: float = 0.0,
         l1: float = 0.0,
         threads: int | str = "auto",

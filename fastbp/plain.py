@@ -17,6 +17,7 @@ from .generator import word
 from .kernels import activations as activation_rows
 from .kernels import costs as cost_rows
 from .kernels import optimizers
+from .scaling import Scaling
 
 
 class Numpy:
@@ -270,7 +271,7 @@ class Engine:
         for step, start in enumerate(range(first, last, self.batch_size)):
             reached[0] = start
             rows = order[start : start + self.batch_size]
-            x, y = self._columns(data.X[rows], data.divisor), self._wanted(data.targets[rows])
+            x, y = self._of(data.taken(rows))
             weights = data.weights[rows] if data.weights.size else np.ones(len(rows))
             loss, ending = self._step(x, y, weights, numbers[step], first_step + step)
             counted = np.zeros(0) if losses is None else losses[:1]
@@ -325,7 +326,7 @@ class Engine:
     def all(self, data: Any) -> tuple[float, Parameters]:
         """The cost summed over all samples, each times its weight, and its gradient."""
         weights = data.weights if data.weights.size else np.ones(len(data.X))
-        return self.gradient(self._columns(data.X, data.divisor), self._wanted(data.targets), weights)
+        return self.gradient(*self._of(data), weights)
 
     def _mask(self, step: int, layer: int, shape: tuple[int, int]) -> Any:
         """The factors of a layer's signals (units, samples), as kernels.panels.drop has them."""
@@ -369,17 +370,19 @@ class Engine:
         """The outputs, and each sample's cost where there is room for them; of all rows, or of some."""
         kind = self.architecture.activations[-1]
         data = data.taken(rows)
-        z, a = self._forward(self._columns(data.X, data.divisor))
+        z, a = self._forward(self._columns(data.X, data.divisor, data.inputs))
         if losses.size:
-            each = cost_of(self.architecture.cost, kind, z, a, self._wanted(data.targets))
+            each = cost_of(self.architecture.cost, kind, z, a, self._wanted(data.targets, data.outputs))
             losses[:] = np.sum(each, axis=0, dtype=np.float64)
             if data.weights.size:
                 losses *= data.weights
         return np.ascontiguousarray(a.T)
 
     @_QUIET
-    def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
-        return np.ascontiguousarray(self._forward(self._columns(X, divisor))[1].T)
+    def outputs(
+        self, X: np.ndarray, divisor: float, members: int = 1, inputs: Scaling | None = None
+    ) -> np.ndarray:
+        return np.ascontiguousarray(self._forward(self._columns(X, divisor, inputs))[1].T)
 
     def _forward(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """z and a of the outputs for samples as columns."""
@@ -389,15 +392,26 @@ class Engine:
             signal = softmax(z) if kind == "softmax" else activation(kind, z)[0]
         return z, signal
 
-    def _columns(self, X: np.ndarray, divisor: float) -> np.ndarray:
+    def _of(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Samples and targets as columns."""
+        x = self._columns(data.X, data.divisor, data.inputs)
+        return x, self._wanted(data.targets, data.outputs)
+
+    def _columns(self, X: np.ndarray, divisor: float, scaling: Scaling | None) -> np.ndarray:
         """Samples as columns (inputs, m)."""
         dtype = self.architecture.dtype
-        rows = np.divide(X, divisor, dtype=dtype) if X.dtype == np.uint8 else np.asarray(X, dtype)
+        if scaling is not None:
+            of_bytes = X.dtype == np.uint8
+            rows = (scaling.of_bytes(divisor) if of_bytes else scaling).scaled(X).astype(dtype)
+        else:
+            rows = np.divide(X, divisor, dtype=dtype) if X.dtype == np.uint8 else np.asarray(X, dtype)
         return np.transpose(rows)
 
-    def _wanted(self, targets: np.ndarray) -> np.ndarray:
+    def _wanted(self, targets: np.ndarray, scaling: Scaling | None) -> np.ndarray:
         """Targets as columns (outputs, m), one-hot for labels."""
         dtype = self.architecture.dtype
+        if scaling is not None:
+            targets = scaling.scaled(targets)
         if targets.ndim == 1:
             targets = np.eye(self.architecture.sizes[-1], dtype=dtype)[targets]
         return np.transpose(np.asarray(targets, dtype))
@@ -430,16 +444,18 @@ class MethodsEngine(Engine):
             total = float(np.sum(each, dtype=np.float64))
         return total, step_by_methods
 
-    def outputs(self, X: np.ndarray, divisor: float, members: int = 1) -> np.ndarray:
-        return self._by_methods(self._columns(X, divisor))
+    def outputs(
+        self, X: np.ndarray, divisor: float, members: int = 1, inputs: Scaling | None = None
+    ) -> np.ndarray:
+        return self._by_methods(self._columns(X, divisor, inputs))
 
     def infer(
         self, data: Any, losses: np.ndarray, members: int = 1, rows: np.ndarray | None = None
     ) -> np.ndarray:
         data = data.taken(rows)
-        outputs = self.outputs(data.X, data.divisor)
+        outputs = self.outputs(data.X, data.divisor, inputs=data.inputs)
         kind = self.architecture.activations[-1]
-        each, _ = cost(self.architecture.cost, kind, outputs.T, self._wanted(data.targets))
+        each, _ = cost(self.architecture.cost, kind, outputs.T, self._wanted(data.targets, data.outputs))
         if losses.size:
             losses[:] = np.sum(each, axis=0, dtype=np.float64)
         return outputs

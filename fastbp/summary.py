@@ -25,7 +25,17 @@ def arguments(net: Any) -> str:
     """What is not the default; the dtype always."""
     state: State = net._fastbp
     shown = [str(list(net.sizes))]
-    for name in ("activation", "output_activation", "cost", "dropout", "frozen", "uint8_divisor", "seed"):
+    for name in (
+        "activation",
+        "output_activation",
+        "cost",
+        "dropout",
+        "frozen",
+        "uint8_divisor",
+        "seed",
+        "scale_inputs",
+        "scale_outputs",
+    ):
         value = getattr(state, name)
         if value != getattr(State, name):
             shown.append(f"{name}={_written(value)}")

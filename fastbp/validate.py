@@ -30,6 +30,7 @@ class Targets(NamedTuple):
 
     array: np.ndarray
     task: Task
+    classes: tuple[Any, ...] | None = None  # what labels stand for, where they are not 0, 1, 2 ... themselves
 
 
 def sizes_of(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -321,6 +322,80 @@ def samples(X: Any, inputs: int, dtype: np.dtype, name: str = "X") -> np.ndarray
     return np.ascontiguousarray(found)
 
 
+def labels_or_numbers(y: Any, name: str) -> np.ndarray:
+    """y as an array; a list of text and other things is not made text throughout."""
+    found = array(y, name)
+    if found.dtype.kind == "U" and not isinstance(y, np.ndarray) and found.ndim == 1:
+        plain = list(y)
+        if not all(isinstance(label, str) for label in plain):
+            found = np.empty(len(plain), object)
+            found[:] = plain
+    return found
+
+
+def hashable(labels: list[Any], name: str) -> list[Any]:
+    """Labels that can be told apart: no lists, no missing ones."""
+    for row, label in enumerate(labels):
+        if label is None or label != label or label.__hash__ is None:
+            raise ValueError(f"{name}[{row}]: expected a label, got {label!r}")
+    return labels
+
+
+def classes(found: list[Any], outputs: int, name: str) -> tuple[Any, ...]:
+    """Different labels, one per output, or two where there is one output."""
+    wanted = max(2, outputs)
+    if len(found) != wanted:
+        shown = ", ".join(map(repr, found[:5])) + (", ..." if len(found) > 5 else "")
+        raise ValueError(
+            f"{name}: expected {wanted} different labels for {outputs} outputs, got {len(found)}: {shown}"
+        )
+    return tuple(found)
+
+
+def places(labels: list[Any], known: Mapping[Any, int], name: str) -> np.ndarray:
+    """The place of each label."""
+    try:
+        return np.fromiter((known[label] for label in labels), np.int64, len(labels))
+    except (KeyError, TypeError):
+        pass
+    row, label = next((i, label) for i, label in enumerate(hashable(labels, name)) if label not in known)
+    raise ValueError(f"{name}[{row}]: expected one of {', '.join(map(repr, known))}, got {label!r}")
+
+
+def plain_labels(path: str, labels: tuple[Any, ...]) -> None:
+    """Refuses labels that no file of ours can hold."""
+    for label in labels:
+        if type(label) not in (str, int, float, bool):
+            raise TypeError(f"{path}: expected labels that are text or numbers, got {label!r}")
+
+
+def learnt(scales: bool, scaling: Any, name: str) -> Any:
+    """The scaling that `fit` has learnt, where the network is to scale."""
+    if scales and scaling is None:
+        raise ValueError(
+            f"{name}: expected a network that fit has trained, for the scaling is learnt there; "
+            "fit(..., epochs=0) learns it alone"
+        )
+    return scaling
+
+
+def values_are_scaled(task: Task) -> None:
+    if task not in ("value", "values"):
+        raise ValueError(f"scale_outputs: expected values as y, got {task}, which are not scaled")
+
+
+def scales_outputs(cost: str) -> None:
+    """Refuses a cost that is defined for some values alone."""
+    if cost in ("cross_entropy", "poisson"):
+        raise ValueError(f"scale_outputs: expected a cost of any values, such as 'quadratic', got {cost!r}")
+
+
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
 def targets(
     y: Any,
     rows: int,
@@ -489,24 +564,24 @@ def sample_weights(weights: Any, rows: int, name: str = "sample_weight") -> np.n
     return found
 
 
-def class_weights(spec: Any, labels: np.ndarray, classes: int) -> np.ndarray:
-    """The weight of each sample's class, (n,) float64; `labels` (n,) are checked.
+def class_weights(spec: Any, labels: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
+    """The weight of each sample's class, (n,) float64; `labels` (n,) are checked places in `classes`.
 
-    `spec` maps labels to weights, 1 where it names none; or is "balanced": n / (classes seen * samples of the
-    class), so that every class seen weighs the same and the weights' mean is 1.
+    `spec` maps classes to weights, 1 where it names none; or is "balanced": n / (classes seen * samples of
+    the class), so that every class seen weighs the same and the weights' mean is 1.
     """
     if isinstance(spec, str) and spec == "balanced":
-        samples = np.bincount(labels, minlength=classes)
+        samples = np.bincount(labels, minlength=len(classes))
         weights = len(labels) / (max(1, np.count_nonzero(samples)) * np.maximum(samples, 1.0))
         return np.asarray(weights[labels])
     if not isinstance(spec, Mapping):
         raise TypeError(f"class_weight: expected a dict of label to weight or 'balanced', got {spec!r}")
-    weights = np.ones(classes)
+    weights = np.ones(len(classes))
+    places = {label: place for place, label in enumerate(classes)}
     for label, weight in spec.items():
-        place = integer("class_weight: a label", label)
-        if not 0 <= place < classes:
-            raise ValueError(f"class_weight: expected labels 0 .. {classes - 1}, got {label!r}")
-        weights[place] = nonnegative(f"class_weight[{label!r}]", weight)
+        if label not in places:
+            raise ValueError(f"class_weight: expected labels {', '.join(map(repr, classes))}, got {label!r}")
+        weights[places[label]] = nonnegative(f"class_weight[{label!r}]", weight)
     return np.asarray(weights[labels])
 
 
@@ -724,6 +799,8 @@ def trained(state: Any, found: Mapping[str, Any], memory: Any) -> Any:
         count(name, found[name], 0)
     if found["masks"] is not None:
         seed("masks", found["masks"])
+    labels = found.get("classes")
+    found = {**found, "classes": None if labels is None else tuple(hashable(labels, "classes"))}
     return replace(state, **found, memory=memory)
 
 

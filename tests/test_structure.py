@@ -19,14 +19,22 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "schedules.py": (set(), set()),
     "initializers.py": (set(), set()),
     "layout.py": ({"kernels"}, {"numpy"}),
-    "architecture.py": ({"activations", "costs", "generator", "optimizers", "validate"}, {"numpy"}),
+    "scaling.py": (set(), {"numpy"}),
+    "labels.py": ({"validate"}, {"numpy"}),
+    "architecture.py": (
+        {"activations", "costs", "generator", "optimizers", "scaling", "validate"},
+        {"numpy"},
+    ),
     "metrics.py": ({"validate"}, {"numpy"}),
-    "plain.py": ({"activations", "architecture", "costs", "generator", "kernels", "validate"}, {"numpy"}),
-    "engine.py": ({"activations", "architecture", "costs", "kernels", "layout"}, {"numpy"}),
+    "plain.py": (
+        {"activations", "architecture", "costs", "generator", "kernels", "scaling", "validate"},
+        {"numpy"},
+    ),
+    "engine.py": ({"activations", "architecture", "costs", "kernels", "layout", "scaling"}, {"numpy"}),
     "training.py": ({"engine"}, {"numpy"}),
     "recipe.py": ({"optimizers", "schedules"}, {"numpy"}),
     "history.py": (set(), set()),
-    "evaluation.py": ({"engine", "generator", "metrics", "validate"}, {"numpy"}),
+    "evaluation.py": ({"engine", "generator", "labels", "metrics", "validate"}, {"numpy"}),
     "checkpoint.py": ({"files", "history", "validate"}, {"numpy"}),
     "callbacks.py": ({"checkpoint", "progress", "validate"}, {"numpy"}),
     "run.py": (
@@ -41,8 +49,8 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     ),
     "arrays.py": (
         {
-            *("architecture", "costs", "engine", "kernels", "layout", "metrics"),
-            *("optimizers", "plain", "seed", "training", "validate"),
+            *("architecture", "costs", "engine", "kernels", "labels", "layout", "metrics"),
+            *("optimizers", "plain", "scaling", "seed", "training", "validate"),
         },
         {"numpy"},
     ),
@@ -50,7 +58,8 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
         {
             *("architecture", "arrays", "callbacks", "checkpoint", "diagnosis", "engine", "evaluation"),
             "generator",
-            *("history", "kernels", "metrics", "plain", "recipe", "run", "seed", "training", "validate"),
+            *("history", "kernels", "metrics", "plain", "recipe", "run", "scaling", "seed", "training"),
+            "validate",
         },
         {"numpy"},
     ),
@@ -77,7 +86,10 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
         {"numpy"},
     ),
     "durable.py": (set(), set()),
-    "files.py": ({"activations", "architecture", "costs", "durable", "optimizers", "validate"}, {"numpy"}),
+    "files.py": (
+        {"activations", "architecture", "costs", "durable", "optimizers", "scaling", "validate"},
+        {"numpy"},
+    ),
     "datasets": ({"datasets"}, {"numpy"}),
     "compat": ({"network", "datasets", "validate"}, {"numpy"}),
     "cli": (

@@ -1,5 +1,6 @@
 """Rows of the user's data to panels, as vector IR: conversion, scaling, prefetch, one-hot targets."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ from .vector import (
 KINDS = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}
 _STORED = (I8, F32, F64)
 LABELS = 3  # an int64 a row: the number of the one output whose target is 1
+SCALED = 4  # is added to the kind of numbers that are brought to mean 0 and deviation 1
 
 
 def _numbers(b: ir.IRBuilder, raw: ir.Value, wanted: ir.VectorType, scale: Any) -> ir.Value:
@@ -58,6 +60,17 @@ def _numbers(b: ir.IRBuilder, raw: ir.Value, wanted: ir.VectorType, scale: Any) 
     return b.fpext(raw, wanted) if stored == F32 else b.fptrunc(raw, wanted)
 
 
+def _scaled(b: ir.IRBuilder, raw: ir.Value, mean: ir.Value, factor: ir.Value, wanted: ir.Type) -> ir.Value:
+    """(x - mean) * factor in float64, whatever the types, for the mean may be far from 0."""
+    wide = ir.VectorType(F64, wanted.count)
+    if raw.type.element == I8:
+        x = b.uitofp(b.zext(raw, ir.VectorType(I32, wanted.count)), wide)
+    else:
+        x = b.fpext(raw, wide) if raw.type.element == F32 else raw
+    x = b.fmul(b.fsub(x, mean), factor)
+    return b.fptrunc(x, wanted) if wanted.element == F32 else x
+
+
 @intrinsic
 def gather(
     typingctx: Any,
@@ -69,48 +82,72 @@ def gather(
     size: Any,
     positions: Any,
     divisor: Any,
+    mean: Any,
+    factor: Any,
 ) -> Any:
     """Fills the first `count` rows of one panel, `columns` numbers each.
 
     Row i begins positions[i] `size` bytes after `source`.  Panel by panel, the rows of a batch are read
-    side by side and the panel is written in one go.
+    side by side and the panel is written in one go.  `mean` and `factor` point to float64s of the panel's
+    columns, and are read only for kinds that are `SCALED`.
     """
     element = element_of(target)
     s = shape(element)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        kind, columns, target, count, source, size, positions, divisor = args
+        kind, columns, target, count, source, size, positions, divisor, mean, factor = args
         if element == F32:
             divisor = b.fptrunc(divisor, F32)
         scale = divisor, b.fdiv(element(1.0), divisor)
+        wide = ir.VectorType(F64, s.lanes)
 
-        def convert(stored: ir.Type) -> None:
+        def convert(stored: ir.Type, scaled: bool) -> None:
             raw = ir.VectorType(stored, s.lanes)
 
             def row(i: ir.Value) -> tuple[ir.Value, ir.Value]:
                 start = at(b, source, b.mul(b.load(at(b, positions, i)), size))
                 return b.bitcast(start, stored.as_pointer()), at(b, target, b.mul(i, I64(s.columns)))
 
+            def rows(read: Callable[[int, ir.Value, ir.VectorType], ir.Value]) -> None:
+                """Of the panel, each vector by ``read(column, pointer, type)``."""
+                places = range(0, s.columns, s.lanes) if scaled else ()
+                means = [(read(column, at(b, mean, column), wide)) for column in places]
+                factors = [(read(column, at(b, factor, column), wide)) for column in places]
+                with loop(b, count) as i:
+                    here, there = row(i)
+                    for k, column in enumerate(range(0, s.columns, s.lanes)):
+                        found = read(column, at(b, here, column), raw)
+                        if scaled:
+                            numbers = _scaled(b, found, means[k], factors[k], s.vector)
+                        else:
+                            numbers = _numbers(b, found, s.vector, scale)
+                        store(b, numbers, at(b, there, column))
+
+            def some(column: int, pointer: ir.Value, type_: ir.VectorType) -> ir.Value:
+                return load_where(b, lanes_below(b, s.vector, b.sub(columns, I64(column))), pointer, type_)
+
             with b.if_else(b.icmp_signed("==", columns, I64(s.columns))) as (full, ragged):
-                with full, loop(b, count) as i:
-                    here, there = row(i)
-                    for column in range(0, s.columns, s.lanes):
-                        numbers = load(b, at(b, here, column), raw, align=1)
-                        store(b, _numbers(b, numbers, s.vector, scale), at(b, there, column))
-                with ragged, loop(b, count) as i:
-                    here, there = row(i)
-                    for column in range(0, s.columns, s.lanes):
-                        mask = lanes_below(b, s.vector, b.sub(columns, I64(column)))
-                        numbers = load_where(b, mask, at(b, here, column), raw)
-                        store(b, _numbers(b, numbers, s.vector, scale), at(b, there, column))
+                with full:
+                    rows(lambda column, pointer, type_: load(b, pointer, type_, align=1))
+                with ragged:
+                    rows(some)
 
-        switch(b, kind, {i: partial(convert, stored) for i, stored in enumerate(_STORED)})
+        kinds = {
+            i + scaled * SCALED: partial(convert, stored, bool(scaled))
+            for i, stored in enumerate(_STORED)
+            for scaled in (0, 1)
+        }
+        switch(b, kind, kinds)
 
-    i = types.int64
-    arguments = [I64, I64, element.as_pointer(), I64, I8.as_pointer(), I64, I64.as_pointer(), F64]
+    i, f = types.int64, types.float64
+    doubles = F64.as_pointer()
+    arguments = [
+        *(I64, I64, element.as_pointer(), I64, I8.as_pointer(), I64, I64.as_pointer(), F64),
+        *(doubles, doubles),
+    ]
     return call(
         lambda module: routine(module, f"gather_{element}", arguments, emit),
-        (i, i, target, i, source, i, positions, types.float64),
+        (i, i, target, i, source, i, positions, f, mean, factor),
     )
 
 

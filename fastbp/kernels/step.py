@@ -52,6 +52,8 @@ class Rows(NamedTuple):
     count: int
     kind: int
     divisor: float  # of uint8
+    mean: np.ndarray  # of a scaled kind, with the factor, one number a column; else one number
+    factor: np.ndarray
 
 
 class Samples(NamedTuple):
@@ -77,9 +79,10 @@ class Run(NamedTuple):
 
 _i64, _f64 = types.int64, types.float64
 _bytes = types.Array(types.uint8, 2, "C", readonly=True)
-_rows = types.NamedTuple([_bytes, _i64, _i64, _f64], Rows)
+_doubles = types.Array(_f64, 1, "C", readonly=True)
+_rows = types.NamedTuple([_bytes, _i64, _i64, _f64, _doubles, _doubles], Rows)
 _samples = types.NamedTuple(
-    [_rows, _rows, types.Array(_f64, 1, "C", readonly=True), types.Array(_i64, 1, "C", readonly=True)],
+    [_rows, _rows, _doubles, types.Array(_i64, 1, "C", readonly=True)],
     Samples,
 )
 _run = types.NamedTuple([_i64, _i64, _i64, _i64, _f64[:, ::1]], Run)
@@ -110,7 +113,7 @@ def _gather(rows: Rows, positions: Any, count: int, target: Any, memory: Memory)
     """`count` rows of the user's data, at those positions, to the first rows of panels."""
     nr, _, _ = constants(memory.scratch)
     size = rows.raw.shape[1]
-    source = pointer(rows.raw, 0)
+    source, mean, factor = pointer(rows.raw, 0), pointer(rows.mean, 0), pointer(rows.factor, 0)
     for first in range(0, rows.count, nr):
         panel = shift(target, first * memory.rows)
         if rows.kind == LABELS:
@@ -118,7 +121,8 @@ def _gather(rows: Rows, positions: Any, count: int, target: Any, memory: Memory)
         else:
             columns = min(nr, rows.count - first)
             here = shift(source, first * (size // rows.count))
-            gather(rows.kind, columns, panel, count, here, size, positions, rows.divisor)
+            means, factors = shift(mean, first), shift(factor, first)
+            gather(rows.kind, columns, panel, count, here, size, positions, rows.divisor, means, factors)
 
 
 @inlined

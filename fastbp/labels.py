@@ -1,0 +1,62 @@
+"""Labels as people have them, and the outputs that stand for them."""
+
+from typing import Any
+
+import numpy as np
+
+from . import validate
+
+Classes = tuple[Any, ...] | None  # the label of each output, or None where they are 0, 1, 2 ...
+
+
+def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> tuple[Any, Classes]:
+    """y with a label's place instead of the label, and the classes; as it is where it holds no such labels.
+
+    Labels are strings, or anything that can be hashed; or numbers other than 0 .. outputs - 1, as many
+    different ones as there are outputs.  Where labels are `learnt` already, no others are.
+    """
+    found = validate.labels_or_numbers(y, name)
+    is_text = found.dtype.kind in "USO"
+    if found.ndim != 1 or not len(found) or not (is_text or found.dtype.kind in "iuf" or classes):
+        return found, classes
+    if classes is None and learnt:
+        classes = tuple(range(max(2, outputs))) if is_text else None
+    elif classes is None and not is_text:
+        classes = _numbers(found, outputs)
+    elif classes is None:
+        classes = validate.classes(_distinct(found, name), outputs, name)
+    if classes is None:
+        return found, None
+    places = {label: place for place, label in enumerate(classes)}
+    return validate.places(found.tolist(), places, name), classes
+
+
+def _numbers(y: np.ndarray, outputs: int) -> Classes:
+    """The classes that numbers are; None where they are 0 .. outputs - 1, or what only `targets` can tell."""
+    if outputs == 1 or (y.min() >= 0 and y.max() < outputs):
+        return None
+    distinct = np.unique(y)
+    whole = np.isfinite(distinct).all() and (np.floor(distinct) == distinct).all()
+    return tuple(distinct.tolist()) if whole and len(distinct) == outputs else None
+
+
+def _distinct(y: np.ndarray, name: str) -> list[Any]:
+    """Sorted where they can be, else in the order in which they are first seen."""
+    distinct = list(dict.fromkeys(validate.hashable(y.tolist(), name)))
+    try:
+        return sorted(distinct)
+    except TypeError:
+        return distinct
+
+
+def of_places(places: np.ndarray, classes: Classes) -> np.ndarray:
+    """The labels that places stand for."""
+    return places if classes is None else as_array(classes)[places]
+
+
+def as_array(classes: tuple[Any, ...]) -> np.ndarray:
+    """An array of labels: of text or numbers where all are, else of objects."""
+    found = np.empty(len(classes), object)
+    found[:] = classes
+    kinds = {type(label) for label in classes}
+    return np.array(classes) if kinds in ({str}, {int}, {float}, {bool}) else found
