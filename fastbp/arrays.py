@@ -189,7 +189,7 @@ def _targets(
     state: State = net._fastbp
     outputs = architecture.sizes[-1]
     if task not in ("value", "values", "multilabel"):
-        learnt = state.task in ("labels", "binary")
+        learnt = task is not None or state.task in ("labels", "binary")
         y, classes = labels.encoded(y, state.classes or classes, outputs, name, learnt)
     cost, output = costs.row_of(architecture.cost)[0], architecture.activations[-1]
     several = cost == "cross_entropy" and output == "sigmoid"

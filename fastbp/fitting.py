@@ -32,6 +32,7 @@ class Rows:
         """`rows` are those that are trained on, all of them where it is None."""
         self.data, self._rows = data, rows
         self.samples = len(data.X) if rows is None else len(rows)
+        self.seen = data, np.arange(self.samples) if rows is None else rows  # by what explains a failure
         self._shuffle = shuffle
         self._key = None if seed is None else generator.key(seed, "order")
 
@@ -141,7 +142,7 @@ def fit(
         epochs,
         hooked,
         lambda: evaluation(engine, members),
-        _Explained(engine, recipe.rate),
+        _Explained(engine, recipe.rate, source),
         arguments,
     )
     if saved:
@@ -170,20 +171,23 @@ def _learnt(array: np.ndarray, divisor: float, rows: np.ndarray | None) -> Scali
 class _Explained:
     """What can be seen of a failure: where training diverged, once early, and at its end."""
 
-    def __init__(self, engine: Any, rate: float) -> None:
-        self._engine, self._rate = engine, rate
-        self._early = True  # whether the early look is still to come
+    def __init__(self, engine: Any, rate: float, source: Rows) -> None:
+        self._engine, self._rate, self._source = engine, rate, source
 
     def __call__(self, run: Run, diverged: bool) -> list[str]:
         losses, last = run.history.loss, run.history.epochs == run.epochs
-        early = self._early and len(losses) > 1 and run.step - run.began.batches >= _FIRST_STEPS
-        if not (diverged or last or early) or isinstance(self._engine, plain.MethodsEngine):
+        if not (diverged or last or _is_early(run)) or isinstance(self._engine, plain.MethodsEngine):
             return []
-        self._early = False
-        data, order = run.trained_on
         parts = self._engine.architecture, *self._engine.unpack()
-        found = diagnosis.notes(parts, data, order, self._rate, losses, diverged, early=not last)
+        found = diagnosis.notes(parts, *self._source.seen, self._rate, losses, diverged, early=not last)
         return [note for note in found if note not in run.history.notes]
+
+
+def _is_early(run: Run) -> bool:
+    """Whether this is the first epoch but one by which so many steps have been made."""
+    epochs, steps = run.history.epochs, run.step - run.began.batches
+    enough = epochs > 1 and steps >= _FIRST_STEPS
+    return enough and (epochs == 2 or steps * (epochs - 1) < _FIRST_STEPS * epochs)
 
 
 def _callbacks(given: Any, verbose: bool) -> list[Callback]:

@@ -45,7 +45,7 @@ class Position(NamedTuple):
     segment: int = 0
     before: int = 0  # samples of the epoch's earlier segments
     seconds: float = 0.0  # of the epoch, in a process that was interrupted
-    generator: Any = None  # NumPy's global one, before it drew the segment's order
+    generator: Any = None  # NumPy's global one, before it draws the segment's order
     factor: float = 1.0  # of the learning rate
     notes: int = 0  # in the history
     stopped: bool = False
@@ -83,7 +83,6 @@ class Run:
         self._lent = False  # whether hooks may have changed the network's weights
         self._stopped = False
         self._since = 0.0  # when the present epoch began
-        self.trained_on = chunks.data, np.zeros(0, np.int64)  # the last segment
         self._between = (0, 0.0)  # the last chunk's end between batches: the position and the cost up to it
         self.position = Position(chunks.step, *self._zeros())
         chunks.pauses = tuple(callback.every for callback in callbacks if callback.every)
@@ -263,6 +262,7 @@ class Run:
             seconds=0.0,
             losses=losses,
             reached=reached,
+            generator=self._drawn_so_far(),
         )
         self._hooks("on_boundary")
 
@@ -270,10 +270,9 @@ class Run:
         """The epoch from the present position on; False if it was ended early."""
         segments = self._source.segments(self.began.epochs + self.epoch, self.position.segment)
         while True:
-            generator = np.random.get_state() if self._callbacks else None  # noqa: NPY002  the global one
+            generator = self._drawn_so_far()
             if (found := next(segments, None)) is None:
                 return True
-            self.trained_on = found
             self._chunks.data, order = found
             at = self.position = self.position._replace(drawn=self.epoch + 1, generator=generator)
             self._chunks.step = at.step
@@ -282,11 +281,16 @@ class Run:
             if self._chunks.epoch(order, at.losses, at.reached, after) < len(order):
                 return False
             self.position = self.position._replace(
+                generator=self._drawn_so_far(),
                 step=self.step,
                 segment=at.segment + 1,
                 before=at.before + len(order),
                 reached=np.zeros(1, np.int64),
             )
+
+    def _drawn_so_far(self) -> Any:
+        """The state of NumPy's global generator, where a checkpoint may need it."""
+        return np.random.get_state() if self._callbacks else None  # noqa: NPY002
 
     def _after_chunk(self, reached: int) -> bool:
         """Whether training shall end."""

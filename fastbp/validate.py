@@ -772,7 +772,9 @@ def file_begins(path: str, found: bytes, wanted: bytes, version: bytes) -> None:
     file_is(path, begins, f"no network saved by fastbp, but {other}")
     theirs = found[len(wanted) :].partition(b'"')[0]
     later = theirs.isdigit() and int(theirs) > int(version)
-    file_is(path, not later, f"of format {theirs.decode()}, which needs a later version of fastbp")
+    file_is(
+        path, not later, f"of format {theirs.decode(errors='replace')}, which needs a later version of fastbp"
+    )
     file_is(path, len(found) < len(wanted) + len(version) or theirs == version, "damaged: its header differs")
 
 

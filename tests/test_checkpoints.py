@@ -177,7 +177,7 @@ def test_a_checkpoint_of_the_best_epoch(tmp_path):
     assert bits(fastbp.load(path)) == bits(other)
 
 
-@pytest.mark.parametrize(("every", "writes"), [("epoch", 2), (5, 2), (datetime.timedelta(seconds=1e-6), 16)])
+@pytest.mark.parametrize(("every", "writes"), [("epoch", 2), (5, 3), (datetime.timedelta(seconds=1e-6), 16)])
 def test_when_a_checkpoint_is_written(tmp_path, monkeypatch, every, writes):
     calls = []
     monkeypatch.setattr(files, "write", lambda *arguments: calls.append(arguments))

@@ -94,7 +94,7 @@ def test_training_goes_on_after_loading_as_without(path, recipe):
 
 def test_every_field_of_the_state_is_kept():
     """A new field must be named in files.py."""
-    kept = {*files._OF_NETWORK, *files._OF_TRAINING, "memory"}
+    kept = {*files._OF_NETWORK, *files._OF_TRAINING, *files._SCALINGS, "memory"}
     assert kept == {field.name for field in dataclasses.fields(State)}
 
 

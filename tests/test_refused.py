@@ -176,12 +176,15 @@ REFUSED = {
         "y[0]: expected",
         "18446744073709551615",
     ),
-    "y: text": (lambda: fit_with(y=LABELS.astype(str)), TypeError, "y: expected integer labels 0 .. 2", "<U"),
-    "y: text for values": (
+    "y: too many texts": (
+        lambda: fit_with(y=X[:, 0].astype(str)),
+        ValueError,
+        "y: expected 3 different labels for 3 outputs, got ",
+    ),
+    "y: too many texts for two classes": (
         lambda: fit_with([6, 1], y=LABELS.astype(str)),
-        TypeError,
-        "y: expected numbers",
-        "got dtype <U",
+        ValueError,
+        "y: expected 2 different labels for 1 outputs, got 3: '0', '1', '2'",
     ),
     "y: NaN value": (lambda: fit_with(y=with_cell(VALUES, (8, 1), np.nan)), ValueError, "y[8, 1]", "nan"),
     "y: NaN for one output": (
@@ -261,7 +264,9 @@ def test_refused(case):
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("given", [{"X": X[:, :2]}, {"y": LABELS + 1}, {"validation_data": (X, LABELS + 1)}])
+@pytest.mark.parametrize(
+    "given", [{"X": X[:, :2]}, {"y": np.arange(N) % 4}, {"validation_data": (X, LABELS + 1)}]
+)
 def test_refused_data_change_nothing(given):
     net = fresh()
     with pytest.raises(ValueError):
