@@ -114,6 +114,20 @@ def test_weights_that_a_user_has_set(path):
     assert back.sizes == [3, 2]
 
 
+def test_another_process_predicts_the_same_bits(path):
+    net = Network([6, 9, 3], activation="tanh", scale_inputs=True, seed=0)
+    net.fit(X, np.array(["cat", "dog", "eel"])[LABELS], epochs=5, batch_size=5, optimizer="adam")
+    net.save(path)
+    np.save(path.with_suffix(".npy"), X)
+    code = (
+        "import sys, numpy as np, fastbp; net = fastbp.load(sys.argv[1]); X = np.load(sys.argv[2]); "
+        "print(net.predict_proba(X).tobytes().hex(), *net.predict(X))"
+    )
+    command = [sys.executable, "-c", code, str(path), str(path.with_suffix(".npy"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [net.predict_proba(X).tobytes().hex(), *net.predict(X)]
+
+
 def test_a_path_may_be_text_and_a_link_stays_one(tmp_path, path):
     link = tmp_path / "link"
     link.symlink_to(path)

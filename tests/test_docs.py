@@ -1,0 +1,54 @@
+"""The examples of README and docs/recipes.md run as they stand, one after another."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def examples(name):
+    text = (ROOT / name).read_text("utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def run(blocks, namespace):
+    for block in blocks:
+        exec(compile(block, block.partition("\n")[0], "exec"), namespace)
+    return namespace
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_recipes(capsys):
+    blocks = [block for block in examples("docs/recipes.md") if "sklearn" not in block]
+    assert len(blocks) > 12
+    found = run(blocks, {})
+    assert found["net"].score(found["X"], found["y"]) > 0.9
+    assert Path("log.csv").stat().st_size and Path("run.fastbp").exists()
+
+
+def test_the_recipes_with_data_of_scikit_learn(capsys):
+    pytest.importorskip("sklearn")
+    blocks = [block for block in examples("docs/recipes.md") if "sklearn" in block]
+    assert len(blocks) == 3
+    assert all(len(block.splitlines()) < 15 for block in blocks)
+    run([examples("docs/recipes.md")[0], *blocks], {})
+    said = capsys.readouterr().out
+    scores = [float(number) for number in re.findall(r"(\d\.\d+)$", said, re.MULTILINE)]
+    assert np.greater(scores, [0.4, 0.4, 0.9]).all(), said
+
+
+@pytest.mark.parametrize("number", range(len(examples("README.md"))))
+def test_the_readme(number, monkeypatch, capsys):
+    block = examples("README.md")[number]
+    if "import mnist_loader, network" in block:  # the script before
+        block = block[block.index("# after") :].replace("30, 10, 3.0", "1, 10, 3.0")
+    if "sklearn" in block or "scipy" in block:
+        pytest.importorskip("sklearn" if "sklearn" in block else "scipy")
+    run([block.replace("epochs=10,", "epochs=1,")], {})
