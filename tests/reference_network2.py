@@ -25,7 +25,7 @@ class QuadraticCost:
 class CrossEntropyCost:
     @staticmethod
     def fn(a, y):
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a)))
 
     @staticmethod
@@ -92,11 +92,10 @@ class Network(reference.Network):
         return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy
 
     def update_mini_batch(self, mini_batch, eta, lmbda, n):
-        kept = [(1 - eta * (lmbda / n)) * w for w in self.weights]
-        before = self.weights
-        super().update_mini_batch(mini_batch, eta)
-        steps = [w - new for w, new in zip(before, self.weights, strict=True)]
-        self.weights = [w - step for w, step in zip(kept, steps, strict=True)]
+        sum_b, sum_w = self.summed_gradients(mini_batch)
+        rate, kept = eta / len(mini_batch), 1 - eta * (lmbda / n)
+        self.weights = [kept * w - rate * total for w, total in zip(self.weights, sum_w, strict=True)]
+        self.biases = [b - rate * total for b, total in zip(self.biases, sum_b, strict=True)]
 
     def backprop(self, x, y):
         zs, activations = [], [x]
@@ -117,7 +116,7 @@ class Network(reference.Network):
         cost = 0.0
         for x, y in data:
             if convert:
-                y = np.eye(self.sizes[-1])[:, [y]]
+                y = vectorized_result(y, self.sizes[-1])
             cost += self.cost.fn(self.feedforward(x), y) / len(data)
         return cost + 0.5 * (lmbda / len(data)) * sum(np.linalg.norm(w) ** 2 for w in self.weights)
 
@@ -130,6 +129,12 @@ class Network(reference.Network):
         }
         with open(filename, "w") as file:
             json.dump(content, file)
+
+
+def vectorized_result(j, outputs=10):
+    e = np.zeros((outputs, 1))
+    e[j] = 1.0
+    return e
 
 
 def load(filename):
