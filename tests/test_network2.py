@@ -227,6 +227,7 @@ def test_an_infinite_cross_entropy_is_the_largest_number():
     net.weights, net.biases = [np.array([[1e6]])], [np.zeros((1, 1))]
     pairs = [(np.ones((1, 1)), np.zeros((1, 1))), (-np.ones((1, 1)), np.zeros((1, 1)))]
     assert net.total_cost(pairs, 0.0) == largest / 2
+    assert net.total_cost([*pairs[:1], *pairs[:1]], 0.0) == largest
 
 
 # ---------------------------------------------------------------- SGD

@@ -27,7 +27,7 @@ from test_network2 import (
     train_both,
 )
 from test_seed_hooks import SHUFFLES, in_mixin, in_subclass, on_class, on_instance, tanh_prime
-from test_seed_surface import make_data, seeded
+from test_seed_surface import make_data, random_states, seeded
 
 RULE = (3, 4, 0.5, 0.3, TESTS)
 
@@ -442,7 +442,7 @@ def test_saved_by_either_and_loaded_by_either(cost, tmp_path):
     for module in MODULES:
         np.random.seed(3)
         found.append(module.load(str(tmp_path / "theirs")))
-        states.append(np.random.get_state()[1].tolist())
+        states.append(random_states())
     assert states[0] == states[1]  # a network was drawn
     assert_close([found[0].weights, found[0].biases], [net.weights, net.biases], rtol=0, atol=0)
     assert found[0].sizes == found[1].sizes == SIZES and found[0].cost is getattr(network2, cost)
@@ -505,10 +505,10 @@ def damaged(**changes):
 )
 def test_damaged_files_are_refused(text, message, tmp_path):
     (tmp_path / "net").write_bytes(text if isinstance(text, bytes) else text.encode())
-    state = np.random.get_state()[1].tolist()
+    states = random_states()
     with pytest.raises((ValueError, TypeError, AttributeError), match=message):
         network2.load(tmp_path / "net")
-    assert np.random.get_state()[1].tolist() == state
+    assert random_states() == states
 
 
 def test_whole_numbers_become_floats(tmp_path):
