@@ -476,6 +476,20 @@ def test_own_cost_is_found_where_a_script_put_it(tmp_path, monkeypatch):
     assert network2.load(tmp_path / "net").cost is Fourth
 
 
+@pytest.mark.parametrize("call", ["os.replace", "os.fsync"])
+def test_a_save_that_fails_leaves_the_old_file(call, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    network2.Network(SIZES).save(tmp_path / "net")
+    before = (tmp_path / "net").read_bytes()
+    monkeypatch.setattr(call, fail)
+    with pytest.raises(OSError, match="No space left"):
+        network2.Network(SIZES).save(tmp_path / "net")
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+    assert (tmp_path / "net").read_bytes() == before
+
+
 def damaged(**changes):
     content = {"sizes": [2, 1], "weights": [[[0.5, 1]]], "biases": [[[0]]], "cost": "QuadraticCost"}
     return json.dumps(content | changes)

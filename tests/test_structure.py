@@ -81,8 +81,17 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "datasets": ({"datasets"}, {"numpy"}),
     "compat": (
         {
-            *("architecture", "compat", "datasets", "engine", "initializers", "kernels", "metrics"),
-            *("network", "plain", "seed", "training", "validate"),
+            *(
+                "architecture",
+                "compat",
+                "datasets",
+                "durable",
+                "engine",
+                "initializers",
+                "kernels",
+                "metrics",
+            ),
+            *("metrics", "network", "plain", "seed", "training", "validate"),
         },
         {"numpy"},
     ),

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .. import initializers, plain, seed, validate
+from .. import durable, initializers, plain, seed, validate
 from ..architecture import State, checked
 from ..engine import Data
 from ..kernels.team import cpus
@@ -303,7 +303,10 @@ class Network:
         return cost + _penalty(self, lmbda, len(pairs))
 
     def save(self, filename: str | os.PathLike[str]) -> None:
-        """Writes sizes, weights, biases and the name of the cost's class as JSON, for `load`."""
+        """Writes sizes, weights, biases and the name of the cost's class as JSON, for `load`.
+
+        Whatever happens, there is the old file afterwards or the new one, whole.
+        """
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
         weights, biases = validate.parameter_arrays(self.weights, self.biases)
         content = {
@@ -312,7 +315,9 @@ class Network:
             "biases": [b.tolist() for b in biases],
             "cost": cost.__name__,
         }
-        _write(filename, json.dumps(content))
+        text = json.dumps(content)
+        with durable.writing(filename) as file:
+            file.write(text.encode())
 
 
 def load(filename: str | os.PathLike[str]) -> Network:
@@ -334,17 +339,6 @@ def load(filename: str | os.PathLike[str]) -> Network:
     net = Network(found.sizes, cost)
     net.weights, net.biases = found.weights, found.biases
     return net
-
-
-def _write(filename: str | os.PathLike[str], text: str) -> None:
-    """Puts another file in its place, which is never half-written."""
-    target = os.path.realpath(filename)
-    is_special = os.path.exists(target) and not os.path.isfile(target)  # a device keeps its place
-    beside = target if is_special else f"{target}.{os.getpid()}.tmp"
-    with open(beside, "w", encoding="utf-8") as file:
-        file.write(text)
-    if beside != target:
-        os.replace(beside, target)
 
 
 # Monitors
