@@ -11,7 +11,6 @@ from . import plain, validate
 from .architecture import Architecture, Parts, checked, mask_key
 from .engine import Data, Descent, Engine, team_size
 from .kernels import random as mersenne
-from .kernels.records import FUSED
 from .kernels.team import cpus
 from .metrics import count_correct
 from .optimizers import SGD as _SGD
@@ -123,7 +122,7 @@ def update_mini_batch(
     if not len(mini_batch):
         raise ZeroDivisionError("update_mini_batch: expected at least one (x, y), got an empty mini-batch")
     numbers = _numbers(eta, lmbda, n)(0, 1)
-    engine, data = _engine_for(net, mini_batch, len(mini_batch), lmbda, threads=1)
+    engine, data = _engine_for(net, mini_batch, len(mini_batch), threads=1)
     engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), numbers, net._fastbp.batches)
     net.weights, net.biases = engine.unpack()
     _count_batches(net, net._fastbp.batches + 1)
@@ -144,8 +143,7 @@ def _descend_compiled(
     if epochs < 1:
         return
     n = len(pairs)
-    lmbda = rule[1] if len(rule) > 1 else 0.0
-    engine, data = _engine_for(net, pairs, max(1, min(size, n)), lmbda, often=epochs > 2)
+    engine, data = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs > 2)
     chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.batches)
     seen, order = np.fromiter(pairs, object, n), np.arange(n)
     judged_by_methods = hooks.replaced(net, *hooks.judging)
@@ -212,12 +210,7 @@ def inference_engine(parts: Parts) -> Any:
 
 
 def _engine_for(
-    net: Any,
-    pairs: Sequence[Any],
-    batch_size: int,
-    lmbda: float = 0.0,
-    threads: int | str = "auto",
-    often: bool = False,
+    net: Any, pairs: Sequence[Any], batch_size: int, threads: int | str, often: bool = False
 ) -> tuple[Any, Data]:
     """`often`: whether the pairs are read so often that making bytes of pixels pays."""
     architecture, weights, biases = checked(net)
@@ -226,8 +219,7 @@ def _engine_for(
     key = mask_key(net) if architecture.dropout else 0
     if not architecture.is_compiled:
         return plain.Engine(architecture, weights, biases, batch_size, key=key), data
-    descent = Descent("sgd" if lmbda else FUSED, key=key)
-    return Engine(architecture, weights, biases, batch_size, members, descent), data
+    return Engine(architecture, weights, biases, batch_size, members, Descent(key=key)), data
 
 
 def _data(architecture: Architecture, pairs: Sequence[Any], often: bool = False) -> Data:
