@@ -34,7 +34,7 @@ MEMBERS = 2
 @njit(parallel=True, nogil=True)
 def train(net, X, Y, weights, order, m, learning_rate, members):
     """`kernels.step.train` with a parallel loop for every phase, in batches of m."""
-    rule = Rule(False, 0, -learning_rate / m)
+    rule = Rule(False, 0, -learning_rate / m, 1.0)
     losses = np.zeros(0)
     last = net.layers.shape[0] - 1
     for begin in range(0, order.size - m + 1, m):

@@ -65,7 +65,7 @@ def repeat(phase, times, number, m, net, samples):
         elif phase == 5:
             backward(layer, below, memory, m, member)
         elif phase == 6:
-            update(layer, memory, signal, m, Rule(False, 0, 0.0), nothing, member)
+            update(layer, memory, signal, m, Rule(False, 0, 0.0, 1.0), nothing, member)
         elif phase == 7:  # every unit's, on gradients that do not change
             h = numbers(memory)
             for panel in range(ceil_div(layer.outputs, nr)):

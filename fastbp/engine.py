@@ -52,7 +52,10 @@ class Data(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """How kernels step: the optimizer's row, or `FUSED` for plain gradient descent, or `GRADIENT`."""
+    """How kernels step: the optimizer's row, or `FUSED` for plain gradient descent, or `GRADIENT`.
+
+    `FUSED` heeds l2 too, as a factor of the weights that is rounded to their type: in float32, not a small one.
+    """
 
     optimizer: str | int = FUSED
     clip_norm: float = 0.0

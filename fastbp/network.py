@@ -318,7 +318,7 @@ class Network:
         (2, 3)
         """
         own_cost = _HOOKS.replaced(self, "cost_derivative")
-        return plain.backprop(self, _HOOKS.module, x, y, own_cost)
+        return plain.backprop(self, _HOOKS.module, x, y, plain.output_error(self, _HOOKS.module, own_cost))
 
     def evaluate(self, test_data: Pairs) -> int:
         """How many of `test_data`, a list of (x, label), the largest output names the label of."""

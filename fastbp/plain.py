@@ -5,7 +5,7 @@ done.  `module` is the one whose ``np``, ``sigmoid`` and ``sigmoid_prime`` a scr
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -128,7 +128,10 @@ def feedforward(net: Any, module: Any, a: Any) -> Any:
     return signal
 
 
-def backprop(net: Any, module: Any, x: Any, y: Any, own_cost: bool) -> tuple[list[Any], list[Any]]:
+Delta = Callable[[Any, Any, Any], Any]
+
+
+def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[list[Any], list[Any]]:
     """The gradient of one sample's cost, (nabla_b, nabla_w), by the four equations of backpropagation.
 
     BP1  delta^L = dC/da * sigma'(z^L)
@@ -136,7 +139,7 @@ def backprop(net: Any, module: Any, x: Any, y: Any, own_cost: bool) -> tuple[lis
     BP3  dC/db^l[j] = delta^l[j]
     BP4  dC/dw^l[j, k] = a^(l-1)[k] delta^l[j]
 
-    Where cost and output activation match, BP1 is a - y, unless the cost derivative is the user's own.
+    ``delta_of(z, a, y)`` is BP1.
     """
     np, delta = module.np, None
     validate.some_layers(net.weights, net.biases)
@@ -152,15 +155,21 @@ def backprop(net: Any, module: Any, x: Any, y: Any, own_cost: bool) -> tuple[lis
         if layer < len(weights) - 1:
             prime = _prime(kinds[layer], module, zs[layer])
             delta = np.dot(np.transpose(weights[layer + 1]), delta) * prime  # BP2
-        elif is_short(net._fastbp.cost, kinds[-1]) and not own_cost:
-            delta = signals[-1] - y
-        elif kinds[-1] == "softmax":
-            delta = output_delta("softmax", zs[-1], signals[-1], net.cost_derivative(signals[-1], y))
         else:
-            delta = net.cost_derivative(signals[-1], y) * _prime(kinds[-1], module, zs[-1])  # BP1
+            delta = delta_of(zs[-1], signals[-1], y)  # BP1
         nabla_b.insert(0, delta)  # BP3
         nabla_w.insert(0, np.dot(delta, np.transpose(signals[layer])))  # BP4
     return nabla_b, nabla_w
+
+
+def output_error(net: Any, module: Any, own_cost: bool) -> Delta:
+    """BP1; a - y where cost and output activation match, unless the cost derivative is the user's own."""
+    kind = net._fastbp.output_activation
+    if is_short(net._fastbp.cost, kind) and not own_cost:
+        return lambda z, a, y: a - y
+    if kind == "softmax":
+        return lambda z, a, y: output_delta(kind, z, a, net.cost_derivative(a, y))
+    return lambda z, a, y: net.cost_derivative(a, y) * _prime(kind, module, z)
 
 
 def cost_derivative(net: Any, a: Any, y: Any) -> Any:
@@ -169,9 +178,12 @@ def cost_derivative(net: Any, a: Any, y: Any) -> Any:
     return a - y if kind == "quadratic" else cost(kind, net._fastbp.output_activation, a, y)[1]
 
 
-def update_mini_batch(net: Any, mini_batch: Sequence[tuple[Any, Any]], eta: float) -> None:
-    """One step down the gradient averaged over the mini-batch."""
+def update_mini_batch(
+    net: Any, mini_batch: Sequence[tuple[Any, Any]], eta: float, lmbda: float = 0.0, n: int = 1
+) -> None:
+    """One step down the gradient averaged over the mini-batch; weights decay by lmbda in a set of n."""
     validate.number("eta", eta)
+    kept = 1 - eta * (validate.number("lmbda", lmbda) / n)
     weights, biases = validate.parameter_arrays(net.weights, net.biases)
     nabla_b, nabla_w = [np.zeros(b.shape) for b in biases], [np.zeros(w.shape) for w in weights]
     for x, y in mini_batch:
@@ -179,7 +191,7 @@ def update_mini_batch(net: Any, mini_batch: Sequence[tuple[Any, Any]], eta: floa
         nabla_b = [total + part for total, part in zip(nabla_b, delta_b, strict=False)]
         nabla_w = [total + part for total, part in zip(nabla_w, delta_w, strict=False)]
     step = eta / len(mini_batch)
-    net.weights = [w - step * nabla for w, nabla in zip(weights, nabla_w, strict=False)]
+    net.weights = [kept * w - step * nabla for w, nabla in zip(weights, nabla_w, strict=False)]
     net.biases = [b - step * nabla for b, nabla in zip(biases, nabla_b, strict=False)]
 
 

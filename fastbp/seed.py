@@ -1,7 +1,7 @@
 """The seed's surface: lists of (x, y), columns, shuffled as the standard library would shuffle them."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,28 +20,53 @@ Pairs = Iterable[tuple[Any, Any]]
 
 FORWARD = ("np", "sigmoid", "feedforward")
 COMPILED = (*FORWARD, "sigmoid_prime", "update_mini_batch", "backprop", "cost_derivative")
-_OF_MODULE = ("np", "sigmoid", "sigmoid_prime")
+_OF_MODULE = ("np", "sigmoid", "sigmoid_prime", "vectorized_result")
+_OF_COST = ("fn", "delta")
 
 
 class Hooks:
-    """The module's functions and the class's methods that a script may replace, as they were at first.
+    """The functions and methods that a script may replace, as they were at first.
 
-    FORWARD names those that kernels stand in for to compute outputs, COMPILED those for training.
+    They are a module's, the network's class's, and those of its cost, which may be one of `costs`.  FORWARD
+    names those that kernels stand in for to compute outputs, `training` those for training, and `judging`
+    those that say after an epoch how good the network is.
     """
 
-    def __init__(self, module: Any, network: type) -> None:
-        self.module = module
-        self._were = {
-            name: getattr(module if name in _OF_MODULE else network, name) for name in (*COMPILED, "evaluate")
-        }
+    def __init__(
+        self,
+        module: Any,
+        network: type,
+        training: Sequence[str] = COMPILED,
+        judging: Sequence[str] = ("evaluate",),
+        costs: Sequence[type] = (),
+    ) -> None:
+        self.module, self.training, self.judging = module, training, judging
+        self._were = {name: self._found(name, network, costs) for name in (*training, *judging)}
+
+    def _found(self, name: str, network: type, costs: Sequence[Any]) -> list[Any]:
+        owners = [self.module] if name in _OF_MODULE else costs if name in _OF_COST else [network]
+        return [getattr(owner, name, None) for owner in owners]
 
     def replaced(self, net: Any, *names: str) -> bool:
-        """Whether a subclass, or a patch of class, instance or module, replaced any of `names`."""
-        return any(
-            getattr(self.module if name in _OF_MODULE else type(net), name, None) is not self._were[name]
-            or (name not in _OF_MODULE and name in vars(net))
-            for name in names
-        )
+        """Whether a subclass, or a patch of class, instance, cost or module, replaced any of `names`."""
+        return any(self._is_replaced(net, name) for name in names)
+
+    def _is_replaced(self, net: Any, name: str) -> bool:
+        if name in vars(net) and name not in (*_OF_MODULE, *_OF_COST):
+            return True
+        (found,) = self._found(name, type(net), [getattr(net, "cost", None)])
+        return not any(found is was for was in self._were[name])
+
+
+# What says how good a network is after an epoch, and whether training is to end; it is made before the first,
+# and given the training where kernels may judge as well.
+Report = Callable[[int], bool]
+Begin = Callable[[Chunks | None], Report]
+
+
+def listed(pairs: Pairs) -> list[Any]:
+    """The list itself, which training shuffles, or one of what is no list."""
+    return pairs if isinstance(pairs, list) else list(pairs)
 
 
 def SGD(
@@ -53,32 +78,58 @@ def SGD(
     eta: float,
     test_data: Pairs | None,
 ) -> None:
-    pairs = training_data if isinstance(training_data, list) else list(training_data)
-    tests = None
-    if test_data is not None:
-        tests = test_data if isinstance(test_data, list) else list(test_data)
-    epochs, size = validate.integer("epochs", epochs), validate.integer("mini_batch_size", mini_batch_size)
+    tests = None if test_data is None else listed(test_data)
+
+    def begin(chunks: Chunks | None) -> Report:
+        held_out = None
+        if tests and chunks:
+            architecture = chunks.engine.architecture
+            held_out = validate.test_pairs(tests, architecture.sizes[0], architecture.dtype)
+
+        def report(epoch: int) -> bool:
+            if not tests:
+                say(f"Epoch {epoch} complete")
+            elif held_out and chunks:
+                correct = count_correct(chunks.engine.outputs(held_out[0], 1.0, cpus()), held_out[1])
+                say(f"Epoch {epoch} : {correct} / {len(tests)}")
+            else:
+                say(f"Epoch {epoch} : {net.evaluate(tests)} / {len(tests)}")
+            return False
+
+        return report
+
+    descend(net, hooks, listed(training_data), epochs, mini_batch_size, (eta,), begin)
+
+
+def descend(
+    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
+) -> None:
+    """Epochs of ``net.update_mini_batch(mini_batch, *rule)``, in kernels where they may stand in for it."""
+    epochs, size = validate.integer("epochs", epochs), validate.integer("mini_batch_size", size)
     if not hooks.replaced(net, "update_mini_batch"):  # which may take what it likes
-        validate.number("eta", eta)
-    descend = _descend_plainly if hooks.replaced(net, *COMPILED) else _descend_compiled
-    descend(net, hooks, pairs, epochs, size, eta, tests)
+        for name, value in zip(("eta", "lmbda"), rule, strict=False):
+            validate.number(name, value)
+    by_methods = hooks.replaced(net, *hooks.training)
+    (_descend_plainly if by_methods else _descend_compiled)(net, hooks, pairs, epochs, size, rule, begin)
 
 
-def update_mini_batch(net: Any, hooks: Hooks, mini_batch: Sequence[tuple[Any, Any]], eta: float) -> None:
-    if hooks.replaced(net, *COMPILED):
-        plain.update_mini_batch(net, mini_batch, eta)
+def update_mini_batch(
+    net: Any, hooks: Hooks, mini_batch: Sequence[tuple[Any, Any]], eta: float, lmbda: float = 0.0, n: int = 1
+) -> None:
+    if hooks.replaced(net, *hooks.training):
+        plain.update_mini_batch(net, mini_batch, eta, lmbda, n)
         return
     if not len(mini_batch):
         raise ZeroDivisionError("update_mini_batch: expected at least one (x, y), got an empty mini-batch")
+    numbers = _numbers(eta, lmbda, n)(0, 1)
     engine, data = _engine_for(net, mini_batch, len(mini_batch), threads=1)
-    numbers = _numbers(validate.number("eta", eta))(0, 1)
     engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), numbers, net._fastbp.batches)
     net.weights, net.biases = engine.unpack()
     _count_batches(net, net._fastbp.batches + 1)
 
 
 def evaluate(net: Any, hooks: Hooks, test_data: Pairs) -> int:
-    tests = test_data if isinstance(test_data, list) else list(test_data)
+    tests = listed(test_data)
     if hooks.replaced(net, *FORWARD) or not len(net.weights):
         return sum(int(np.argmax(net.feedforward(x)) == validate.one_label(y)) for x, y in tests)
     engine = inference_engine(checked(net))
@@ -87,18 +138,16 @@ def evaluate(net: Any, hooks: Hooks, test_data: Pairs) -> int:
 
 
 def _descend_compiled(
-    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, eta: float, tests: list[Any] | None
+    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
 ) -> None:
     if epochs < 1:
         return
     n = len(pairs)
     engine, data = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs > 2)
-    chunks = Chunks(engine, data, _numbers(validate.number("eta", eta)), net._fastbp.batches)
+    chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.batches)
     seen, order = np.fromiter(pairs, object, n), np.arange(n)
-    own_evaluate = hooks.replaced(net, "evaluate")
-    held_out = None
-    if tests and not own_evaluate:
-        held_out = validate.test_pairs(tests, engine.architecture.sizes[0], engine.architecture.dtype)
+    judged_by_methods = hooks.replaced(net, *hooks.judging)
+    report = begin(None if judged_by_methods else chunks)
     for epoch in range(epochs):
         shuffle = hooks.module.random.shuffle
         if _is_standard(shuffle):
@@ -116,30 +165,23 @@ def _descend_compiled(
         finally:
             net.weights, net.biases = engine.unpack()
             _count_batches(net, chunks.step)
-        if not tests:
-            say(f"Epoch {epoch} complete")
-            continue
-        if held_out:
-            correct = count_correct(engine.outputs(held_out[0], 1.0, cpus()), held_out[1])
-        else:
-            correct = net.evaluate(tests)
-        if own_evaluate:  # it may have changed the weights
+        ended = report(epoch)
+        if judged_by_methods:  # which may have changed the weights
             repack(net, engine)
-        say(f"Epoch {epoch} : {correct} / {len(tests)}")
+        if ended:
+            return
 
 
 def _descend_plainly(
-    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, eta: Any, tests: list[Any] | None
+    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
 ) -> None:
-    n = len(pairs)
+    n, report = len(pairs), begin(None)
     for epoch in range(epochs):
         hooks.module.random.shuffle(pairs)
         for batch in [pairs[start : start + size] for start in range(0, n, size)]:
-            net.update_mini_batch(batch, eta)
-        if tests:
-            say(f"Epoch {epoch} : {net.evaluate(tests)} / {len(tests)}")
-        else:
-            say(f"Epoch {epoch} complete")
+            net.update_mini_batch(batch, *rule)
+        if report(epoch):
+            return
 
 
 def _count_batches(net: Any, batches: int) -> None:
@@ -149,9 +191,10 @@ def _count_batches(net: Any, batches: int) -> None:
         net._fastbp = replace(net._fastbp, batches=batches, began=began)
 
 
-def _numbers(eta: float) -> Numbers:
-    """Plain gradient descent at a constant rate."""
-    return lambda first, count: _SGD().numbers(np.full(count, eta), first)
+def _numbers(eta: Any, lmbda: Any = 0.0, n: int = 1) -> Numbers:
+    """Gradient descent at a constant rate, with the decay that lmbda stands for in a training set of n."""
+    rate, decay = validate.number("eta", eta), validate.number("lmbda", lmbda)
+    return lambda first, count: _SGD().numbers(np.full(count, rate), first, decay / n)
 
 
 def repack(net: Any, engine: Any) -> None:

@@ -5,6 +5,7 @@ Every input error of the package is raised in this file and says what was given,
 
 import datetime
 import itertools
+import json
 import operator
 import os
 import warnings
@@ -589,30 +590,47 @@ def class_weights(spec: Any, labels: np.ndarray, classes: Sequence[Any]) -> np.n
 
 
 def training_pairs(
-    pairs: Sequence[Any], inputs: int, outputs: int, dtype: np.dtype, as_bytes: bool
+    pairs: Sequence[Any],
+    inputs: int,
+    outputs: int,
+    dtype: np.dtype,
+    as_bytes: bool,
+    name: str = "training_data",
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """[(x (inputs, 1), y (outputs, 1))] as X (n, inputs), Y (n, outputs) and the divisor of bytes X.
 
     Numbers are taken as they are; with `as_bytes`, where all x are pixels that were divided, as bytes again.
     """
-    xs, ys = _unzip(pairs, "training_data")
+    xs, ys = _unzip(pairs, name)
     hint = "; mnist_loader.vectorized_result(j) makes it of j"
-    y_columns = _columns(ys, outputs, "training_data", "y", hint)
-    Y = _stacked(y_columns, outputs, dtype, "training_data y").astype(dtype, copy=False)
-    columns = _columns(xs, inputs, "training_data", "x")
+    y_columns = _columns(ys, outputs, name, "y", hint)
+    Y = _stacked(y_columns, outputs, dtype, f"{name} y").astype(dtype, copy=False)
+    columns = _columns(xs, inputs, name, "x")
     for divisor in _DIVISORS if as_bytes else ():
         X = _as_bytes(columns, inputs, divisor, dtype)
         if X is not None:
             return X, Y, divisor
-    return _stacked(columns, inputs, dtype, "training_data x"), Y, 1.0
+    return _stacked(columns, inputs, dtype, f"{name} x"), Y, 1.0
 
 
-def test_pairs(pairs: Sequence[Any], inputs: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """[(x (inputs, 1), label)] as X (n, inputs), labels (n,); a one-hot label counts as its largest place."""
-    xs, ys = _unzip(pairs, "test_data")
-    labels = [label if np.ndim(label) == 0 else one_label(label) for label in ys]
-    columns = _columns(xs, inputs, "test_data", "x")
-    return _stacked(columns, inputs, dtype, "test_data x"), np.asarray(labels)
+def test_pairs(
+    pairs: Sequence[Any], inputs: int, dtype: np.dtype, name: str = "test_data", outputs: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """[(x (inputs, 1), label)] as X (n, inputs), labels (n,); a one-hot label counts as its largest place.
+
+    Given the number of `outputs`, each label must be that of one.
+    """
+    xs, ys = _unzip(pairs, name)
+    labels = np.asarray([label if np.ndim(label) == 0 else one_label(label) for label in ys])
+    if outputs and len(labels):
+        labels = _labels(labels, outputs, name)
+    columns = _columns(xs, inputs, name, "x")
+    return _stacked(columns, inputs, dtype, f"{name} x"), labels
+
+
+def label(value: Any, outputs: int, name: str) -> int:
+    """That of one of the outputs."""
+    return int(_labels(np.array([one_label(value)]), outputs, name)[0])
 
 
 def one_label(label: Any) -> Any:
@@ -871,6 +889,69 @@ def probable(outputs: np.ndarray, task: Task, output_activation: str) -> None:
         why = f"outputs from {outputs.min():g} to {outputs.max():g} are no probabilities"
     if why:
         raise ValueError(f"predict_proba: {why}; outputs(X) gives the outputs themselves")
+
+
+# The book's second network
+
+
+def book_cost(name: str, cost: Any) -> Any:
+    """A cost, as a class or an object: the book's or a user's own."""
+    if not callable(getattr(cost, "delta", None)):
+        raise (AttributeError if name.endswith(": cost") else TypeError)(
+            f"{name}: expected CrossEntropyCost, QuadraticCost, or a class with functions fn(a, y) and "
+            f"delta(z, a, y), got {cost!r}"
+        )
+    return cost
+
+
+def monitored_data(evaluation_data: Any, is_on: bool) -> None:
+    if is_on and evaluation_data is None:
+        raise TypeError("evaluation_data: expected a list of (x, label) for its monitors, got None")
+
+
+def patience(epochs: Any, by_accuracy: bool) -> int:
+    """After how many epochs without a better accuracy to stop; 0 is never."""
+    found = integer("early_stopping_n", epochs)
+    if found > 0 and not by_accuracy:
+        raise ValueError(
+            "early_stopping_n: expected monitor_evaluation_accuracy or monitor_training_accuracy with it, "
+            "which it goes by, got neither"
+        )
+    return found
+
+
+class BookNetwork(NamedTuple):
+    """What a file of network2 says."""
+
+    sizes: list[int]
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    cost: str
+
+
+def book_network(path: Any, file: Any) -> BookNetwork:
+    """What network2's `save` writes, its keys in any order."""
+    keys = BookNetwork._fields
+    try:
+        content = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected the JSON that network2 saves: {error}") from None
+    if not isinstance(content, dict) or not content.keys() >= set(keys):
+        raise ValueError(f"{path}: expected an object with {', '.join(keys)}, as network2 saves it")
+    sizes = list(sizes_of(content["sizes"]))
+    arrays = {}
+    for key, widths in ("weights", sizes[:-1]), ("biases", [1] * (len(sizes) - 1)):
+        shapes, given = list(zip(sizes[1:], widths, strict=True)), content[key]
+        names = [f"{path}: {key}[{i}]" for i in range(len(shapes))]
+        if not isinstance(given, list) or len(given) != len(shapes):
+            raise ValueError(f"{path}: {key}: expected a list of {len(shapes)}, for the sizes {sizes}")
+        arrays[key] = [
+            _numbers(each, np.dtype(np.float64), name) for name, each in zip(names, given, strict=True)
+        ]
+        for name, shape, found in zip(names, shapes, arrays[key], strict=True):
+            if found.shape != shape:
+                raise ValueError(f"{name}: expected shape {shape}, got {found.shape}")
+    return BookNetwork(sizes, **arrays, cost=str(content["cost"]))
 
 
 def path_of_digits(path: Any) -> None:

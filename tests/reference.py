@@ -38,15 +38,19 @@ class Network:
                 print(f"Epoch {epoch} complete", flush=True)
 
     def update_mini_batch(self, mini_batch, eta):
+        sum_b, sum_w = self.summed_gradients(mini_batch)
+        rate = eta / len(mini_batch)
+        self.weights = [w - rate * total for w, total in zip(self.weights, sum_w, strict=True)]
+        self.biases = [b - rate * total for b, total in zip(self.biases, sum_b, strict=True)]
+
+    def summed_gradients(self, mini_batch):
         sum_b = [np.zeros(b.shape) for b in self.biases]
         sum_w = [np.zeros(w.shape) for w in self.weights]
         for x, y in mini_batch:
             nabla_b, nabla_w = self.backprop(x, y)
             sum_b = [total + nabla for total, nabla in zip(sum_b, nabla_b, strict=True)]
             sum_w = [total + nabla for total, nabla in zip(sum_w, nabla_w, strict=True)]
-        rate = eta / len(mini_batch)
-        self.weights = [w - rate * total for w, total in zip(self.weights, sum_w, strict=True)]
-        self.biases = [b - rate * total for b, total in zip(self.biases, sum_b, strict=True)]
+        return sum_b, sum_w
 
     def backprop(self, x, y):
         zs, activations = [], [x]

@@ -91,7 +91,22 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
         {"numpy"},
     ),
     "datasets": ({"datasets"}, {"numpy"}),
-    "compat": ({"network", "datasets", "validate"}, {"numpy"}),
+    "compat": (
+        {
+            *(
+                "architecture",
+                "compat",
+                "datasets",
+                "durable",
+                "engine",
+                "initializers",
+                "kernels",
+                "metrics",
+            ),
+            *("metrics", "network", "plain", "seed", "training", "validate"),
+        },
+        {"numpy"},
+    ),
     "cli": (
         {"__version__", "activations", "cli", "costs", "durable", "initializers", "optimizers", "schedules"},
         set(),

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import Network
+from fastbp.compat import network2
 
 from .. import pinned, readme
 from ..suite.networks import (
@@ -27,8 +28,9 @@ from ..suite.networks import (
     SMALL,
     Case,
     difference,
-    digits,
+    pairs_of_digits,
     reference,
+    reference_network2,
     reference_training,
     start,
     targets,
@@ -155,26 +157,39 @@ def compare(recipe: Recipe, dtype: str, samples: int, rounds: int) -> table.Row:
 
 
 def drop_in(epochs: int) -> None:
-    """The seed's script itself: lists of column vectors, shuffle, conversion and lines included."""
+    """The book's two scripts themselves: lists of column vectors, shuffle, conversion and lines included."""
     case = DIGITS[0]
-    X, labels = digits()
-    X, Y = X / np.float32(256), reference.one_hot(labels, 10)
-    pairs = [(x[:, None], y[:, None]) for x, y in zip(X, Y, strict=True)]
+    pairs, tests = pairs_of_digits()
+    tests = tests[:10_000]
 
-    def run(net: Any, epochs: int) -> float:
+    def run(net: Any, epochs: int, *rest: Any) -> float:
         random.seed(0)
         with contextlib.redirect_stdout(io.StringIO()):
-            return seconds(lambda: net.SGD(list(pairs), epochs, case.batch_size, case.learning_rate)) / epochs
+            return seconds(lambda: net.SGD(list(pairs), epochs, case.batch_size, *rest)) / epochs
 
-    run(Network(case.sizes), 1)
-    seed = statistics.median(run(reference.Network(list(case.sizes)), 1) for _ in range(3))
-    print(f"\ndrop-in SGD, {case.name}, seconds per epoch: seed {seed:.3f}")
-    for dtype in ("float32", "float64"):
-        for count in (1, epochs):
-            found = statistics.median(run(Network(case.sizes, dtype=dtype), count) for _ in range(5))
-            print(
-                f"  fastbp {dtype}, {count:2} epoch(s) a call: {found:.4f}, {seed / found:.1f} times faster"
-            )
+    def median(make: Callable[[], Any], rounds: int, *rest: Any) -> float:
+        return statistics.median(run(make(), *rest) for _ in range(rounds))
+
+    def compare(name: str, book: Callable[[], Any], ours: dict[str, Callable[[], Any]], *rest: Any) -> None:
+        theirs = median(book, 3, 1, *rest)
+        print(f"\n{name}, {case.name}, seconds per epoch: the book's {theirs:.3f}")
+        for dtype, make in ours.items():
+            run(make(), 1, *rest)
+            for count in (1, epochs):
+                found = median(make, 5, count, *rest)
+                times = theirs / found
+                print(f"  fastbp {dtype}, {count:2} epoch(s) a call: {found:.4f}, {times:.1f} times faster")
+
+    sizes = list(case.sizes)
+    first = {dtype: functools.partial(Network, sizes, dtype=dtype) for dtype in ("float32", "float64")}
+    compare("network", lambda: reference.Network(sizes), first, case.learning_rate)
+    for name, monitors in ("no monitor", False), ("all monitors", True):
+        compare(
+            f"network2, cross-entropy, lmbda, {name}",
+            lambda: reference_network2.Network(sizes),
+            {"float64": lambda: network2.Network(sizes)},
+            *(0.5, 5.0, tests, *[monitors] * 4),
+        )
 
 
 def main() -> None:
@@ -184,7 +199,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, nargs="*", default=(1, 2), help="numbers of cores")
     parser.add_argument("--write", action="store_true", help="README.md, docs/peers.json and docs/peers.svg")
     parser.add_argument(
-        "--drop-in", type=int, metavar="EPOCHS", help="only the seed's script, as it is called"
+        "--drop-in", type=int, metavar="EPOCHS", help="only the book's scripts, as they are called"
     )
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)  # a process that is pinned
     options = parser.parse_args()

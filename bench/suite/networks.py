@@ -14,6 +14,7 @@ from fastbp.datasets import load_mnist
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 import reference
+import reference_network2
 import reference_training
 
 __all__ = [
@@ -29,7 +30,9 @@ __all__ = [
     "digits",
     "network",
     "not_yet",
+    "pairs_of_digits",
     "reference",
+    "reference_network2",
     "reference_training",
     "start",
     "targets",
@@ -83,6 +86,13 @@ def digits(samples: int = 50_000) -> tuple[Any, Any]:
     return training.X[:samples], training.y[:samples]
 
 
+def pairs_of_digits(samples: int = 50_000) -> tuple[list[Any], list[Any]]:
+    """The digits as the book's loader gives them: (x, one-hot y) to train on, and (x, label)."""
+    X, labels = digits(samples)
+    x, y = (X / np.float32(256))[:, :, None], reference.one_hot(labels, 10)[:, :, None]
+    return list(zip(x, y, strict=True)), list(zip(x, labels, strict=True))
+
+
 def targets(case: Case, samples: int) -> tuple[np.ndarray, np.ndarray]:
     """X between 0 and 1 and one-hot Y, both float64: digits, or drawn where inputs are not theirs."""
     if case.sizes[0] == 784:
@@ -103,10 +113,10 @@ def start(case: Case, dtype: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 @contextlib.contextmanager
 def not_yet() -> Iterator[None]:
-    """Turns an old commit's refusal of an option or a name into what makes asv skip the benchmark."""
+    """Turns an old commit's want of an option, a name or a module into what makes asv skip the benchmark."""
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise NotImplementedError(f"not at this commit: {error}") from error
 
 

@@ -5,8 +5,6 @@ import io
 import random
 from typing import Any
 
-import numpy as np
-
 from fastbp import Network
 
 from .networks import (
@@ -18,11 +16,18 @@ from .networks import (
     check_training,
     digits,
     network,
-    reference,
+    not_yet,
+    pairs_of_digits,
     start,
     targets,
 )
 
+MONITORS = (
+    "monitor_evaluation_cost",
+    "monitor_evaluation_accuracy",
+    "monitor_training_cost",
+    "monitor_training_accuracy",
+)
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear", "leaky_relu", "elu", "gelu", "silu", "softplus")
 
 
@@ -103,17 +108,36 @@ class DropIn(Prepared):
     param_names = ("dtype",)
 
     def prepare(self, dtype: str) -> None:
-        X, labels = digits(10_000)
-        X, Y = X / np.float32(256), reference.one_hot(labels, 10)
-        self.pairs = [(x[:, None], y[:, None]) for x, y in zip(X, Y, strict=True)]
+        self.pairs, tests = pairs_of_digits(10_000)
         self.net = Network([784, 30, 10], dtype=dtype)
         self.net.weights, self.net.biases = start(DIGITS[0], dtype)
         random.seed(0)
         self.time_sgd()
-        tests = list(zip(X[:, :, None], labels, strict=True))
         right = self.net.evaluate(tests)
         assert right > 8_000, f"{right} of 10000"
 
     def time_sgd(self, *_: Any) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             self.net.SGD(self.pairs, 3, 10, 3.0)
+
+
+class DropIn2(Prepared):
+    """The same by the second network of the book, with lmbda, without monitors and with all of them."""
+
+    params = [False, True]  # noqa: RUF012
+    param_names = ("monitors",)
+
+    def prepare(self, monitors: bool) -> None:
+        with not_yet():
+            from fastbp.compat import network2
+        self.pairs, self.tests = pairs_of_digits(10_000)
+        self.net = network2.Network([784, 30, 10])
+        self.monitors = dict.fromkeys(MONITORS, monitors)
+        random.seed(0)
+        self.time_sgd()
+        right = self.net.accuracy(self.tests)
+        assert right > 8_000, f"{right} of 10000"
+
+    def time_sgd(self, *_: Any) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.net.SGD(self.pairs, 3, 10, 0.5, 5.0, self.tests, **self.monitors)

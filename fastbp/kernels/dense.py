@@ -40,11 +40,14 @@ class Memory(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What an update does with a tile of the gradient: adds `scale` of it to the target, or steps at once."""
+    """What an update does with a tile of the gradient: adds `scale` of it to what is `kept` of the target's
+    weights, or steps at once.
+    """
 
     at_once: bool
     optimizer: int
     scale: float
+    kept: float
 
 
 @inlined
@@ -124,7 +127,7 @@ def backward(layer: Any, below: Any, memory: Memory, m: int, member: Member) -> 
 
 @inlined
 def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, member: Member) -> None:
-    """target += scale x^T d, or at once the optimizer's step by x^T d.
+    """target = kept target + scale x^T d, or at once the optimizer's step by x^T d.
 
     A unit is a panel of outputs x one of inputs.  Samples are taken `SAMPLES_AT_ONCE`, so that both operands
     of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are prefetched, some lines per unit,
@@ -160,7 +163,9 @@ def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead,
             x_here = shift(x, k * memory.rows * nr)
             for sample in range(0, m, SAMPLES_AT_ONCE):
                 terms = min(SAMPLES_AT_ONCE, m - sample)
-                outer(rows, vectors, g, shift(x_here, sample * nr), shift(d, sample * nr), terms, rule.scale)
+                kept = rule.kept if sample == 0 else 1.0
+                x_now, d_now = shift(x_here, sample * nr), shift(d, sample * nr)
+                outer(rows, vectors, g, x_now, d_now, terms, rule.scale, kept)
             if rule.at_once:
                 w, state = shift(memory.parameters, offset), shift(memory.state, offset)
                 apply(rule.optimizer, rows, vectors, w, g, state, memory.stride, h)

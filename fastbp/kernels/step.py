@@ -258,11 +258,12 @@ def _begin_batches(net: Net, memory: Memory, member: Member) -> None:
 
 
 @inlined
-def _rule(net: Net, rate: float, samples: int) -> Rule:
-    optimizer = net.plan[0].optimizer
+def _rule(net: Net, given: Any, samples: int, first: bool) -> Rule:
+    """Of a block of a batch of so many samples, of which it is the first, or not."""
+    optimizer, rate = net.plan[0].optimizer, given[RATE]
     if optimizer == FUSED:
-        return Rule(False, 0, -rate / samples)
-    return Rule(net.plan[0].shared < 0, optimizer, 1.0)
+        return Rule(False, 0, -rate / samples, 1.0 - rate * given[L2] if first else 1.0)
+    return Rule(net.plan[0].shared < 0, optimizer, 1.0, 1.0)
 
 
 @kernel(lambda dtype: types.void(_net(dtype), _samples, _run, _f64[::1], _i64[::1], _i64[::1], _member))
@@ -313,7 +314,7 @@ def train(
                 break
         coming = end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
         ahead = _ahead(samples, coming, coming + plan.block, member)
-        rule = _rule(net, run.numbers[step, RATE], batch_end - batch)
+        rule = _rule(net, run.numbers[step], batch_end - batch, begin == batch)
         if rule.at_once:
             _set_numbers(memory, run.numbers[step], 1.0 / (batch_end - batch), 1.0)
         _backward_all(net, memory, x, m, rule, ahead, flags_here, member)

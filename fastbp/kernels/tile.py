@@ -140,7 +140,7 @@ def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) ->
     address = element.as_pointer()
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        w, p, q, terms, scale = args
+        w, p, q, terms, scale, kept = args
         tile = _Accumulators(b, s, rows, vectors)
         for slot in tile.slots.values():
             b.store(constant(s.vector, 0.0), slot)
@@ -149,12 +149,13 @@ def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) ->
         with loop(b, terms) as k:
             row = b.mul(k, I64(s.columns))
             tile.add_product(at(b, p, row), 1, at(b, q, row))
-        step = splat(b, scale, s.lanes)
+        step, share = splat(b, scale, s.lanes), splat(b, kept, s.lanes)
         for (i, v), slot in tile.slots.items():
             target = at(b, w, tile.offset(i, v))
-            store(b, fma(b, step, b.load(slot), load(b, target, s.vector)), target)
+            before = b.fmul(share, load(b, target, s.vector))
+            store(b, fma(b, step, b.load(slot), before), target)
 
-    arguments = [address, address, address, I64, element]
+    arguments = [address, address, address, I64, element, element]
     return routine(module, f"outer_{element}_{rows}x{vectors}", arguments, emit, inline=True)
 
 
@@ -194,13 +195,15 @@ def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
                 cases = {height: partial(tile, height, left) for height in range(1, most + 1)}
                 switch(b, b.sub(rows, left), cases)
 
-    arguments = [I64, address, address, address, I64, element]
+    arguments = [I64, address, address, address, I64, element, element]
     return routine(module, f"outer_{element}_{vectors}", arguments, emit)
 
 
 @intrinsic
-def outer(typingctx: Any, rows: Any, vectors: Any, w: Any, p: Any, q: Any, terms: Any, scale: Any) -> Any:
-    """W[i] += scale (sum over k < terms of P[k, i] Q[k]), for at most one panel's worth of rows i."""
+def outer(
+    typingctx: Any, rows: Any, vectors: Any, w: Any, p: Any, q: Any, terms: Any, scale: Any, kept: Any
+) -> Any:
+    """W[i] = kept W[i] + scale (sum over k < terms of P[k, i] Q[k]), for at most one panel's worth of rows i."""
     i = types.int64
     element = element_of(w)
 
@@ -213,10 +216,10 @@ def outer(typingctx: Any, rows: Any, vectors: Any, w: Any, p: Any, q: Any, terms
             switch(b, vectors, by_vectors)
 
         address = element.as_pointer()
-        arguments = [I64, I64, address, address, address, I64, element]
+        arguments = [I64, I64, address, address, address, I64, element, element]
         return routine(module, f"outer_{element}", arguments, emit, inline=True)
 
-    return call(routine_of, (i, i, w, p, q, i, w.dtype))
+    return call(routine_of, (i, i, w, p, q, i, w.dtype, w.dtype))
 
 
 @intrinsic
