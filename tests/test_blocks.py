@@ -68,23 +68,19 @@ def test_an_order_depends_neither_on_blocks_nor_on_time_nor_on_threads(seed):
 
 
 def test_every_row_is_taken_once_an_epoch_in_a_new_order_within_its_pool():
-    taken = []
-    source = blocks.Blocks(fresh(), parts(fresh()), cut(10), 2, None, 8, SMALL, True)
+    numbered = INPUTS.copy()
+    numbered[:, 0] = np.arange(N)
+    source = blocks.Blocks(fresh(), parts(fresh()), cut(10, numbered), 2, None, 8, SMALL, True)
     source.learn(False)
-    for epoch in range(2):
-        for data, order in source.segments(epoch):
-            taken.append(data.X[order][:, 0])
-    assert [len(pool) for pool in taken] == 2 * [*[len(taken[0])] * (N // len(taken[0])), N % len(taken[0])]
-    assert len(taken[0]) % 8 == 0
-    places = {value: place for place, value in enumerate(INPUTS[:, 0])}
-    first, second = (
-        [[places[np.float32(x)] for x in pool] for pool in taken[i::1][: len(taken) // 2]]
-        for i in (0, len(taken) // 2)
-    )
-    assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(N))
-    for pool, again in zip(first, second, strict=True):
-        assert sorted(pool) == sorted(again) == list(range(min(pool), min(pool) + len(pool)))
-        assert pool != again
+    first, second = ([data.X[order, 0] for data, order in source.segments(epoch)] for epoch in range(2))
+    size = len(first[0])
+    assert 0 < size < N and size % 8 == 0
+    for number, (pool, again) in enumerate(zip(first, second, strict=True)):
+        rows = np.arange(number * size, min(N, (number + 1) * size))
+        np.testing.assert_array_equal(np.sort(pool), rows)
+        np.testing.assert_array_equal(np.sort(again), rows)
+        assert (pool != again).any()
+    assert rows[-1] == N - 1
 
 
 def parts(net):
@@ -155,9 +151,9 @@ def test_a_memory_map_is_one_block(tmp_path):
 def test_a_buffer_that_a_user_fills_anew():
     def same():
         room, labels = np.empty((10, 6), np.float32), np.empty(10, int)
-        for X, y in cut(10):
-            room[: len(X)], labels[: len(X)] = X, y
-            yield room[: len(X)], labels[: len(X)]
+        for rows, y in cut(10):
+            room[: len(y)], labels[: len(y)] = rows, y
+            yield room[: len(y)], labels[: len(y)]
 
     wanted, _ = trained(INPUTS, Y, shuffle=False)
     assert bits(trained(same, shuffle=False, buffer_bytes=SMALL)[0]) == bits(wanted)
