@@ -1,7 +1,8 @@
 """From the arguments of `fit` to a training: samples, what is held out of them, callbacks, an engine."""
 
+import contextlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
@@ -9,20 +10,22 @@ import numpy as np
 
 from . import arrays, checkpoint, diagnosis, generator, plain, validate
 from .architecture import Parameters, Parts, State, checked, mask_key
+from .blocks import Blocks, order_of
 from .callbacks import Callback, Function, ModelCheckpoint, ProgressBar
 from .engine import Data, Descent, Engine, team_size
 from .evaluation import Evaluation, held_out
 from .history import History
-from .kernels import random as orders
 from .kernels.records import FUSED
 from .metrics import METRICS
 from .recipe import Numbers, Recipe
 from .run import Run
 from .scaling import Moments, Scaling
+from .schedules import Schedule
 from .seed import COMPILED, Hooks
 from .training import Chunks
 
 _FIRST_STEPS = 1000  # by when training should have learnt something
+_MANY = 1 << 40  # samples, where no rate depends on how many there are
 
 
 class Rows:
@@ -36,27 +39,36 @@ class Rows:
         self._shuffle = shuffle
         self._key = None if seed is None else generator.key(seed, "order")
 
-    def segments(self, epoch: int, first: int = 0) -> Iterator[tuple[Data, np.ndarray]]:
+    def arguments(self) -> dict[str, Any]:
+        """What a training that is resumed must share."""
+        X = self.data.X
+        return {
+            "samples": self.samples,
+            "type of X": str(X.dtype),
+            "first sample (CRC)": zlib.crc32(np.ascontiguousarray(X[:1]).tobytes()),
+        }
+
+    def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
         if not first:
-            order = self._order(epoch)
+            key = None if self._key is None else generator.word(self._key, epoch)
+            order = order_of(self.samples, self._shuffle, key)
             yield self.data, order if self._rows is None else self._rows[order]
 
-    def _order(self, epoch: int) -> np.ndarray:
-        if not self._shuffle:
-            return np.arange(self.samples)
-        if self._key is None:
-            return np.random.permutation(self.samples)  # noqa: NPY002  the global generator, as the seed's
-        order = np.empty(self.samples, np.int64)
-        orders.permute(None)(np.uint64(generator.word(self._key, epoch)), order)
-        return order
+
+def fit(net: Any, hooks: Hooks, X: Any, y: Any, **arguments: Any) -> History:
+    """`Network.fit`; blocks that were opened are closed, whatever happens."""
+    with contextlib.ExitStack() as opened:
+        return _fit(net, hooks, X, y, opened, **arguments)
 
 
-def fit(
+def _fit(
     net: Any,
     hooks: Hooks,
     X: Any,
     y: Any,
+    opened: contextlib.ExitStack,
     *,
+    task: validate.Task | None = None,
     epochs: int,
     batch_size: int,
     recipe: Recipe,
@@ -66,6 +78,7 @@ def fit(
     validation_split: float,
     metrics: Any,
     shuffle: bool,
+    buffer_bytes: int,
     threads: int | str,
     callbacks: Any,
     verbose: bool,
@@ -77,34 +90,42 @@ def fit(
     measures = validate.metrics(metrics, METRICS)
     parts = checked(net)
     architecture = parts[0]
-    X = arrays._samples(architecture, X)
-    split = validate.held_out(validation_split, validation_data, len(X))
-    found = arrays._targets(net, architecture, y, len(X))
-    weights = arrays._weights(found, architecture, sample_weight, class_weight)
     state: State = net._fastbp
     divisor = state.uint8_divisor
-    scale = validate.scale(X, divisor)
-    validate.same_scale("X", scale, state.scale, divisor, 2)
-    evaluation, rows = Evaluation(measures, found), None
-    if split:
-        rows, others = held_out(found, split, state.seed)
-    scalings = _scalings(state, X, found.array, rows)
-    data = Data(X, found.array, divisor, weights, *scalings)
+    split, rows = 0.0, None
+    source: Rows | Blocks
+    if y is None:
+        validate.suits_blocks(sample_weight, class_weight, validation_split, measures, validation_data)
+        schedule = recipe.schedule
+        counts = isinstance(schedule, Schedule) and schedule.spans_call
+        source = Blocks(net, architecture, X, epochs, class_weight, batch_size, buffer_bytes, shuffle)
+        opened.callback(source.close)
+        source.learn(counts)
+        found, data = source.found, source.data
+    else:
+        X = arrays._samples(architecture, X)
+        split = validate.held_out(validation_split, validation_data, len(X))
+        found = arrays._targets(net, architecture, y, len(X), task=task)
+        weights = arrays._weights(found, architecture, sample_weight, class_weight)
+        if split:
+            rows, others = held_out(found, split, state.seed)
+        data = Data(X, found.array, divisor, weights, *_scalings(state, X, found.array, rows))
+        source = Rows(data, rows, shuffle, state.seed)
+        batch_size = min(batch_size, max(1, source.samples))
+    scale = validate.scale(data.X, divisor)
+    validate.same_scale("X", scale, state.scale, divisor, 3)
+    evaluation, unweighted = Evaluation(measures, found), data._replace(weights=data.weights[:0])
     if validation_data is not None:
         given = validate.pair("validation_data", validation_data)
         samples, targets = arrays._scorable(
             net, architecture, *given, found.task, "validation_", found.classes
         )
-        validate.same_scale("validation_X", validate.scale(samples, divisor), scale, divisor, 2)
-        evaluation.add(
-            "val_", Data(samples, targets.array, divisor, weights[:0], *scalings), np.arange(len(samples))
-        )
+        validate.same_scale("validation_X", validate.scale(samples, divisor), scale, divisor, 3)
+        evaluation.add("val_", unweighted._replace(X=samples, targets=targets.array), np.arange(len(samples)))
     elif split:
-        evaluation.add("val_", data._replace(weights=weights[:0]), others)
-    if measures:
-        evaluation.add("", data._replace(weights=weights[:0]), np.arange(len(X)) if rows is None else rows)
-    source = Rows(data, rows, shuffle, state.seed)
-    batch_size = min(batch_size, max(1, source.samples))
+        evaluation.add("val_", unweighted, others)
+    if measures and y is not None:
+        evaluation.add("", unweighted, np.arange(len(X)) if rows is None else rows)
     arguments, saved = {}, None
     if keepers := [callback for callback in hooked if isinstance(callback, ModelCheckpoint)]:
         arguments = _arguments(recipe, source, batch_size, shuffle, split, hooked)
@@ -117,19 +138,22 @@ def fit(
 
     goes_on = state.optimizer == recipe.optimizer and _fits(state.memory, parts)
     began = state.began if goes_on else state.batches
-    end = state.batches + epochs * -(-source.samples // batch_size)
+    count = _MANY if source.samples is None else source.samples
+    end = state.batches + epochs * -(-count // batch_size)
     numbers = Numbers(recipe, began, state.batches, end)
     if end > state.batches:
         numbers(state.batches, 1)  # a schedule that is refused changes nothing
     members = team_size(threads, architecture, batch_size)
-    engine = _engine(net, hooks, parts, recipe, weights, batch_size, members, state.memory if goes_on else ())
+    engine = _engine(
+        net, hooks, parts, recipe, data.weights, batch_size, members, state.memory if goes_on else ()
+    )
     net._fastbp = replace(
         net._fastbp,
         task=found.task,
         scale=scale,
         classes=found.classes,
-        input_scaling=scalings[0],
-        output_scaling=scalings[1],
+        input_scaling=data.inputs,
+        output_scaling=data.outputs,
         optimizer=recipe.optimizer,
         began=began,
         memory=(),
@@ -171,7 +195,7 @@ def _learnt(array: np.ndarray, divisor: float, rows: np.ndarray | None) -> Scali
 class _Explained:
     """What can be seen of a failure: where training diverged, once early, and at its end."""
 
-    def __init__(self, engine: Any, rate: float, source: Rows) -> None:
+    def __init__(self, engine: Any, rate: float, source: Rows | Blocks) -> None:
         self._engine, self._rate, self._source = engine, rate, source
 
     def __call__(self, run: Run, diverged: bool) -> list[str]:
@@ -198,13 +222,18 @@ def _callbacks(given: Any, verbose: bool) -> list[Callback]:
 
 
 def _arguments(
-    recipe: Recipe, source: Rows, batch_size: int, shuffle: bool, split: float, callbacks: list[Callback]
+    recipe: Recipe,
+    source: Rows | Blocks,
+    batch_size: int,
+    shuffle: bool,
+    split: float,
+    callbacks: list[Callback],
 ) -> dict[str, Any]:
     """What a training that is resumed must share with the one that was interrupted.
 
     Not the epochs, of which there may be more.
     """
-    X, schedule = source.data.X, recipe.schedule
+    schedule = recipe.schedule
     return {
         **{name: getattr(recipe, name) for name in ("rate", "l2", "l1", "clip_norm")},
         "optimizer": repr(recipe.optimizer),
@@ -212,9 +241,7 @@ def _arguments(
         "batch_size": batch_size,
         "shuffle": bool(shuffle),
         "validation_split": split,
-        "samples": source.samples,
-        "type of X": str(X.dtype),
-        "first sample (CRC)": zlib.crc32(np.ascontiguousarray(X[:1]).tobytes()),
+        **source.arguments(),
         "callbacks": [type(callback).__name__ for callback in callbacks if callback.state()],
     }
 

@@ -31,6 +31,13 @@ def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> 
     return validate.places(found.tolist(), places, name), classes
 
 
+def are_other(y: np.ndarray, outputs: int) -> bool:
+    """Whether y holds labels other than 0 .. outputs - 1, whose classes all of them tell."""
+    if y.ndim != 1 or y.dtype.kind not in "USOiuf":
+        return False
+    return y.dtype.kind in "USO" or (outputs > 1 and not 0 <= y.min() <= y.max() < outputs)
+
+
 def _numbers(y: np.ndarray, outputs: int) -> Classes:
     """The classes that numbers are; None where they are 0 .. outputs - 1, or what only `targets` can tell."""
     if outputs == 1 or (y.min() >= 0 and y.max() < outputs):

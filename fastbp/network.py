@@ -33,6 +33,7 @@ __all__ = ["Network", "np", "random", "sigmoid", "sigmoid_prime"]  # what a scri
 
 Array = npt.NDArray[Any]
 Callbacks = Callback | Callable[..., object] | Iterable[Callback | Callable[..., object]]
+Blocks = Iterable[tuple[Any, Any]] | Callable[[], Iterable[tuple[Any, Any]]]
 Metric = str | Callable[[Any, Any], float]
 
 
@@ -332,8 +333,8 @@ class Network:
 
     def fit(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: npt.ArrayLike | Blocks,
+        y: npt.ArrayLike | None = None,
         *,
         epochs: int,
         batch_size: int,
@@ -349,11 +350,12 @@ class Network:
         validation_split: float = 0.0,
         metrics: Metric | Iterable[Metric] = (),
         shuffle: bool = True,
+        buffer_bytes: int = 1 << 28,
         threads: int | str = "auto",
         callbacks: Callbacks = (),
         verbose: bool = False,
     ) -> History:
-        """Trains on arrays.
+        """Trains on arrays, or on blocks of them that need not fit into memory together.
 
         A second call goes on where the first ended, the optimizer's state included: n calls of one epoch are
         to the bit one call of n, but for a schedule that spans the call.  Another optimizer begins anew.
@@ -363,7 +365,14 @@ class Network:
         X : array (samples, inputs)
             uint8 (divided by ``uint8_divisor``), float32 or float64 are read where they lie, memory-mapped
             or read-only as well; other number types are copied.
-        y : array (samples,) or (samples, outputs)
+
+            Without y: blocks of samples, each a pair of such an X and its y, which may have any number of
+            rows.  X is then a function without arguments that returns an iterator of blocks, called for every
+            epoch; or a list of them, or whatever else begins anew; or an iterator, for one epoch alone.  A
+            thread reads blocks while others are trained on.  What an iterator raises, `fit` raises.  Where
+            labels that are not 0, 1, 2 ..., a scaling or the end of a schedule must be known first, the
+            blocks are passed over once more, before training.
+        y : array (samples,) or (samples, outputs), optional
             Labels, learnt as one-hot targets: 0 .. outputs - 1, or text or anything else that has a hash, as
             many different ones as outputs; see `classes_`.  Or values.  With one output, (samples,) integers
             0 and 1, or two different texts, are two classes and other numbers values.  See `task`.
@@ -384,20 +393,26 @@ class Network:
         clip_norm : float, optional
             Where the norm of the whole gradient, penalties included, is larger, it is scaled down to this.
         sample_weight : array (samples,), optional
-            Factors of the samples' costs; a batch's cost is the sum of w C over the batch's length.
+            Factors of the samples' costs; a batch's cost is the sum of w C over the batch's length.  Not with
+            blocks.
         class_weight : dict of label to float, or "balanced", optional
-            Factors of the costs of labels; "balanced" gives every class the same weight in all, with mean 1.
+            Factors of the costs of labels; "balanced", which is not for blocks, gives every class the same
+            weight in all, with mean 1.
         validation_data : (X, y), optional
             Its cost and score are taken after every epoch.
         validation_split : float
             The share of X that is held out for that instead, of each label alike; the same rows in every
-            call.
+            call.  Not with blocks.
         metrics : str or callable, or an iterable of them
             What is measured after every epoch instead of the score, of the validation data and of the
             training data, which takes a forward pass over them: "accuracy", "r2", "mse", "mae", or functions
             of (y, outputs) that return a number.
         shuffle : bool
             Whether every epoch takes the samples in a new order.
+        buffer_bytes : int
+            The memory in which blocks are shuffled, beside that of the two or so that are being read: rows
+            are gathered in two halves of it, by turns, and each is taken in a new order.  Neither the order
+            nor, without `shuffle`, any bit depends on the sizes of blocks.
         threads : int or "auto"
             Members of the team that shares each batch, at most the CPUs this process may use; "auto" takes
             one where a batch is too small to share.  The result has the same bits for any number.
@@ -432,16 +447,6 @@ class Network:
         >>> history.loss[-1] < 1e-3
         True
         """
-        chosen: Optimizer = validate.option("optimizer", optimizer, OPTIMIZERS, Optimizer)
-        rate = chosen.usual_rate if learning_rate is None else learning_rate
-        recipe = Recipe(
-            chosen,
-            validate.positive("learning_rate", rate),
-            validate.schedule(schedule, SCHEDULES, Schedule),
-            validate.nonnegative("l2", l2),
-            validate.nonnegative("l1", l1),
-            0.0 if clip_norm is None else validate.positive("clip_norm", clip_norm),
-        )
         return fitting.fit(
             self,
             _HOOKS,
@@ -449,16 +454,82 @@ class Network:
             y,
             epochs=epochs,
             batch_size=batch_size,
-            recipe=recipe,
+            recipe=_recipe(optimizer, learning_rate, schedule, l2, l1, clip_norm),
             sample_weight=sample_weight,
             class_weight=class_weight,
             validation_data=validation_data,
             validation_split=validation_split,
             metrics=metrics,
             shuffle=shuffle,
+            buffer_bytes=buffer_bytes,
             threads=threads,
             callbacks=callbacks,
             verbose=verbose,
+        )
+
+    def partial_fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        optimizer: str | Optimizer | None = None,
+        schedule: str | Schedule | Callable[[int], float] = "constant",
+        l2: float = 0.0,
+        l1: float = 0.0,
+        clip_norm: float | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        threads: int | str = "auto",
+    ) -> History:
+        """One epoch of `fit` on samples as they come, in a new order.
+
+        Where the network is trained already, y is of the same kind as it was; see `task`.
+
+        Parameters
+        ----------
+        X, y : arrays
+            As for `fit`.
+        batch_size : int, optional
+            Without it 200, or all samples where there are fewer.
+        optimizer : str or object, optional
+            Without it the one of the last training, or "sgd".  Its state goes on.
+
+        Other arguments are those of `fit`.
+
+        Examples
+        --------
+        >>> random = np.random.default_rng(0)
+        >>> net = Network([2, 8, 2], output_activation="softmax", cost="cross_entropy", seed=0)
+        >>> for _ in range(40):
+        ...     X = random.standard_normal((100, 2))
+        ...     history = net.partial_fit(X, X[:, 0] > 0, optimizer="adam", learning_rate=0.1)
+        >>> bool(net.score(X, X[:, 0] > 0) > 0.9)
+        True
+        """
+        last = self._fastbp.optimizer or "sgd"
+        return fitting.fit(
+            self,
+            _HOOKS,
+            X,
+            validate.given("y", y),
+            task=self.task,
+            epochs=1,
+            batch_size=200 if batch_size is None else batch_size,
+            recipe=_recipe(
+                last if optimizer is None else optimizer, learning_rate, schedule, l2, l1, clip_norm
+            ),
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            validation_data=None,
+            validation_split=0.0,
+            metrics=(),
+            shuffle=True,
+            buffer_bytes=1,
+            threads=threads,
+            callbacks=(),
+            verbose=False,
         )
 
     def predict(self, X: npt.ArrayLike) -> Array:
@@ -561,6 +632,19 @@ class Network:
         True
         """
         return gradient_check.check(self, _HOOKS, X, y, step)
+
+
+def _recipe(optimizer: Any, learning_rate: Any, schedule: Any, l2: Any, l1: Any, clip_norm: Any) -> Recipe:
+    """How to step, each argument checked."""
+    chosen: Optimizer = validate.option("optimizer", optimizer, OPTIMIZERS, Optimizer)
+    return Recipe(
+        chosen,
+        validate.positive("learning_rate", chosen.usual_rate if learning_rate is None else learning_rate),
+        validate.schedule(schedule, SCHEDULES, Schedule),
+        validate.nonnegative("l2", l2),
+        validate.nonnegative("l1", l1),
+        0.0 if clip_norm is None else validate.positive("clip_norm", clip_norm),
+    )
 
 
 def _state(

@@ -1,7 +1,8 @@
 """A training in progress: epochs, history, divergence, and what callbacks see of it."""
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -23,10 +24,11 @@ class Source(Protocol):
     def samples(self) -> int | None:
         """Of an epoch; None until one has been counted."""
 
-    def segments(self, epoch: int, first: int = 0) -> Iterator[tuple[Data, np.ndarray]]:
+    def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
         """(data, order) of each segment from the `first` on: rows of data at the order's positions.
 
-        Every segment but the last has whole batches.  `epoch` counts those of the network.
+        Every segment but the last has whole batches.  `epoch` counts those of the network.  What is opened
+        for them is closed with them.
         """
 
 
@@ -269,24 +271,25 @@ class Run:
     def _train_segments(self) -> bool:
         """The epoch from the present position on; False if it was ended early."""
         segments = self._source.segments(self.began.epochs + self.epoch, self.position.segment)
-        while True:
-            generator = self._drawn_so_far()
-            if (found := next(segments, None)) is None:
-                return True
-            self._chunks.data, order = found
-            at = self.position = self.position._replace(drawn=self.epoch + 1, generator=generator)
-            self._chunks.step = at.step
-            self._between = int(at.reached[0]), float(at.losses[0])
-            after = self._after_chunk if self._callbacks else None
-            if self._chunks.epoch(order, at.losses, at.reached, after) < len(order):
-                return False
-            self.position = self.position._replace(
-                generator=self._drawn_so_far(),
-                step=self.step,
-                segment=at.segment + 1,
-                before=at.before + len(order),
-                reached=np.zeros(1, np.int64),
-            )
+        with contextlib.closing(segments):
+            while True:
+                generator = self._drawn_so_far()
+                if (found := next(segments, None)) is None:
+                    return True
+                self._chunks.data, order = found
+                at = self.position = self.position._replace(drawn=self.epoch + 1, generator=generator)
+                self._chunks.step = at.step
+                self._between = int(at.reached[0]), float(at.losses[0])
+                after = self._after_chunk if self._callbacks else None
+                if self._chunks.epoch(order, at.losses, at.reached, after) < len(order):
+                    return False
+                self.position = self.position._replace(
+                    generator=self._drawn_so_far(),
+                    step=self.step,
+                    segment=at.segment + 1,
+                    before=at.before + len(order),
+                    reached=np.zeros(1, np.int64),
+                )
 
     def _drawn_so_far(self) -> Any:
         """The state of NumPy's global generator, where a checkpoint may need it."""

@@ -29,19 +29,31 @@ class Scaling(NamedTuple):
 class Moments:
     """Mean and deviation of columns, from rows that come in any number of parts.
 
-    The sums are taken row by row, and parts are merged as Chan, Golub and LeVeque (1979) do, so that no
-    digits are lost to a mean far from 0, and the bits are the same on every machine.
+    The sums are taken row by row, and parts of so many rows each are merged as Chan, Golub and LeVeque (1979)
+    do, so that no digits are lost to a mean far from 0, and the bits are the same on every machine, however
+    the rows come.
     """
 
     def __init__(self, columns: int) -> None:
         self._count = 0
         self._mean, self._squares = np.zeros(columns), np.zeros(columns)
+        self._part, self._held = np.empty((max(1, _AT_ONCE // columns), columns)), 0
 
     def add(self, rows: np.ndarray, divisor: float = 1.0) -> None:
         """Takes in rows (n, columns), divided by `divisor`."""
-        step = max(1, _AT_ONCE // rows.shape[1])
-        for first in range(0, len(rows), step):
-            self._add(rows[first : first + step].astype(np.float64) / divisor)
+        first = 0
+        while first < len(rows):
+            taken = rows[first : first + len(self._part) - self._held]
+            room = self._part[self._held : self._held + len(taken)]
+            np.divide(taken, divisor, out=room, dtype=np.float64)
+            first, self._held = first + len(taken), self._held + len(taken)
+            if self._held == len(self._part):
+                self._add_held()
+
+    def _add_held(self) -> None:
+        if self._held:
+            self._add(self._part[: self._held])
+        self._held = 0
 
     def _add(self, part: np.ndarray) -> None:
         n, before = len(part), self._count
@@ -55,6 +67,7 @@ class Moments:
 
     def scaling(self) -> Scaling:
         """A column that is the same in all rows is divided by 1."""
+        self._add_held()
         deviation = np.sqrt(self._squares / max(1, self._count))
         same = deviation <= 1e-12 * np.abs(self._mean)  # what rounding leaves of 0
         return Scaling(self._mean.copy(), np.where(same, 1.0, deviation))

@@ -43,6 +43,11 @@ class Schedule:
         if steps is not None and steps <= self.warmup:
             raise ValueError(f"{owner}.steps: expected more than warmup, {self.warmup}, got {steps}")
 
+    @property
+    def spans_call(self) -> bool:
+        """Whether the rates depend on where the call of `fit` ends."""
+        return False
+
     def rates(self, learning_rate: float, first: int, count: int, begin: int, end: int) -> Array:
         """The rates of `count` steps from `first`, in a call whose steps are `begin` .. `end` - 1."""
         import numpy as np
@@ -89,6 +94,10 @@ class Step(Schedule):
     factor: float = 0.1
     warmup: int = 0
 
+    @property
+    def spans_call(self) -> bool:
+        return self.every is None
+
     def _factors(self, steps: Steps, begin: int, end: int) -> Array:
         if self.every is not None:
             return _powers(self.factor, (steps - self.warmup) // self.every)
@@ -112,6 +121,10 @@ class Exponential(Schedule):
     every: int = 1
     warmup: int = 0
 
+    @property
+    def spans_call(self) -> bool:
+        return self.factor is None
+
     def _factors(self, steps: Steps, begin: int, end: int) -> Array:
         if self.factor is not None:
             return _powers(self.factor, (steps - self.warmup) // self.every)
@@ -134,6 +147,10 @@ class Cosine(Schedule):
     steps: int | None = None
     warmup: int = 0
 
+    @property
+    def spans_call(self) -> bool:
+        return self.steps is None
+
     def _factors(self, steps: Steps, begin: int, end: int) -> Array:
         start, end = _span(begin, end, self.warmup, self.steps)
         return _fall(_left(steps, start, end), self.final)
@@ -154,6 +171,10 @@ class OneCycle(Schedule):
     start: float = 1 / 25
     final: float = 1e-4
     steps: int | None = None
+
+    @property
+    def spans_call(self) -> bool:
+        return self.steps is None
 
     def _factors(self, steps: Steps, begin: int, end: int) -> Array:
         import numpy as np

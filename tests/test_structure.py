@@ -54,12 +54,15 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
         },
         {"numpy"},
     ),
+    "blocks.py": (
+        {"architecture", "arrays", "engine", "generator", "kernels", "labels", "scaling", "validate"},
+        {"numpy"},
+    ),
     "fitting.py": (
         {
-            *("architecture", "arrays", "callbacks", "checkpoint", "diagnosis", "engine", "evaluation"),
-            "generator",
-            *("history", "kernels", "metrics", "plain", "recipe", "run", "scaling", "seed", "training"),
-            "validate",
+            *("architecture", "arrays", "blocks", "callbacks", "checkpoint", "diagnosis", "engine"),
+            *("evaluation", "generator", "history", "metrics", "plain", "recipe", "run", "scaling"),
+            *("kernels", "schedules", "seed", "training", "validate"),
         },
         {"numpy"},
     ),
