@@ -51,7 +51,7 @@ class Data(NamedTuple):
 class Descent(NamedTuple):
     """How kernels step: the optimizer's row, or `FUSED` for plain gradient descent, or `GRADIENT`.
 
-    `FUSED` heeds l2 too, as a factor of the weights that is rounded to their type: in float32, not a small one.
+    `FUSED` heeds l2 too, as a factor of the weights: float32 cannot hold one that is close to 1.
     """
 
     optimizer: str | int = FUSED
