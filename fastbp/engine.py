@@ -54,7 +54,11 @@ class Data(NamedTuple):
 class Descent(NamedTuple):
     """How kernels step: the optimizer's row, or `FUSED` for plain gradient descent, or `GRADIENT`.
 
+<<<<<<< HEAD
     `FUSED` heeds l2 too, as a factor of the weights that is rounded to their type: no small one in float32.
+=======
+    `FUSED` heeds l2 too, as a factor of the weights: float32 cannot hold one that is close to 1.
+>>>>>>> net2
     """
 
     optimizer: str | int = FUSED

@@ -243,6 +243,12 @@ def test_batches(n, epochs, batch, lmbda, cost):
     assert_same_run(*train_both(make_data(SIZES, n), epochs, batch, 0.5, lmbda, cost=cost))
 
 
+@pytest.mark.parametrize("batch", [130, 600, 1100])
+def test_batches_that_kernels_take_in_parts(batch):
+    """Weights decay once per batch, whatever its length."""
+    assert_same_run(*train_both(make_data(SIZES, 1100), 2, batch, 0.5, 700.0))
+
+
 @pytest.mark.parametrize("flags", list(itertools.product([False, True], repeat=4)), ids=str)
 @pytest.mark.parametrize("cost", COSTS)
 def test_monitors(flags, cost, tmp_path):
