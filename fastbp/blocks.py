@@ -173,16 +173,18 @@ class Blocks:
             if others:
                 distinct.update(dict.fromkeys(validate.hashable(block.y.tolist(), block.name + "y")))
             for rows in self._rows_of(block) if any(learns) else ():
-                divisor = state.uint8_divisor if rows.X.dtype == np.uint8 else 1.0
                 if moments[0]:
-                    moments[0].add(rows.X, divisor)
+                    moments[0].add(rows.X, state.uint8_divisor, state.dtype)
                 if moments[1]:
                     moments[1].add(rows.targets)
         if others:
             known = arrays._targets(self._net, self._architecture, list(distinct), len(distinct))
             self._task, self._classes = known.task, known.classes
         former = state.input_scaling, state.output_scaling
-        return [one.scaling() if one else old for one, old in zip(moments, former, strict=True)]
+        return [
+            one.scaling(name) if one else old
+            for one, old, name in zip(moments, former, ("X", "y"), strict=True)
+        ]
 
     def _look(self) -> _Block:
         """The first block that has rows, from which the next pass goes on."""

@@ -54,11 +54,7 @@ class Data(NamedTuple):
 class Descent(NamedTuple):
     """How kernels step: the optimizer's row, or `FUSED` for plain gradient descent, or `GRADIENT`.
 
-<<<<<<< HEAD
-    `FUSED` heeds l2 too, as a factor of the weights that is rounded to their type: no small one in float32.
-=======
     `FUSED` heeds l2 too, as a factor of the weights: float32 cannot hold one that is close to 1.
->>>>>>> net2
     """
 
     optimizer: str | int = FUSED
@@ -75,8 +71,6 @@ def _rows(array: np.ndarray, count: int, divisor: float, scaling: Scaling | None
     raw = np.asarray(array).view(np.uint8).reshape(len(array), width)
     if scaling is None or kind == LABELS:
         return step.Rows(raw, count, kind, divisor, _UNSCALED, _UNSCALED)
-    if array.dtype == np.uint8:
-        scaling = scaling.of_bytes(divisor)
     return step.Rows(raw, count, kind + SCALED, divisor, scaling.mean, 1.0 / scaling.deviation)
 
 

@@ -180,16 +180,16 @@ def _scalings(
     """Those of inputs and outputs, learnt from the rows that are trained on unless an earlier `fit` did."""
     inputs, outputs = state.input_scaling, state.output_scaling
     if state.scale_inputs and inputs is None:
-        inputs = _learnt(X, state.uint8_divisor if X.dtype == np.uint8 else 1.0, rows)
+        inputs = _learnt(X, state, rows, "X")
     if state.scale_outputs and outputs is None:
-        outputs = _learnt(targets, 1.0, rows)
+        outputs = _learnt(targets, state, rows, "y")
     return inputs, outputs
 
 
-def _learnt(array: np.ndarray, divisor: float, rows: np.ndarray | None) -> Scaling:
+def _learnt(array: np.ndarray, state: State, rows: np.ndarray | None, name: str) -> Scaling:
     moments = Moments(array.shape[1])
-    moments.add(array if rows is None else array[rows], divisor)
-    return moments.scaling()
+    moments.add(array if rows is None else array[rows], state.uint8_divisor, state.dtype)
+    return moments.scaling(name)
 
 
 class _Explained:

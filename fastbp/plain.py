@@ -412,11 +412,8 @@ class Engine:
     def _columns(self, X: np.ndarray, divisor: float, scaling: Scaling | None) -> np.ndarray:
         """Samples as columns (inputs, m)."""
         dtype = self.architecture.dtype
-        if scaling is not None:
-            of_bytes = X.dtype == np.uint8
-            rows = (scaling.of_bytes(divisor) if of_bytes else scaling).scaled(X).astype(dtype)
-        else:
-            rows = np.divide(X, divisor, dtype=dtype) if X.dtype == np.uint8 else np.asarray(X, dtype)
+        rows = np.divide(X, divisor, dtype=dtype) if X.dtype == np.uint8 else X
+        rows = np.asarray(rows if scaling is None else scaling.scaled(rows), dtype)
         return np.transpose(rows)
 
     def _wanted(self, targets: np.ndarray, scaling: Scaling | None) -> np.ndarray:

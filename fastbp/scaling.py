@@ -1,10 +1,14 @@
 """Inputs and values brought to mean 0 and deviation 1, column by column."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-_AT_ONCE = 1 << 20  # numbers, so that data of any size are read in one pass
+from . import validate
+
+_AT_ONCE = 1 << 16  # numbers of a block
+_LEAST = float(np.finfo(np.float64).tiny)  # of a deviation, whose reciprocal is finite then
+_NOISE = 4 * float(np.finfo(np.float64).eps)  # a deviation that is no more of the mean is rounding
 
 
 class Scaling(NamedTuple):
@@ -21,53 +25,70 @@ class Scaling(NamedTuple):
         """The inverse, in float64, for the mean may be far from 0."""
         return np.asarray(rows.astype(np.float64) * self.deviation + self.mean)
 
-    def of_bytes(self, divisor: float) -> "Scaling":
-        """The same for bytes that were not divided yet."""
-        return Scaling(self.mean * divisor, self.deviation * divisor)
-
 
 class Moments:
-    """Mean and deviation of columns, from rows that come in any number of parts.
+    """What is known of the mean and the deviation of columns after any number of rows.
 
-    The sums are taken row by row, and parts of so many rows each are merged as Chan, Golub and LeVeque (1979)
-    do, so that no digits are lost to a mean far from 0, and the bits are the same on every machine, however
-    the rows come.
+    The same bits on every machine and however the rows come: they are merged a block of a fixed size at a
+    time, and only operations on single numbers are used, for NumPy's sums may take another order in another
+    version.
     """
 
     def __init__(self, columns: int) -> None:
-        self._count = 0
-        self._mean, self._squares = np.zeros(columns), np.zeros(columns)
-        self._part, self._held = np.empty((max(1, _AT_ONCE // columns), columns)), 0
+        self._block = np.empty((max(1, _AT_ONCE // columns), columns))
+        self._filled = 0  # rows of the block
+        self._count = 0  # rows merged
+        self._first = np.zeros(columns)  # the first row, from which the others are taken
+        self._mean = np.zeros(columns)
+        self._squares = np.zeros(columns)  # of the differences from the mean, summed
 
-    def add(self, rows: np.ndarray, divisor: float = 1.0) -> None:
-        """Takes in rows (n, columns), divided by `divisor`."""
-        first = 0
-        while first < len(rows):
-            taken = rows[first : first + len(self._part) - self._held]
-            room = self._part[self._held : self._held + len(taken)]
-            np.divide(taken, divisor, out=room, dtype=np.float64)
-            first, self._held = first + len(taken), self._held + len(taken)
-            if self._held == len(self._part):
-                self._add_held()
+    def add(self, rows: np.ndarray, divisor: float = 1.0, dtype: Any = np.float64) -> None:
+        """Takes in rows (n, columns); bytes are divided first, in a network's type as kernels divide them."""
+        done = 0
+        while done < len(rows):
+            taken = rows[done : done + len(self._block) - self._filled]
+            if rows.dtype == np.uint8:
+                taken = np.divide(taken, divisor, dtype=dtype)
+            self._block[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            done += len(taken)
+            if self._filled == len(self._block):
+                self._merge()
 
-    def _add_held(self) -> None:
-        if self._held:
-            self._add(self._part[: self._held])
-        self._held = 0
+    def scaling(self, name: str) -> Scaling:
+        """Of the rows so far; the deviation of a constant column is 1, so that it is only moved to 0."""
+        if self._filled:
+            self._merge()
+        mean = self._first + self._mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            deviation = np.sqrt(self._squares / max(1, self._count))
+            constant = deviation <= np.maximum(_LEAST, _NOISE * np.abs(mean))
+        deviation = np.where(constant, 1.0, deviation)
+        validate.finite_moments(name, mean, deviation)
+        return Scaling(mean, deviation)
 
-    def _add(self, part: np.ndarray) -> None:
-        n, before = len(part), self._count
-        mean = np.add.reduce(part, axis=0) / n
-        part -= mean
-        squares = np.add.reduce(part * part, axis=0)
-        apart = mean - self._mean
-        self._count = before + n
-        self._mean = self._mean + apart * (n / self._count)
-        self._squares = self._squares + squares + apart * apart * (before * n / self._count)
+    def _merge(self) -> None:
+        """Takes in the block, by the formula of Chan, Golub and LeVeque (1979)."""
+        block, n, before = self._block[: self._filled], self._filled, self._count
+        if not before:
+            self._first = block[0].copy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            block -= self._first
+            mean = _sum(block.copy()) / n
+            block -= mean
+            block *= block
+            between = mean - self._mean
+            self._mean += between * (n / (before + n))
+            self._squares += between * between * (before * n / (before + n))
+            self._squares += _sum(block)
+        self._filled, self._count = 0, before + n
 
-    def scaling(self) -> Scaling:
-        """A column that is the same in all rows is divided by 1."""
-        self._add_held()
-        deviation = np.sqrt(self._squares / max(1, self._count))
-        same = deviation <= 1e-12 * np.abs(self._mean)  # what rounding leaves of 0
-        return Scaling(self._mean.copy(), np.where(same, 1.0, deviation))
+
+def _sum(block: np.ndarray) -> np.ndarray:
+    """The sum of the rows of a block, which it overwrites: halves are added until one row is left."""
+    n = len(block)
+    while n > 1:
+        half = n // 2
+        block[:half] += block[n - half : n]
+        n -= half
+    return np.asarray(block[0])

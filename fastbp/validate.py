@@ -482,6 +482,17 @@ def learnt(scales: bool, scaling: Any, name: str) -> Any:
     return scaling
 
 
+def finite_moments(name: str, mean: np.ndarray, deviation: np.ndarray) -> None:
+    """Refuses columns, such as of numbers beyond 1e154, whose deviation is beyond float64."""
+    good = np.isfinite(mean) & np.isfinite(deviation)
+    if not good.all():
+        column = int(np.argmin(good))
+        raise ValueError(
+            f"{name}[:, {column}]: expected numbers whose mean and deviation are finite, to scale them, got "
+            f"mean {mean[column]:g}, deviation {deviation[column]:g}"
+        )
+
+
 def values_are_scaled(task: Task) -> None:
     if task not in ("value", "values"):
         raise ValueError(f"scale_outputs: expected values as y, got {task}, which are not scaled")

@@ -60,13 +60,10 @@ def _numbers(b: ir.IRBuilder, raw: ir.Value, wanted: ir.VectorType, scale: Any) 
     return b.fpext(raw, wanted) if stored == F32 else b.fptrunc(raw, wanted)
 
 
-def _scaled(b: ir.IRBuilder, raw: ir.Value, mean: ir.Value, factor: ir.Value, wanted: ir.Type) -> ir.Value:
+def _scaled(b: ir.IRBuilder, x: ir.Value, mean: ir.Value, factor: ir.Value, wanted: ir.Type) -> ir.Value:
     """(x - mean) * factor in float64, whatever the types, for the mean may be far from 0."""
     wide = ir.VectorType(F64, wanted.count)
-    if raw.type.element == I8:
-        x = b.uitofp(b.zext(raw, ir.VectorType(I32, wanted.count)), wide)
-    else:
-        x = b.fpext(raw, wide) if raw.type.element == F32 else raw
+    x = b.fpext(x, wide) if x.type.element == F32 else x
     x = b.fmul(b.fsub(x, mean), factor)
     return b.fptrunc(x, wanted) if wanted.element == F32 else x
 
@@ -117,11 +114,11 @@ def gather(
                     here, there = row(i)
                     for k, column in enumerate(range(0, s.columns, s.lanes)):
                         found = read(column, at(b, here, column), raw)
+                        if not scaled or stored == I8:
+                            found = _numbers(b, found, s.vector, scale)
                         if scaled:
-                            numbers = _scaled(b, found, means[k], factors[k], s.vector)
-                        else:
-                            numbers = _numbers(b, found, s.vector, scale)
-                        store(b, numbers, at(b, there, column))
+                            found = _scaled(b, found, means[k], factors[k], s.vector)
+                        store(b, found, at(b, there, column))
 
             def some(column: int, pointer: ir.Value, type_: ir.VectorType) -> ir.Value:
                 return load_where(b, lanes_below(b, s.vector, b.sub(columns, I64(column))), pointer, type_)

@@ -203,7 +203,7 @@ def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
 def outer(
     typingctx: Any, rows: Any, vectors: Any, w: Any, p: Any, q: Any, terms: Any, scale: Any, kept: Any
 ) -> Any:
-    """W[i] = kept W[i] + scale (sum over k < terms of P[k, i] Q[k]), for at most one panel's worth of rows."""
+    """W[i] = kept W[i] + scale (sum over k < terms of P[k, i] Q[k]), for at most one panel of rows."""
     i = types.int64
     element = element_of(w)
 

@@ -1,0 +1,137 @@
+"""Labels as people have them: kept, learnt from, and given back."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import Network
+from toy import LABELS, OPTIONS, N, X, bits, fitted, fresh
+
+ANIMALS = np.array(["cat", "dog", "eel"])[LABELS]
+KINDS = {
+    "text": (ANIMALS, ["cat", "dog", "eel"]),
+    "a list of text": (ANIMALS.tolist(), ["cat", "dog", "eel"]),
+    "objects": (ANIMALS.astype(object), ["cat", "dog", "eel"]),
+    "numbers from 1": (LABELS + 1, [1, 2, 3]),
+    "negative numbers": (LABELS - 1, [-1, 0, 1]),
+    "whole floats": (LABELS * 10.0, [0.0, 10.0, 20.0]),
+    "text and numbers": ([["a", 7, "b"][label] for label in LABELS], ["a", 7, "b"]),
+    "tuples": (np.fromiter([(label, "x") for label in LABELS.tolist()], object), [(0, "x"), (1, "x"), (2, "x")]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_of_any_kind_are_learnt_and_given_back(kind):
+    y, classes = KINDS[kind]
+    net = fitted(y=y)
+    assert net.task == "labels"
+    assert net.classes_.tolist() == classes
+    assert bits(net) == bits(fitted()), "as the numbers of the classes are"
+    places = fitted().predict(X)
+    assert net.predict(X).tolist() == [classes[place] for place in places]
+    assert net.score(X, y) == fitted().score(X, LABELS)
+    assert (net.predict_proba(X) == fitted().predict_proba(X)).all()
+    for found, wanted in zip(net.gradients(X, y), fitted().gradients(X, LABELS), strict=True):
+        assert all(map(np.array_equal, found, wanted))
+
+
+def test_numbers_from_0_are_what_they_were():
+    net = fitted()
+    assert net._fastbp.classes is None
+    assert net.classes_.tolist() == [0, 1, 2]
+    assert net.predict(X).dtype == np.int64
+    assert Network([3, 1]).classes_.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], [("a",), ("b",)], ["b", 1]])
+def test_two_classes_of_one_output(labels):
+    y = np.empty(N, object)
+    y[:] = [labels[label % 2] for label in LABELS]
+    net, wanted = fitted(y=y, net=fresh([6, 9, 1])), fitted(y=LABELS % 2, net=fresh([6, 9, 1]))
+    assert net.task == "binary"
+    assert bits(net) == bits(wanted)
+    assert net.predict(X).tolist() == [labels[place] for place in wanted.predict(X)]
+    assert net.predict_proba(X).shape == (N, 2)
+    assert net.score(X, y) == wanted.score(X, LABELS % 2)
+
+
+def test_weights_of_classes_by_their_labels():
+    weights = {"cat": 3.0, "eel": 0.5}
+    assert bits(fitted(y=ANIMALS, class_weight=weights)) == bits(fitted(class_weight={0: 3.0, 2: 0.5}))
+    assert bits(fitted(y=ANIMALS, class_weight="balanced")) == bits(fitted(class_weight="balanced"))
+    with pytest.raises(ValueError, match="class_weight: expected labels 'cat', 'dog', 'eel', got 'cow'"):
+        fitted(y=ANIMALS, class_weight={"cow": 1})
+
+
+def test_validation_data_and_metrics_have_the_labels():
+    seen = []
+
+    def look(y, outputs):
+        seen.append(set(y))
+        return 0.0
+
+    fitted(y=ANIMALS, validation_data=(X[:9], ANIMALS[:9]), metrics=look, epochs=1)
+    assert seen == [{"cat", "dog", "eel"}] * 2
+
+
+def test_classes_are_kept(tmp_path):
+    net = fitted(y=ANIMALS)
+    net.save(tmp_path / "net")
+    for other in (pickle.loads(pickle.dumps(net)), fastbp.load(tmp_path / "net")):
+        assert other.classes_.tolist() == ["cat", "dog", "eel"]
+        assert (other.predict(X) == net.predict(X)).all()
+        other.fit(X[:2], ["dog", "cat"], **OPTIONS)
+        assert other.classes_.tolist() == ["cat", "dog", "eel"], "a later fit may lack some"
+
+
+def test_classes_may_be_set_before_the_first_data_have_all():
+    net = fresh()
+    net.classes_ = ["cat", "dog", "eel"]
+    rows = LABELS < 2
+    net.fit(X[rows], ANIMALS[rows], **OPTIONS)
+    assert net.score(X, ANIMALS) >= 0
+    with pytest.raises(ValueError, match="classes_: expected 3 different labels for 3 outputs, got 2"):
+        net.classes_ = ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["cat", "dog"] * 12 + ["cat"], "y: expected 3 different labels for 3 outputs, got 2: 'cat', 'dog'"),
+        (["cat", None] * 12 + ["cat"], r"y\[1\]: expected a label, got None"),
+        ([*ANIMALS[:-1].tolist(), float("nan")], r"y\[24\]: expected a label, got nan"),
+        (np.arange(N) % 4, r"y\[3\]: expected a label 0 .. 2, got 3"),
+        (np.where(np.arange(N) == 7, -1, LABELS), r"y\[7\]: expected a label 0 .. 2, got -1"),
+        (LABELS + 0.5, r"y\[0\]: expected a label 0 .. 2, got 0.5"),
+        ([[1]] * 3 + [["a"]] * 22, "y: expected"),
+    ],
+)
+def test_labels_that_are_refused(y, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        fitted(y=y)
+
+
+@pytest.mark.parametrize("first", [ANIMALS, LABELS])
+def test_other_labels_than_were_learnt_are_refused(first):
+    net = fitted(y=first)
+    before = bits(net)
+    for call in (
+        lambda: net.score(X[:3], ["cat", "dog", "cow"]),
+        lambda: net.fit(X[:3], ["cat", "dog", "cow"], **OPTIONS),
+        lambda: net.gradients(X[:3], ["cat", "dog", "cow"]),
+    ):
+        row = 2 if first is ANIMALS else 0
+        with pytest.raises(ValueError, match=rf"y\[{row}\]: expected one of .*, got 'c"):
+            call()
+    with pytest.raises(ValueError, match=r"validation_y\[0\]: expected one of"):
+        fresh().fit(X, LABELS, validation_data=(X, ANIMALS), **OPTIONS)
+    assert bits(net) == before
+
+
+def test_labels_that_no_file_holds_are_refused(tmp_path):
+    net = fitted(y=KINDS["tuples"][0])
+    with pytest.raises(TypeError, match=r"expected labels that are text or numbers, got \(0, 'x'\)"):
+        net.save(tmp_path / "net")
+    assert not list(tmp_path.iterdir())
