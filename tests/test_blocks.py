@@ -81,6 +81,7 @@ def test_every_row_is_taken_once_an_epoch_in_a_new_order_within_its_pool():
         np.testing.assert_array_equal(np.sort(again), rows)
         assert (pool != again).any()
     assert rows[-1] == N - 1
+    assert (first[0] != first[1] - size).any()
 
 
 def parts(net):
@@ -137,6 +138,9 @@ def test_scalings_are_learnt_from_all_blocks(given, monkeypatch):
     wanted, _ = trained(given, values, net(), shuffle=False)
     found, _ = trained(cut(30, given, values), net=net(), shuffle=False)
     assert bits(found) == bits(wanted)
+    np.testing.assert_allclose(
+        found._fastbp.output_scaling.mean, values.astype(float).mean(axis=0), rtol=1e-12
+    )
     np.testing.assert_array_equal(found.predict(given), wanted.predict(given))
 
 
@@ -287,7 +291,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused(name):
+def test_what_is_refused(name, monkeypatch):
+    monkeypatch.setattr(blocks, "_PIECE", 24)  # rows of X are checked four at a time
     data, options, error, words = REFUSED[name]
     with pytest.raises(error, match=words):
         trained(data, **{"buffer_bytes": SMALL, **options})
