@@ -10,6 +10,7 @@ from fastbp import Network
 from toy import LABELS, OPTIONS, N, X, bits, fitted, fresh
 
 ANIMALS = np.array(["cat", "dog", "eel"])[LABELS]
+TUPLES = np.fromiter([(label, "x") for label in LABELS.tolist()], object)
 KINDS = {
     "text": (ANIMALS, ["cat", "dog", "eel"]),
     "a list of text": (ANIMALS.tolist(), ["cat", "dog", "eel"]),
@@ -18,7 +19,7 @@ KINDS = {
     "negative numbers": (LABELS - 1, [-1, 0, 1]),
     "whole floats": (LABELS * 10.0, [0.0, 10.0, 20.0]),
     "text and numbers": ([["a", 7, "b"][label] for label in LABELS], ["a", 7, "b"]),
-    "tuples": (np.fromiter([(label, "x") for label in LABELS.tolist()], object), [(0, "x"), (1, "x"), (2, "x")]),
+    "tuples": (TUPLES, [(0, "x"), (1, "x"), (2, "x")]),
 }
 
 
