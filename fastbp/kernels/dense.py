@@ -12,7 +12,7 @@ import numpy as np
 
 from .apply import apply
 from .gather import Ahead, ask, lines
-from .jit import inlined
+from .jit import helper, inlined
 from .optimizers import NUMBERS
 from .output import delta_t
 from .panels import activate, drop, multiply_transposed, transposed
@@ -47,14 +47,14 @@ class Rule(NamedTuple):
     scale: float
 
 
-@inlined
+@helper
 def square(memory: Memory) -> Any:
     """The member's own square tile."""
     nr, _, _ = constants(memory.scratch)
     return shift(memory.private, nr)
 
 
-@inlined
+@helper
 def numbers(memory: Memory) -> Any:
     """The numbers of a step for weights; NUMBERS further on are those for biases."""
     nr, _, _ = constants(memory.scratch)

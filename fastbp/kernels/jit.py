@@ -37,6 +37,7 @@ from .. import __version__
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 inlined = functools.partial(njit, inline="always", **_OPTIONS)
+helper = functools.partial(njit, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
 
 
 def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -208,7 +209,7 @@ def kernel(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]]
                     f"NUMBA_DISABLE_JIT is set ({config.DISABLE_JIT}), but fastbp's kernels exist only as "
                     "compiled code: unset it and start Python again"
                 )
-            dispatcher = njit(**_OPTIONS)(function)
+            dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS)(function)
             target = dispatcher.targetctx.codegen().magic_tuple()
             dispatcher._cache = _Cache(f"{function.__name__}-{key}", target)
             # The compiled call itself: it takes read-only arrays inside tuples, which a dispatcher refuses.
