@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .jit import helper, inlined
+from .jit import helper
 from .vector import (
     CACHE_LINE,
     F32,

@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import helper, inlined, kernel
+from .jit import helper, kernel
 from .vector import I32, I64, VOID, at, call, pointer, routine
 
 _SPINS = 4000  # before the CPU is offered to others: some 20 us, far above a phase's imbalance

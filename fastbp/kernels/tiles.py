@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .jit import helper, inlined
+from .jit import helper
 from .team import Member, share
 from .vector import I64
 
