@@ -195,7 +195,7 @@ def step_all(layer: Any, memory: Memory, optimizer: int, member: Member) -> None
             cursor = after(cursor, mine)
 
 
-@inlined
+@helper
 def squares(layer: Any, memory: Memory, scale: float, l2: float, l1: float, out: Any, member: Member) -> None:
     """out[j] = the sum of the squared gradients of unit j's bias and weights, in float64, inputs ascending.
 

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .jit import helper
+from .jit import inlined
 from .vector import (
     CACHE_LINE,
     F32,
@@ -173,12 +173,12 @@ class Ahead(NamedTuple):
     offset: int  # of the next line, in the row at `place`
 
 
-@helper
+@inlined
 def lines(ahead: Ahead) -> int:
     return (ahead.last - ahead.place) * ((ahead.size + CACHE_LINE - 1) // CACHE_LINE)
 
 
-@helper
+@inlined
 def ask(ahead: Ahead, count: int) -> Ahead:
     """Prefetches the next `count` lines, if there are so many."""
     raw, size, targets, target_size, order, place, last, offset = ahead

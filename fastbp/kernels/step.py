@@ -243,7 +243,7 @@ def _finish_batch(net: Net, memory: Memory, given: Any, samples: int, flags: Any
     barrier(flags, member.rank, member.size)
 
 
-@inlined
+@helper
 def _begin_batches(net: Net, memory: Memory, member: Member) -> None:
     """Prepares what the blocks of a batch share: a copy of the weights, or a gradient of zeros."""
     if net.plan[0].optimizer == FUSED:
