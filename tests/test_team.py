@@ -74,11 +74,16 @@ def in_another_process(expression, seconds=120, **environment):
 # ---------------------------------------------------------------- shares, sizes
 
 
+@numba.njit
+def share(units, member):
+    return team.share(units, member)
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 def test_shares_are_all_the_work_once(size):
     for units in (0, 1, 2, 3, 7, 64, 1001):
-        shares = [range(*team.share(units, Member(rank, size))) for rank in range(size)]
-        assert [unit for share in shares for unit in share] == list(range(units))
+        shares = [range(*share(units, Member(rank, size))) for rank in range(size)]
+        assert [unit for units_of_one in shares for unit in units_of_one] == list(range(units))
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 

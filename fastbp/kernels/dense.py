@@ -12,7 +12,7 @@ import numpy as np
 
 from .apply import apply
 from .gather import Ahead, ask, lines
-from .jit import inlined
+from .jit import helper, inlined
 from .optimizers import NUMBERS
 from .output import delta_t
 from .panels import activate, drop, multiply_transposed, transposed
@@ -50,14 +50,14 @@ class Rule(NamedTuple):
     kept: float
 
 
-@inlined
+@helper
 def square(memory: Memory) -> Any:
     """The member's own square tile."""
     nr, _, _ = constants(memory.scratch)
     return shift(memory.private, nr)
 
 
-@inlined
+@helper
 def numbers(memory: Memory) -> Any:
     """The numbers of a step for weights; NUMBERS further on are those for biases."""
     nr, _, _ = constants(memory.scratch)
@@ -200,7 +200,7 @@ def step_all(layer: Any, memory: Memory, optimizer: int, member: Member) -> None
             cursor = after(cursor, mine)
 
 
-@inlined
+@helper
 def squares(layer: Any, memory: Memory, scale: float, l2: float, l1: float, out: Any, member: Member) -> None:
     """out[j] = the sum of the squared gradients of unit j's bias and weights, in float64, inputs ascending.
 

@@ -1,8 +1,9 @@
 """The one policy by which everything here is compiled and cached.
 
-What Python calls is a ``kernel``, compiled for an explicit signature on first use.  The functions it is
-made of are ``inlined`` before lowering, because Numba would otherwise make machine code of each of them as
-well (9.9 s of compiling for float32 against 4.2 s).
+What Python calls is a ``kernel``, compiled for an explicit signature on first use.  Of the functions it is
+made of, those with vector IR are ``inlined`` before lowering, because Numba would otherwise optimise the same
+tiles several times.  But Numba copies all of an inlined function at every place it is called from, and what
+has inlined it again; so the others are each a ``helper``, compiled once and inlined by LLVM.
 
 Machine code is kept on disk, one file per kernel, signature and CPU.  Numba's own cache is not used: it
 does not notice an edit in another file, mixes up processes that write at once, and hands the user whatever a
@@ -37,6 +38,8 @@ from .. import __version__
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 inlined = functools.partial(njit, inline="always", **_OPTIONS)
+# Without a wrapper a helper costs less to compile, but Python must not call it: that is a segmentation fault.
+helper = functools.partial(njit, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
 
 
 def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -208,7 +211,7 @@ def kernel(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]]
                     f"NUMBA_DISABLE_JIT is set ({config.DISABLE_JIT}), but fastbp's kernels exist only as "
                     "compiled code: unset it and start Python again"
                 )
-            dispatcher = njit(**_OPTIONS)(function)
+            dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS)(function)
             target = dispatcher.targetctx.codegen().magic_tuple()
             dispatcher._cache = _Cache(f"{function.__name__}-{key}", target)
             # The compiled call itself: it takes read-only arrays inside tuples, which a dispatcher refuses.

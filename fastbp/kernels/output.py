@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from . import costs as cost_rows
 from .activations import CODES
 from .elementary import Elementary
-from .jit import inlined
+from .jit import helper, inlined
 from .panels import activate, call_address, converted, row_of, transposed
 from .team import Member, share
 from .tiles import ceil_div
@@ -349,7 +349,7 @@ def output(
                 transposed(rows, columns, delta_t(layer, memory, panel * nr, row), shift(d, panel * stride))
 
 
-@inlined
+@helper
 def delta_t(layer: Any, memory: Any, neuron: int, sample: int) -> Any:
     """Where the transposed delta of that neuron and sample lies, its panels padded to whole blocks."""
     nr, lanes, _ = constants(memory.scratch)

@@ -20,7 +20,7 @@ from .dense import (
     update,
 )
 from .gather import LABELS, Ahead, gather, one_hot
-from .jit import inlined, kernel
+from .jit import helper, inlined, kernel
 from .optimizers import COMMON, NUMBERS
 from .output import finish, output
 from .records import FUSED, GRADIENT, LAYER, PLAN
@@ -95,7 +95,7 @@ def _net(dtype: Any) -> Any:
     return types.NamedTuple([floats, floats, floats, plan, layers, _f64[::1]], Net)
 
 
-@inlined
+@helper
 def _memory(net: Net, member: Member) -> Memory:
     """Pointers into the packed network; the member's own row of zeros is set."""
     nr, _, _ = constants(pointer(net.scratch, 0))
@@ -137,7 +137,7 @@ def _gather_block(
     _gather(samples.Y, mine, last - first, shift(y, first * nr), memory)
 
 
-@inlined
+@helper
 def _ahead(samples: Samples, begin: int, end: int, member: Member) -> Ahead:
     """This member's rows of the block order[begin:end]."""
     X, Y, order = samples.X, samples.Y, samples.order
@@ -146,7 +146,7 @@ def _ahead(samples: Samples, begin: int, end: int, member: Member) -> Ahead:
     return Ahead(x, X.raw.shape[1], y, Y.raw.shape[1], positions, begin + first, begin + last, 0)
 
 
-@inlined
+@helper
 def _copy(size: int, target: Any, source: Any, member: Member) -> None:
     """The member's part of so many numbers."""
     first, last = share(size, member)
@@ -198,7 +198,7 @@ def _backward_all(
             update(layer, memory, signal, m, rule, ahead if number == first else nothing, member)
 
 
-@inlined
+@helper
 def _set_numbers(memory: Memory, given: Any, scale: float, clipped: float) -> None:
     """The numbers of a step: gradients are multiplied by `scale`, and with their penalties by `clipped`."""
     h = numbers(memory)
@@ -247,7 +247,7 @@ def _finish_batch(net: Net, memory: Memory, given: Any, samples: int, flags: Any
     barrier(flags, member.rank, member.size)
 
 
-@inlined
+@helper
 def _begin_batches(net: Net, memory: Memory, member: Member) -> None:
     """Prepares what the blocks of a batch share: a copy of the weights, or a gradient of zeros."""
     if net.plan[0].optimizer == FUSED:
@@ -257,7 +257,7 @@ def _begin_batches(net: Net, memory: Memory, member: Member) -> None:
         clear(last - first, shift(memory.target, first))
 
 
-@inlined
+@helper
 def _rule(net: Net, given: Any, samples: int, first: bool) -> Rule:
     """Of a block of a batch of so many samples, of which it is the first, or not."""
     optimizer, rate = net.plan[0].optimizer, given[RATE]

@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import inlined, kernel
+from .jit import helper, kernel
 from .vector import I32, I64, VOID, at, call, pointer, routine
 
 _SPINS = 4000  # before the CPU is offered to others: some 20 us, far above a phase's imbalance
@@ -37,7 +37,7 @@ class Member(NamedTuple):
     size: int  # of the team
 
 
-@inlined
+@helper
 def share(units: int, member: Member) -> tuple[int, int]:
     """The units of a phase that are this member's: ``range(first, last)``."""
     return units * member.rank // member.size, units * (member.rank + 1) // member.size

@@ -94,7 +94,7 @@ def _dot_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) -> i
             store(b, b.load(slot), at(b, c, tile.offset(i, v)))
 
     arguments = [address, address, I64, address, I64, address, I64]
-    return routine(module, f"dot_{element}_{rows}x{vectors}", arguments, emit)
+    return routine(module, f"dot_{element}_{rows}x{vectors}", arguments, emit, tile=True)
 
 
 def _dot(module: ir.Module, element: ir.Type) -> ir.Function:
@@ -156,7 +156,7 @@ def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) ->
             store(b, fma(b, step, b.load(slot), before), target)
 
     arguments = [address, address, address, I64, element, element]
-    return routine(module, f"outer_{element}_{rows}x{vectors}", arguments, emit, inline=True)
+    return routine(module, f"outer_{element}_{rows}x{vectors}", arguments, emit, inline=True, tile=True)
 
 
 def _heights(rows: int, most: int) -> list[int]:
@@ -180,23 +180,29 @@ def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
             function = _outer_tile(module, element, height, vectors)
             b.call(function, [at(b, w, offset), at(b, p, row), *rest])
 
-        with b.if_else(b.icmp_signed("==", rows, I64(s.columns))) as (full, ragged):
+        def ragged() -> None:
+            done = cgutils.alloca_once_value(b, I64(0))
+            with loop(b, b.sdiv(b.sub(rows, I64(1)), I64(most))):
+                tile(most, b.load(done))
+                b.store(b.add(b.load(done), I64(most)), done)
+            left = b.load(done)
+            cases = {height: partial(tile, height, left) for height in range(1, most + 1)}
+            switch(b, b.sub(rows, left), cases)
+
+        if s.columns % most == 0:
+            ragged()
+            return
+        with b.if_else(b.icmp_signed("==", rows, I64(s.columns))) as (full, otherwise):
             with full:
                 row = 0
                 for height in _heights(s.columns, most):
                     tile(height, row)
                     row += height
-            with ragged:
-                done = cgutils.alloca_once_value(b, I64(0))
-                with loop(b, b.sdiv(b.sub(rows, I64(1)), I64(most))):
-                    tile(most, b.load(done))
-                    b.store(b.add(b.load(done), I64(most)), done)
-                left = b.load(done)
-                cases = {height: partial(tile, height, left) for height in range(1, most + 1)}
-                switch(b, b.sub(rows, left), cases)
+            with otherwise:
+                ragged()
 
     arguments = [I64, address, address, address, I64, element, element]
-    return routine(module, f"outer_{element}_{vectors}", arguments, emit)
+    return routine(module, f"outer_{element}_{vectors}", arguments, emit, tile=True)
 
 
 @intrinsic

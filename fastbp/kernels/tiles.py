@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .jit import inlined
+from .jit import helper
 from .team import Member, share
 from .vector import I64
 
@@ -40,7 +40,7 @@ class Share(NamedTuple):
     block: int  # panels that stay in cache together
 
 
-@inlined
+@helper
 def share_of(vectors: int, most: int, others: int, reused: int, member: Member) -> Share:
     """By weight: all panels have `most` vectors but the last, which has what remains of `vectors`.
 
@@ -57,7 +57,7 @@ def share_of(vectors: int, most: int, others: int, reused: int, member: Member) 
     return Share(first // others, first % others, last // others, last % others, others, block)
 
 
-@inlined
+@helper
 def count(mine: Share) -> int:
     return (mine.last_panel - mine.panel) * mine.others + mine.last_other - mine.other
 
@@ -78,7 +78,7 @@ class Cursor(NamedTuple):
     last_other: int
 
 
-@inlined
+@helper
 def begin_of(number: int, mine: Share) -> Cursor:
     """Where a part begins: 0 is what is left of a panel, 1 whole panels, 2 the beginning of one."""
     panel, other, last_panel, last_other, others, block = mine
@@ -93,12 +93,12 @@ def begin_of(number: int, mine: Share) -> Cursor:
     return Cursor(begin, 0, begin, end, end, 0, last_other)
 
 
-@inlined
+@helper
 def units(part: Cursor) -> int:
     return max(0, part.last_panel - part.panel) * (part.last_other - part.first_other)
 
 
-@inlined
+@helper
 def after(cursor: Cursor, mine: Share) -> Cursor:
     """The next cursor; no divisions, which a small network's units would feel."""
     panel, other, begin, end, last_panel, first_other, last_other = cursor

@@ -330,6 +330,7 @@ def routine(
     *,
     result: ir.Type = VOID,
     inline: bool = False,
+    tile: bool = False,
 ) -> ir.Function:
     """The module's own function of that name, its body emitted by ``emit(builder, *arguments)`` once."""
     if name in module.globals:
@@ -337,6 +338,8 @@ def routine(
     function = ir.Function(module, ir.FunctionType(result, arguments), name)
     function.linkage = "internal"
     function.attributes.add("alwaysinline" if inline else "noinline")
+    if not tile:  # LLVM unrolls loops otherwise, which take one or two rounds here, and compiles all that
+        function.attributes.add("optsize")
     builder = ir.IRBuilder(function.append_basic_block())
     value = emit(builder, *function.args)
     builder.ret_void() if value is None else builder.ret(value)
