@@ -5,12 +5,13 @@ Every input error of the package is raised in this file and says what was given,
 
 import datetime
 import itertools
+import json
 import operator
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 import numpy as np
 
@@ -697,13 +698,41 @@ def file_begins(path: str, found: bytes, wanted: bytes, version: bytes) -> None:
     file_is(path, begins, f"no network saved by fastbp, but {other}")
     theirs = found[len(wanted) :].partition(b'"')[0]
     later = theirs.isdigit() and int(theirs) > int(version)
-    file_is(path, not later, f"of format {theirs.decode()}, which needs a later version of fastbp")
+    file_is(
+        path, not later, f"of format {theirs.decode(errors='replace')}, which needs a later version of fastbp"
+    )
     file_is(path, len(found) < len(wanted) + len(version) or theirs == version, "damaged: its header differs")
 
 
 def file_is(path: str, good: bool, otherwise: str) -> None:
     if not good:
         raise ValueError(f"{path}: {otherwise}")
+
+
+def not_understood(path: str, otherwise: str, error: Exception) -> NoReturn:
+    """Says of a file what is wrong with it, in one line that can be read."""
+    why = " ".join((repr(error) if isinstance(error, LookupError) else str(error)).split())
+    raise ValueError(f"{path}: {otherwise}: {why[:200]}") from error
+
+
+def storable(path: str, name: str, array: np.ndarray, known: Sequence[np.dtype]) -> None:
+    """Refuses an array of a type that no file of ours holds."""
+    if array.dtype not in known:
+        types = ", ".join(map(str, known))
+        raise TypeError(f"{path}: {name}: expected an array of {types}, got {array.dtype}")
+
+
+def as_json(path: str, metadata: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(metadata)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"{path}: expected text, numbers, lists and dicts to write: {error}") from None
+
+
+def count_of_states(found: int, wanted: int) -> None:
+    """An optimizer's state is there whole, or not at all."""
+    if found not in (0, wanted):
+        raise ValueError(f"optimizer: expected {wanted} numbers per weight as its state, got {found}")
 
 
 def functions_given(path: str, missing: Sequence[str]) -> None:
@@ -721,7 +750,7 @@ def trained(state: Any, found: Mapping[str, Any], memory: Any) -> Any:
         if found[name] is not None:
             choice(name, found[name], known)
     for name in ("epochs", "batches", "began"):
-        count(name, found[name], 0)
+        seed(name, found[name])
     if found["masks"] is not None:
         seed("masks", found["masks"])
     return replace(state, **found, memory=memory)

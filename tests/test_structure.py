@@ -77,7 +77,10 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
         {"numpy"},
     ),
     "durable.py": (set(), set()),
-    "files.py": ({"activations", "architecture", "costs", "durable", "optimizers", "validate"}, {"numpy"}),
+    "files.py": (
+        {"activations", "architecture", "costs", "durable", "kernels", "optimizers", "validate"},
+        {"numpy"},
+    ),
     "datasets": ({"datasets"}, {"numpy"}),
     "compat": ({"network", "datasets", "validate"}, {"numpy"}),
     "cli": (
