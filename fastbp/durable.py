@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, whatever happens."""
 
+import errno
 import os
 import stat
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, NoReturn
 
+_UNSYNCED = (errno.EINVAL, errno.ENOTSUP)  # of folders, on some networks' file systems
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
 
@@ -21,34 +23,44 @@ def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     Raises
     ------
     OSError
-        Which names `path`; the old file is as it was then.
+        Which names `path`.  The old file is as it was then, but where only the folder could not be flushed.
     ValueError
         Where `path` is no file.
     """
-    target = os.path.realpath(path)
+    target = os.path.realpath(os.fsdecode(path))
     temporary = ""
     try:
         found = status(target)
         if found and not stat.S_ISREG(found.st_mode):
             refuse(os.fspath(path), found.st_mode)
         _sweep(target)
-        temporary = f"{_prefix(target)}{os.getpid()}-{os.urandom(4).hex()}.tmp"
-        with open(temporary, "xb") as file:
-            _lock(file.fileno())
-            keep(found, file.fileno())  # first, for nobody else may read it meanwhile
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        while True:
+            temporary = f"{_prefix(target)}{os.getpid()}-{os.urandom(4).hex()}.tmp"
+            with open(temporary, "xb", opener=_private if found else None) as file:
+                if not _claimed(file.fileno(), temporary):
+                    continue
+                keep(found, file.fileno())
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                if sys.platform == "win32":
+                    file.close()  # there, what is open is not renamed; elsewhere its lock is held until then
+                os.replace(temporary, target)
+            break
         _sync(os.path.dirname(target))
     except OSError as error:
-        if error.filename in (None, temporary):
+        if error.errno is not None and error.filename in (None, temporary):
             error.filename, error.filename2 = os.fspath(path), None
         raise
     finally:
         if temporary:
             with suppress(OSError):
                 os.unlink(temporary)
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens what nobody else can read until it has the mode of the file whose place it will take."""
+    return os.open(path, flags, 0o600)
 
 
 def status(path: str) -> os.stat_result | None:
@@ -74,20 +86,27 @@ def keep(found: os.stat_result | None, file: int) -> None:
 
 def _prefix(target: str) -> str:
     folder, name = os.path.split(target)
-    return os.path.join(folder, f".{name[:100]}.fastbp-")
+    return os.path.join(folder, f".{name[:50]}.fastbp-")  # a name has 255 bytes, a character up to 4
 
 
-def _lock(file: int) -> bool:
-    """Marks a temporary file as somebody's; False if it is another's."""
+def _lock(file: int) -> None:
+    """Marks a temporary file as somebody's; an OSError where it is another's, or nothing can be locked."""
     try:
         import fcntl
     except ImportError:  # Windows, which removes no file that is open
-        return True
+        return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _claimed(file: int, temporary: str) -> bool:
+    """Whether a new temporary file is safe from the sweeps of others, one of which may have been faster."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        _lock(file)
+    except BlockingIOError:
         return False
-    return True
+    except OSError:  # a file system without locks, where no sweep removes anything
+        return True
+    return os.path.lexists(temporary)
 
 
 def _sweep(target: str) -> None:
@@ -97,9 +116,14 @@ def _sweep(target: str) -> None:
         for name in os.listdir(folder):
             if name.startswith(start) and name.endswith(".tmp"):
                 path = os.path.join(folder, name)
-                with suppress(OSError), open(path, "rb") as file:
-                    if _lock(file.fileno()):
-                        os.unlink(path)
+                with suppress(OSError), open(path, "rb", opener=_cautious) as file:
+                    _lock(file.fileno())
+                    os.unlink(path)
+
+
+def _cautious(path: str, flags: int) -> int:
+    """Opens a file that anybody may have put there: follows no link, and waits for no FIFO's writer."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 def _sync(folder: str) -> None:
@@ -109,6 +133,9 @@ def _sync(folder: str) -> None:
     file = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(file)
+    except OSError as error:
+        if error.errno not in _UNSYNCED:
+            raise
     finally:
         os.close(file)
 

@@ -6,18 +6,21 @@ a SHA-256 of all the rest, and, as JSON text, what the arrays are a network by.
 """
 
 import hashlib
+import itertools
 import json
 import math
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import IO, Any
 
 import numpy as np
 
 from . import activations, costs, durable, optimizers, validate
-from .architecture import Parameters, State
+from .architecture import Parameters, State, checked
+from .kernels.optimizers import states_of
 from .scaling import Scaling
 
 _FORMAT = b'{"__metadata__":{"format":"fastbp '  # after the header's length, then the version
@@ -30,6 +33,8 @@ _TYPES: dict[str, np.dtype] = {
     "U8": np.dtype("u1"),
 }
 _AT_ONCE = 1 << 24  # bytes
+_LONGEST = 100_000_000  # bytes of a header, as in the safetensors library
+_DIMENSIONS = 32  # of an array, as in any version of NumPy
 _OPTIONS = {  # what stands in a file for an object with options, by its class
     kind.__name__: kind
     for kind in (
@@ -53,13 +58,16 @@ def write(
     path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:
     """Writes arrays of float64, float32, int64 or uint8, and what JSON can hold, durably."""
+    target = os.fspath(path)
     names = {dtype: name for name, dtype in _TYPES.items()}
     plain = {name: np.asarray(array, array.dtype.newbyteorder("<"), "C") for name, array in arrays.items()}
+    for name, array in plain.items():
+        validate.storable(target, name, array, list(names))
     header: dict[str, Any] = {
         "__metadata__": {
             "format": f"fastbp {_VERSION.decode()}",
             "sha256": "0" * 64,
-            "fastbp": json.dumps(metadata),
+            "fastbp": validate.as_json(target, metadata),
         }
     }
     end = 0
@@ -72,6 +80,7 @@ def write(
         }
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that arrays are aligned
+    validate.file_is(target, len(text) <= _LONGEST, f"not written: more than {_LONGEST:,} bytes of metadata")
     start = len(text).to_bytes(8, "little") + text
     digest = hashlib.sha256(start)
     for array in plain.values():
@@ -93,24 +102,23 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         Which says what is wrong with the file.
     """
     name = os.fspath(path)
+    if not stat.S_ISREG(mode := os.stat(path).st_mode):  # nor opened: a FIFO would wait for a writer
+        durable.refuse(name, mode)
     with open(path, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            durable.refuse(name, found.st_mode)
         start = file.read(8 + len(_DIGEST) + 64)
         validate.file_begins(name, start[8:], _FORMAT, _VERSION)
         length = int.from_bytes(start[:8], "little")
-        size = found.st_size - 8 - length
+        size = os.fstat(file.fileno()).st_size - 8 - length
         validate.file_is(name, size >= 0 and len(start) == 8 + len(_DIGEST) + 64, "truncated")
+        validate.file_is(name, length <= _LONGEST, "damaged: its header is too long")
         text = start[8:] + file.read(max(0, length + 8 - len(start)))
         place = len(_DIGEST)
-        digest = hashlib.sha256(start[:8] + text[:place] + b"0" * 64 + text[place + 64 :])
-        try:
-            header = json.loads(text)
-            metadata = json.loads(header.pop("__metadata__")["fastbp"])
+        digest = hashlib.sha256(start[:8] + text[:place] + b"0" * 64)
+        digest.update(memoryview(text)[place + 64 :])
+        with understood(name, "damaged: its header cannot be read"):
+            header = json.loads(text, object_pairs_hook=_unequal)
+            metadata = json.loads(header.pop("__metadata__")["fastbp"], object_pairs_hook=_unequal)
             entries = [(key, *_entry(value)) for key, value in header.items()]
-        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            validate.file_is(name, False, "damaged: its header cannot be read")
         end = 0
         for _, _, _, begin, last in entries:
             validate.file_is(name, begin == end, "damaged: its arrays do not follow one another")
@@ -127,14 +135,34 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     return arrays, metadata
 
 
+@contextmanager
+def understood(path: str, otherwise: str) -> Iterator[None]:
+    """The file is to blame for whatever goes wrong while what it says is taken apart."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        validate.not_understood(path, otherwise, error)
+
+
+def _unequal(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, each of whose names is there once."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
 def _entry(value: Any) -> tuple[np.dtype, tuple[int, ...], int, int]:
     """Type, shape and place of an array; anything else than that raises an exception."""
     dtype, shape = _TYPES[value["dtype"]], tuple(value["shape"])
     begin, end = value["data_offsets"]
-    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
-        raise ValueError
+    numbers = (*shape, begin, end)
+    is_good = len(shape) <= _DIMENSIONS and all(type(n) is int and 0 <= n < 1 << 63 for n in numbers)
+    # NumPy refuses a shape that would be too large but for a 0 in it
+    if not is_good or math.prod(n or 1 for n in shape) * dtype.itemsize >= 1 << 63:
+        raise ValueError("no shape or place of an array")
     if end - begin != math.prod(shape) * dtype.itemsize:
-        raise ValueError
+        raise ValueError("the place of an array does not have its size")
     return dtype, shape, begin, end
 
 
@@ -158,7 +186,7 @@ def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     weights: list[np.ndarray] = []
     biases: list[np.ndarray] = []
     if len(net.weights):
-        weights, biases = validate.parameters(net.weights, net.biases, state.dtype)
+        _, weights, biases = checked(net)
     arrays = _named("", (weights, biases))
     for number, memory in enumerate(state.memory):
         arrays |= _named(f"optimizer.{number}.", memory)
@@ -181,29 +209,33 @@ def network_from(
     """The network of a file; `own` has the activations and the cost of a user's own functions."""
     from .network import Network
 
-    try:
-        layers = sum(name.startswith("weights.") for name in arrays)
-        weights, biases = _listed("", arrays, layers)
+    with understood(path, "damaged: its network cannot be read"):
+        weights, biases = _listed("", arrays)
         options = {name: _object(value) for name, value in metadata["network"].items()}
-        trained = {name: _object(value) for name, value in metadata["trained"].items()}
-        sizes = [int(size) for size in metadata["sizes"]]
-        count = sum(name.startswith("optimizer.") for name in arrays) // max(1, 2 * layers)
+        defaults = {name: getattr(State, name) for name in _OF_TRAINING}  # of fields that came after the file
+        trained = defaults | {name: _object(value) for name, value in metadata["trained"].items()}
+        sizes = list(validate.sizes_of(metadata["sizes"]))
         scalings = {name: _scaling(name, arrays) for name in _SCALINGS}
-        memory = tuple(_listed(f"optimizer.{number}.", arrays, layers) for number in range(count))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        validate.file_is(path, False, f"damaged: {error!r} in its description of the network")
-    functions = [name for name, value in options.items() if _has_own(value)]
+        numbers = {name.split(".")[1] for name in arrays if name.startswith("optimizer.")}
+        memory = tuple(_listed(f"optimizer.{number}.", arrays) for number in range(len(numbers)))
+        functions = [name for name, value in options.items() if _has_own(value)]
+    unknown = [*({*options} - {*_OF_NETWORK}), *({*trained} - {*_OF_TRAINING})]
+    validate.file_is(path, not unknown, f"needs a later version of fastbp, which knows {', '.join(unknown)}")
     validate.functions_given(path, [name for name in functions if own.get(name) is None])
-    try:
-        of_weights = [weights[0].shape[1], *(len(w) for w in weights)] if layers else sizes
-        zeros = [np.broadcast_to(0.0, w.shape) for w in weights]
-        net = Network(of_weights, **{**options, **{name: own[name] for name in functions}}, init=zeros)
-        net.sizes, (net.weights, net.biases) = sizes, (weights, biases)
-        if layers:
-            validate.parameters(weights, biases, net.dtype)
+    with understood(path, "no network that can be"):
+        widths = [1] * len(weights) + [len(weights[-1]) if weights else 1]  # no memory for what is replaced
+        zeros = [np.zeros((n_out, n_in)) for n_in, n_out in itertools.pairwise(widths)]
+        net = Network(widths, **{**options, **{name: own[name] for name in functions}}, init=zeros)
+        if weights:
+            weights, biases = validate.parameters(weights, biases, net.dtype)
+        net.sizes, net.num_layers, net.weights, net.biases = sizes, len(sizes), weights, biases
+        states = 0 if trained["optimizer"] is None else states_of(trained["optimizer"].row)
+        validate.count_of_states(len(memory), states)
+        for name, columns in zip(
+            _SCALINGS, (weights[0].shape[1], len(weights[-1])) if weights else (0, 0), strict=True
+        ):
+            validate.scaling(name, scalings[name], columns)
         net._fastbp = validate.trained(net._fastbp, trained | scalings, memory)
-    except (TypeError, ValueError) as error:
-        validate.file_is(path, False, f"no network that can be: {error}")
     return net
 
 
@@ -240,7 +272,8 @@ def load(
 ) -> Any:
     """The network that `Network.save`, a `ModelCheckpoint` or ``fastbp train`` wrote.
 
-    It predicts the same bits, and `fit` goes on with the optimizer's state as if there had been no file.
+    It predicts the same bits, and `fit` goes on with the optimizer's state as if there had been no file.  Of
+    a subclass, it is a `Network` with its weights.
 
     Parameters
     ----------
@@ -288,7 +321,8 @@ def _named(prefix: str, parameters: Parameters) -> dict[str, np.ndarray]:
     }
 
 
-def _listed(prefix: str, arrays: Mapping[str, np.ndarray], layers: int) -> Parameters:
+def _listed(prefix: str, arrays: Mapping[str, np.ndarray]) -> Parameters:
+    layers = sum(name.startswith(f"{prefix}weights.") for name in arrays)
     weights, biases = (
         [arrays[f"{prefix}{kind}.{layer}"] for layer in range(layers)] for kind in ("weights", "biases")
     )

@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 import numpy as np
 
@@ -493,6 +493,19 @@ def finite_moments(name: str, mean: np.ndarray, deviation: np.ndarray) -> None:
         )
 
 
+def scaling(name: str, found: Any, columns: int) -> None:
+    """Refuses a mean and a deviation that do not suit so many columns."""
+    if found is None:
+        return
+    for what, numbers in zip(("means", "deviations"), found, strict=True):
+        if numbers.shape != (columns,) or numbers.dtype != np.float64 or not np.isfinite(numbers).all():
+            raise ValueError(
+                f"{name}: expected {columns} finite {what} in float64, got shape {numbers.shape}"
+            )
+    if (found[1] <= 0).any():
+        raise ValueError(f"{name}: expected deviations above 0")
+
+
 def values_are_scaled(task: Task) -> None:
     if task not in ("value", "values"):
         raise ValueError(f"scale_outputs: expected values as y, got {task}, which are not scaled")
@@ -914,6 +927,32 @@ def file_is(path: str, good: bool, otherwise: str) -> None:
         raise ValueError(f"{path}: {otherwise}")
 
 
+def not_understood(path: str, otherwise: str, error: Exception) -> NoReturn:
+    """Says of a file what is wrong with it, in one line that can be read."""
+    why = " ".join((repr(error) if isinstance(error, LookupError) else str(error)).split())
+    raise ValueError(f"{path}: {otherwise}: {why[:200]}") from error
+
+
+def storable(path: str, name: str, array: np.ndarray, known: Sequence[np.dtype]) -> None:
+    """Refuses an array of a type that no file of ours holds."""
+    if array.dtype not in known:
+        types = ", ".join(map(str, known))
+        raise TypeError(f"{path}: {name}: expected an array of {types}, got {array.dtype}")
+
+
+def as_json(path: str, metadata: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(metadata)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"{path}: expected text, numbers, lists and dicts to write: {error}") from None
+
+
+def count_of_states(found: int, wanted: int) -> None:
+    """An optimizer's state is there whole, or not at all."""
+    if found not in (0, wanted):
+        raise ValueError(f"optimizer: expected {wanted} numbers per weight as its state, got {found}")
+
+
 def functions_given(path: str, missing: Sequence[str]) -> None:
     """Refuses to load a network of a user's own functions without them."""
     if missing:
@@ -929,7 +968,7 @@ def trained(state: Any, found: Mapping[str, Any], memory: Any) -> Any:
         if found[name] is not None:
             choice(name, found[name], known)
     for name in ("epochs", "batches", "began"):
-        count(name, found[name], 0)
+        seed(name, found[name])
     if found["masks"] is not None:
         seed("masks", found["masks"])
     labels = found.get("classes")

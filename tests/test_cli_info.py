@@ -61,6 +61,10 @@ def test_info_about_a_cache(tmp_path, monkeypatch):
     (shared / "kernels").mkdir()
     assert f"not used (others may write {shared}: chmod go-w)" in said("info")[1][-1]
 
+    (shared / "kernels").rmdir()  # which kernels would make, and would not in this folder
+    assert f"not used (others may write {shared}: chmod go-w)" in said("info")[1][-1]
+    assert not list(shared.iterdir())
+
     def nobody():
         raise RuntimeError("Could not determine home directory.")
 

@@ -1,8 +1,11 @@
 """``fastbp predict``, ``fastbp info FILE``, and checkpoints of ``fastbp train``."""
 
+import os
 import re
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import pytest
 import fastbp
 from command import FEW, MNIST, POINTS, POSIX, refused, said, start
 from fastbp import Network
+from fastbp.cli import predict
 from toy import bits
 
 
@@ -83,11 +87,16 @@ def test_values(tmp_path):
         ("1,2,3,4,5\n1,2,x,4,5\n", "line 2: could not convert string to float: 'x'"),
         ("1,2,3\n", "X: expected shape (samples, 5) for a network of 5 inputs, got (1, 3)"),
         ("1,2,3,4,nan\n", "X[0, 4]: expected a finite float64, got nan"),
+        ("1,2,x,4,5\n1,2,3,4,5\n", "line 1: could not convert string to float: 'x'"),  # no header
+        ("", "expected a table of numbers, got none"),
+        ("a,b,c,d,e\n", "expected a table of numbers, got none"),
+        ("1,2,3,4,\xff\n", "expected text in UTF-8"),
+        ('1,2,3,4,"' + "5" * 200_000, "field larger than field limit"),
     ],
 )
 def test_tables_that_are_refused(model, tmp_path, text, part):
     path = tmp_path / "bad.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="latin-1")
     refused(said("predict", model, path), path, part)
 
 
@@ -97,7 +106,45 @@ def test_other_files_are_refused(model, tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
     refused(said("predict", model, tmp_path / "objects.npy"), "allow_pickle")
     refused(said("predict", POINTS, model), POINTS, "no network saved by fastbp")
-    refused(said("predict", model, POINTS, "--output", tmp_path / "none" / "out"), "No such file", status=1)
+    refused(said("predict", model, POINTS, "--output", tmp_path / "none" / "out"), "No such file")
+    (tmp_path / "half.npz").write_bytes(Path(POINTS).read_bytes()[:500])
+    (tmp_path / "half.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00{")
+    for name in ("half.npz", "half.npy"):
+        refused(said("predict", model, tmp_path / name), tmp_path / name, "no readable file of plain arrays")
+
+
+def test_predictions_never_replace_what_they_are_made_of(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(model, "net")
+    np.savetxt("data.csv", np.zeros((2, 5)), delimiter=",")
+    os.link("data.csv", "link")
+    before = {name: Path(name).read_bytes() for name in os.listdir()}
+    refused(said("predict", "net", "data.csv", "--output", "net"), "is net, which MODEL reads")
+    refused(said("predict", "net", "data.csv", "--output", "link"), "is data.csv, which DATA reads")
+    assert {name: Path(name).read_bytes() for name in os.listdir()} == before
+
+
+def test_a_table_longer_than_what_is_written_at_once(model, tmp_path, samples, monkeypatch):
+    monkeypatch.setattr(predict, "_AT_ONCE", 7)
+    np.savetxt(tmp_path / "data.csv", samples, delimiter=",", fmt="%.17g")
+    status, lines, _ = said("predict", model, tmp_path / "data.csv")
+    assert status == 0
+    assert rows(lines)[:, 0].tolist() == fastbp.load(model).predict(samples).tolist()
+    assert said("predict", model, tmp_path / "data.csv", "--output", tmp_path / "out")[0] == 0
+    assert (tmp_path / "out").read_text().splitlines() == lines
+
+
+def test_odd_tables_are_read(model, tmp_path, samples):
+    wanted = fastbp.load(model).predict(samples[:2]).tolist()
+    first, second = (",".join(map(repr, row)) for row in samples[:2].tolist())
+    for text in (
+        f"\ufeff{first}\r\n{second}",
+        f'a,b,"c ""of""",d,e\n{first}\n{second}\n',
+        f"\n\n{first}\n\n{second.replace(',', ' , ')}\n\n",
+    ):
+        (tmp_path / "odd.csv").write_text(text, encoding="utf-8", newline="")
+        status, lines, err = said("predict", model, tmp_path / "odd.csv")
+        assert (status, err, rows(lines)[:, 0].tolist()) == (0, [], wanted), text
 
 
 def test_info_of_a_network(model):

@@ -1,15 +1,18 @@
 """Networks in files: what comes back, what is refused, and what is on the disk whatever fails."""
 
+import contextlib
 import copy
 import dataclasses
 import errno
 import json
+import math
 import os
 import pickle
 import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import numpy as np
 import pytest
 
 import fastbp
+from command import said
 from fastbp import Network, durable, files
 from fastbp.architecture import State
 from toy import LABELS, OPTIONS, X, bits, fitted, fresh
@@ -98,6 +102,41 @@ def test_every_field_of_the_state_is_kept():
     assert kept == {field.name for field in dataclasses.fields(State)}
 
 
+def test_a_field_that_came_after_a_file_has_its_default(path):
+    arrays, about = files.described(network())
+    del about["trained"]["masks"], about["network"]["uint8_divisor"]
+    files.write(path, arrays, about)
+    back = fastbp.load(path)._fastbp
+    assert (back.masks, back.uint8_divisor) == (None, 255.0)
+
+
+def test_an_optimizer_s_state_outlives_another_number_of_layers(path):
+    net = network("huber")
+    net.weights, net.biases = [np.ones((3, 6))], [np.zeros((3, 1))]
+    net.save(path)
+    back = fastbp.load(path)
+    assert [len(weights) for weights, _ in back._fastbp.memory] == [3]
+    assert bits(back) == bits(net)
+    assert (back.sizes, back.num_layers) == (net.sizes, net.num_layers)
+
+
+def test_a_network_that_could_not_be_loaded_is_not_saved(path):
+    net = network()  # of two activations
+    net.weights, net.biases = [np.ones((3, 6))], [np.zeros((3, 1))]
+    with pytest.raises(ValueError, match=r"(activation|dropout): expected one value, or 0, one per layer"):
+        net.save(path)
+    assert not path.exists()
+
+
+class Sub(Network):
+    pass
+
+
+def test_of_a_subclass_the_network_is_loaded(path):
+    Sub([3, 2], seed=0).save(path)
+    assert type(fastbp.load(path)) is Network
+
+
 @pytest.mark.parametrize("sizes", [[3], [3, 1]])
 def test_small_networks(path, sizes):
     net = Network(sizes, seed=1)
@@ -164,6 +203,22 @@ def test_the_mode_is_kept(path):
 # What is refused
 
 
+@contextlib.contextmanager
+def at_most(seconds):
+    """Fails instead of waiting for ever."""
+
+    def fail(*arguments):
+        raise AssertionError("it waits")  # not a TimeoutError, which is an OSError
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def refused(path, match=None):
     with pytest.raises(ValueError, match=match) as caught:
         fastbp.load(path)
@@ -217,11 +272,15 @@ def signed(header, data=b""):
     """A file with a right checksum, whatever its header says."""
     import hashlib
 
-    text = json.dumps(header, separators=(",", ":")) if isinstance(header, dict) else header
+    text = written(header) if isinstance(header, dict) else header
     start = len(text).to_bytes(8, "little") + text.encode()
     place = start.index(b"0" * 64)
     digest = hashlib.sha256(start + data).hexdigest().encode()
     return start[:place] + digest + start[place + 64 :] + data
+
+
+def written(header):
+    return json.dumps(header, separators=(",", ":"))
 
 
 def header(**entries):
@@ -245,14 +304,24 @@ def entry(shape, begin, end, dtype="F64"):
         signed(header(a=entry([1], 8, 16)), bytes(16)),
         signed(header(a=entry([1], 0, 16)), bytes(16)),
         signed(header(a=7)),
-        signed(json.dumps(header())[:-1].replace(", ", ",").replace(": ", ":") + ',"a":' + "[" * 100_000),
-        signed(header()),
+        signed(header(a=entry([0, 2**62], 0, 0))),
+        signed(header(a=entry([1] * 65, 0, 8)), bytes(8)),
+        signed(header(a=entry([10**4000] * 3000, 0, 8)), bytes(8)),  # whose product takes minutes
+        signed(written(header(a=entry([1], 0, 8)))[:-1] + f',"a":{written(entry([1], 0, 8))}}}', bytes(8)),
+        signed(written(header())[:-1] + ',"a":' + "[" * 100_000),
         (2**63).to_bytes(8, "little") + signed(header())[8:],
     ],
 )
 def test_hostile_files_are_refused(path, content):
     path.write_bytes(content)
-    refused(path)
+    with at_most(seconds=20):
+        refused(path, "truncated|damaged: its (header|arrays)|more in it")
+
+
+def test_a_file_of_no_network_is_refused(path):
+    path.write_bytes(signed(header()))
+    assert files.read(path) == ({}, {})
+    refused(path, "damaged: its network cannot be read")
 
 
 def test_a_later_format_is_told_from_damage(path):
@@ -270,6 +339,12 @@ def test_a_later_format_is_told_from_damage(path):
         (lambda about: about["trained"].update(batches=-3), "batches: expected at least 0"),
         (lambda about: about["trained"].update(optimizer={"kind": "os", "options": {}}), "damaged"),
         (lambda about: about.pop("network"), "damaged"),
+        (lambda about: about["network"].update(activation=json.loads("[" * 900 + "]" * 900)), "damaged"),
+        (lambda about: about["network"].update(activation={"kind": "LeakyReLU", "options": []}), "damaged"),
+        (lambda about: about["trained"].update(mood="good"), "needs a later version of fastbp.*mood"),
+        (lambda about: about["trained"].update(batches=2**64), "batches: expected an integer below"),
+        (lambda about: about["trained"].update(optimizer="adam"), "no network that can be"),
+        (lambda about: about.update(sizes=[6, math.inf]), "sizes: expected integers"),
     ],
 )
 def test_networks_that_cannot_be_are_refused(path, change, match):
@@ -278,15 +353,63 @@ def test_networks_that_cannot_be_are_refused(path, change, match):
     change(about)
     files.write(path, arrays, about)
     refused(path, match)
+    status, _, err = said("info", path)
+    assert (status, len(err)) in ((0, 0), (2, 1)), "it tells what can be told, or what is wrong"
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "match"),
+    [
+        ("weights.0", np.zeros(3), r"weights\[0\]: expected shape"),
+        ("weights.0", np.zeros(()), "no network that can be"),
+        ("weights.2", np.zeros((3, 3)), "damaged.*biases.2"),
+        ("optimizer.0.weights.0", np.zeros((9, 6)), "damaged.*optimizer.0.biases.0"),
+    ],
+)
+def test_arrays_of_no_network_are_refused(path, name, array, match):
+    arrays, about = files.described(fresh())
+    files.write(path, arrays | {name: array}, about)
+    refused(path, match)
+
+
+def test_half_an_optimizer_s_state_is_refused(path):
+    arrays, about = files.described(network())
+    files.write(path, {name: array for name, array in arrays.items() if "optimizer.1" not in name}, about)
+    refused(path, "optimizer: expected 2 numbers per weight as its state, got 1")
+
+
+def test_sizes_without_weights_take_no_memory(path):
+    _, about = files.described(fresh())
+    files.write(path, {}, about | {"sizes": [10**9] * 3})
+    assert fastbp.load(path).weights == []
+
+
+def test_a_header_that_the_library_would_not_read_is_neither_written_nor_read(path, monkeypatch):
+    small_file(path)
+    monkeypatch.setattr(files, "_LONGEST", 100)
+    refused(path, "damaged: its header is too long")
+    with pytest.raises(ValueError, match="not written: more than 100 bytes"):
+        fresh().save(path)
+
+
+def test_what_no_file_can_hold_is_named(path):
+    with pytest.raises(TypeError, match=r"net.fastbp: a: expected an array of float64, .*, got int32"):
+        files.write(path, {"a": np.zeros(2, np.int32)}, {})
+    with pytest.raises(TypeError, match=r"net.fastbp: expected text, numbers, lists and dicts .* set "):
+        files.write(path, {}, {"a": {1}})
+    assert not path.exists()
 
 
 def test_a_folder_and_a_fifo_are_refused(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises((ValueError, OSError), match=r"expected a file, got a folder|directory"):
         fastbp.load(tmp_path)
-    for target in (tmp_path, tmp_path / "fifo"):
-        with pytest.raises(ValueError, match="expected a file, got"):
-            network(epochs=0).save(target)
+    net = network(epochs=0)
+    with at_most(seconds=5):
+        refused(tmp_path / "fifo", "expected a file, got a FIFO")
+        for target in (tmp_path, tmp_path / "fifo"):
+            with pytest.raises(ValueError, match="expected a file, got"):
+                net.save(target)
 
 
 def test_reading_takes_no_more_than_twice_the_file(path):
@@ -299,7 +422,7 @@ def test_reading_takes_no_more_than_twice_the_file(path):
         "before = peak(); net = fastbp.load(sys.argv[1]); print(peak() - before)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 2.05 * path.stat().st_size
+    assert int(done.stdout) < 1.3 * path.stat().st_size, "twice is promised"
 
 
 # Durability
@@ -360,7 +483,7 @@ def test_whichever_call_fails_the_old_file_or_the_new_is_there(path):
     seen = []
     for n in range(1, 100):
         old.save(path)
-        path.chmod(0o600)
+        path.chmod(0o640)
         with pytest.MonkeyPatch.context() as monkeypatch:
             failing = Failing(monkeypatch, n)
             try:
@@ -369,7 +492,7 @@ def test_whichever_call_fails_the_old_file_or_the_new_is_there(path):
             except OSError as caught:
                 error = caught
         assert os.listdir(path.parent) == [path.name], failing.calls
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
         kept = bits(fastbp.load(path))
         if error is None:
             assert kept == bits(new)
@@ -395,6 +518,110 @@ def test_no_temporary_is_left_whatever_is_raised(path, error, monkeypatch):
         network("plain").save(path)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
+
+
+class AtOpcode:
+    """A trace function that raises at the n-th opcode of a durable write."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def __call__(self, frame, event, arg):
+        if frame.f_code.co_filename != durable.__file__:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")  # interrupted before `with` has it: freed, it is closed
+def test_an_interrupt_at_every_opcode(tmp_path):
+    path = tmp_path / "file"
+    for n in range(1, 10_000):
+        path.write_bytes(b"old")
+        sys.settrace(AtOpcode(n))
+        try:
+            with durable.writing(path) as file:
+                file.write(b"new")
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        assert path.read_bytes() in (b"old", b"new"), n
+        assert os.listdir(tmp_path) == ["file"], n
+    assert n > 100
+    assert path.read_bytes() == b"new"
+
+
+def test_writers_at_once_do_not_sweep_each_other_s_files(tmp_path):
+    path, failures = tmp_path / "file", []
+
+    def work(content):
+        for _ in range(100):
+            try:
+                with durable.writing(path) as file:
+                    file.write(content)
+            except OSError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work, args=[bytes([n]) * 1000]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert os.listdir(tmp_path) == ["file"]
+    assert len(set(path.read_bytes())) == 1
+
+
+def test_a_sweep_touches_nothing_but_files(tmp_path):
+    """Which anybody may put into a folder that all may write to."""
+    start = durable._prefix(str(tmp_path / "file"))
+    os.mkfifo(f"{start}fifo.tmp")
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    os.symlink(other, f"{start}link.tmp")
+    Path(f"{start}left.tmp").write_bytes(b"left behind")
+    with at_most(seconds=5), durable.writing(tmp_path / "file") as file:
+        file.write(b"new")
+    assert other.read_bytes() == b"other"
+    assert not os.path.exists(f"{start}left.tmp")
+    assert os.path.islink(f"{start}link.tmp")
+
+
+def test_names_as_long_as_they_can_be(tmp_path):
+    for name in ("a" * 255, "\N{SNOWMAN}" * 85):
+        with durable.writing(tmp_path / name) as file:
+            file.write(b"new")
+        assert (tmp_path / name).read_bytes() == b"new"
+
+
+def test_nobody_else_can_read_a_new_file_before_it_has_its_mode(path, monkeypatch):
+    path.write_bytes(b"secret")
+    path.chmod(0o600)
+    modes, keep = [], durable.keep
+    monkeypatch.setattr(
+        durable, "keep", lambda found, file: (modes.append(os.fstat(file).st_mode & 0o077), keep(found, file))
+    )
+    fresh().save(path)
+    assert modes == [0]
+
+
+def test_a_folder_that_cannot_be_flushed_is_no_failure(path, monkeypatch):
+    real = os.fsync
+
+    def fsync(file):
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    fresh().save(path)
+    assert bits(fastbp.load(path)) == bits(fresh())
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")

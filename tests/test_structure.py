@@ -90,7 +90,10 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     ),
     "durable.py": (set(), set()),
     "files.py": (
-        {"activations", "architecture", "costs", "durable", "optimizers", "scaling", "validate"},
+        {
+            *("activations", "architecture", "costs", "durable", "kernels", "optimizers", "scaling"),
+            "validate",
+        },
         {"numpy"},
     ),
     "datasets": ({"datasets"}, {"numpy"}),

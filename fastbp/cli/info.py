@@ -35,24 +35,26 @@ def _of_file(path: str) -> dict[str, Any]:
 
     try:
         arrays, metadata = files.read(path)
-        described = files.in_words(metadata)
+        with files.understood(path, "damaged: what it tells of its network cannot be read"):
+            rows = {
+                "file": f"{path}, {os.path.getsize(path):,} bytes, checksum good",
+                "written by": f"fastbp {metadata['version']}",
+                **files.in_words(metadata),
+                "arrays": f"{len(arrays)}, {sum(array.size for array in arrays.values()):,} numbers",
+            }
+            if training := metadata.get("training"):
+                rows["checkpoint"] = _progress(training)
     except (OSError, ValueError) as error:
         raise Failure(reason(error)) from error
-    rows = {
-        "file": f"{path}, {os.path.getsize(path):,} bytes, checksum good",
-        "written by": f"fastbp {metadata['version']}",
-        **described,
-        "arrays": f"{len(arrays)}, {sum(array.size for array in arrays.values()):,} numbers",
-    }
-    if training := metadata.get("training"):
-        position, history = training["position"], training["history"]
-        losses = history["loss"]
-        loss = f", loss {losses[-1]:.5f}" if losses else ""
-        rows["checkpoint"] = (
-            f"epoch {position['epoch']}, step {position['step']}"
-            f"{loss}; {position['before'] + position['done']} samples into the next epoch"
-        )
     return rows
+
+
+def _progress(training: dict[str, Any]) -> str:
+    """How far the training of a checkpoint has come."""
+    position, losses = training["position"], training["history"]["loss"]
+    loss = f", loss {losses[-1]:.5f}" if losses else ""
+    samples = position["before"] + position["done"]
+    return f"epoch {position['epoch']}, step {position['step']}{loss}; {samples} samples into the next epoch"
 
 
 def _of_machine() -> dict[str, Any]:
@@ -108,7 +110,7 @@ def _state(folder: str) -> str:
         nearest = os.path.dirname(nearest)
     try:
         tempfile.TemporaryFile(dir=nearest).close()
-        if os.path.lexists(folder):  # and is one that kernels would keep code in
+        if os.path.lexists(os.path.dirname(folder)):  # and is one that kernels would keep code in
             with jit.opened_folder():
                 pass
         writable = "writable"

@@ -3,8 +3,13 @@
 import argparse
 import csv
 import io
+import sys
+from array import array
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from . import saving
 from .failure import FAILED, Failure, reason
 from .interrupt import Interrupt
 
@@ -13,11 +18,14 @@ if TYPE_CHECKING:
 
     from ..network import Network
 
+_AT_ONCE = 10_000  # rows
+
 _TEXT = """\
 Let a saved network answer for every sample of a file, as CSV with a header.
 
-DATA is a table of numbers as CSV, a row per sample, with or without a header; an array saved by numpy.save;
-an .npz file with an array X; or an IDX file, plain or .gz.  Samples of uint8 are divided as in training."""
+DATA is a table of numbers as CSV, a row per sample, with or without a header of names; an array saved by
+numpy.save; an .npz file with an array X; or an IDX file, plain or .gz.  Samples of uint8 are divided as in
+training."""
 
 
 def add_to(commands: Any) -> None:
@@ -42,6 +50,8 @@ def add_to(commands: Any) -> None:
 def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     from .. import durable, files
 
+    if options.output is not None:
+        saving.writable("--output", options.output, {"MODEL": options.model, "DATA": options.data})
     try:
         net, X = files.load(options.model), _samples(options.data)
     except (OSError, ValueError) as error:
@@ -50,19 +60,25 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
         header, rows = _answers(net, X, options)
     except (TypeError, ValueError) as error:
         raise Failure(f"{options.data}: {reason(error)}") from error
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows.tolist())
+    lines = _lines(header, rows)
     if options.output is None:
-        print(text.getvalue(), end="", flush=True)
+        sys.stdout.writelines(lines)
         return 0
     try:
         with durable.writing(options.output) as file:
-            file.write(text.getvalue().encode())
+            file.writelines(line.encode(errors="backslashreplace") for line in lines)
     except (OSError, ValueError) as error:
         raise Failure(f"--output {reason(error)}", FAILED) from error
     return 0
+
+
+def _lines(header: list[str], rows: "NDArray[Any]") -> Iterator[str]:
+    """CSV, many lines at a time."""
+    for first in range(-_AT_ONCE, len(rows), _AT_ONCE):
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([header] if first < 0 else rows[first : first + _AT_ONCE].tolist())
+        yield text.getvalue()
 
 
 def _answers(net: "Network", X: "NDArray[Any]", options: argparse.Namespace) -> tuple[list[str], Any]:
@@ -79,17 +95,10 @@ def _answers(net: "Network", X: "NDArray[Any]", options: argparse.Namespace) -> 
 
 
 def _samples(path: str) -> "NDArray[Any]":
-    import numpy as np
-
     from ..datasets import read_idx
 
-    if path.endswith(".npy"):
-        return _rows(np.load(path, allow_pickle=False))
-    if path.endswith(".npz"):
-        with np.load(path, allow_pickle=False) as arrays:
-            if "X" not in arrays:
-                raise ValueError(f"{path}: expected an array X, got {', '.join(arrays) or 'none'}")
-            return _rows(arrays["X"])
+    if path.endswith((".npy", ".npz")):
+        return _rows(_saved(path))
     with open(path, "rb") as file:
         start = file.read(2)
     if start in (b"\0\0", b"\x1f\x8b"):
@@ -98,26 +107,54 @@ def _samples(path: str) -> "NDArray[Any]":
 
 
 def _rows(samples: "NDArray[Any]") -> "NDArray[Any]":
-    return samples.reshape(len(samples), -1) if samples.ndim > 1 else samples
+    return samples.reshape(len(samples), -1) if samples.ndim > 1 and samples.size else samples
+
+
+def _saved(path: str) -> "NDArray[Any]":
+    """The array of a file of NumPy's."""
+    import numpy as np
+
+    try:
+        with open(path, "rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return found
+            names = found.files
+            if "X" in names:
+                return np.asarray(found["X"])
+    except OSError:
+        raise
+    except Exception as error:  # on damaged bytes zipfile, zlib, ast and NumPy raise a dozen kinds
+        raise ValueError(f"{path}: no readable file of plain arrays: {error}") from error
+    raise ValueError(f"{path}: expected an array X, got {', '.join(names) or 'none'}")
 
 
 def _table(path: str) -> "NDArray[Any]":
-    """The numbers of a CSV file; its first line is a header if it holds anything else."""
+    """The numbers of a CSV file; a first line without any number is a header."""
     import numpy as np
 
-    rows = []
+    numbers, columns = array("d"), 0
     with open(path, encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            if not row:
-                continue
-            try:
-                rows.append([float(cell) for cell in row])
-            except ValueError as error:
-                if number > 1:
-                    raise ValueError(f"{path}, line {number}: {error}") from error
-                continue
-            if len(row) != len(rows[0]):
-                raise ValueError(
-                    f"{path}, line {number}: expected {len(rows[0])} numbers as above, got {len(row)}"
-                )
-    return np.array(rows, np.float64).reshape(len(rows), -1)
+        reader = csv.reader(file)
+        try:
+            for place, row in enumerate(filter(None, reader)):
+                if not place and not any(map(_is_number, row)):
+                    continue
+                numbers.extend(map(float, row))
+                columns = columns or len(row)
+                if len(row) != columns:
+                    raise ValueError(f"expected {columns} numbers as above, got {len(row)}")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: expected text in UTF-8: {error}") from error
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+    if not numbers:
+        raise ValueError(f"{path}: expected a table of numbers, got none")
+    return np.frombuffer(numbers).reshape(-1, columns)
+
+
+def _is_number(cell: str) -> bool:
+    with suppress(ValueError):
+        float(cell)
+        return True
+    return False

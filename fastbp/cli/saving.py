@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,22 +13,23 @@ if TYPE_CHECKING:
     from ..network import Network
 
 
-def writable(option: str, path: str, data_path: str | None) -> str:
+def writable(option: str, path: str, read: Mapping[str, str | None]) -> str:
     """The file that `path` leads to, which can be written as far as can be known before training.
 
-    It is no device, and none of the files that are trained on, by whatever name they go.
+    It is no device, and none of the files that are `read`, each by its argument, under whatever name.
     """
     target = os.path.realpath(path)
-    if target.endswith(".npz"):
-        raise Failure(f"{option} {path}: expected another name than .npz, such as net.fastbp")
     try:
         found = durable.status(target)
         if found and not stat.S_ISREG(found.st_mode):
             kind = durable.kind(found.st_mode)
             raise Failure(f"{option} {path}: cannot be written: {kind}, expected a file")
-        for read in _files_of(data_path):
-            if found and os.path.exists(read) and os.path.samestat(found, os.stat(read)):
-                raise Failure(f"{option} {path}: is {read}, which --data reads, expected another file")
+        for argument, place in read.items():
+            for name in _files_of(place):
+                if found and os.path.exists(name) and os.path.samestat(found, os.stat(name)):
+                    raise Failure(
+                        f"{option} {path}: is {name}, which {argument} reads, expected another file"
+                    )
         if found:
             open(target, "r+b").close()
         temporary = os.path.join(os.path.dirname(target), f".fastbp-{os.getpid()}-{os.urandom(4).hex()}.tmp")

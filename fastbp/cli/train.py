@@ -196,7 +196,7 @@ def add_to(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
-    target = None if options.save is None else saving.writable("--save", options.save, options.data)
+    target = None if options.save is None else _writable("--save", options.save, options.data)
     if options.checkpoint is not None:
         _check_checkpoint(options)
     elif options.resume:
@@ -215,10 +215,17 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     return interrupt.status if ending or interrupt.signum else 0
 
 
+def _writable(option: str, path: str, data_path: str | None) -> str:
+    """The file that `path` leads to, for a network."""
+    if os.path.realpath(path).endswith(".npz"):  # as fastbp 0.1.0 wrote
+        raise Failure(f"{option} {path}: expected another name than .npz, such as net.fastbp")
+    return saving.writable(option, path, {"--data": data_path})
+
+
 def _check_checkpoint(options: argparse.Namespace) -> None:
     """Refuses to lose an earlier training, and a checkpoint that cannot be written."""
     path = options.checkpoint
-    saving.writable("--checkpoint", path, options.data)
+    _writable("--checkpoint", path, options.data)
     if options.save is not None and os.path.realpath(path) == os.path.realpath(options.save):
         raise Failure(f"--checkpoint {path}: is the file that --save writes, expected another")
     if os.path.exists(path) and not options.resume:
