@@ -434,9 +434,7 @@ def _judged(net: Network, pairs: list[Any], labelled: bool, costed: bool = False
 
 
 def _penalty(net: Network, lmbda: float, n: int) -> float:
-    squares = sum(
-        float(np.sum(np.square(w))) for w in net.weights
-    )  # BLAS would wake its threads
+    squares = sum(float(np.sum(np.square(w))) for w in net.weights)  # BLAS would wake its threads
     return 0.5 * (validate.number("lmbda", lmbda) / n) * squares
 
 
