@@ -44,6 +44,8 @@ def task_of(y: "NDArray[Any]", chosen: str | None) -> tuple[str, str]:
     """Whether y is learned as "labels" or as "values", and why."""
     if chosen:
         return chosen, f"as --task {chosen} says"
+    if is_text(y):
+        return "labels", "as y is text"
     if y.dtype.kind not in "biu":
         return "values", f"as y is {y.dtype} (--task labels would learn classes)"
     if y.ndim > 1 and not _is_labels(y):
@@ -51,9 +53,15 @@ def task_of(y: "NDArray[Any]", chosen: str | None) -> tuple[str, str]:
     return "labels", f"as y is {y.dtype} (--task values would learn numbers)"
 
 
+def is_text(y: "NDArray[Any]") -> bool:
+    return y.dtype.kind in "US"
+
+
 def _is_labels(y: "NDArray[Any]") -> bool:
     """Whether every row of y is one label, or zeros and ones, which are several labels at once."""
-    return y.ndim == 1 or (y.ndim == 2 and (y.shape[1] == 1 or bool(((y == 0) | (y == 1)).all())))
+    if y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1):
+        return True
+    return y.ndim == 2 and not is_text(y) and bool(((y == 0) | (y == 1)).all())
 
 
 def typed(part: "Part", task: str, name: str) -> "Part":
@@ -80,11 +88,14 @@ def outputs(y: "NDArray[Any]", task: str) -> int:
     """How many outputs y needs: one per class, or one per column."""
     if y.ndim > 1:
         return int(y.shape[1])
+    if is_text(y):
+        return max(2, len(set(y.tolist())))
     return max(2, int(y.max()) + 1) if task == "labels" else 1
 
 
 def check(part: "Part", net: "Network", task: str, why: str, name: str) -> None:
     """Refuses what `Network.fit` would, by the data's own name."""
+    from ..labels import encoded
     from ..validate import samples, targets
 
     y, outputs = part.y, net.sizes[-1]
@@ -93,6 +104,8 @@ def check(part: "Part", net: "Network", task: str, why: str, name: str) -> None:
     except (TypeError, ValueError) as error:
         raise Failure(error) from error
     try:
+        if is_text(y):
+            y, _ = encoded(y, tuple(net.classes_.tolist()), outputs, f"{name}: y", learnt=True)
         targets(y, len(y), outputs, net.dtype, f"{name}: y")
         if task == "labels" and y.ndim == outputs == 1 and len(others := y[(y != 0) & (y != 1)]):
             raise ValueError(f"{name}: y: expected labels 0 and 1 for one output, got {others[0]}")

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from ..history import History
     from ..network import Network
 
-_OF_NETWORK = ("activation", "cost", "init", "dropout", "frozen")  # options that are Network's arguments
+_OF_NETWORK = (  # options that are Network's arguments
+    *("activation", "cost", "init", "dropout", "frozen", "scale_inputs", "scale_outputs"),
+)
 _OF_FIT = ("optimizer", "learning_rate", "l2", "l1", "clip_norm", "class_weight")  # and those of its fit
-_EXTRAS = ("init", "dropout", "frozen", "schedule", "warmup", "l2", "l1", "clip_norm", "class_weight")
+_EXTRAS = (
+    *("init", "dropout", "frozen", "scale_inputs", "scale_outputs"),
+    *("schedule", "warmup", "l2", "l1", "clip_norm", "class_weight"),
+)
 _SEEDS_RATE = 3.0
 _CHECKPOINT_SECONDS = 30.0
 _NOTHING_EXPLAINED = 0.01  # an R^2 below it is none
@@ -43,8 +48,8 @@ your own data:
   numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part.
   A tenth of the training samples, drawn by the seed, is held out for validation after every epoch, and
   another tenth for the test at the end where there is no test part.
-  y holds a label 0, 1, 2 ... per sample, or a row of zeros and ones (several labels at once), or values;
-  uint8 samples are divided by 255.
+  y holds a label per sample, 0, 1, 2 ... or text, or a row of zeros and ones (several labels at once), or
+  values; uint8 samples are divided by 255.
 
 saved networks:
   fastbp.load, fastbp predict and fastbp info read them, in any process, and the safetensors library reads
@@ -147,6 +152,9 @@ def add_to(commands: Any) -> None:
         "share of hidden neurons left out at random of every step; one rate, or one per hidden layer",
         nargs="+",
     )
+    for what, of in (("inputs", "samples"), ("outputs", "values")):
+        text = f"brings every column of {of} to mean 0 and deviation 1"
+        group.add_argument(f"--scale-{what}", action="store_const", const=True, help=text)
     add(
         "--frozen",
         arguments.whole(0),
@@ -253,6 +261,11 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]
     parts = {kind: data.typed(part, task, f"{name}, {kind} part") for kind, part in loaded.items()}
     _complete(options, parts["training"], task)
     net = _network(options, options.sizes)
+    if data.is_text(parts["training"].y):
+        try:
+            net.classes_ = sorted(set(parts["training"].y.tolist()))
+        except ValueError as error:
+            raise Failure(f"{name}, training part: {error}") from error
     for kind, part in parts.items():
         data.check(part, net, task, why, f"{name}, {kind} part")
     parts, held_out = data.split(parts, options.seed, options.validation_data != "none", name)
@@ -261,7 +274,10 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]
         f"{name}: {counts['training']} samples to train on, {counts['validation']} for validation after "
         f"every epoch, {counts['test']} for the test{held_out}"
     )
-    classes = f" 0 .. {max(1, net.sizes[-1] - 1)}" if task == "labels" and parts["test"].y.ndim == 1 else ""
+    classes = ""
+    if task == "labels" and parts["test"].y.ndim == 1:
+        text = data.is_text(parts["test"].y)
+        classes = f" {', '.join(net.classes_)}" if text else f" 0 .. {max(1, net.sizes[-1] - 1)}"
     print(f"learning {task}{classes}, {why}")
     print(_told(options), flush=True)
     return net, parts
@@ -359,6 +375,7 @@ def _compile(options: argparse.Namespace, training: "Part", interrupt: Interrupt
     import numpy as np
 
     X, y = np.zeros_like(training.X[:1, :1]), np.zeros_like(training.y[:1])
+    y = np.zeros(1, np.int64) if data.is_text(y) else y
     recipe = _recipe(options) | {"learning_rate": 1.0}
     for of_data in ("class_weight", "schedule"):
         recipe.pop(of_data, None)
@@ -448,6 +465,6 @@ def _verdict(net: "Network", test: "Part", options: argparse.Namespace) -> list[
         *(["--activation relu"] if options.activation == "sigmoid" else []),
         *(["--optimizer adam"] if options.optimizer in (None, "sgd") else []),
         "another --learning-rate",
-        "samples scaled to about 0 .. 1",
+        *([] if options.scale_inputs else ["--scale-inputs"]),
     ]
     return [verdict, f"This is no better than {dead}: try {', '.join(attempts[:-1])}, or {attempts[-1]}."]
