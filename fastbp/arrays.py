@@ -17,7 +17,7 @@ from .seed import COMPILED, FORWARD, Hooks, inference_engine
 from .training import Chunks
 
 
-def _weights(
+def weights_of(
     found: validate.Targets, architecture: Architecture, sample_weight: Any, class_weight: Any
 ) -> np.ndarray:
     """Those of the samples, their classes' included; none where all weigh the same."""
@@ -32,7 +32,7 @@ def _weights(
 
 def outputs(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
     parts = checked(net)
-    return _infer(net, hooks, parts, _samples(parts[0], X))
+    return _infer(net, hooks, parts, samples_of(parts[0], X))
 
 
 def classes(net: Any) -> np.ndarray:
@@ -43,7 +43,7 @@ def classes(net: Any) -> np.ndarray:
 
 def predict(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
     parts = checked(net)
-    found = _infer(net, hooks, parts, _samples(parts[0], X))
+    found = _infer(net, hooks, parts, samples_of(parts[0], X))
     task = _task(net, parts[0])
     decided = metrics.decided(found, task)
     return labels.of_places(decided, net._fastbp.classes) if task in ("labels", "binary") else decided
@@ -51,14 +51,14 @@ def predict(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
 
 def predict_proba(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
     parts = checked(net)
-    found, task = _infer(net, hooks, parts, _samples(parts[0], X)), _task(net, parts[0])
+    found, task = _infer(net, hooks, parts, samples_of(parts[0], X)), _task(net, parts[0])
     validate.probable(found, task, net._fastbp.output_activation)
     return metrics.probabilities(found, task)
 
 
 def score(net: Any, hooks: Hooks, X: Any, y: Any) -> float:
     parts = checked(net)
-    samples, targets = _scorable(net, parts[0], X, y, _task(net, parts[0]))
+    samples, targets = scorable(net, parts[0], X, y, _task(net, parts[0]))
     return metrics.score(_infer(net, hooks, parts, samples), targets)
 
 
@@ -141,8 +141,8 @@ def _data(
     """At least one sample, of a network that is computed as it is written here."""
     validate.unreplaced([name for name in COMPILED if hooks.replaced(net, name)])
     state: State = net._fastbp
-    samples, targets = _scorable(net, architecture, X, y, state.task)
-    weights = _weights(targets, architecture, sample_weight, class_weight)
+    samples, targets = scorable(net, architecture, X, y, state.task)
+    weights = weights_of(targets, architecture, sample_weight, class_weight)
     return Data(samples, targets.array, state.uint8_divisor, weights, *_scalings(state))
 
 
@@ -172,11 +172,11 @@ def _task(net: Any, architecture: Architecture) -> validate.Task:
     return task
 
 
-def _samples(architecture: Architecture, X: Any, prefix: str = "") -> np.ndarray:
+def samples_of(architecture: Architecture, X: Any, prefix: str = "") -> np.ndarray:
     return validate.samples(X, architecture.sizes[0], architecture.dtype, prefix + "X")
 
 
-def _targets(
+def targets_of(
     net: Any,
     architecture: Architecture,
     y: Any,
@@ -201,7 +201,7 @@ def _targets(
     return found._replace(classes=classes)
 
 
-def _scorable(
+def scorable(
     net: Any,
     architecture: Architecture,
     X: Any,
@@ -211,6 +211,6 @@ def _scorable(
     classes: labels.Classes = None,
 ) -> tuple[np.ndarray, validate.Targets]:
     """Samples and their targets, at least one, for a network trained for `task`."""
-    samples = _samples(architecture, X, prefix)
+    samples = samples_of(architecture, X, prefix)
     validate.count(f"rows of {prefix}X", len(samples))
-    return samples, _targets(net, architecture, y, len(samples), prefix + "y", task, classes)
+    return samples, targets_of(net, architecture, y, len(samples), prefix + "y", task, classes)

@@ -178,7 +178,7 @@ class Blocks:
                 if moments[1]:
                     moments[1].add(rows.targets)
         if others:
-            known = arrays._targets(self._net, self._architecture, list(distinct), len(distinct))
+            known = arrays.targets_of(self._net, self._architecture, list(distinct), len(distinct))
             self._task, self._classes = known.task, known.classes
         former = state.input_scaling, state.output_scaling
         return [
@@ -240,16 +240,16 @@ class Blocks:
             yield rows
 
     def _checked(self, block: _Block) -> _Rows:
-        samples = arrays._samples(self._architecture, block.X, block.name)
+        samples = arrays.samples_of(self._architecture, block.X, block.name)
         self._dtype = self._dtype or samples.dtype
         validate.same_kind(block.name + "X", samples.dtype, self._dtype)
         found = self._targets(block)
-        weights = arrays._weights(found, self._architecture, None, self._class_weight)
+        weights = arrays.weights_of(found, self._architecture, None, self._class_weight)
         return _Rows(samples, found.array, weights)
 
     def _targets(self, block: _Block) -> validate.Targets:
         name, X, y = block
-        return arrays._targets(
+        return arrays.targets_of(
             self._net, self._architecture, y, len(X), name + "y", self._task, self._classes
         )
 

@@ -4,12 +4,12 @@ import contextlib
 import zlib
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import arrays, checkpoint, diagnosis, generator, plain, validate
-from .architecture import Parameters, Parts, State, checked, mask_key
+from .architecture import Architecture, Parameters, Parts, State, checked, mask_key
 from .blocks import Blocks, order_of
 from .callbacks import Callback, Function, ModelCheckpoint, ProgressBar
 from .engine import Data, Descent, Engine, team_size
@@ -91,44 +91,23 @@ def _fit(
     parts = checked(net)
     architecture = parts[0]
     state: State = net._fastbp
-    divisor = state.uint8_divisor
-    split, rows = 0.0, None
-    source: Rows | Blocks
     if y is None:
         validate.suits_blocks(sample_weight, class_weight, validation_split, measures, validation_data)
-        schedule = recipe.schedule
-        counts = isinstance(schedule, Schedule) and schedule.spans_call
-        source = Blocks(net, architecture, X, epochs, class_weight, batch_size, buffer_bytes, shuffle)
-        opened.callback(source.close)
-        source.learn(counts)
-        found, data = source.found, source.data
+        blocks = Blocks(net, architecture, X, epochs, class_weight, batch_size, buffer_bytes, shuffle)
+        opened.callback(blocks.close)
+        blocks.learn(counts=isinstance(recipe.schedule, Schedule) and recipe.schedule.spans_call)
+        given = _Given(blocks, blocks.found, blocks.data)
     else:
-        X = arrays._samples(architecture, X)
-        split = validate.held_out(validation_split, validation_data, len(X))
-        found = arrays._targets(net, architecture, y, len(X), task=task)
-        weights = arrays._weights(found, architecture, sample_weight, class_weight)
-        if split:
-            rows, others = held_out(found, split, state.seed)
-        data = Data(X, found.array, divisor, weights, *_scalings(state, X, found.array, rows))
-        source = Rows(data, rows, shuffle, state.seed)
-        batch_size = min(batch_size, max(1, source.samples))
-    scale = validate.scale(data.X, divisor)
-    validate.same_scale("X", scale, state.scale, divisor, 3)
-    evaluation, unweighted = Evaluation(measures, found), data._replace(weights=data.weights[:0])
-    if validation_data is not None:
-        given = validate.pair("validation_data", validation_data)
-        samples, targets = arrays._scorable(
-            net, architecture, *given, found.task, "validation_", found.classes
-        )
-        validate.same_scale("validation_X", validate.scale(samples, divisor), scale, divisor, 3)
-        evaluation.add("val_", unweighted._replace(X=samples, targets=targets.array), np.arange(len(samples)))
-    elif split:
-        evaluation.add("val_", unweighted, others)
-    if measures and y is not None:
-        evaluation.add("", unweighted, np.arange(len(X)) if rows is None else rows)
+        weighing, holding = (sample_weight, class_weight), (validation_split, validation_data)
+        given = _given(net, architecture, X, y, task, weighing, holding, shuffle)
+        batch_size = min(batch_size, max(1, given.source.samples or 0))
+    source, found, data = given.source, given.found, given.data
+    scale = validate.scale(data.X, state.uint8_divisor)
+    validate.same_scale("X", scale, state.scale, state.uint8_divisor, 3)
+    evaluation = _evaluation(net, architecture, given, measures, validation_data, scale)
     arguments, saved = {}, None
     if keepers := [callback for callback in hooked if isinstance(callback, ModelCheckpoint)]:
-        arguments = _arguments(recipe, source, batch_size, shuffle, split, hooked)
+        arguments = _arguments(recipe, source, batch_size, shuffle, given.split, hooked)
         saved = next(
             (checkpoint.read(keeper.path, arguments, net) for keeper in keepers if keeper.resume), None
         )
@@ -212,6 +191,62 @@ def _is_early(run: Run) -> bool:
     epochs, steps = run.history.epochs, run.step - run.began.batches
     enough = epochs > 1 and steps >= _FIRST_STEPS
     return enough and (epochs == 2 or steps * (epochs - 1) < _FIRST_STEPS * epochs)
+
+
+class _Given(NamedTuple):
+    """What `fit` is given to train on."""
+
+    source: Rows | Blocks
+    found: validate.Targets
+    data: Data
+    rows: np.ndarray | None = None  # that are trained on, all where it is None
+    others: np.ndarray | None = None  # that are held out
+    split: float = 0.0  # their share
+
+
+def _given(
+    net: Any,
+    architecture: Architecture,
+    X: Any,
+    y: Any,
+    task: validate.Task | None,
+    weighing: tuple[Any, Any],
+    holding: tuple[Any, Any],
+    shuffle: bool,
+) -> _Given:
+    """Of arrays, with weights of samples and of classes, and what is to be held out or is given for it."""
+    state: State = net._fastbp
+    samples = arrays.samples_of(architecture, X)
+    split = validate.held_out(*holding, len(samples))
+    found = arrays.targets_of(net, architecture, y, len(samples), task=task)
+    weights = arrays.weights_of(found, architecture, *weighing)
+    rows, others = held_out(found, split, state.seed) if split else (None, None)
+    scalings = _scalings(state, samples, found.array, rows)
+    data = Data(samples, found.array, state.uint8_divisor, weights, *scalings)
+    return _Given(Rows(data, rows, shuffle, state.seed), found, data, rows, others, split)
+
+
+def _evaluation(
+    net: Any,
+    architecture: Architecture,
+    given: _Given,
+    measures: dict[str, Any],
+    validation_data: Any,
+    scale: validate.Scale | None,
+) -> Evaluation:
+    """What is measured after every epoch."""
+    found, data, divisor = given.found, given.data, net._fastbp.uint8_divisor
+    evaluation, unweighted = Evaluation(measures, found), data._replace(weights=data.weights[:0])
+    if validation_data is not None:
+        pair = validate.pair("validation_data", validation_data)
+        X, y = arrays.scorable(net, architecture, *pair, found.task, "validation_", found.classes)
+        validate.same_scale("validation_X", validate.scale(X, divisor), scale, divisor, 4)
+        evaluation.add("val_", unweighted._replace(X=X, targets=y.array), np.arange(len(X)))
+    elif given.others is not None:
+        evaluation.add("val_", unweighted, given.others)
+    if measures and isinstance(given.source, Rows):
+        evaluation.add("", unweighted, np.arange(len(data.X)) if given.rows is None else given.rows)
+    return evaluation
 
 
 def _callbacks(given: Any, verbose: bool) -> list[Callback]:
