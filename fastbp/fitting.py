@@ -178,19 +178,20 @@ class _Explained:
         self._engine, self._rate, self._source = engine, rate, source
 
     def __call__(self, run: Run, diverged: bool) -> list[str]:
-        losses, last = run.history.loss, run.history.epochs == run.epochs
-        if not (diverged or last or _is_early(run)) or isinstance(self._engine, plain.MethodsEngine):
+        losses = run.history["loss"]
+        last = len(losses) == run.epochs
+        looks = diverged or (len(losses) > 1 and (last or _is_early(len(losses), run)))
+        if not looks or isinstance(self._engine, plain.MethodsEngine):
             return []
         parts = self._engine.architecture, *self._engine.unpack()
         found = diagnosis.notes(parts, *self._source.seen, self._rate, losses, diverged, early=not last)
         return [note for note in found if note not in run.history.notes]
 
 
-def _is_early(run: Run) -> bool:
+def _is_early(epochs: int, run: Run) -> bool:
     """Whether this is the first epoch but one by which so many steps have been made."""
-    epochs, steps = run.history.epochs, run.step - run.began.batches
-    enough = epochs > 1 and steps >= _FIRST_STEPS
-    return enough and (epochs == 2 or steps * (epochs - 1) < _FIRST_STEPS * epochs)
+    steps = run.step - run.began.batches
+    return steps >= _FIRST_STEPS and (epochs == 2 or steps * (epochs - 1) < _FIRST_STEPS * epochs)
 
 
 class _Given(NamedTuple):

@@ -41,21 +41,28 @@ class Hooks:
         costs: Sequence[type] = (),
     ) -> None:
         self.module, self.training, self.judging = module, training, judging
-        self._were = {name: self._found(name, network, costs) for name in (*training, *judging)}
-
-    def _found(self, name: str, network: type, costs: Sequence[Any]) -> list[Any]:
-        owners = [self.module] if name in _OF_MODULE else costs if name in _OF_COST else [network]
-        return [getattr(owner, name, None) for owner in owners]
+        owners: dict[str, Sequence[Any]] = {name: [module] for name in _OF_MODULE}
+        owners |= dict.fromkeys(_OF_COST, costs)
+        self._were = {
+            name: [getattr(owner, name, None) for owner in owners.get(name, [network])]
+            for name in (*training, *judging)
+        }
 
     def replaced(self, net: Any, *names: str) -> bool:
         """Whether a subclass, or a patch of class, instance, cost or module, replaced any of `names`."""
-        return any(self._is_replaced(net, name) for name in names)
-
-    def _is_replaced(self, net: Any, name: str) -> bool:
-        if name in vars(net) and name not in (*_OF_MODULE, *_OF_COST):
-            return True
-        (found,) = self._found(name, type(net), [getattr(net, "cost", None)])
-        return not any(found is was for was in self._were[name])
+        of_class, of_instance, were = type(net), vars(net), self._were
+        for name in names:
+            if name in _OF_MODULE:
+                found = getattr(self.module, name, None)
+            elif name in _OF_COST:
+                found = getattr(getattr(net, "cost", None), name, None)
+            elif name in of_instance:
+                return True
+            else:
+                found = getattr(of_class, name, None)
+            if not any(found is was for was in were[name]):
+                return True
+        return False
 
 
 # What says how good a network is after an epoch, and whether training is to end; it is made before the first,
