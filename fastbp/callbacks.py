@@ -12,6 +12,7 @@ import numpy as np
 
 from . import checkpoint, validate
 from .progress import Progress
+from .training import DivergenceError
 
 if TYPE_CHECKING:
     from .run import Run
@@ -372,7 +373,7 @@ class ModelCheckpoint(Callback):
             self._write(run)
 
     def on_interrupt(self, run: "Run", error: BaseException) -> None:
-        if not self._best and not isinstance(error, ArithmeticError):
+        if not self._best and not isinstance(error, DivergenceError):
             self._write(run)
 
     def _write(self, run: "Run") -> None:

@@ -221,6 +221,15 @@ def test_other_data_are_not_resumed_with(tmp_path):
         fresh().fit(X[:20], LABELS[:20], **options)
 
 
+def test_a_callback_that_fails_leaves_a_checkpoint(tmp_path):
+    def fails(net, history):
+        return 1 / 0  # an ArithmeticError, as a divergence is
+
+    with pytest.raises(ZeroDivisionError):
+        fresh().fit(X, LABELS, callbacks=[fails, ModelCheckpoint(tmp_path / "run", every=10**9)], **BASE)
+    assert fastbp.load(tmp_path / "run")._fastbp.batches == 7
+
+
 def test_a_network_alone_is_not_resumed_from(tmp_path):
     path = tmp_path / "net"
     fresh().save(path)
