@@ -17,11 +17,15 @@ _GENERATOR = "training.generator"
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds beside the network."""
+    """What a checkpoint holds, taken apart before anything is changed."""
 
     network: Any
-    training: dict[str, Any]
-    arrays: dict[str, np.ndarray]
+    history: History
+    counts: dict[str, Any]  # of a Position, with the place and the cost between two batches
+    states: tuple[dict[str, Any], ...]  # of the callbacks
+    generator: Any  # NumPy's, or none
+    epochs: int  # of the network, before the `fit`
+    batches: int
 
 
 def write(run: "Run", path: str) -> None:
@@ -63,32 +67,37 @@ def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
     own = {name: getattr(state, name) for name in ("activation", "output_activation", "cost")}
     network = files.network_from(path, arrays, metadata, own)
     validate.same_network(network, net)
-    return Saved(network, training, arrays)
+    with files.understood(path, "damaged: its training cannot be read"):
+        return _understood(network, training, arrays)
+
+
+def _understood(network: Any, training: dict[str, Any], arrays: dict[str, np.ndarray]) -> Saved:
+    history = History(training["history"], training["notes"])
+    counts = {name: training["position"][name] for name in (*_COUNTS, "seconds", "done", "loss")}
+    states = tuple(
+        {name: _value(arrays, f"training.{number}.{name}", kept[name]) for name in kept}
+        for number, kept in enumerate(training["callbacks"])
+    )
+    generator = training["generator"]
+    if generator:
+        generator = (generator[0], arrays[_GENERATOR].astype(np.uint32), *generator[1:])
+        np.random.RandomState().set_state(generator)  # which refuses what is none
+    before = int(training["epochs"]), int(training["batches"])
+    return Saved(network, history, counts, states, generator, *before)
 
 
 def adopt(net: Any, saved: Saved) -> None:
     """Makes the network the one that was saved, as it was when its `fit` began to count."""
     net.weights, net.biases = saved.network.weights, saved.network.biases
-    training = saved.training
-    net._fastbp = replace(saved.network._fastbp, epochs=training["epochs"], batches=training["batches"])
+    net._fastbp = replace(saved.network._fastbp, epochs=saved.epochs, batches=saved.batches)
 
 
 def resume(run: "Run", saved: Saved) -> None:
     """Takes a run that is about to begin to where the checkpoint was written."""
-    training, arrays = saved.training, saved.arrays
-    history = History(training["history"], training["notes"])
-    counts = dict(training["position"])
-    position = run.position
+    counts, position = dict(saved.counts), run.position
     position.reached[0], position.losses[0] = counts.pop("done"), counts.pop("loss")
-    states = []
-    for number, kept in enumerate(training["callbacks"]):
-        states.append({name: _value(arrays, f"training.{number}.{name}", kept[name]) for name in kept})
-    generator = training["generator"]
-    if generator:
-        generator = (generator[0], arrays[_GENERATOR].astype(np.uint32), *generator[1:])
-    run.resume(
-        history, position._replace(**counts, notes=len(history.notes), states=tuple(states)), generator
-    )
+    position = position._replace(**counts, notes=len(saved.history.notes), states=saved.states)
+    run.resume(saved.history, position, saved.generator)
 
 
 def _value(arrays: dict[str, np.ndarray], name: str, kept: Any) -> Any:

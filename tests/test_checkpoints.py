@@ -230,6 +230,21 @@ def test_a_callback_that_fails_leaves_a_checkpoint(tmp_path):
     assert fastbp.load(tmp_path / "run")._fastbp.batches == 7
 
 
+@pytest.mark.parametrize(
+    "name", ["position", "history", "notes", "callbacks", "generator", "epochs", "batches"]
+)
+def test_a_checkpoint_without_a_part_is_refused(tmp_path, name):
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        training(path, None, [Stop(7)])
+    arrays, about = files.read(path)
+    del about["training"][name]
+    files.write(path, arrays, about)
+    with pytest.raises(ValueError, match="damaged: its training cannot be read") as caught:
+        training(path, None)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
 def test_a_network_alone_is_not_resumed_from(tmp_path):
     path = tmp_path / "net"
     fresh().save(path)
