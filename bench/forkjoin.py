@@ -42,7 +42,7 @@ def train(net, X, Y, weights, order, m, learning_rate, members):
             member = Member(number, members)
             memory = _memory(net, member)
             x, y = shift(memory.scratch, net.plan[0].x), shift(memory.scratch, net.plan[0].y)
-            _gather_block(Samples(X, Y, weights, order), begin, begin + m, x, y, memory, member)
+            _gather_block(Samples(X, Y, weights, order), net.plan[0], begin, begin + m, x, y, memory, member)
         for depth in range(1, last + 1):
             for number in prange(members):
                 memory = _memory(net, Member(number, members))
@@ -64,7 +64,7 @@ def train(net, X, Y, weights, order, m, learning_rate, members):
                 member = Member(number, members)
                 memory = _memory(net, member)
                 signal = net.plan[0].x if depth == 1 else net.layers[depth - 1].a
-                nothing = _ahead(Samples(X, Y, weights, order), 0, 0, member)
+                nothing = _ahead(Samples(X, Y, weights, order), net.plan[0], 0, 0, member)
                 update(net.layers[depth], memory, shift(memory.scratch, signal), m, rule, nothing, member)
 
 

@@ -39,13 +39,13 @@ def repeat(phase, times, number, m, net, samples):
     nr, lanes, _ = constants(memory.scratch)
     signal = shift(memory.scratch, below.a) if number > 1 else x
     losses = np.zeros(m)
-    nothing = _ahead(samples, 0, 0, member)
+    nothing = _ahead(samples, plan, 0, 0, member)
     last = net.layers.shape[0] - 1
     positions = pointer(samples.order, 0)
     for turn in range(times):
         if phase == 0:
             begin = turn * m % (samples.order.size - 2 * m)
-            _gather_block(samples, begin, begin + m, x, y, memory, member)
+            _gather_block(samples, plan, begin, begin + m, x, y, memory, member)
         elif phase == 1:
             forward(layer, memory, signal, m, number < last, (0, -1, 0), member)
         elif phase == 2:

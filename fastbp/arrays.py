@@ -7,11 +7,12 @@ import numpy as np
 
 from . import costs, labels, metrics, plain, validate
 from .architecture import Architecture, Parameters, Parts, State, checked
-from .engine import NOTHING, Data, Descent, Engine, team_size
+from .engine import NOTHING, Data, Descent, Engine
 from .kernels.records import GRADIENT
-from .kernels.team import cpus
 from .layout import BLOCK
+from .machine import cpus
 from .optimizers import SGD
+from .pace import sizes
 from .scaling import Scaling
 from .seed import COMPILED, FORWARD, Hooks, inference_engine
 from .training import Chunks
@@ -81,10 +82,10 @@ def value_and_gradient(
     n = len(data.X)
     weights = parts[1]
     if architecture.is_compiled:
-        members = team_size(validate.threads_of(threads), architecture, n)
-        engine = Engine(architecture, *parts[1:], n, members, Descent(GRADIENT))
+        team = sizes(validate.threads_of(threads), architecture, n, n)
+        engine = Engine(architecture, *parts[1:], n, team.most, Descent(GRADIENT))
         losses = engine.new_losses()
-        Chunks(engine, data, _no_steps).epoch(np.arange(n), losses)
+        Chunks(engine, data, _no_steps, sizes=team).epoch(np.arange(n), losses)
         total, gradient = float(losses[0]), engine.gradient()
     else:
         total, gradient = plain.Engine(architecture, *parts[1:], n).all(data)

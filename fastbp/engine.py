@@ -15,22 +15,15 @@ from .kernels import costs as cost_rows
 from .kernels import custom, optimizers, step
 from .kernels.gather import KINDS, LABELS, SCALED
 from .kernels.records import FUSED, GRADIENT
-from .kernels.team import Member, cpus, run
+from .kernels.team import Member, run
 from .kernels.vector import shape_of
 from .layout import BLOCK, Layout, aligned_zeros, layout
+from .machine import second_level_cache
 from .scaling import Scaling
 
 _INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
 _INFERENCE_FLOPS = 1e9  # of a call and member, so that an interrupt is answered soon
-_SHARED_STEP = 4e6  # flops per step and member from which sharing it pays for the barriers
 NOTHING: np.ndarray = np.zeros(0)
-
-
-def team_size(threads: int | str, architecture: Architecture, batch_size: int) -> int:
-    """The size of a team for ``threads``: a number, or as many as a step keeps busy; never more than CPUs."""
-    if threads == "auto":
-        threads = int(architecture.flops() * batch_size / _SHARED_STEP)
-    return 1 if int(threads) <= 1 else min(cpus(), int(threads))
 
 
 class Data(NamedTuple):
@@ -92,7 +85,14 @@ def _prepare(
     shape = shape_of(dtype)
     shared = descent.clip_norm > 0 or descent.optimizer == GRADIENT
     found = layout(
-        architecture.sizes, batch_size, members, dtype, (shape.columns, shape.lanes), shared, input_gradient
+        architecture.sizes,
+        batch_size,
+        members,
+        dtype,
+        (shape.columns, shape.lanes),
+        second_level_cache().size,
+        shared,
+        input_gradient,
     )
     plan, layers = found.plan.copy(), found.layers.copy()
     own = [
@@ -137,7 +137,8 @@ class Engine:
         input_gradient: bool = False,
     ) -> None:
         self.architecture = architecture
-        self.batch_size, self.members = batch_size, members
+        self.batch_size = batch_size
+        self.members = members  # of the team that trains; may be set to any smaller number
         self._descent, self._given_state = descent, state
         self._read: tuple[Data, step.Rows, step.Rows] | None = None
         self._prepared = _prepare(architecture, batch_size, members, descent, input_gradient)

@@ -12,11 +12,12 @@ from . import arrays, checkpoint, diagnosis, generator, plain, validate
 from .architecture import Architecture, Parameters, Parts, State, checked, mask_key
 from .blocks import Blocks, order_of
 from .callbacks import Callback, Function, ModelCheckpoint, ProgressBar
-from .engine import Data, Descent, Engine, team_size
+from .engine import Data, Descent, Engine
 from .evaluation import Evaluation, held_out
 from .history import History
 from .kernels.records import FUSED
 from .metrics import METRICS
+from .pace import ALONE, sizes
 from .recipe import Numbers, Recipe
 from .run import Run
 from .scaling import Moments, Scaling
@@ -122,9 +123,9 @@ def _fit(
     numbers = Numbers(recipe, began, state.batches, end)
     if end > state.batches:
         numbers(state.batches, 1)  # a schedule that is refused changes nothing
-    members = team_size(threads, architecture, batch_size)
+    team = sizes(threads, architecture, batch_size, epochs * count)
     engine = _engine(
-        net, hooks, parts, recipe, data.weights, batch_size, members, state.memory if goes_on else ()
+        net, hooks, parts, recipe, data.weights, batch_size, team.most, state.memory if goes_on else ()
     )
     net._fastbp = replace(
         net._fastbp,
@@ -139,12 +140,12 @@ def _fit(
     )
     run = Run(
         net,
-        Chunks(engine, data, numbers, state.batches),
+        Chunks(engine, data, numbers, state.batches, team if isinstance(engine, Engine) else ALONE),
         numbers,
         source,
         epochs,
         hooked,
-        lambda: evaluation(engine, members),
+        lambda: evaluation(engine, team.most),
         _Explained(engine, recipe.rate, source),
         arguments,
     )

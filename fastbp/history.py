@@ -1,33 +1,39 @@
 """What `fit` returns: its record, epoch by epoch."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+_ALWAYS = ("loss", "seconds", "learning_rate", "threads")
 
 
 class History(Mapping[str, list[float]]):
     """A mapping of lists with one number per epoch, by the names that Keras has for them.
 
     "loss" is the mean cost during training, without penalties; "seconds" the time it took; "learning_rate"
-    that of the epoch's last step.  With validation data there are "val_loss" and "val_accuracy" (labels) or
-    "val_r2" (values), and with ``metrics`` each by its name, and with "val_" before it.  Names are attributes
-    as well.
+    that of the epoch's last step; "threads" the size of the team that trained at its end.  With validation
+    data there are "val_loss" and "val_accuracy" (labels) or "val_r2" (values), and with ``metrics`` each by
+    its name, and with "val_" before it.  Names are attributes as well.
 
     Attributes
     ----------
     notes : list of str
         What `fit` saw that may explain why training failed, and why it ended early.
+    speeds : dict of int to float
+        Samples per second by team size, as last measured: why ``threads="auto"`` chose as it did.
 
     Examples
     --------
     >>> history = History()
     >>> history.append({"loss": 0.5, "val_loss": 0.75})
     >>> history["loss"], history.val_loss, list(history)
-    ([0.5], [0.75], ['loss', 'seconds', 'learning_rate', 'val_loss'])
+    ([0.5], [0.75], ['loss', 'seconds', 'learning_rate', 'threads', 'val_loss'])
     """
 
     def __init__(self, lists: Mapping[str, list[float]] = {}, notes: Iterable[str] = ()) -> None:
-        self._lists: dict[str, list[float]] = {"loss": [], "seconds": [], "learning_rate": [], **lists}
+        self._lists: dict[str, list[float]] = {name: [] for name in _ALWAYS} | dict(lists)
         self.notes = list(notes)
+        self.speeds: dict[int, float] = {}
 
     def __getitem__(self, name: str) -> list[float]:
         return self._lists[name]
@@ -64,9 +70,12 @@ class History(Mapping[str, list[float]]):
         return self._lists.get("val_accuracy", self._lists.get("val_r2", []))
 
     def append(self, numbers: Mapping[str, float]) -> None:
-        """Adds an epoch."""
+        """Adds an epoch; what earlier ones lack is NaN there."""
+        epochs = self.epochs
         for name, number in numbers.items():
-            self._lists.setdefault(name, []).append(number)
+            values = self._lists.setdefault(name, [])
+            values += [math.nan] * (epochs - len(values))
+            values.append(number)
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with a row per epoch, which needs pandas.

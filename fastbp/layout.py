@@ -110,13 +110,16 @@ def layout(
     members: int,
     dtype: np.dtype,
     shape: tuple[int, int],
+    cache: int,
     shared: bool = False,
     input_gradient: bool = False,
 ) -> Layout:
     """The layout of a network of `sizes` for batches of at most `batch_size`.
 
-    `shape` holds the machine's (columns of a panel, lanes of a vector) for `dtype`; `shared` asks for a
-    second buffer of parameters though a batch is one block, `input_gradient` for the delta of the inputs.
+    `shape` holds the machine's (columns of a panel, lanes of a vector) for `dtype`, `cache` the bytes of its
+    second-level cache.  Where a block of inputs fits there well, every member gathers it for itself, for that
+    costs less than reading from another's cache what has just been written.  `shared` asks for a second
+    buffer of parameters though a batch is one block, `input_gradient` for the delta of the inputs.
     """
     columns, lanes = shape
     row_bytes = columns * np.dtype(dtype).itemsize
@@ -133,8 +136,12 @@ def layout(
         return take(rows * _up(width, columns))
 
     plan, layers = np.zeros(1, PLAN), np.zeros(len(sizes), LAYER)
+    cached = cache // 4 // np.dtype(dtype).itemsize
+    plan["rows"], plan["block"], plan["cached"] = rows, block, cached
     plan["x"], plan["x_next"], plan["y"] = block_of(sizes[0]), block_of(sizes[0]), block_of(sizes[-1])
-    plan["rows"], plan["block"] = rows, block
+    if rows * sizes[0] <= cached:
+        plan["own"] = scratch
+        take((members - 1) * scratch)
     private = _up(columns + columns * columns + 2 * NUMBERS, _ALIGNMENT)
     plan["private"], plan["private_size"] = take(members * private), private
     layers["delta_t"] = -1

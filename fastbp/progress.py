@@ -11,7 +11,7 @@ from .training import say
 
 _PAUSE = 0.1  # seconds between two states of a bar
 _BAR = 30
-_IN_ITS_OWN_PLACE = ("loss", "seconds", "learning_rate", "val_loss", "val_accuracy", "val_r2")
+_IN_ITS_OWN_PLACE = ("loss", "seconds", "learning_rate", "threads", "val_loss", "val_accuracy", "val_r2")
 
 
 class Progress:
@@ -63,7 +63,9 @@ def _line(history: Mapping[str, Sequence[float]], epochs: int, samples: int) -> 
     parts += [f"validation {score:.4f}" for score in scores[:1]]
     parts += [f"{name} {number:.4f}" for name, number in last.items() if name not in _IN_ITS_OWN_PLACE]
     seconds = last["seconds"]
-    return "  ".join([*parts, f"{seconds:.3f} s", f"{samples / max(seconds, 1e-9):,.0f} samples/s"])
+    parts += [f"{seconds:.3f} s", f"{samples / max(seconds, 1e-9):,.0f} samples/s"]
+    parts += [f"{threads} threads"] if (threads := last.get("threads", 1)) > 1 else []
+    return "  ".join(parts)
 
 
 class _State(NamedTuple):

@@ -250,9 +250,11 @@ class Run:
             "loss": self.loss,
             "seconds": seconds,
             "learning_rate": self.learning_rate,
+            "threads": self._chunks.pace.size,
             **self._scores(),
         }
         self.history.append(numbers)
+        self.history.speeds = self._chunks.pace.speeds
         self.history.notes.extend(self._explain(self, False))
         self._hooks("on_epoch_end")
         losses, reached = self._zeros()

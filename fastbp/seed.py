@@ -9,11 +9,12 @@ import numpy as np
 
 from . import plain, validate
 from .architecture import Architecture, Parts, checked, mask_key
-from .engine import Data, Descent, Engine, team_size
+from .engine import Data, Descent, Engine
 from .kernels import random as mersenne
-from .kernels.team import cpus
+from .machine import cpus
 from .metrics import count_correct
 from .optimizers import SGD as _SGD
+from .pace import ALONE, Sizes, sizes
 from .training import Chunks, Numbers, say
 
 Pairs = Iterable[tuple[Any, Any]]
@@ -129,7 +130,7 @@ def update_mini_batch(
     if not len(mini_batch):
         raise ZeroDivisionError("update_mini_batch: expected at least one (x, y), got an empty mini-batch")
     numbers = _numbers(eta, lmbda, n)(0, 1)
-    engine, data = _engine_for(net, mini_batch, len(mini_batch), threads=1)
+    engine, data, _ = _engine_for(net, mini_batch, len(mini_batch), threads=1)
     engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), numbers, net._fastbp.batches)
     net.weights, net.biases = engine.unpack()
     _count_batches(net, net._fastbp.batches + 1)
@@ -150,8 +151,8 @@ def _descend_compiled(
     if epochs < 1:
         return
     n = len(pairs)
-    engine, data = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs > 2)
-    chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.batches)
+    engine, data, team = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs)
+    chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.batches, team)
     seen, order = np.fromiter(pairs, object, n), np.arange(n)
     judged_by_methods = hooks.replaced(net, *hooks.judging)
     report = begin(None if judged_by_methods else chunks)
@@ -217,19 +218,19 @@ def inference_engine(parts: Parts) -> Any:
 
 
 def _engine_for(
-    net: Any, pairs: Sequence[Any], batch_size: int, threads: int | str, often: bool = False
-) -> tuple[Any, Data]:
-    """`often`: whether the pairs are read so often that making bytes of pixels pays."""
+    net: Any, pairs: Sequence[Any], batch_size: int, threads: int | str, epochs: int = 1
+) -> tuple[Any, Data, Sizes]:
     architecture, weights, biases = checked(net)
-    data = _data(architecture, pairs, often)
-    members = team_size(threads, architecture, batch_size)
+    data = _data(architecture, pairs, often=epochs > 2)
+    team = sizes(threads, architecture, batch_size, epochs * len(pairs))
     key = mask_key(net) if architecture.dropout else 0
     if not architecture.is_compiled:
-        return plain.Engine(architecture, weights, biases, batch_size, key=key), data
-    return Engine(architecture, weights, biases, batch_size, members, Descent(key=key)), data
+        return plain.Engine(architecture, weights, biases, batch_size, key=key), data, ALONE
+    return Engine(architecture, weights, biases, batch_size, team.most, Descent(key=key)), data, team
 
 
 def _data(architecture: Architecture, pairs: Sequence[Any], often: bool = False) -> Data:
+    """`often`: whether the pairs are read so often that making bytes of pixels pays."""
     sizes, dtype = architecture.sizes, architecture.dtype
     return Data(*validate.training_pairs(pairs, sizes[0], sizes[-1], dtype, often))
 

@@ -11,9 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .engine import NOTHING, Data, Engine
-
-_CHUNK_SECONDS = 0.05
-_FIRST_FLOPS = 2e8  # of the first chunk, before its speed is known: 50 ms on a very slow machine
+from .pace import ALONE, Pace, Sizes
 
 Numbers = Callable[[int, int], np.ndarray]  # those of so many steps from a first on: `Optimizer.numbers`
 
@@ -23,18 +21,19 @@ class DivergenceError(ArithmeticError):
 
 
 class Chunks:
-    """Trains an engine chunk by chunk, each as many blocks of samples as fit the time.
+    """Trains an engine chunk by chunk, each of so many samples and by such a team as its pace says.
 
     Where it is can be read at any moment, also after an exception: `step` counts the steps that were made.
     """
 
     pauses: tuple[int, ...] = ()  # a chunk ends at each step that one of these numbers divides
 
-    def __init__(self, engine: Engine, data: Data, numbers: Numbers, step: int = 0) -> None:
+    def __init__(
+        self, engine: Engine, data: Data, numbers: Numbers, step: int = 0, sizes: Sizes = ALONE
+    ) -> None:
         self.engine, self.data, self._numbers = engine, data, numbers
         self.step = step
-        flops = engine.architecture.flops() * engine.block
-        self._blocks = max(1, int(_FIRST_FLOPS / flops))
+        self.pace = Pace(engine.architecture, sizes)
 
     @property
     def step(self) -> int:
@@ -68,23 +67,22 @@ class Chunks:
         begin, size, n = self.step, self.engine.batch_size, len(order)
         self._now = begin, reached, n
         while (done := int(reached[0])) < n:
-            last = self._end(begin, done, n)
+            self.engine.members, samples = self.pace.next()
+            last = self._end(begin, done, n, samples)
             step = begin + done // size
             numbers = self._numbers(step, 1 + (last - 1) // size - done // size)
             start = time.perf_counter()
             if self.engine.train(self.data, order, (done, last), numbers, step, losses, reached) < last:
                 break
-            seconds = max(time.perf_counter() - start, 1e-6)
-            blocks = -(-(last - done) // self.engine.block)
-            self._blocks = max(1, min(8 * self._blocks, int(blocks * _CHUNK_SECONDS / seconds)))
+            self.pace.took(last - done, time.perf_counter() - start)
             if after and after(last):
                 break
         return int(reached[0])
 
-    def _end(self, begin: int, done: int, n: int) -> int:
+    def _end(self, begin: int, done: int, n: int, samples: int) -> int:
         """Where the next chunk ends: after whole batches, or within the one in which it begins."""
         size = self.engine.batch_size
-        last = min(n, done + self._blocks * self.engine.block)
+        last = min(n, done + max(1, samples // self.engine.block) * self.engine.block)
         for pause in self.pauses:
             step = begin + done // size
             last = min(last, done // size * size + (pause - step % pause) * size)

@@ -21,7 +21,8 @@ ROOT = Path(fastbp.__file__).parents[1]
 MNIST = ROOT / "fastbp" / "datasets" / "mnist"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 ENVIRONMENT.pop("PYTHONUNBUFFERED", None)  # what is still buffered must not trip up the end
-EPOCH = r"epoch +{}/{}  loss \d\.\d{{5}}  validation (-?\d\.\d{{4}})  \d+\.\d{{3}} s  [\d,]+ samples/s"
+SPEED = r"\d+\.\d{{3}} s  [\d,]+ samples/s(?:  \d+ threads)?"
+EPOCH = r"epoch +{}/{}  loss \d\.\d{{5}}  validation (-?\d\.\d{{4}})  " + SPEED
 ACCURACY = r"test accuracy (\d+\.\d\d) % \((\d+) / (\d+)\)"
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals, pipes and terminals of POSIX")
 FEW = "--epochs", "3", "--hidden", "20"

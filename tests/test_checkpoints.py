@@ -19,7 +19,9 @@ BASE = {"epochs": 6, "batch_size": 4, "learning_rate": 0.05}
 
 
 def unlike_seconds(history):
-    return {name: list(numbers) for name, numbers in history.items() if name != "seconds"}, history.notes
+    return {
+        name: list(numbers) for name, numbers in history.items() if name not in ("seconds", "threads")
+    }, history.notes
 
 
 def generator():
@@ -88,7 +90,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path, recipe, s
 
 def test_a_batch_of_several_chunks_that_is_stopped(tmp_path, monkeypatch):
     """It begins anew, for the gradient of its first samples is in no file."""
-    from fastbp import training as chunks
+    from fastbp import pace
 
     rng = np.random.default_rng(0)
     inputs, labels = rng.random((1500, 6)), rng.integers(0, 3, 1500)
@@ -115,8 +117,8 @@ def test_a_batch_of_several_chunks_that_is_stopped(tmp_path, monkeypatch):
         )
         return net
 
-    monkeypatch.setattr(chunks, "_FIRST_FLOPS", 1.0)  # chunks of a block of 512 samples
-    monkeypatch.setattr(chunks, "_CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(pace, "_FIRST_FLOPS", 1.0)  # chunks of a block of 512 samples
+    monkeypatch.setattr(pace, "_CHUNK", 0.0)
     wanted = train(tmp_path / "whole", -1)
     for stop in (1, 2, 4, 5):
         path = tmp_path / f"{stop}"
@@ -283,7 +285,7 @@ history = net.fit(
 )
 digest = hashlib.sha256(b"".join(a.tobytes() for a in (*net.weights, *net.biases)))
 digest.update(np.random.get_state()[1].tobytes())
-kept = {name: numbers for name, numbers in history.items() if name != "seconds"}
+kept = {name: numbers for name, numbers in history.items() if name not in ("seconds", "threads")}
 print(json.dumps([digest.hexdigest(), kept, history.notes]), flush=True)
 """
 

@@ -13,7 +13,7 @@ import pytest
 import fastbp
 from command import ENVIRONMENT, run, said
 from fastbp.kernels import jit, vector
-from fastbp.kernels.team import cpus
+from fastbp.machine import cpus
 
 
 def test_info(tmp_path):

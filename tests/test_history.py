@@ -18,9 +18,9 @@ def history_of(y=LABELS, **options):
 
 def test_the_names_and_lengths():
     _, history = history_of()
-    assert list(history) == ["loss", "seconds", "learning_rate"]
+    assert list(history) == ["loss", "seconds", "learning_rate", "threads"]
     _, history = history_of(validation_data=(X, LABELS))
-    assert list(history) == ["loss", "seconds", "learning_rate", "val_loss", "val_accuracy"]
+    assert list(history) == ["loss", "seconds", "learning_rate", "threads", "val_loss", "val_accuracy"]
     assert {len(history[name]) for name in history} == {3}
     _, history = history_of(VALUES, validation_data=(X, VALUES))
     assert list(history)[-2:] == ["val_loss", "val_r2"]
@@ -30,7 +30,7 @@ def test_the_names_and_lengths():
 def test_it_is_a_mapping_of_plain_lists():
     _, history = history_of(validation_split=0.2)
     assert dict(history) == {name: history[name] for name in history}
-    assert all(type(number) is float for numbers in history.values() for number in numbers)
+    assert all(type(number) in (int, float) for numbers in history.values() for number in numbers)
     assert pickle.loads(pickle.dumps(history)) == copy.deepcopy(history) == history
     assert repr(history).startswith("History(epochs=3, loss=")
     with pytest.raises(KeyError):
@@ -49,7 +49,7 @@ def test_a_frame_has_a_row_per_epoch():
     pytest.importorskip("pandas")
     _, history = history_of()
     frame = history.to_frame()
-    assert frame.shape == (3, 3)
+    assert frame.shape == (3, 4)
     assert frame["loss"].tolist() == history.loss
 
 
@@ -58,7 +58,7 @@ def test_metrics_of_training_and_validation_data():
         return np.abs(outputs).max() + len(y)
 
     net, history = history_of(metrics=["accuracy", "mse", largest], validation_data=(X[:9] / 4, LABELS[:9]))
-    assert list(history)[3:] == [
+    assert list(history)[4:] == [
         *("val_loss", "val_accuracy", "val_mse", "val_largest"),
         *("accuracy", "mse", "largest"),
     ]

@@ -87,10 +87,10 @@ def test_other_metrics_and_values_in_lines(capsys):
     shown.begin(1, 50)
     numbers = {"loss": [0.25], "seconds": [0.1], "learning_rate": [1], "val_loss": [1], "mae": [2]}
     shown.epoch_end({**numbers, "val_r2": [-0.5], "val_mae": [3.0]})
-    line = (
-        "epoch   1/1  loss 0.25000  validation -0.5000  mae 2.0000  val_mae 3.0000  0.100 s  500 samples/s\n"
-    )
-    assert capsys.readouterr().out == line
+    shown.epoch_end({**numbers, "threads": [1], "val_r2": [-0.5], "val_mae": [3.0]})
+    shown.epoch_end({**numbers, "threads": [2], "val_r2": [-0.5], "val_mae": [3.0]})
+    line = "epoch   1/1  loss 0.25000  validation -0.5000  mae 2.0000  val_mae 3.0000  0.100 s  500 samples/s"
+    assert capsys.readouterr().out.splitlines() == [line, line, line + "  2 threads"]
     shown.epoch_end({"loss": [0.25], "seconds": [0.0], "learning_rate": [1]})
     assert capsys.readouterr().out.startswith("epoch   1/1  loss 0.25000  0.000 s  ")
 

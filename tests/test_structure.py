@@ -30,8 +30,13 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
         {"activations", "architecture", "costs", "generator", "kernels", "scaling", "validate"},
         {"numpy"},
     ),
-    "engine.py": ({"activations", "architecture", "costs", "kernels", "layout", "scaling"}, {"numpy"}),
-    "training.py": ({"engine"}, {"numpy"}),
+    "machine.py": (set(), set()),
+    "engine.py": (
+        {"activations", "architecture", "costs", "kernels", "layout", "machine", "scaling"},
+        {"numpy"},
+    ),
+    "pace.py": ({"architecture", "machine"}, set()),
+    "training.py": ({"engine", "pace"}, {"numpy"}),
     "recipe.py": ({"optimizers", "schedules"}, {"numpy"}),
     "history.py": (set(), set()),
     "evaluation.py": ({"engine", "generator", "labels", "metrics", "validate"}, {"numpy"}),
@@ -44,13 +49,16 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "progress.py": ({"training"}, set()),
     "diagnosis.py": ({"activations", "architecture", "costs", "engine", "plain"}, {"numpy"}),
     "seed.py": (
-        {"architecture", "engine", "kernels", "metrics", "optimizers", "plain", "training", "validate"},
+        {
+            *("architecture", "engine", "kernels", "machine", "metrics", "optimizers", "pace", "plain"),
+            *("training", "validate"),
+        },
         {"numpy"},
     ),
     "arrays.py": (
         {
-            *("architecture", "costs", "engine", "kernels", "labels", "layout", "metrics"),
-            *("optimizers", "plain", "scaling", "seed", "training", "validate"),
+            *("architecture", "costs", "engine", "kernels", "labels", "layout", "machine", "metrics"),
+            *("optimizers", "pace", "plain", "scaling", "seed", "training", "validate"),
         },
         {"numpy"},
     ),
@@ -61,7 +69,7 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "fitting.py": (
         {
             *("architecture", "arrays", "blocks", "callbacks", "checkpoint", "diagnosis", "engine"),
-            *("evaluation", "generator", "history", "metrics", "plain", "recipe", "run", "scaling"),
+            *("evaluation", "generator", "history", "metrics", "pace", "plain", "recipe", "run", "scaling"),
             *("kernels", "schedules", "seed", "training", "validate"),
         },
         {"numpy"},
@@ -106,10 +114,10 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
                 "durable",
                 "engine",
                 "initializers",
-                "kernels",
+                "machine",
                 "metrics",
             ),
-            *("metrics", "network", "plain", "seed", "training", "validate"),
+            *("network", "plain", "seed", "training", "validate"),
         },
         {"numpy"},
     ),

@@ -21,6 +21,7 @@ import fastbp
 from fastbp.kernels import team
 from fastbp.kernels.team import Member, barrier
 from fastbp.kernels.vector import pointer
+from fastbp.machine import cpus
 
 POSIX = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers")
 
@@ -87,18 +88,6 @@ def test_shares_are_all_the_work_once(size):
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_cpus_are_what_the_environment_says_within_reason(monkeypatch):
-    most = 4 * os.cpu_count()
-    monkeypatch.delenv("FASTBP_NUM_THREADS", raising=False)
-    available = team.cpus()
-    assert 1 <= available <= os.cpu_count()
-    said = {"1": 1, "3": 3, str(most + 1): most, "1000000000": most, "1" + "0" * 4000: most}
-    ignored = dict.fromkeys(["", "0", "-1", "many", "2.5", "9" * 5000], available)
-    for text, expected in (said | ignored).items():
-        monkeypatch.setenv("FASTBP_NUM_THREADS", text)
-        assert team.cpus() == expected, text
-
-
 @pytest.mark.parametrize("variable", [None, "3", "1000000000"])
 def test_any_number_of_threads_may_be_asked_for(variable, monkeypatch):
     """A team takes as many as make sense; each starts one thread less, for the caller is a member."""
@@ -110,7 +99,7 @@ def test_any_number_of_threads_may_be_asked_for(variable, monkeypatch):
     monkeypatch.setattr(team, "_Team", lambda members, work: sizes.append(members) or real(members, work))
     X, options = np.random.default_rng(0).normal(size=(50, 5)), {"epochs": 1, "batch_size": 50}
     fastbp.Network([5, 4, 2], seed=0).fit(X, X[:, :2], learning_rate=0.1, threads=10**9, **options)
-    assert max(sizes) == team.cpus() <= 4 * os.cpu_count()
+    assert max(sizes) == cpus() <= 4 * os.cpu_count()
 
 
 # ---------------------------------------------------------------- one call per member
@@ -183,6 +172,58 @@ def test_a_thread_that_may_have_started_is_no_member(number, begun, error, monke
         team.run(3, work)
     assert work.members() == 2
     wait_for_threads()
+
+
+# ---------------------------------------------------------------- the barrier
+
+
+@numba.njit("void(int64[::1], int64[:, ::1], int64, int64, int64)", nogil=True)
+def meet_often(flags, met, times, rank, size):
+    """Barrier after barrier, each member counts the rounds of which another had not yet come to this one."""
+    for turn in range(1, times + 1):
+        met[rank, 0] = turn
+        barrier(pointer(flags, 0), rank, size)
+        for other in range(size):
+            met[rank, 1] += met[other, 0] != turn
+        barrier(pointer(flags, 0), rank, size)
+
+
+def barriers_on_one_cpu(members, times):
+    """Where none runs while another spins, each must sleep and be woken at every barrier."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    met = np.zeros((members, 2), np.int64)
+    begin = time.monotonic()
+    team.run(members, lambda member, flags: meet_often(flags, met, times, *member))
+    assert met.tolist() == [[times, 0]] * members
+    print((time.monotonic() - begin) / times)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity of threads")
+@pytest.mark.parametrize("members", [2, 3, 5])
+def test_barriers_on_one_cpu(members):
+    in_another_process(f"barriers_on_one_cpu({members}, 2000)")
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_a_member_that_comes_late_finds_the_others_waiting(late):
+    """By far later than they spin."""
+    work = Work(3)
+
+    def sleepy(member, flags):
+        if member.rank == late:
+            time.sleep(0.05)
+        work(member, flags)
+
+    team.run(3, sleepy)
+    assert work.members() == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity of threads")
+def test_a_team_leaves_the_callers_affinity_as_it_was():
+    before = os.sched_getaffinity(0)
+    for _ in range(50):
+        team.run(3, Work(3))
+    assert os.sched_getaffinity(0) == before
 
 
 # ---------------------------------------------------------------- a whole team or none

@@ -63,7 +63,8 @@ def _of_machine() -> dict[str, Any]:
     import numpy as np
     from numba.core.registry import cpu_target
 
-    from ..kernels import jit, team, vector
+    from ..kernels import jit, vector
+    from ..machine import cpus, second_level_cache
 
     triple, cpu, _ = cpu_target.target_context.codegen().magic_tuple()
     try:
@@ -80,10 +81,15 @@ def _of_machine() -> dict[str, Any]:
         "compiled for": f"{cpu}, {triple}",
         "vector width": f"{8 * vector.width()[0]} bits",
         "fused multiply-add": "yes" if vector.has_fma() else "no: same results, many times slower",
-        "CPUs usable": team.cpus(),
+        "CPUs usable": cpus(),
+        "second-level cache": _in_words(*second_level_cache()),
         "cache folder": folder,
         "cache": state,
     }
+
+
+def _in_words(size: int, source: str) -> str:
+    return f"{size >> 10} KiB per CPU ({source})"
 
 
 def _cpu_name() -> str:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from .. import durable, initializers, plain, seed, validate
 from ..architecture import State, checked
 from ..engine import Data
-from ..kernels.team import cpus
+from ..machine import cpus
 from ..metrics import count_correct
 from ..seed import FORWARD, Pairs
 from ..training import Chunks, say

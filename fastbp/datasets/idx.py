@@ -148,7 +148,8 @@ def _parse_plain(file: io.BufferedIOBase, name: str) -> NDArray[Any]:
         array: NDArray[Any] = np.ndarray(shape, dtype, data)
     except ValueError as error:  # too many dimensions, or a zero among huge ones
         raise ValueError(f"{name}: an array of shape {shape} does not fit NumPy: {error}") from error
-    return array.astype(dtype.newbyteorder("="), copy=False)
+    # A copy, for NumPy asks for huge pages: rows in random order are then read without waiting for addresses.
+    return array.astype(dtype.newbyteorder("="))
 
 
 def _take(file: io.BufferedIOBase, size: int, name: str, what: str) -> bytearray:

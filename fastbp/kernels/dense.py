@@ -18,7 +18,7 @@ from .output import delta_t
 from .panels import activate, drop, multiply_transposed, transposed
 from .team import Member, share
 from .tile import bias, dot, outer
-from .tiles import PARTS, after, begin_of, ceil_div, count, share_of, units
+from .tiles import PARTS, Share, after, begin_of, ceil_div, count, share_of, units
 from .vector import clear, constants, shift
 
 # Of an update: 2 x 16 KiB of operands with AVX-512.  A constant, for the bits depend on it.
@@ -37,6 +37,7 @@ class Memory(NamedTuple):
         Any  # one member's own: a row of zeros, a square tile, the numbers of a step for weights and biases
     )
     rows: int
+    cached: int  # numbers that stay in the second-level cache
 
 
 class Rule(NamedTuple):
@@ -64,6 +65,19 @@ def numbers(memory: Memory) -> Any:
     return shift(memory.private, nr + nr * nr)
 
 
+@helper
+def outputs_of(layer: Any, memory: Memory, others: int, terms: int, member: Member) -> tuple[int, Share]:
+    """A member's share of the layer's outputs x others, and how many outputs a unit has.
+
+    They are a panel's, or a vector's where there are fewer panels than members: then each reads and writes
+    its own cache lines of the weights alone.
+    """
+    nr, lanes, _ = constants(memory.scratch)
+    width = nr if layer.outputs > nr * (member.size - 1) else lanes
+    vectors = ceil_div(layer.outputs, lanes)
+    return width, share_of(vectors, width // lanes, others, terms * width, memory.cached, member)
+
+
 @inlined
 def forward(
     layer: Any, memory: Memory, x: Any, m: int, hidden: bool, masks: tuple[int, int, int], member: Member
@@ -73,27 +87,28 @@ def forward(
     A unit is one tile of samples in one panel of outputs.  `masks` are the key, the word of its stream,
     negative for no dropout, and the place in the batch of the first sample.
     """
-    key, word, first = masks
+    key, word, sample = masks
     nr, lanes, most_rows = constants(memory.scratch)
     tiles = ceil_div(m, most_rows)
-    mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, tiles, layer.inputs * nr, member)
+    width, mine = outputs_of(layer, memory, tiles, layer.inputs, member)
     for number in range(PARTS):
         cursor = begin_of(number, mine)
         for _ in range(units(cursor)):
-            panel, tile = cursor.panel, cursor.other
+            first, tile = cursor.panel * width, cursor.other
+            panel, column = first // nr, first % nr
             row = m * tile // tiles
             rows = m * (tile + 1) // tiles - row
-            vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-            offset = (panel * memory.rows + row) * nr
+            vectors = ceil_div(min(width, layer.outputs - first), lanes)
+            offset = (panel * memory.rows + row) * nr + column
             a = shift(memory.scratch, layer.a + offset)
-            b = shift(memory.parameters, layer.biases + panel * nr)
-            w = shift(memory.parameters, layer.weights + panel * layer.panel)
+            b = shift(memory.parameters, layer.biases + first)
+            w = shift(memory.parameters, layer.weights + panel * layer.panel + column)
             dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
             if hidden:
                 d = shift(memory.scratch, layer.delta + offset)
                 activate(layer.activation, layer.parameter, layer.address, rows, vectors, a, d)
                 if word >= 0 and layer.dropout > 0:
-                    unit = (first + row) * layer.outputs + panel * nr
+                    unit = (sample + row) * layer.outputs + first
                     drop(rows, vectors, a, d, key, word, unit, layer.outputs, layer.dropout)
             cursor = after(cursor, mine)
 
@@ -104,7 +119,7 @@ def backward(layer: Any, below: Any, memory: Memory, m: int, member: Member) -> 
     nr, lanes, most_rows = constants(memory.scratch)
     zeros, g = memory.private, square(memory)
     sample_panels = ceil_div(m, nr)
-    mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, member)
+    mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, memory.cached, member)
     for number in range(PARTS):
         cursor = begin_of(number, mine)
         for _ in range(units(cursor)):
@@ -135,17 +150,18 @@ def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead,
     """
     nr, lanes, _ = constants(memory.scratch)
     input_panels = ceil_div(layer.inputs, nr)
-    mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, input_panels, m * nr, member)
+    width, mine = outputs_of(layer, memory, input_panels, m, member)
     lines_per_unit = ceil_div(lines(ahead), max(1, count(mine)))
     h = numbers(memory)
     for number in range(PARTS):
         cursor = begin_of(number, mine)
         for _ in range(units(cursor)):
-            panel, k = cursor.panel, cursor.other
-            vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-            d = shift(memory.scratch, layer.delta + panel * memory.rows * nr)
+            first, k = cursor.panel * width, cursor.other
+            panel, column = first // nr, first % nr
+            vectors = ceil_div(min(width, layer.outputs - first), lanes)
+            d = shift(memory.scratch, layer.delta + panel * memory.rows * nr + column)
             if k == 0:
-                offset = layer.biases + panel * nr
+                offset = layer.biases + first
                 g = shift(memory.target, offset)
                 if rule.at_once:
                     g = square(memory)
@@ -154,7 +170,7 @@ def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead,
                 if rule.at_once:
                     b, state = shift(memory.parameters, offset), shift(memory.state, offset)
                     apply(rule.optimizer, 1, vectors, b, g, state, memory.stride, shift(h, NUMBERS))
-            offset = layer.weights + panel * layer.panel + k * nr * nr
+            offset = layer.weights + panel * layer.panel + k * nr * nr + column
             rows = min(nr, layer.inputs - k * nr)
             g = shift(memory.target, offset)
             if rule.at_once:
@@ -178,25 +194,27 @@ def step_all(layer: Any, memory: Memory, optimizer: int, member: Member) -> None
     """The optimizer's step by a whole batch's gradient, which is cleared; the units are those of `update`."""
     nr, lanes, _ = constants(memory.scratch)
     input_panels = ceil_div(layer.inputs, nr)
-    mine = share_of(ceil_div(layer.outputs, lanes), nr // lanes, input_panels, nr, member)
+    width, mine = outputs_of(layer, memory, input_panels, 1, member)
     h = numbers(memory)
     for number in range(PARTS):
         cursor = begin_of(number, mine)
         for _ in range(units(cursor)):
-            panel, k = cursor.panel, cursor.other
-            vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
+            first, k = cursor.panel * width, cursor.other
+            panel, column = first // nr, first % nr
+            vectors = ceil_div(min(width, layer.outputs - first), lanes)
             if k == 0:
-                offset = layer.biases + panel * nr
+                offset = layer.biases + first
                 b, g = shift(memory.parameters, offset), shift(memory.target, offset)
                 apply(
                     optimizer, 1, vectors, b, g, shift(memory.state, offset), memory.stride, shift(h, NUMBERS)
                 )
                 clear(vectors * lanes, g)
-            offset = layer.weights + panel * layer.panel + k * nr * nr
+            offset = layer.weights + panel * layer.panel + k * nr * nr + column
             rows = min(nr, layer.inputs - k * nr)
             w, g = shift(memory.parameters, offset), shift(memory.target, offset)
             apply(optimizer, rows, vectors, w, g, shift(memory.state, offset), memory.stride, h)
-            clear(rows * nr, g)
+            for row in range(rows):
+                clear(vectors * lanes, shift(g, row * nr))
             cursor = after(cursor, mine)
 
 

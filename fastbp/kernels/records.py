@@ -24,10 +24,11 @@ LAYER = np.dtype(
 )
 
 # Of the network: the cost, its parameter and the address of a user's own; the optimizer; offsets into the
-# scratch (two blocks of inputs, taken in turn, the targets, the first member's own memory, and what the
-# blocks of a batch share: a copy of the parameters or a gradient, negative where there is none); the size of
-# a member's memory; the rows that a block has room for, and its samples; the norm to which gradients are
-# clipped, or 0; the key of dropout's masks; the first layer that learns.
+# scratch (two blocks of inputs, taken in turn, and the targets; from a member's own of these to the next
+# member's, or 0 where all share them; the first member's private memory, and what the blocks of a batch
+# share: a copy of the parameters or a gradient, negative where there is none); the size of a member's memory;
+# the rows that a block has room for, and its samples; the norm to which gradients are clipped, or 0; the key
+# of dropout's masks; the first layer that learns; the numbers that the second-level cache is trusted to keep.
 PLAN = np.dtype(
     [
         ("cost", np.int64),
@@ -37,6 +38,7 @@ PLAN = np.dtype(
         ("x", np.int64),
         ("x_next", np.int64),
         ("y", np.int64),
+        ("own", np.int64),
         ("private", np.int64),
         ("private_size", np.int64),
         ("shared", np.int64),
@@ -45,6 +47,7 @@ PLAN = np.dtype(
         ("clip_norm", np.float64),
         ("key", np.int64),
         ("lowest", np.int64),
+        ("cached", np.int64),
     ]
 )
 # Instead of an optimizer: plain gradient descent, fused into the update; or nothing but the gradient.

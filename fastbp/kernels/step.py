@@ -105,7 +105,7 @@ def _memory(net: Net, member: Member) -> Memory:
     parameters = pointer(net.parameters, 0)
     target = parameters if plan.shared < 0 else pointer(net.scratch, plan.shared)
     state, stride = pointer(net.state, 0), net.parameters.size
-    return Memory(parameters, target, state, stride, pointer(net.scratch, 0), own, plan.rows)
+    return Memory(parameters, target, state, stride, pointer(net.scratch, 0), own, plan.rows, plan.cached)
 
 
 @inlined
@@ -125,23 +125,29 @@ def _gather(rows: Rows, positions: Any, count: int, target: Any, memory: Memory)
             gather(rows.kind, columns, panel, count, here, size, positions, rows.divisor, means, factors)
 
 
+@helper
+def _own_rows(rows: int, plan: Any, member: Member) -> tuple[int, int]:
+    """Those of a block that a member gathers: all, where it has a block of its own."""
+    return (0, rows) if plan.own else share(rows, member)
+
+
 @inlined
 def _gather_block(
-    samples: Samples, begin: int, end: int, x: Any, y: Any, memory: Memory, member: Member
+    samples: Samples, plan: Any, begin: int, end: int, x: Any, y: Any, memory: Memory, member: Member
 ) -> None:
-    """This member's part of the rows order[begin:end] to x and y."""
+    """This member's rows of the block order[begin:end] to x and y."""
     nr, _, _ = constants(memory.scratch)
-    first, last = share(end - begin, member)
+    first, last = _own_rows(end - begin, plan, member)
     mine = pointer(samples.order, begin + first)
     _gather(samples.X, mine, last - first, shift(x, first * nr), memory)
     _gather(samples.Y, mine, last - first, shift(y, first * nr), memory)
 
 
 @helper
-def _ahead(samples: Samples, begin: int, end: int, member: Member) -> Ahead:
+def _ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Ahead:
     """This member's rows of the block order[begin:end]."""
     X, Y, order = samples.X, samples.Y, samples.order
-    first, last = share(max(0, min(end, order.size) - begin), member)
+    first, last = _own_rows(max(0, min(end, order.size) - begin), plan, member)
     x, y, positions = pointer(X.raw, 0), pointer(Y.raw, 0), pointer(order, 0)
     return Ahead(x, X.raw.shape[1], y, Y.raw.shape[1], positions, begin + first, begin + last, 0)
 
@@ -281,7 +287,8 @@ def train(
     """
     memory = _memory(net, member)
     scratch, plan = memory.scratch, net.plan[0]
-    x, x_next, y = shift(scratch, plan.x), shift(scratch, plan.x_next), shift(scratch, plan.y)
+    inputs = shift(scratch, plan.own * member.rank)
+    x, x_next, y = shift(inputs, plan.x), shift(inputs, plan.x_next), shift(inputs, plan.y)
     flags_here = pointer(flags, 0)
     total = losses[0] if losses.size else 0.0
     begin, size, n = run.first, run.batch_size, samples.order.size
@@ -292,7 +299,7 @@ def train(
     if plan.shared >= 0 and begin == batch:
         _begin_batches(net, memory, member)
     while True:
-        _gather_block(samples, begin, end, x, y, memory, member)
+        _gather_block(samples, plan, begin, end, x, y, memory, member)
         barrier(flags_here, member.rank, member.size)
         if finished:
             if plan.shared >= 0:
@@ -313,7 +320,7 @@ def train(
                 begin = batch
                 break
         coming = end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
-        ahead = _ahead(samples, coming, coming + plan.block, member)
+        ahead = _ahead(samples, plan, coming, coming + plan.block, member)
         rule = _rule(net, run.numbers[step], batch_end - batch, begin == batch)
         if rule.at_once:
             _set_numbers(memory, run.numbers[step], 1.0 / (batch_end - batch), 1.0)

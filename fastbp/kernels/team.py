@@ -4,7 +4,7 @@ A member is a Python thread inside one compiled call that holds no GIL.  Members
 is ever reduced across threads and the bits do not depend on how many there are.
 """
 
-import os
+import platform
 import sys
 import threading
 from _thread import start_new_thread
@@ -23,11 +23,17 @@ from numba.extending import intrinsic
 from .jit import helper, kernel
 from .vector import I32, I64, VOID, at, call, pointer, routine
 
-_SPINS = 4000  # before the CPU is offered to others: some 20 us, far above a phase's imbalance
-_YIELDS = 50  # before it is left to them: a member that shares its CPU with another process is then moved
-_NAP = 50  # us
-_ROUNDS = 16  # of a barrier at most, an int64 flag each: two cache lines that only their member writes
-_PER_CPU = 4  # threads that FASTBP_NUM_THREADS may ask for, per CPU of the machine
+_SPINS = 4096  # before a member that waits sleeps: some 100 us, far above a phase's imbalance
+_GLANCE = 64  # spins after which it looks where it and the other run; a power of two
+_NAP = 50  # us, where nobody can be woken
+_ROUNDS = 15  # of a barrier at most, an int64 flag each
+_CPU = _ROUNDS  # where a member's row tells its CPU, plus 1
+_ROW = _ROUNDS + 1  # numbers: two cache lines that only their member writes
+_ASLEEP = 1  # in a flag
+# The number of Linux's system call, by machine; its operations are for threads of one process.
+_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None
+_WAIT, _WAKE = 128, 129
+_MASK = 16  # words of 64 CPUs each
 _FRAMES = 100  # that a caller's part may take beyond the recursion limit
 _LOOK = 0.01  # seconds until a caller that waits for others checks again whether they wait for it
 
@@ -52,20 +58,29 @@ def barrier(typingctx: Any, flags: Any, rank: Any, size: Any) -> Any:
 
     A dissemination barrier: in round r a member raises its flag and waits for the flag of the member 2^r
     ranks below it, so a team of n is through after log2(n) rounds, each the time that one cache line takes
-    from core to core.  A flag holds the number of barriers passed, so none is ever lowered.
+    from core to core.  A flag holds twice the number of barriers passed, so none is ever lowered, and one
+    more while the member that waits for it is asleep.
+
+    New threads often begin on the CPU of the one that started them; so at the first barrier a member leaves a
+    CPU on which it finds another.
     """
 
     def emit(b: ir.IRBuilder, flags: ir.Value, rank: ir.Value, size: ir.Value) -> None:
-        mine = at(b, flags, b.mul(rank, I64(_ROUNDS)))
-        passed = b.add(b.load(mine), I64(1))
+        mine = at(b, flags, b.mul(rank, I64(_ROW)))
+        passed = b.add(b.or_(b.load(mine), I64(_ASLEEP)), I64(1))
         round_, distance = (cgutils.alloca_once_value(b, I64(first)) for first in (0, 1))
         begin, after = b.append_basic_block(), b.append_basic_block()
         b.cbranch(b.icmp_signed(">", size, I64(1)), begin, after)
         b.position_at_end(begin)
-        b.store_atomic(passed, at(b, mine, b.load(round_)), "release", 8)
         other = b.sub(rank, b.load(distance))
         other = b.select(b.icmp_signed("<", other, I64(0)), b.add(other, size), other)
-        _wait_for(b, at(b, flags, b.add(b.mul(other, I64(_ROUNDS)), b.load(round_))), passed)
+        other = at(b, flags, b.mul(other, I64(_ROW)))
+        if _FUTEX is not None:
+            first = b.icmp_signed("==", passed, I64(2))
+            with b.if_then(first, likely=False), b.if_then(_together(b, mine, other)):
+                _leave_cpu(b, mine)
+        _raise(b, at(b, mine, b.load(round_)), passed)
+        _wait_for(b, at(b, other, b.load(round_)), passed, mine, other)
         b.store(b.add(b.load(round_), I64(1)), round_)
         b.store(b.shl(b.load(distance), I64(1)), distance)
         b.cbranch(b.icmp_signed("<", b.load(distance), size), begin, after)
@@ -76,24 +91,87 @@ def barrier(typingctx: Any, flags: Any, rank: Any, size: Any) -> Any:
     return call(lambda module: routine(module, "barrier", arguments, emit), (flags, i, i))
 
 
-def _wait_for(b: ir.IRBuilder, flag: ir.Value, passed: ir.Value) -> None:
-    """Waits until the flag says that so many barriers are passed: spins, then yields, then naps."""
-    spins = cgutils.alloca_once(b, I64)
-    b.store(I64(0), spins)
+def _raise(b: ir.IRBuilder, flag: ir.Value, passed: ir.Value) -> None:
+    """Sets a flag, and wakes whoever sleeps until then."""
+    if _FUTEX is None:
+        b.store_atomic(passed, flag, "release", 8)
+        return
+    before = b.atomic_rmw("xchg", flag, passed, "seq_cst")
+    with b.if_then(b.trunc(before, ir.IntType(1)), likely=False):
+        _futex(b, flag, _WAKE, I64(1))
+
+
+def _wait_for(b: ir.IRBuilder, flag: ir.Value, passed: ir.Value, mine: ir.Value, other: ir.Value) -> None:
+    """Waits until a flag of a member says that so many barriers are passed: spins, then sleeps.
+
+    A member that waits for one on its own CPU sleeps at once, for spinning would only keep it away.  To see
+    that, both leave the CPU that they are on in their rows.
+    """
+    spins = cgutils.alloca_once_value(b, I64(0))
     look, spin, after = (b.append_basic_block() for _ in range(3))
     b.branch(look)
     b.position_at_end(look)
-    b.cbranch(b.icmp_signed(">=", b.load_atomic(flag, "acquire", 8), passed), after, spin)
+    seen = b.load_atomic(flag, "acquire", 8)
+    b.cbranch(b.icmp_signed(">=", seen, passed), after, spin)
     b.position_at_end(spin)
-    b.store(b.add(b.load(spins), I64(1)), spins)
+    now = b.add(b.load(spins), I64(1))
+    b.store(now, spins)
     _pause(b)
-    with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS)), likely=False):
-        _yield_cpu(b)
-    if sys.platform != "win32":
-        with b.if_then(b.icmp_signed(">", b.load(spins), I64(_SPINS + _YIELDS)), likely=False):
-            _call_c(b, "usleep", I32(_NAP))
+    with b.if_then(b.icmp_signed("==", b.and_(now, I64(_GLANCE - 1)), I64(0)), likely=False):
+        sleeps = b.icmp_signed(">=", now, I64(_SPINS))
+        if _FUTEX is not None:
+            sleeps = b.or_(sleeps, _together(b, mine, other))
+        with b.if_then(sleeps):
+            _sleep(b, flag, seen)
     b.branch(look)
     b.position_at_end(after)
+
+
+def _together(b: ir.IRBuilder, mine: ir.Value, other: ir.Value) -> ir.Value:
+    """Tells the member's CPU in its row; whether the other, when it told its own, was there as well."""
+    cpu = b.add(b.sext(_call_c(b, "sched_getcpu"), I64), I64(1))
+    b.store_atomic(cpu, at(b, mine, I64(_CPU)), "monotonic", 8)
+    same = b.icmp_signed("==", cpu, b.load_atomic(at(b, other, I64(_CPU)), "monotonic", 8))
+    return b.and_(same, b.icmp_signed(">", cpu, I64(0)))
+
+
+def _leave_cpu(b: ir.IRBuilder, mine: ir.Value) -> None:
+    """Moves this thread to any other CPU that it may use; it stays free to be moved again."""
+    mask = cgutils.alloca_once(b, I64, _MASK)
+    declared = ir.FunctionType(I32, [I32, I64, I64.as_pointer()])
+    arguments = [I32(0), I64(8 * _MASK), mask]
+
+    def affinity(name: str) -> ir.Value:
+        return b.call(cgutils.get_or_insert_function(b.module, declared, name), arguments)
+
+    known = b.icmp_signed("==", affinity("sched_getaffinity"), I32(0))
+    with b.if_then(known):
+        cpu = b.sub(b.load(at(b, mine, I64(_CPU))), I64(1))
+        word = at(b, mask, b.lshr(cpu, I64(6)))
+        all_ = b.load(word)
+        b.store(b.and_(all_, b.not_(b.shl(I64(1), b.and_(cpu, I64(63))))), word)
+        affinity("sched_setaffinity")
+        b.store(all_, word)
+        affinity("sched_setaffinity")
+
+
+def _sleep(b: ir.IRBuilder, flag: ir.Value, seen: ir.Value) -> None:
+    """Leaves the CPU to others until the flag is raised, or for a while."""
+    if _FUTEX is not None:
+        asleep = b.or_(seen, I64(_ASLEEP))
+        b.cmpxchg(flag, seen, asleep, "seq_cst")
+        _futex(b, flag, _WAIT, b.and_(asleep, I64(0xFFFFFFFF)))
+    elif sys.platform == "win32":
+        _call_c(b, "SwitchToThread")
+    else:
+        _call_c(b, "usleep", I32(_NAP))
+
+
+def _futex(b: ir.IRBuilder, flag: ir.Value, operation: int, value: ir.Value) -> None:
+    """Linux's own: sleeps while the flag's lower half has a value, or wakes so many that do."""
+    declared = ir.FunctionType(I64, [I64], var_arg=True)
+    function = cgutils.get_or_insert_function(b.module, declared, "syscall")
+    b.call(function, [I64(_FUTEX), flag, I64(operation), value, I64(0), I64(0), I64(0)])
 
 
 def _pause(b: ir.IRBuilder) -> None:
@@ -109,40 +187,13 @@ def _pause(b: ir.IRBuilder) -> None:
     b.call(cgutils.get_or_insert_function(b.module, declaration, name), arguments)
 
 
-def _yield_cpu(b: ir.IRBuilder) -> None:
-    _call_c(b, "SwitchToThread" if sys.platform == "win32" else "sched_yield")
-
-
-def _call_c(b: ir.IRBuilder, name: str, *arguments: ir.Value) -> None:
+def _call_c(b: ir.IRBuilder, name: str, *arguments: ir.Value) -> ir.Value:
     """Calls a function of the C library that returns an int."""
     declared = ir.FunctionType(I32, [argument.type for argument in arguments])
-    b.call(cgutils.get_or_insert_function(b.module, declared, name), arguments)
+    return b.call(cgutils.get_or_insert_function(b.module, declared, name), arguments)
 
 
 # ---------------------------------------------------------------- the threads
-
-
-def cpus() -> int:
-    """CPUs this process may use: FASTBP_NUM_THREADS, else its affinity and its control group's quota.
-
-    FASTBP_NUM_THREADS may ask for more threads than the machine has CPUs, up to four times as many.
-    """
-    most = os.cpu_count() or 1
-    try:
-        wanted = int(os.environ.get("FASTBP_NUM_THREADS", ""))
-    except ValueError:
-        wanted = 0
-    if wanted > 0:
-        return min(wanted, _PER_CPU * most)
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else most
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()
-        if quota != "max":
-            available = min(available, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return available
 
 
 def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
@@ -156,7 +207,7 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
     all have ended and the first exception is raised.
     """
     if members == 1:
-        work(Member(0, 1), np.zeros(_ROUNDS, np.int64))
+        work(Member(0, 1), np.zeros(_ROW, np.int64))
         return
     team = _Team(members, work)
     advance, raised = team.advance, team.raised  # kept alive here: compiled code has only their addresses
@@ -171,7 +222,7 @@ class _Team:
     def __init__(self, members: int, work: Callable[[Member, np.ndarray], None]) -> None:
         self.raised: list[BaseException] = []
         self._work = work
-        self._flags = np.zeros(members * _ROUNDS, np.int64)
+        self._flags = np.zeros(members * _ROW, np.int64)
         self._members = members  # wanted
         self._starts = repeat((), members - 1)  # arguments of the threads yet to be started
         self._threads: list[int] = []
@@ -198,7 +249,7 @@ class _Team:
             self._work(Member(0, self._size), self._flags)
         while self._size > 1 and not self._done:
             # Its own flag tells whether an exception came before the caller's compiled call or after it.
-            if self._flags[0] == 0 and self._flags.any():
+            if self._flags[0] <= _ASLEEP and self._flags.any():
                 self._work(Member(0, self._size), self._flags)
             self._wake.acquire(timeout=_LOOK)
 

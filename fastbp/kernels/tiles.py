@@ -13,8 +13,6 @@ from .jit import helper
 from .team import Member, share
 from .vector import I64
 
-# Numbers that a core's second-level cache is trusted to keep: 256 KiB in float32, 512 KiB in float64.
-CACHED = 1 << 16
 PARTS = 3  # of a share
 
 
@@ -41,13 +39,13 @@ class Share(NamedTuple):
 
 
 @helper
-def share_of(vectors: int, most: int, others: int, reused: int, member: Member) -> Share:
+def share_of(vectors: int, most: int, others: int, reused: int, cached: int, member: Member) -> Share:
     """By weight: all panels have `most` vectors but the last, which has what remains of `vectors`.
 
     So members get equal work, and write nearly the same weights in an update that they read in the next
-    forward pass.  A panel means `reused` numbers to keep in cache.
+    forward pass.  A panel means `reused` numbers to keep in cache, where `cached` have room.
     """
-    block = max(1, CACHED // reused)
+    block = max(1, cached // reused)
     if member.size == 1:
         return Share(0, 0, ceil_div(vectors, most), 0, others, block)
     first, last = share(vectors * others, member)

@@ -1,0 +1,127 @@
+"""How many samples the next chunk of training has, and how many threads train it.
+
+No bit depends on either, so a team may grow or shrink at any moment: the fastest is found by measuring.
+"""
+
+from typing import NamedTuple
+
+from .architecture import Architecture
+from .machine import cpus
+
+_CHUNK = 0.05  # seconds
+_FIRST_FLOPS = 2e8  # of the first chunk, before any speed is known: 50 ms on a very slow machine
+_GROWTH = 8  # times the samples of the chunk before, at most
+
+_MEMBER_FLOPS = 4e5  # of a step and member, from which sharing it pays for the barriers
+_CALL_FLOPS = 5e7  # of a call and member, from which starting a thread pays
+_STEP_FLOPS = 1e5  # of a step, from which a team is tried at all
+
+_PROBE = 0.002  # seconds of a first look at another size
+_WORSE = 0.9  # times as fast at that look: not looked at again for now
+_BETTER = 1.03  # times as fast in a whole chunk: chosen
+_USUAL = 0.2  # seconds over which a speed is averaged
+_FELL = 0.8  # of its usual speed, from which others are looked at
+_AGAIN = 1.0  # seconds until they are in any case
+_SHARE = 0.015  # of the time that looking may cost
+_GRACE = 0.005  # seconds that it may cost at first
+
+
+class Sizes(NamedTuple):
+    """Of a team: the one that begins, and all that may be tried, ascending."""
+
+    first: int
+    candidates: tuple[int, ...]
+
+    @property
+    def most(self) -> int:
+        return self.candidates[-1]
+
+
+ALONE = Sizes(1, (1,))
+
+
+def sizes(threads: int | str, architecture: Architecture, batch_size: int, samples: float) -> Sizes:
+    """Those for ``threads``, never more than CPUs.
+
+    A number is taken as it is.  With "auto" as many begin as so much work keeps busy, and others are tried
+    where a step is long enough to be shared at all.
+    """
+    most, step = cpus(), architecture.flops() * batch_size
+    if threads != "auto":
+        size = max(1, min(most, int(threads)))
+        return Sizes(size, (size,))
+    size = max(1, min(most, int(min(step / _MEMBER_FLOPS, architecture.flops() * samples / _CALL_FLOPS))))
+    if step < _STEP_FLOPS:
+        return Sizes(size, (size,))
+    return Sizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))
+
+
+class Pace:
+    """Chunks of about 50 ms, by the team that has been found fastest.
+
+    Now and then, and when that one's speed falls, a neighbour in size has a short chunk, and if it does well
+    a whole one, which decides.  What this costs is kept below a share of the time.  A size that was just
+    chosen has its own neighbours tried next, so a team grows or shrinks for as long as it pays.
+    """
+
+    def __init__(self, architecture: Architecture, sizes: Sizes) -> None:
+        self.size, self._sizes = sizes
+        self.speeds: dict[int, float] = {}  # samples per second by size, as last found
+        self._samples = _FIRST_FLOPS / architecture.flops()  # of the last chunk, or a first guess
+        self._trial: int | None = None
+        self._look = _PROBE  # seconds of a first look at it
+        self._looked = False
+        self._seconds = self._cost = 0.0
+        self._behind = 0.0  # seconds that the present size's speed is the mean of
+        self._costs: dict[int, float] = {}  # of the last trial of a size
+        self._due: dict[int, float] = {}
+
+    def next(self) -> tuple[int, int]:
+        """The size of the team for the next chunk, and about how many samples it shall have."""
+        size = self._trial or self.size
+        seconds = self._look if self._trial and not self._looked else _CHUNK
+        speed = self.speeds.get(size, self.speeds.get(self.size))
+        if speed is None:
+            return size, int(self._samples)
+        return size, int(min(seconds * speed, _GROWTH * self._samples))
+
+    def took(self, samples: int, seconds: float) -> None:
+        """Tells what that chunk took."""
+        seconds = max(seconds, 1e-6)
+        speed = samples / seconds
+        self._seconds += seconds
+        self._samples = samples
+        if self._trial:
+            self._judge(self._trial, samples, seconds)
+            return
+        fell = speed < _FELL * self.speeds.get(self.size, speed)
+        self._behind = min(_USUAL, seconds + (0.0 if fell else self._behind))
+        usual = self.speeds.get(self.size, speed)
+        self.speeds[self.size] = usual + (speed - usual) * seconds / max(seconds, self._behind)
+        if self._behind >= _CHUNK:
+            self._consider(fell)
+
+    def _judge(self, trial: int, samples: int, seconds: float) -> None:
+        speed, usual = samples / seconds, self.speeds[self.size]
+        lost = max(0.0, seconds - samples / usual)
+        self._cost += lost
+        self._costs[trial] = lost + (self._costs[trial] if self._looked else 0.0)
+        self.speeds[trial] = speed
+        whole = self._looked or self._look == _CHUNK
+        if not whole and speed > _WORSE * usual:
+            self._looked = True
+            return
+        self._due[trial] = self._due[self.size] = self._seconds + _AGAIN
+        if whole and speed > _BETTER * usual:
+            self.size, self._behind = trial, seconds
+        self._trial, self._looked = None, False
+
+    def _consider(self, fell: bool) -> None:
+        """Begins a trial of a neighbour, if one is due and what it may cost is allowed."""
+        place = self._sizes.index(self.size)
+        allowed = _GRACE + _SHARE * self._seconds - self._cost
+        for other in self._sizes[max(0, place - 1) : place + 2]:
+            due = fell or self._seconds >= self._due.get(other, 0.0)
+            if other != self.size and due and self._costs.get(other, 0.0) <= allowed:
+                self._trial, self._look = other, min(_CHUNK, max(_PROBE, allowed))
+                return

@@ -1,0 +1,96 @@
+"""What is asked of the machine, and that no bit depends on the answer."""
+
+import os
+
+import pytest
+
+from experiments import Case, bits
+from fastbp import engine, machine
+from fastbp.machine import Cache, cpus, second_level_cache
+from fastbp.optimizers import OPTIMIZERS
+
+
+def test_cpus_are_what_the_environment_says_within_reason(monkeypatch):
+    most = 4 * os.cpu_count()
+    monkeypatch.delenv("FASTBP_NUM_THREADS", raising=False)
+    available = cpus()
+    assert 1 <= available <= os.cpu_count()
+    said = {"1": 1, "3": 3, str(most + 1): most, "1000000000": most, "1" + "0" * 4000: most}
+    ignored = dict.fromkeys(["", "0", "-1", "many", "2.5", "9" * 5000], available)
+    for text, expected in (said | ignored).items():
+        monkeypatch.setenv("FASTBP_NUM_THREADS", text)
+        assert cpus() == expected, text
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Asks anew, and forgets the answer."""
+    monkeypatch.delenv("FASTBP_L2", raising=False)
+    second_level_cache.cache_clear()
+    yield second_level_cache
+    second_level_cache.cache_clear()
+
+
+@pytest.fixture
+def sysfs(tmp_path, monkeypatch):
+    """A system with these caches of its first CPU: (level, size, CPUs that share it)."""
+
+    def with_caches(*caches):
+        for number, cache in enumerate(caches):
+            folder = tmp_path / "cpu3" / "cache" / f"index{number}"
+            folder.mkdir(parents=True)
+            for name, text in zip(("level", "size", "shared_cpu_list"), cache, strict=True):
+                (folder / name).write_text(text + "\n")
+
+    monkeypatch.setattr(machine, "_CPUS", tmp_path)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {5, 3}, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    return with_caches
+
+
+@pytest.mark.parametrize(
+    ("size", "shared", "bytes_"),
+    [
+        ("512K", "3", 512 << 10),
+        ("2M", "2-3", 1 << 20),
+        ("4096K", "0-3,8-11", 512 << 10),
+        ("65536", "3", 65536),
+    ],
+)
+def test_a_cache_is_told_by_the_system(size, shared, bytes_, sysfs, asked):
+    sysfs(("1", "32K", "3"), ("2", size, shared), ("3", "32M", "0-15"))
+    assert asked() == Cache(bytes_, "the system")
+
+
+@pytest.mark.parametrize("size", ["", "many", "0K", "-1", "1K"])
+def test_a_cache_is_assumed_where_nobody_tells(size, sysfs, asked):
+    sysfs(("2", size, "3"))
+    assert asked() == Cache() == (512 << 10, "assumed, for the system does not tell")
+
+
+def test_a_machine_without_such_folders(sysfs, asked):
+    assert asked() == Cache()
+
+
+def test_the_environment_says_more_than_the_system(sysfs, asked, monkeypatch):
+    sysfs(("2", "1M", "3"))
+    monkeypatch.setenv("FASTBP_L2", "256K")
+    assert asked() == Cache(256 << 10, "FASTBP_L2")
+    asked.cache_clear()
+    monkeypatch.setenv("FASTBP_L2", "much")
+    assert asked() == Cache()
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("optimizer", [None, "adam"])
+def test_no_bit_depends_on_the_size_of_a_cache(optimizer, members, dtype, monkeypatch):
+    """From one that holds a panel of nothing to one that holds all."""
+    case = Case((70, 150, 90, 3), 33, 80, ("tanh", "relu", "sigmoid"))
+    recipe = {"optimizer": OPTIMIZERS[optimizer]} if optimizer else {}
+    found = set()
+    for size in (1 << 12, 1 << 14, 1 << 16, 1 << 20, 1 << 30):
+        monkeypatch.setattr(engine, "second_level_cache", lambda size=size: Cache(size))
+        engine._prepare.cache_clear()
+        found.add(bits(case, dtype, members, **recipe))
+    engine._prepare.cache_clear()
+    assert len(found) == 1

@@ -1,0 +1,132 @@
+"""The pace of training: how long chunks are, and the team that is found fastest."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import pace
+from fastbp.architecture import Architecture
+from fastbp.pace import Pace, Sizes, sizes
+
+NET = Architecture((784, 100, 10), ("sigmoid", "sigmoid"), np.dtype(np.float32))
+TINY = Architecture((2, 2, 1), ("sigmoid", "sigmoid"), np.dtype(np.float32))
+X = np.random.default_rng(0).normal(size=(200, 6))
+LABELS = np.arange(200) % 3
+START = 1e-4  # seconds that starting a team takes
+
+
+class Machine:
+    """Trains in a time of its own: samples per second by size of the team."""
+
+    def __init__(self, first, speeds):
+        self.pace = Pace(NET, Sizes(first, tuple(sorted(speeds))))
+        self.seconds = self.samples = 0.0
+
+    def train(self, seconds, speeds, noise=lambda: 1.0):
+        """For so many seconds; the chunks that this takes, as (size, seconds)."""
+        chunks, end = [], self.seconds + seconds
+        while self.seconds < end:
+            size, samples = self.pace.next()
+            took = START + max(32, samples) / (speeds[size] * noise())
+            self.pace.took(max(32, samples), took)
+            self.seconds, self.samples = self.seconds + took, self.samples + max(32, samples)
+            chunks.append((size, took))
+        return chunks
+
+
+@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("speeds", [{1: 1e6, 2: 1.9e6}, {1: 1e6, 2: 0.05e6}, {1: 1e6, 2: 0.9e6}], ids=str)
+def test_the_fastest_team_is_found_soon_and_at_little_cost(first, speeds):
+    machine, best = Machine(first, speeds), max(speeds, key=speeds.get)
+    machine.train(0.4, speeds)
+    assert machine.pace.size == best
+    before = machine.samples
+    chunks = machine.train(20, speeds)
+    assert (machine.samples - before) / 20 > 0.97 * speeds[best]
+    others = sum(size != best for size, _ in chunks)
+    assert 2 <= others < 0.15 * len(chunks), "it looks again, now and then"
+    assert machine.pace.speeds == pytest.approx(speeds, rel=0.2)
+
+
+def test_a_team_that_falls_behind_is_left_and_taken_again():
+    quiet, busy = {1: 1e6, 2: 1.9e6}, {1: 1e6, 2: 0.4e6}
+    machine = Machine(2, quiet)
+    machine.train(5, quiet)
+    assert machine.pace.size == 2
+    machine.train(0.5, busy)
+    assert machine.pace.size == 1
+    machine.train(5, quiet)
+    assert machine.pace.size == 2
+
+
+@pytest.mark.parametrize("best", [1, 4, 16, 48])
+@pytest.mark.parametrize("first", [1, 8, 48])
+def test_teams_grow_and_shrink_as_far_as_it_pays(first, best):
+    speeds = {size: 1e6 * min(size, best) / max(1.0, size / best) ** 0.5 for size in (1, 2, 4, 8, 16, 32, 48)}
+    machine = Machine(first, speeds)
+    machine.train(8, speeds)
+    assert speeds[machine.pace.size] >= 0.97 * max(speeds.values())
+
+
+def test_noise_costs_little():
+    speeds, rng = {1: 1e6, 2: 1.2e6}, np.random.default_rng(0)
+    machine = Machine(1, speeds)
+    machine.train(60, speeds, lambda: rng.uniform(0.5, 1.0))
+    assert machine.samples / 60 > 0.93 * 1.2e6 / 1.386  # the mean of 1 / noise
+
+
+def test_chunks_take_50_ms_and_grow_by_8_at_most():
+    machine = Machine(1, {1: 1e7})
+    chunks = [seconds for _, seconds in machine.train(1, {1: 1e7})]
+    assert chunks[-1] == pytest.approx(0.05, rel=0.01)
+    assert all(after <= 8 * before for before, after in itertools.pairwise(chunks))
+
+
+def test_sizes(monkeypatch):
+    monkeypatch.setattr(pace, "cpus", lambda: 6)
+    assert sizes(1, NET, 32, 1e9) == Sizes(1, (1,))
+    assert sizes(4, NET, 32, 1e9) == Sizes(4, (4,))
+    assert sizes(100, NET, 32, 1e9) == Sizes(6, (6,))
+    assert sizes("auto", NET, 32, 1e9) == Sizes(6, (1, 2, 4, 6))
+    assert sizes("auto", NET, 4, 1e9) == Sizes(3, (1, 2, 3, 4, 6))
+    assert sizes("auto", NET, 32, 100) == Sizes(1, (1, 2, 4, 6)), "a call too short to start a thread for"
+    assert sizes("auto", TINY, 32, 1e9) == Sizes(1, (1,)), "no step of this can be shared"
+    monkeypatch.setattr(pace, "cpus", lambda: 1)
+    assert sizes("auto", NET, 32, 1e9) == Sizes(1, (1,))
+
+
+# ---------------------------------------------------------------- in training
+
+
+@pytest.mark.parametrize("recipe", [{}, {"optimizer": "adam"}, {"clip_norm": 0.1}], ids=str)
+@pytest.mark.parametrize("sizes_", [[6, 30, 20, 3], [6, 70, 3]], ids=str)
+def test_bits_do_not_depend_on_teams_that_change(sizes_, recipe, dtype, monkeypatch):
+    """Every chunk has a batch or two, and another team."""
+    monkeypatch.setattr(pace, "cpus", lambda: 4)
+    monkeypatch.setattr(pace, "_STEP_FLOPS", 0)  # so that small networks may have teams
+    trained = []
+    for seed in (None, 0, 1):
+        rng, used = np.random.default_rng(seed), set()
+
+        def changing(self, rng=rng, used=used):
+            used.add(size := int(rng.integers(1, 5)))
+            return size, int(rng.integers(1, 40))
+
+        with monkeypatch.context() as patched:
+            if seed is not None:
+                patched.setattr(Pace, "next", changing)
+            net = fastbp.Network(sizes_, dtype=dtype, seed=0, dropout=0.1)
+            net.fit(X, LABELS, epochs=3, batch_size=16, learning_rate=0.1, **recipe)
+        assert seed is None or used == {1, 2, 3, 4}
+        trained.append([array.tobytes() for array in (*net.weights, *net.biases)])
+    assert trained[0] == trained[1] == trained[2]
+
+
+def test_a_history_tells_the_teams():
+    net = fastbp.Network([6, 40, 3], seed=0)
+    history = net.fit(X, LABELS, epochs=3, batch_size=50, learning_rate=0.1, threads=1)
+    assert history.threads == [1, 1, 1]
+    assert list(history.speeds) == [1]
+    assert history.speeds[1] > 0
