@@ -11,7 +11,7 @@ PACKAGE = Path(fastbp.__file__).parent
 THIRD_PARTY = {"numpy", "numba", "llvmlite"}
 ALLOWED = {  # file or folder -> what of the package, and what of others, it may import when it is imported
     "kernels": ({"kernels", "__version__"}, THIRD_PARTY),
-    "validate.py": (set(), {"numpy"}),
+    "validate": ({"validate"}, {"numpy"}),
     "generator.py": (set(), {"numpy"}),
     "activations.py": ({"kernels"}, set()),
     "costs.py": (set(), set()),

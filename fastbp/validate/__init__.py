@@ -1,0 +1,15 @@
+"""The border: whatever a user hands over is checked, coerced and named here, once; kernels never check.
+
+Every input error of the package is raised in this folder and says what was given, what was expected and
+where.
+"""
+
+# ruff: noqa: F403
+from .arrays import *
+from .book import *
+from .files import *
+from .options import *
+from .own import *
+from .pairs import *
+from .streams import *
+from .weights import *

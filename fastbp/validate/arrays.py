@@ -1,0 +1,356 @@
+"""Arrays whose rows are samples: X, y, weights, labels of any kind, and what they are scaled by."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from .options import nonnegative, rate
+
+Task = Literal["labels", "binary", "multilabel", "values", "value"]
+
+Scale = Literal["divided", "whole"]
+
+_KEPT = (
+    np.dtype(np.uint8),
+    np.dtype(np.float32),
+    np.dtype(np.float64),
+)  # types that kernels read as they are
+
+_CHECKED_AT_ONCE = 1 << 20  # numbers, so that a memory-mapped array is never read whole
+
+
+class Targets(NamedTuple):
+    """What to learn: labels (n,) as int64, or numbers (n, outputs) as float32 or float64."""
+
+    array: np.ndarray
+    task: Task
+    classes: tuple[Any, ...] | None = None  # what labels stand for, where they are not 0, 1, 2 ... themselves
+
+
+def held_out(split: Any, data: Any, samples: int) -> float:
+    """The share of the samples that `fit` is to hold out."""
+    found = rate("validation_split", split)
+    if found and data is not None:
+        raise ValueError("validation_split, validation_data: expected one of them, got both")
+    if found and not 0 < int(samples * found) < samples:
+        raise ValueError(
+            "validation_split: expected a share that leaves samples to train on and to hold out, "
+            f"got {found:g} of {samples}"
+        )
+    return found
+
+
+def pair(name: str, value: Any) -> tuple[Any, Any]:
+    """(X, y)."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"{name}: expected a pair (X, y), got {type(value).__name__}")
+    return value[0], value[1]
+
+
+def given(name: str, value: Any) -> Any:
+    """What is not None."""
+    if value is None:
+        raise TypeError(f"{name}: expected labels or values, one per row of X, got None")
+    return value
+
+
+def array(values: Any, name: str) -> np.ndarray:
+    """A plain array, of nested lists as well."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: expected an array without a mask, got a masked array; "
+            "leave out what is masked, or fill it by .filled(value)"
+        )
+    try:
+        return np.asarray(values)
+    except ValueError:  # NumPy on lists of unequal lengths
+        raise ValueError(f"{name}: expected an array, got lists of unequal lengths") from None
+
+
+def samples(X: Any, inputs: int, dtype: np.dtype, name: str = "X") -> np.ndarray:
+    """X as a C-contiguous (n, inputs) array of uint8, float32 or float64, every number finite in `dtype`.
+
+    An array that is so already is not copied.
+    """
+    found = as_numbers(X, dtype, name)
+    if found.ndim != 2 or found.shape[1] != inputs:
+        hint = ""
+        if found.ndim == 1:
+            one = "X.reshape(-1, 1)" if inputs == 1 else "X.reshape(1, -1)"
+            hint = f"; one {'feature' if inputs == 1 else 'sample'} is {one}"
+        raise ValueError(
+            f"{name}: expected shape (samples, {inputs}) for a network of {inputs} inputs, "
+            f"got {found.shape}{hint}"
+        )
+    check_finite(found, dtype, name)
+    return np.ascontiguousarray(found)
+
+
+def labels_or_numbers(y: Any, name: str) -> np.ndarray:
+    """y as an array; a list of text and other things is not made text throughout."""
+    found = array(y, name)
+    if found.dtype.kind == "U" and not isinstance(y, np.ndarray) and found.ndim == 1:
+        plain = list(y)
+        if not all(isinstance(label, str) for label in plain):
+            found = np.empty(len(plain), object)
+            found[:] = plain
+    return found
+
+
+def hashable(labels: list[Any], name: str) -> list[Any]:
+    """Labels that can be told apart: no lists, no missing ones."""
+    for row, label in enumerate(labels):
+        if label is None or label != label or label.__hash__ is None:
+            raise ValueError(f"{name}[{row}]: expected a label, got {label!r}")
+    return labels
+
+
+def classes(found: list[Any], outputs: int, name: str) -> tuple[Any, ...]:
+    """Different labels, one per output, or two where there is one output."""
+    wanted = max(2, outputs)
+    if len(found) != wanted:
+        shown = ", ".join(map(repr, found[:5])) + (", ..." if len(found) > 5 else "")
+        raise ValueError(
+            f"{name}: expected {wanted} different labels for {outputs} outputs, got {len(found)}: {shown}"
+        )
+    return tuple(found)
+
+
+def places(labels: list[Any], known: Mapping[Any, int], name: str) -> np.ndarray:
+    """The place of each label."""
+    try:
+        return np.fromiter((known[label] for label in labels), np.int64, len(labels))
+    except (KeyError, TypeError):
+        pass
+    row, label = next((i, label) for i, label in enumerate(hashable(labels, name)) if label not in known)
+    raise ValueError(f"{name}[{row}]: expected one of {', '.join(map(repr, known))}, got {label!r}")
+
+
+def learnt(scales: bool, scaling: Any, name: str) -> Any:
+    """The scaling that `fit` has learnt, where the network is to scale."""
+    if scales and scaling is None:
+        raise ValueError(
+            f"{name}: expected a network that fit has trained, for the scaling is learnt there; "
+            "fit(..., epochs=0) learns it alone"
+        )
+    return scaling
+
+
+def finite_moments(name: str, mean: np.ndarray, deviation: np.ndarray) -> None:
+    """Refuses columns, such as of numbers beyond 1e154, whose deviation is beyond float64."""
+    good = np.isfinite(mean) & np.isfinite(deviation)
+    if not good.all():
+        column = int(np.argmin(good))
+        raise ValueError(
+            f"{name}[:, {column}]: expected numbers whose mean and deviation are finite, to scale them, got "
+            f"mean {mean[column]:g}, deviation {deviation[column]:g}"
+        )
+
+
+def scaling(name: str, found: Any, columns: int) -> None:
+    """Refuses a mean and a deviation that do not suit so many columns."""
+    if found is None:
+        return
+    for what, numbers in zip(("means", "deviations"), found, strict=True):
+        if numbers.shape != (columns,) or numbers.dtype != np.float64 or not np.isfinite(numbers).all():
+            raise ValueError(
+                f"{name}: expected {columns} finite {what} in float64, got shape {numbers.shape}"
+            )
+    if (found[1] <= 0).any():
+        raise ValueError(f"{name}: expected deviations above 0")
+
+
+def values_are_scaled(task: Task) -> None:
+    if task not in ("value", "values"):
+        raise ValueError(f"scale_outputs: expected values as y, got {task}, which are not scaled")
+
+
+def targets(
+    y: Any,
+    rows: int,
+    outputs: int,
+    dtype: np.dtype,
+    name: str = "y",
+    task: Task | None = None,
+    multilabel: bool = False,
+) -> Targets:
+    """y as what it is to be learnt as, by its shape and type, or as the targets of a `task`.
+
+    (n,) integers below `outputs` are labels; with one output, zeros and ones of an integer type are two
+    classes and other numbers are values.  (n, outputs) numbers are values; or, where the network can learn
+    `multilabel` targets, zeros and ones of an integer type are that.
+    """
+    found = array(y, name)
+    if found.ndim not in (1, 2) or len(found) != rows:
+        raise ValueError(
+            f"{name}: expected {rows} labels or shape ({rows}, {outputs}), as X has {rows} rows, "
+            f"got shape {found.shape}"
+        )
+    flat = found.ndim == 1
+    labels = flat and outputs > 1
+    if task is not None and labels != (task == "labels"):
+        hint = "; y.argmax(axis=1) makes labels of one-hot rows" if task == "labels" else ""
+        shape = f"({rows},)" if task == "labels" else f"({rows}, {outputs})"
+        raise ValueError(
+            f"{name}: expected shape {shape}, as the network was trained for {task}, got {found.shape}{hint}"
+        )
+    if labels:
+        return Targets(as_labels(found, outputs, name), "labels")
+    bits = found.dtype.kind in "biu" and found.size > 0 and found.min() >= 0 and found.max() <= 1
+    if task is None and flat:
+        task = "binary" if bits else "value"
+    elif task is None:
+        task = "multilabel" if bits and multilabel else "values"
+    found = as_numbers(found.reshape(-1, 1) if flat else found, dtype, name)
+    if found.shape[1] != outputs:
+        raise ValueError(
+            f"{name}: expected shape ({rows}, {outputs}) for a network of {outputs} outputs, "
+            f"got {found.shape}; labels have shape ({rows},)"
+        )
+    check_finite(found, dtype, name)
+    if task in ("binary", "multilabel"):
+        _check_bits(found, task, name)
+    return Targets(found.astype(dtype, order="C", copy=False), task)
+
+
+def suits_cost(found: Targets, cost: str, output_activation: Any, name: str) -> None:
+    """Refuses targets that the cost is not defined for."""
+    wanted = found.array
+    if wanted.ndim == 1 or not wanted.size:
+        return
+    if cost == "cross_entropy":
+        _check_cells(wanted, (wanted >= 0) & (wanted <= 1), name, "0 to 1, as the cost is 'cross_entropy'")
+        if output_activation == "softmax":
+            sums = wanted.sum(axis=1, dtype=np.float64)
+            if not np.allclose(sums, 1.0, rtol=0, atol=1e-3):
+                row = int(np.argmax(np.abs(sums - 1.0)))
+                raise ValueError(
+                    f"{name}[{row}]: expected probabilities, which add up to 1, for a softmax, got a sum of "
+                    f"{sums[row]:g}; sample_weight gives a row more or less weight"
+                )
+    elif cost == "poisson":
+        _check_cells(wanted, wanted >= 0, name, "a count of at least 0, as the cost is 'poisson'")
+
+
+def _check_cells(found: np.ndarray, good: np.ndarray, name: str, expected: str) -> None:
+    if not good.all():
+        row, column = np.argwhere(~good)[0]
+        raise ValueError(f"{name}[{row}, {column}]: expected {expected}, got {found[row, column]}")
+
+
+def classes_of(found: Targets) -> np.ndarray:
+    """The label of each row, for what weighs classes."""
+    if found.task not in ("labels", "binary"):
+        raise ValueError(f"class_weight: expected labels as y, (n,) integers, got {found.task}")
+    return found.array.reshape(-1).astype(np.int64)
+
+
+def _check_bits(found: np.ndarray, task: Task, name: str) -> None:
+    good = (found == 0) | (found == 1)
+    _check_cells(found, good, name, f"0 or 1, as the network was trained for {task}")
+
+
+def as_numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
+    """An array in one of the kept types and native byte order."""
+    found = array(values, name)
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected numbers, got dtype {found.dtype}")
+    native = found.dtype.newbyteorder("=")
+    if native in _KEPT:
+        return found.astype(native, copy=False)
+    return found.astype(np.float32 if native == np.float16 else dtype)
+
+
+def check_finite(array: np.ndarray, dtype: np.dtype, name: str) -> None:
+    if array.dtype.kind != "f" or not array.size:
+        return
+    largest = np.finfo(dtype).max
+    step = max(1, _CHECKED_AT_ONCE // array.shape[1])
+    for first in range(0, len(array), step):
+        block = array[first : first + step]
+        if not -largest <= block.min() <= block.max() <= largest:  # NaN fails every comparison
+            row, column = np.argwhere(~(np.abs(block) <= largest))[0]
+            raise ValueError(
+                f"{name}[{first + row}, {column}]: expected a finite {dtype}, got {block[row, column]}"
+            )
+
+
+def as_labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected integer labels 0 .. {outputs - 1}, got dtype {array.dtype}")
+    good = (array >= 0) & (array < outputs)
+    if array.dtype.kind == "f":
+        good &= np.floor(array) == array
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"{name}[{row}]: expected a label 0 .. {outputs - 1}, got {array[row]}")
+    return np.ascontiguousarray(array, np.int64)
+
+
+_SEEN_FOR_SCALE = 1 << 16  # numbers
+
+
+def scale(X: np.ndarray, divisor: float) -> Scale | None:
+    """Whether checked samples X are bytes, which are divided, or whole numbers up to 255 that are not.
+
+    None where neither is certain.  The first rows tell.
+    """
+    if not len(X):
+        return None
+    if X.dtype == np.uint8:
+        return "divided"
+    seen = X[: max(1, _SEEN_FOR_SCALE // X.shape[1])]
+    whole = 255 / divisor < seen.max() <= 255 and seen.min() >= 0 and (np.floor(seen) == seen).all()
+    return "whole" if whole else None
+
+
+def same_scale(name: str, given: Scale | None, trained: Scale | None, divisor: float, depth: int) -> None:
+    """Warns, at the line `depth` calls above, of samples in another scale than those that were learnt."""
+    if given is None or trained is None or given == trained:
+        return
+    texts = {
+        "divided": f"uint8 samples, which are divided by {divisor:g}",
+        "whole": "other numbers up to 255, which are not divided",
+    }
+    warnings.warn(
+        f"{name}: got {texts[given]}, but the network is trained on {texts[trained]}; "
+        f"give both as uint8, or both divided",
+        RuntimeWarning,
+        stacklevel=depth + 2,
+    )
+
+
+def sample_weights(weights: Any, rows: int, name: str = "sample_weight") -> np.ndarray:
+    """One finite weight of at least 0 a sample, (rows,) float64."""
+    found = as_numbers(weights, np.dtype(np.float64), name)
+    if found.shape != (rows,):
+        raise ValueError(f"{name}: expected shape ({rows},), one per row of X, got {found.shape}")
+    found = found.astype(np.float64)
+    good = (found >= 0) & (found < np.inf)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"{name}[{row}]: expected a finite number of at least 0, got {found[row]}")
+    return found
+
+
+def class_weights(spec: Any, labels: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
+    """The weight of each sample's class, (n,) float64; `labels` (n,) are checked places in `classes`.
+
+    `spec` maps classes to weights, 1 where it names none; or is "balanced": n / (classes seen * samples of
+    the class), so that every class seen weighs the same and the weights' mean is 1.
+    """
+    if isinstance(spec, str) and spec == "balanced":
+        samples = np.bincount(labels, minlength=len(classes))
+        weights = len(labels) / (max(1, np.count_nonzero(samples)) * np.maximum(samples, 1.0))
+        return np.asarray(weights[labels])
+    if not isinstance(spec, Mapping):
+        raise TypeError(f"class_weight: expected a dict of label to weight or 'balanced', got {spec!r}")
+    weights = np.ones(len(classes))
+    places = {label: place for place, label in enumerate(classes)}
+    for label, weight in spec.items():
+        if label not in places:
+            raise ValueError(f"class_weight: expected labels {', '.join(map(repr, classes))}, got {label!r}")
+        weights[places[label]] = nonnegative(f"class_weight[{label!r}]", weight)
+    return np.asarray(weights[labels])

@@ -1,0 +1,89 @@
+"""Weights and biases, of the user's own too."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .arrays import array, as_numbers, check_finite
+
+
+def parameter_arrays(weights: Sequence[Any], biases: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The network's weights and biases as plain arrays, for a user may have set nested lists."""
+
+    def plain(name: str, arrays: Sequence[Any]) -> list[Any]:
+        return [a if type(a) is np.ndarray else array(a, f"{name}[{i}]") for i, a in enumerate(arrays)]
+
+    return plain("weights", weights), plain("biases", biases)
+
+
+def some_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
+    """Refuses what has nothing to train."""
+    if len(weights) != len(biases) or not len(weights):
+        alone = "" if len(weights) or len(biases) else "; a network of one layer has nothing to train"
+        raise ValueError(
+            f"weights, biases: expected as many of each, at least 1, "
+            f"got {len(weights)} and {len(biases)}{alone}"
+        )
+
+
+def parameters(
+    weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The network's weights [(n_out, n_in)] and biases [(n_out, 1)] in `dtype`."""
+    some_layers(weights, biases)
+    ws, bs = parameter_arrays(weights, biases)
+    for name, arrays in ("weights", ws), ("biases", bs):
+        for i, found in enumerate(arrays):
+            if found.dtype.kind not in "biuf":
+                raise TypeError(f"{name}[{i}]: expected numbers, got dtype {found.dtype}")
+            arrays[i] = found.astype(dtype, copy=False)
+    for i, (w, b) in enumerate(zip(ws, bs, strict=True)):
+        if w.ndim != 2 or (i and w.shape[1] != ws[i - 1].shape[0]):
+            inputs = ws[i - 1].shape[0] if i else "inputs"
+            raise ValueError(f"weights[{i}]: expected shape (outputs, {inputs}), got {w.shape}")
+        if b.shape != (w.shape[0], 1):
+            raise ValueError(f"biases[{i}]: expected shape ({w.shape[0]}, 1), got {b.shape}")
+    return ws, bs
+
+
+def initial_arrays(arrays: Any, sizes: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
+    """First weights that a user gives as ``init``, [(n_out, n_in)]: finite, copied, in `dtype`."""
+    shapes = [(n_out, n_in) for n_in, n_out in itertools.pairwise(sizes)]
+    several = isinstance(arrays, (list, tuple)) or np.ndim(arrays)
+    if not several or len(arrays) != len(shapes):
+        got = f"{len(arrays)}" if several else repr(arrays)
+        raise ValueError(
+            f"init: expected a name, or {len(shapes)} arrays of weights, one per layer, got {got}"
+        )
+    weights = []
+    for i, (given, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        found = as_numbers(given, dtype, f"init[{i}]")
+        if found.shape != shape:
+            raise ValueError(f"init[{i}]: expected shape {shape}, got {found.shape}")
+        check_finite(found, dtype, f"init[{i}]")
+        weights.append(found.astype(dtype))
+    return weights
+
+
+def unflattened(
+    flat: Any, weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """One array of all parameters, layer by layer, in the shapes of the present ones."""
+    found = as_numbers(flat, dtype, "parameters")
+    arrays = [array for pair in zip(*parameters(weights, biases, dtype), strict=True) for array in pair]
+    total = sum(array.size for array in arrays)
+    if found.shape != (total,):
+        raise ValueError(f"parameters: expected shape ({total},), got {found.shape}")
+    pieces, start = [], 0
+    for present in arrays:
+        pieces.append(found[start : start + present.size].reshape(present.shape).astype(dtype))
+        start += present.size
+    return pieces[::2], pieces[1::2]
+
+
+def same_sizes(sizes: Sequence[int], expected: Sequence[int]) -> None:
+    """Refuses weights whose shapes were changed while they were trained."""
+    if tuple(sizes) != tuple(expected):
+        raise ValueError(f"weights: expected layers {list(expected)} while training, got {list(sizes)}")
