@@ -21,7 +21,7 @@ from fastbp.engine import Data, Engine
 from fastbp.kernels.dense import Rule, backward, forward, update
 from fastbp.kernels.output import output
 from fastbp.kernels.step import Samples, _ahead, _gather_block, _memory
-from fastbp.kernels.team import Member, barrier, run
+from fastbp.kernels.team import WHOLE, Member, barrier, run
 from fastbp.kernels.vector import pointer, shift
 from fastbp.optimizers import SGD
 
@@ -29,6 +29,11 @@ from .suite.networks import DIGITS, Case, digits, start
 
 LAYERS = ("omp", "workqueue")
 MEMBERS = 2
+
+
+@njit
+def _member(rank, size):
+    return Member(rank, size, WHOLE * rank // size, WHOLE * (rank + 1) // size)
 
 
 @njit(parallel=True, nogil=True)
@@ -39,29 +44,29 @@ def train(net, X, Y, weights, order, m, learning_rate, members):
     last = net.layers.shape[0] - 1
     for begin in range(0, order.size - m + 1, m):
         for number in prange(members):
-            member = Member(number, members)
+            member = _member(number, members)
             memory = _memory(net, member)
             x, y = shift(memory.scratch, net.plan[0].x), shift(memory.scratch, net.plan[0].y)
             _gather_block(Samples(X, Y, weights, order), net.plan[0], begin, begin + m, x, y, memory, member)
         for depth in range(1, last + 1):
             for number in prange(members):
-                memory = _memory(net, Member(number, members))
+                memory = _memory(net, _member(number, members))
                 signal = net.plan[0].x if depth == 1 else net.layers[depth - 1].a
                 x = shift(memory.scratch, signal)
                 none = (0, -1, 0)
-                forward(net.layers[depth], memory, x, m, depth < last, none, Member(number, members))
+                forward(net.layers[depth], memory, x, m, depth < last, none, _member(number, members))
         for number in prange(members):
-            member = Member(number, members)
+            member = _member(number, members)
             memory = _memory(net, member)
             y, positions = shift(memory.scratch, net.plan[0].y), pointer(order, begin)
             output(net.layers[last], net.plan[0], memory, y, m, losses, weights, positions, member)
         for depth in range(last, 0, -1):
             if depth > 1:
                 for number in prange(members):
-                    member = Member(number, members)
+                    member = _member(number, members)
                     backward(net.layers[depth], net.layers[depth - 1], _memory(net, member), m, member)
             for number in prange(members):
-                member = Member(number, members)
+                member = _member(number, members)
                 memory = _memory(net, member)
                 signal = net.plan[0].x if depth == 1 else net.layers[depth - 1].a
                 nothing = _ahead(Samples(X, Y, weights, order), net.plan[0], 0, 0, member)
@@ -79,7 +84,7 @@ def nanoseconds_per_barrier(times: int = 100_000) -> float:
     found = []
     for _ in range(9):
         begin = time.perf_counter()
-        run(MEMBERS, lambda member, flags: pass_often(flags, *member, times))
+        run(MEMBERS, lambda member, flags: pass_often(flags, member.rank, member.size, times))
         found.append(1e9 * (time.perf_counter() - begin) / times)
     return statistics.median(found[1:])  # the first compiles
 

@@ -1,7 +1,8 @@
 """``python -m bench.phases``: where the time of a mini-batch goes.
 
 Each phase of a step runs alone, again and again, on the memory of a real step (gather: on shuffled rows of
-all digits); its share is of the time of whole steps in `fit`.
+all digits); its share is of the time of whole steps in `fit`.  The sum of its phases is the least that a step
+can take; with ``--odd``, a step of small and uncommon networks.
 """
 
 import argparse
@@ -19,11 +20,11 @@ from fastbp.kernels.dense import Rule, backward, forward, numbers, square, updat
 from fastbp.kernels.output import output
 from fastbp.kernels.panels import activate, drop
 from fastbp.kernels.step import _ahead, _gather_block, _memory
-from fastbp.kernels.team import Member, barrier
+from fastbp.kernels.team import WHOLE, Member, barrier
 from fastbp.kernels.tiles import ceil_div
 from fastbp.kernels.vector import constants, pointer, shape_of, shift
 
-from .suite.networks import DIGITS, Case, digits, start
+from .suite.networks import DIGITS, ODD, Case, digits, start, targets
 
 PHASES = ("gather", "forward", "activation", "dropout", "output", "backward", "update", "step", "barrier")
 
@@ -31,7 +32,7 @@ PHASES = ("gather", "forward", "activation", "dropout", "output", "backward", "u
 @njit(nogil=True)
 def repeat(phase, times, number, m, net, samples):
     """Runs one phase of layer `number` so many times."""
-    member = Member(0, 1)
+    member = Member(0, 1, 0, WHOLE)
     memory = _memory(net, member)
     plan, layer, below = net.plan[0], net.layers[number], net.layers[number - 1]
     x, y = shift(memory.scratch, plan.x), shift(memory.scratch, plan.y)
@@ -80,8 +81,8 @@ def repeat(phase, times, number, m, net, samples):
 
 
 def measure(case: Case, dtype: str, inputs: str, optimizer: str = "sgd", activation: str = "sigmoid") -> None:
-    X, labels = digits()
-    X = X if inputs == "uint8" else (X / 255).astype(inputs)
+    X, labels = digits() if case in DIGITS else targets(case, max(10_000, 3 * case.batch_size))
+    X = X if X.dtype == inputs else (X / (255 if X.dtype == np.uint8 else 1)).astype(inputs)
     layers = len(case.sizes) - 1
     kinds = (*(activations.ACTIVATIONS[activation],) * (layers - 1), "sigmoid")
     architecture = Architecture(case.sizes, kinds, np.dtype(dtype), dropout=(0.0,) * (layers - 1))
@@ -135,15 +136,16 @@ def measure(case: Case, dtype: str, inputs: str, optimizer: str = "sgd", activat
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, nargs="*", default=range(len(DIGITS)))
+    parser.add_argument("--odd", action="store_true", help="small and uncommon networks instead")
     parser.add_argument("--dtypes", nargs="*", default=["float32"])
     parser.add_argument("--inputs", nargs="*", default=["uint8"])
     parser.add_argument("--optimizer", choices=optimizers.OPTIMIZERS, default="sgd")
     parser.add_argument("--activation", choices=activations.ACTIVATIONS, default="sigmoid")
     options = parser.parse_args()
-    for number in options.cases:
+    for case in ODD if options.odd else [DIGITS[number] for number in options.cases]:
         for dtype in options.dtypes:
-            for inputs in options.inputs:
-                measure(DIGITS[number], dtype, inputs, options.optimizer, options.activation)
+            for inputs in ["float32"] if options.odd else options.inputs:
+                measure(case, dtype, inputs, options.optimizer, options.activation)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from .kernels import costs as cost_rows
 from .kernels import custom, optimizers, step
 from .kernels.gather import KINDS, LABELS, SCALED
 from .kernels.records import FUSED, GRADIENT
-from .kernels.team import Member, run
+from .kernels.team import Member, member_of, run
 from .kernels.vector import shape_of
 from .layout import BLOCK, Layout, aligned_zeros, layout
 from .machine import second_level_cache
@@ -139,6 +139,8 @@ class Engine:
         self.architecture = architecture
         self.batch_size = batch_size
         self.members = members  # of the team that trains; may be set to any smaller number
+        self.bounds: Sequence[int] = ()  # of their shares, which are equal if there are none
+        self.waited = np.zeros(members)  # seconds that each waited for others in the last call of `train`
         self._descent, self._given_state = descent, state
         self._read: tuple[Data, step.Rows, step.Rows] | None = None
         self._prepared = _prepare(architecture, batch_size, members, descent, input_gradient)
@@ -219,10 +221,14 @@ class Engine:
         reached = np.zeros(1, np.int64) if reached is None else reached
         reached[0] = positions[0]
 
+        members, bounds = self.members, self.bounds if len(self.bounds) > self.members else ()
+
         def work(member: Member, flags: np.ndarray) -> None:
+            if member.size == members:
+                member = member_of(member.rank, members, bounds)
             kernel(net, samples, span, losses, reached, flags, member)
 
-        run(self.members, work)
+        self.waited = run(members, work)
         return int(reached[0])
 
     @property

@@ -5,14 +5,18 @@ No bit depends on either, so a team may grow or shrink at any moment: the fastes
 
 from typing import NamedTuple
 
+import numpy as np
+
 from .architecture import Architecture
+from .kernels.team import WHOLE
 from .machine import cpus
 
 _CHUNK = 0.05  # seconds
 _FIRST_FLOPS = 2e8  # of the first chunk, before any speed is known: 50 ms on a very slow machine
 _GROWTH = 8  # times the samples of the chunk before, at most
 
-_MEMBER_FLOPS = 4e5  # of a step and member, from which sharing it pays for the barriers
+_PAIR_FLOPS = 8e5  # of a step, from which two members begin
+_MEMBER_FLOPS = 4e6  # of a step and member, for more of them to begin
 _CALL_FLOPS = 5e7  # of a call and member, from which starting a thread pays
 _STEP_FLOPS = 1e5  # of a step, from which a team is tried at all
 
@@ -22,6 +26,10 @@ _BETTER = 1.03  # times as fast in a whole chunk: chosen
 _USUAL = 0.2  # seconds over which a speed is averaged
 _FELL = 0.8  # of its usual speed, from which others are looked at
 _AGAIN = 1.0  # seconds until they are in any case
+_UNEVEN = 0.05  # of the time that one member waits and another does not: shares are not equal then
+_MOST_IDLE = 0.8
+_RETURN = 0.05  # of the way back to equal shares, per chunk in which they are right
+
 _SHARE = 0.015  # of the time that looking may cost
 _GRACE = 0.005  # seconds that it may cost at first
 
@@ -50,7 +58,8 @@ def sizes(threads: int | str, architecture: Architecture, batch_size: int, sampl
     if threads != "auto":
         size = max(1, min(most, int(threads)))
         return Sizes(size, (size,))
-    size = max(1, min(most, int(min(step / _MEMBER_FLOPS, architecture.flops() * samples / _CALL_FLOPS))))
+    busy = max(step / _MEMBER_FLOPS, 2 if step >= _PAIR_FLOPS else 1)
+    size = max(1, min(most, int(min(busy, architecture.flops() * samples / _CALL_FLOPS))))
     if step < _STEP_FLOPS:
         return Sizes(size, (size,))
     return Sizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))
@@ -73,6 +82,7 @@ class Pace:
         self._looked = False
         self._seconds = self._cost = 0.0
         self._behind = 0.0  # seconds that the present size's speed is the mean of
+        self._shares: dict[int, np.ndarray] = {}  # of the members, by size
         self._costs: dict[int, float] = {}  # of the last trial of a size
         self._due: dict[int, float] = {}
 
@@ -85,10 +95,17 @@ class Pace:
             return size, int(self._samples)
         return size, int(min(seconds * speed, _GROWTH * self._samples))
 
-    def took(self, samples: int, seconds: float) -> None:
-        """Tells what that chunk took."""
+    def bounds(self, size: int) -> list[int]:
+        """Of the members' shares in a team of that size, in parts of `WHOLE`."""
+        shares = self._shares.setdefault(size, np.full(size, 1 / size))
+        return [0, *np.rint(WHOLE * np.cumsum(shares)).astype(int).tolist()]
+
+    def took(self, samples: int, seconds: float, waited: np.ndarray) -> None:
+        """Tells what that chunk took, and how long of that each member waited for others."""
         seconds = max(seconds, 1e-6)
         speed = samples / seconds
+        if len(waited) > 1:
+            self._balance(np.clip(waited / seconds, 0.0, _MOST_IDLE))
         self._seconds += seconds
         self._samples = samples
         if self._trial:
@@ -100,6 +117,18 @@ class Pace:
         self.speeds[self.size] = usual + (speed - usual) * seconds / max(seconds, self._behind)
         if self._behind >= _CHUNK:
             self._consider(fell)
+
+    def _balance(self, idle: np.ndarray) -> None:
+        """Gives more to members that have waited more than others, for theirs is a faster core.
+
+        Where none has, shares become a little more equal: a disturbance is over at some time.
+        """
+        shares = self._shares.get(len(idle), np.full(len(idle), 1 / len(idle)))
+        if np.ptp(idle) > _UNEVEN:
+            wanted = shares / (1 - idle)
+            self._shares[len(idle)] = (shares + wanted / wanted.sum()) / 2
+        else:
+            self._shares[len(idle)] = (1 - _RETURN) * shares + _RETURN / len(idle)
 
     def _judge(self, trial: int, samples: int, seconds: float) -> None:
         speed, usual = samples / seconds, self.speeds[self.size]

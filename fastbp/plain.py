@@ -213,7 +213,7 @@ _QUIET = np.errstate(over="ignore", invalid="ignore")  # what is no longer finit
 class Engine:
     """What training needs of ``engine.Engine``, in NumPy, a mini-batch at a time."""
 
-    members = 1  # of its team
+    members, bounds, waited = 1, (), np.zeros(1)  # of its team
 
     def __init__(
         self,

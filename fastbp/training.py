@@ -68,13 +68,14 @@ class Chunks:
         self._now = begin, reached, n
         while (done := int(reached[0])) < n:
             self.engine.members, samples = self.pace.next()
+            self.engine.bounds = self.pace.bounds(self.engine.members)
             last = self._end(begin, done, n, samples)
             step = begin + done // size
             numbers = self._numbers(step, 1 + (last - 1) // size - done // size)
             start = time.perf_counter()
             if self.engine.train(self.data, order, (done, last), numbers, step, losses, reached) < last:
                 break
-            self.pace.took(last - done, time.perf_counter() - start)
+            self.pace.took(last - done, time.perf_counter() - start, self.engine.waited)
             if after and after(last):
                 break
         return int(reached[0])

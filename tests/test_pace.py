@@ -8,6 +8,7 @@ import pytest
 import fastbp
 from fastbp import pace
 from fastbp.architecture import Architecture
+from fastbp.kernels.team import WHOLE
 from fastbp.pace import Pace, Sizes, sizes
 
 NET = Architecture((784, 100, 10), ("sigmoid", "sigmoid"), np.dtype(np.float32))
@@ -30,7 +31,7 @@ class Machine:
         while self.seconds < end:
             size, samples = self.pace.next()
             took = START + max(32, samples) / (speeds[size] * noise())
-            self.pace.took(max(32, samples), took)
+            self.pace.took(max(32, samples), took, np.zeros(size))
             self.seconds, self.samples = self.seconds + took, self.samples + max(32, samples)
             chunks.append((size, took))
         return chunks
@@ -89,8 +90,10 @@ def test_sizes(monkeypatch):
     assert sizes(1, NET, 32, 1e9) == Sizes(1, (1,))
     assert sizes(4, NET, 32, 1e9) == Sizes(4, (4,))
     assert sizes(100, NET, 32, 1e9) == Sizes(6, (6,))
-    assert sizes("auto", NET, 32, 1e9) == Sizes(6, (1, 2, 4, 6))
-    assert sizes("auto", NET, 4, 1e9) == Sizes(3, (1, 2, 3, 4, 6))
+    assert sizes("auto", NET, 400, 1e9) == Sizes(6, (1, 2, 4, 6))
+    assert sizes("auto", NET, 40, 1e9) == Sizes(3, (1, 2, 3, 4, 6))
+    assert sizes("auto", NET, 4, 1e9) == Sizes(2, (1, 2, 4, 6))
+    assert sizes("auto", NET, 1, 1e9) == Sizes(1, (1, 2, 4, 6))
     assert sizes("auto", NET, 32, 100) == Sizes(1, (1, 2, 4, 6)), "a call too short to start a thread for"
     assert sizes("auto", TINY, 32, 1e9) == Sizes(1, (1,)), "no step of this can be shared"
     monkeypatch.setattr(pace, "cpus", lambda: 1)
@@ -130,3 +133,37 @@ def test_a_history_tells_the_teams():
     assert history.threads == [1, 1, 1]
     assert list(history.speeds) == [1]
     assert history.speeds[1] > 0
+
+
+# ---------------------------------------------------------------- members of different speed
+
+
+def test_a_slow_member_gets_less_until_none_waits():
+    """Of a team whose members need as long as their shares say, at speeds of 1 and 0.5 and 1."""
+    found, speeds = Pace(NET, Sizes(3, (3,))), np.array([1.0, 0.5, 1.0])
+    taken = []
+    for _ in range(30):
+        bounds = found.bounds(3)
+        assert bounds[0] == 0 and bounds[-1] == WHOLE
+        each = np.diff(bounds) / WHOLE / speeds
+        taken.append(each.max())
+        found.took(1000, each.max(), each.max() - each)
+    assert taken[0] == pytest.approx(1 / 3 / 0.5, rel=1e-3)
+    assert np.mean(taken[-10:]) == pytest.approx(1 / speeds.sum(), rel=0.06)
+    for _ in range(100):
+        found.took(1000, 1.0, np.zeros(3))
+    assert np.diff(found.bounds(3)) == pytest.approx(WHOLE / 3, rel=0.01), "a disturbance is forgotten"
+
+
+@pytest.mark.parametrize("members", [2, 3])
+def test_bits_do_not_depend_on_shares(members, dtype, monkeypatch):
+    monkeypatch.setattr(pace, "cpus", lambda: members)
+    found = set()
+    for shares in ([1, 1, 1], [3, 2, 1], [1, 9, 100], [1, 0, 0], [0, 1, 1]):
+        parts = [0, *np.cumsum(shares[:members])]
+        bounds = [int(WHOLE * part / parts[-1]) for part in parts]
+        monkeypatch.setattr(Pace, "bounds", lambda self, size, bounds=bounds: bounds)
+        net = fastbp.Network([6, 70, 33, 3], dtype=dtype, seed=0)
+        net.fit(X, LABELS, epochs=2, batch_size=40, learning_rate=0.1, threads=members, clip_norm=1.0)
+        found.add(b"".join(array.tobytes() for array in (*net.weights, *net.biases)))
+    assert len(found) == 1

@@ -19,7 +19,7 @@ import pytest
 
 import fastbp
 from fastbp.kernels import team
-from fastbp.kernels.team import Member, barrier
+from fastbp.kernels.team import barrier, member_of
 from fastbp.kernels.vector import pointer
 from fastbp.machine import cpus
 
@@ -83,7 +83,7 @@ def share(units, member):
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 def test_shares_are_all_the_work_once(size):
     for units in (0, 1, 2, 3, 7, 64, 1001):
-        shares = [range(*share(units, Member(rank, size))) for rank in range(size)]
+        shares = [range(*share(units, member_of(rank, size))) for rank in range(size)]
         assert [unit for units_of_one in shares for unit in units_of_one] == list(range(units))
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -108,7 +108,7 @@ def test_any_number_of_threads_may_be_asked_for(variable, monkeypatch):
 @pytest.mark.parametrize("members", [1, 2, 5])
 def test_every_member_is_called_once(members):
     called, work = [], Work(members)
-    team.run(members, lambda member, flags: called.append(tuple(member)))
+    team.run(members, lambda member, flags: called.append((member.rank, member.size)))
     assert sorted(called) == [(rank, members) for rank in range(members)]
     team.run(members, work)
     assert work.members() == members
@@ -193,7 +193,7 @@ def barriers_on_one_cpu(members, times):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     met = np.zeros((members, 2), np.int64)
     begin = time.monotonic()
-    team.run(members, lambda member, flags: meet_often(flags, met, times, *member))
+    team.run(members, lambda member, flags: meet_often(flags, met, times, member.rank, member.size))
     assert met.tolist() == [[times, 0]] * members
     print((time.monotonic() - begin) / times)
 
@@ -216,6 +216,28 @@ def test_a_member_that_comes_late_finds_the_others_waiting(late):
 
     team.run(3, sleepy)
     assert work.members() == 3
+
+
+@numba.njit("float64(int64[::1], int64, int64, int64, int64)", nogil=True)
+def meet_after_work(flags, terms, times, rank, size):
+    total = 0.0
+    for turn in range(times):
+        for term in range(terms * (1 + 9 * rank)):
+            total += np.sqrt(turn + term)
+        barrier(pointer(flags, 0), rank, size)
+    return total
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.cpu_count() == 1, reason="no clock, or one CPU")
+def test_a_team_tells_who_has_waited():
+    """Of several tries one at least, for members that share a CPU sleep, which does not count."""
+
+    def work(member, flags):
+        meet_after_work(flags, 3000, 200, member.rank, member.size)
+
+    found = [team.run(2, work) for _ in range(20)]
+    assert all(waited.shape == (2,) and waited.min() >= 0 for waited in found)
+    assert any(waited[0] > 10 * waited[1] for waited in found)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity of threads")

@@ -25,7 +25,9 @@ def walked(vectors, most, others, reused, cached, member):
 @pytest.mark.parametrize("reused", [1, 500, 1000])
 def test_walks_are_all_units_once_and_weigh_the_same(members, reused):
     for vectors, most, others in product((1, 2, 5, 7, 16), (1, 2), (1, 3, 11)):
-        walks = [walked(vectors, most, others, reused, 1000, team.Member(n, members)) for n in range(members)]
+        walks = [
+            walked(vectors, most, others, reused, 1000, team.member_of(n, members)) for n in range(members)
+        ]
         panels = -(-vectors // most)
         assert sorted(unit for walk in walks for unit in walk) == list(product(range(panels), range(others)))
         weights = [sum(min(most, vectors - panel * most) for panel, _ in walk) for walk in walks]

@@ -24,7 +24,7 @@ from .jit import helper, inlined, kernel
 from .optimizers import COMMON, NUMBERS
 from .output import finish, output
 from .records import FUSED, GRADIENT, LAYER, PLAN
-from .team import Member, barrier, share
+from .team import WHOLE, Member, barrier, share
 from .tiles import ceil_div
 from .vector import clear, constants, pointer, shift
 
@@ -86,7 +86,7 @@ _samples = types.NamedTuple(
     Samples,
 )
 _run = types.NamedTuple([_i64, _i64, _i64, _i64, _f64[:, ::1]], Run)
-_member = types.NamedTuple([_i64, _i64], Member)
+_member = types.NamedTuple([_i64] * 4, Member)
 
 
 def _net(dtype: Any) -> Any:
@@ -343,7 +343,7 @@ def train(
 )
 def infer(net: Net, samples: Samples, out: Any, losses: Any, first: int, last: int) -> None:
     """out[i] = the outputs for the row order[i], first <= i < last; losses[i] its cost, if there is room."""
-    alone = Member(0, 1)
+    alone = Member(0, 1, 0, WHOLE)
     memory = _memory(net, alone)
     nr, _, _ = constants(memory.scratch)
     plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]

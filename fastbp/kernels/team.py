@@ -8,7 +8,7 @@ import platform
 import sys
 import threading
 from _thread import start_new_thread
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count, repeat
 from operator import length_hint
 from queue import SimpleQueue
@@ -26,27 +26,37 @@ from .vector import I32, I64, VOID, at, call, pointer, routine
 _SPINS = 4096  # before a member that waits sleeps: some 100 us, far above a phase's imbalance
 _GLANCE = 64  # spins after which it looks where it and the other run; a power of two
 _NAP = 50  # us, where nobody can be woken
-_ROUNDS = 15  # of a barrier at most, an int64 flag each
-_CPU = _ROUNDS  # where a member's row tells its CPU, plus 1
-_ROW = _ROUNDS + 1  # numbers: two cache lines that only their member writes
+_ROUNDS = 14  # of a barrier at most, an int64 flag each
+_WAITED = _ROUNDS  # where a member's row has the nanoseconds that it has waited awake
+_CPU = _ROUNDS + 1  # where it tells its CPU, plus 1
+_ROW = _ROUNDS + 2  # numbers: two cache lines that only their member writes
 _ASLEEP = 1  # in a flag
 # The number of Linux's system call, by machine; its operations are for threads of one process.
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None
 _WAIT, _WAKE = 128, 129
 _MASK = 16  # words of 64 CPUs each
 _FRAMES = 100  # that a caller's part may take beyond the recursion limit
+WHOLE = 1 << 16  # parts of the work that a team divides
 _LOOK = 0.01  # seconds until a caller that waits for others checks again whether they wait for it
 
 
 class Member(NamedTuple):
     rank: int
     size: int  # of the team
+    begin: int  # of this member's share, in parts of `WHOLE`
+    end: int
+
+
+def member_of(rank: int, size: int, bounds: Sequence[int] = ()) -> Member:
+    """With the share between ``bounds[rank]`` and the next, or an equal one."""
+    begin, end = bounds[rank : rank + 2] or (WHOLE * rank // size, WHOLE * (rank + 1) // size)
+    return Member(rank, size, begin, end)
 
 
 @helper
 def share(units: int, member: Member) -> tuple[int, int]:
     """The units of a phase that are this member's: ``range(first, last)``."""
-    return units * member.rank // member.size, units * (member.rank + 1) // member.size
+    return (units * member.begin + WHOLE // 2) // WHOLE, (units * member.end + WHOLE // 2) // WHOLE
 
 
 # ---------------------------------------------------------------- the barrier
@@ -107,7 +117,7 @@ def _wait_for(b: ir.IRBuilder, flag: ir.Value, passed: ir.Value, mine: ir.Value,
     A member that waits for one on its own CPU sleeps at once, for spinning would only keep it away.  To see
     that, both leave the CPU that they are on in their rows.
     """
-    spins = cgutils.alloca_once_value(b, I64(0))
+    spins, since = (cgutils.alloca_once_value(b, I64(0)) for _ in range(2))
     look, spin, after = (b.append_basic_block() for _ in range(3))
     b.branch(look)
     b.position_at_end(look)
@@ -120,11 +130,33 @@ def _wait_for(b: ir.IRBuilder, flag: ir.Value, passed: ir.Value, mine: ir.Value,
     with b.if_then(b.icmp_signed("==", b.and_(now, I64(_GLANCE - 1)), I64(0)), likely=False):
         sleeps = b.icmp_signed(">=", now, I64(_SPINS))
         if _FUTEX is not None:
+            with b.if_then(b.icmp_signed("==", b.load(since), I64(0))):
+                b.store(_nanoseconds(b), since)
             sleeps = b.or_(sleeps, _together(b, mine, other))
         with b.if_then(sleeps):
+            _add_waited(b, mine, since, passed)
             _sleep(b, flag, seen)
+            b.store(I64(0), since)
     b.branch(look)
     b.position_at_end(after)
+    _add_waited(b, mine, since, passed)
+
+
+def _add_waited(b: ir.IRBuilder, mine: ir.Value, since: ir.Value, passed: ir.Value) -> None:
+    """Adds the time since the clock was read, if it was; not at the first barrier: threads are starting."""
+    looked = b.icmp_signed("!=", b.load(since), I64(0))
+    with b.if_then(b.and_(looked, b.icmp_signed(">", passed, I64(2))), likely=False):
+        place = at(b, mine, I64(_WAITED))
+        b.store(b.add(b.load(place), b.sub(_nanoseconds(b), b.load(since))), place)
+
+
+def _nanoseconds(b: ir.IRBuilder) -> ir.Value:
+    """Of a clock that only advances; on Linux alone."""
+    time = cgutils.alloca_once(b, I64, 2)
+    declared = ir.FunctionType(I32, [I32, I64.as_pointer()])
+    function = cgutils.get_or_insert_function(b.module, declared, "clock_gettime")
+    b.call(function, [I32(1), time])
+    return b.add(b.mul(b.load(time), I64(10**9)), b.load(at(b, time, 1)))
 
 
 def _together(b: ir.IRBuilder, mine: ir.Value, other: ir.Value) -> ir.Value:
@@ -196,8 +228,11 @@ def _call_c(b: ir.IRBuilder, name: str, *arguments: ir.Value) -> ir.Value:
 # ---------------------------------------------------------------- the threads
 
 
-def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
+def run(members: int, work: Callable[[Member, np.ndarray], None]) -> np.ndarray:
     """Calls ``work(member, flags)`` on every member of a new team and returns when all are done.
+
+    Returns the seconds that each has waited for others, awake: one that is kept waiting for long sleeps, for
+    then another program has the CPU of whom it waits for.
 
     `work` may make one compiled call that uses the barrier.  The caller is the member of rank 0, so that one
     core has its member already and the system places one thread less: two new threads now and then both
@@ -207,13 +242,14 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> None:
     all have ended and the first exception is raised.
     """
     if members == 1:
-        work(Member(0, 1), np.zeros(_ROW, np.int64))
-        return
+        work(member_of(0, 1), np.zeros(_ROW, np.int64))
+        return np.zeros(1)
     team = _Team(members, work)
     advance, raised = team.advance, team.raised  # kept alive here: compiled code has only their addresses
     _call_until_it_returns(None)(id(advance), id(raised), np.zeros(3, np.intp))
     if raised:
         raise raised.pop(0)
+    return 1e-9 * team._flags.reshape(members, _ROW)[: team._size, _WAITED]
 
 
 class _Team:
@@ -246,11 +282,11 @@ class _Team:
             self._gate.put(self._size)
         if not self._begun:
             self._begun = True
-            self._work(Member(0, self._size), self._flags)
+            self._work(member_of(0, self._size), self._flags)
         while self._size > 1 and not self._done:
             # Its own flag tells whether an exception came before the caller's compiled call or after it.
             if self._flags[0] <= _ASLEEP and self._flags.any():
-                self._work(Member(0, self._size), self._flags)
+                self._work(member_of(0, self._size), self._flags)
             self._wake.acquire(timeout=_LOOK)
 
     def _start(self) -> None:
@@ -262,9 +298,10 @@ class _Team:
 
     def _live(self) -> None:
         """What a thread runs.  Nothing interrupts it: signal handlers run in the main thread only."""
-        member = Member(size=self._gate.get(), rank=next(self._ranks))
-        if member.rank >= member.size:
+        size, rank = self._gate.get(), next(self._ranks)
+        if rank >= size:
             return  # this thread was started, but `start_new_thread` raised all the same
+        member = member_of(rank, size)
         try:
             self._work(member, self._flags)
         except BaseException as error:
