@@ -1,0 +1,574 @@
+"""scikit-learn's multi-layer perceptrons on fastbp's kernels: the import is the only line to change.
+
+>>> from sklearn.datasets import load_iris
+>>> from fastbp.sklearn import MLPClassifier
+>>> X, y = load_iris(return_X_y=True)
+>>> MLPClassifier(max_iter=1000, random_state=0).fit(X, y).score(X, y) > 0.95
+True
+
+Needs scikit-learn (``pip install 'fastbp[sklearn]'``); nothing else of the package imports it.
+"""
+
+import itertools
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.utils import check_random_state, column_or_1d, compute_sample_weight
+    from sklearn.utils.metaestimators import available_if
+    from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        f"fastbp.sklearn: expected scikit-learn 1.6 or later ({error}); pip install 'fastbp[sklearn]'"
+    ) from error
+
+from . import validate
+from .callbacks import Callback
+from .network import Network
+from .optimizers import SGD, Adam, Momentum, Nesterov, Optimizer
+from .run import Run
+
+__all__ = ["MLPClassifier", "MLPRegressor"]
+
+# Names of scikit-learn's that are not ours
+_ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential"}
+_SOLVERS = ("lbfgs", "sgd", "adam")
+_SLOWEST = 1e-6  # learning rate at which "adaptive" ends
+_MOST_SEED = 2**31
+
+
+class _Adam(Adam):
+    """Adam as scikit-learn has it: epsilon is added before the mean of squares is corrected for its start."""
+
+    def _own(self, rates: Any, first: int) -> dict[str, Any]:
+        found = super()._own(rates, first)
+        return {**found, "epsilon": self.epsilon * found["root"]}
+
+
+@dataclass
+class _Watch(Callback):
+    """scikit-learn's rules between epochs: the loss curve, when to stop, and the learning rate."""
+
+    estimator: Any
+    penalty: float  # per half the sum of squared weights, in the loss
+    early: bool  # whether the validation score decides
+    one: bool  # whether this is a single epoch of `partial_fit`
+
+    def on_epoch_end(self, run: Run) -> None:
+        fitted = self.estimator
+        loss = run.history.loss[-1] / fitted._outputs_in_loss + fitted._loss_of_targets
+        if self.penalty:
+            loss += 0.5 * self.penalty * sum(float(np.vdot(w, w)) for w in run.kept().weights)
+        fitted.loss_ = loss
+        fitted.loss_curve_.append(loss)
+        fitted.n_iter_ = 1 if self.one else len(run.history.loss)
+        fitted.t_ += run.samples
+        if self.early:
+            self._take_score(run.history.validation_score[-1], run)
+        else:
+            self._wait(loss > fitted.best_loss_ - fitted.tol)
+            fitted.best_loss_ = min(loss, fitted.best_loss_)
+        self._adapt(run)
+
+    def _take_score(self, score: float, run: Run) -> None:
+        fitted = self.estimator
+        fitted.validation_scores_.append(score)
+        self._wait(score < fitted.best_validation_score_ + fitted.tol)
+        if score > fitted.best_validation_score_:
+            fitted.best_validation_score_ = score
+            net = run.kept()
+            fitted._best = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
+
+    def _wait(self, without_gain: bool) -> None:
+        self.estimator._waits = self.estimator._waits + 1 if without_gain else 0
+
+    def _adapt(self, run: Run) -> None:
+        """The learning rate after an epoch; ends the training where there is no gain any more."""
+        fitted = self.estimator
+        rule = fitted.learning_rate if fitted.solver == "sgd" else "constant"
+        if rule == "invscaling":
+            run.rate_factor = (fitted.t_ + 1) ** -fitted.power_t
+        if fitted._waits > fitted.n_iter_no_change:
+            if rule == "adaptive" and fitted.learning_rate_init * run.rate_factor > _SLOWEST:
+                run.rate_factor /= 5
+                fitted._waits = 0
+            elif not self.one:
+                run.stop(f"no gain of {fitted.tol:g} in {fitted.n_iter_no_change} epochs")
+
+
+def _is_stochastic(estimator: Any) -> bool:
+    if estimator.solver == "lbfgs":
+        raise AttributeError(f"partial_fit: expected a solver of mini-batches, got {estimator.solver!r}")
+    return True
+
+
+class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """What both estimators share; each says what its outputs are and how y becomes targets."""
+
+    _y_numeric = False
+    _cost = "cross_entropy"
+    _outputs_in_loss = 1  # by which the reported loss is divided
+    _loss_of_targets = 0.0  # which is added to it
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        validation_data: tuple[Any, Any] | None = None,
+    ) -> Any:
+        """Trains on X (n_samples, n_features), dense or sparse, and y.
+
+        Parameters
+        ----------
+        sample_weight : array of shape (n_samples,), optional
+            Their mean does not matter.
+        validation_data : (X, y), optional
+            What ``early_stopping`` goes by instead of a part of X.
+
+        Returns
+        -------
+        The estimator.
+        """
+        return self._fit(X, y, sample_weight, validation_data)
+
+    def _take(self, parameters: dict[str, Any]) -> None:
+        """Keeps the arguments of `__init__` as they are, as scikit-learn wants it."""
+        for name in self._get_param_names():
+            setattr(self, name, parameters[name])
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        if self.early_stopping:
+            raise ValueError("partial_fit: expected early_stopping=False, for it sees no validation data")
+        return self._fit(X, y, sample_weight, None, one=True)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, one: bool = False) -> Any:
+        validate.choice("solver", self.solver, _SOLVERS)
+        validate.choice("learning_rate", self.learning_rate, ("constant", "invscaling", "adaptive"))
+        first = not hasattr(self, "network_") or not (self.warm_start or one)
+        X, targets = self._checked(X, y, first, one)
+        random = check_random_state(self.random_state)
+        if first or not one:
+            self._begin(X, targets, random, None if first else self.network_)
+        weights = self._weights(y, len(X), sample_weight)
+        size = self._size_of_batch(len(X))
+        if self.solver == "lbfgs":
+            self._minimize(X, targets, weights)
+        else:
+            self._descend(X, targets, weights, size, validation_data, one)
+        if not all(np.isfinite(array).all() for array in (*self.network_.weights, *self.network_.biases)):
+            raise ValueError("fit: expected finite weights at the end; scale the columns of X")
+        return self
+
+    def _checked(self, X: Any, y: Any, first: bool, one: bool) -> tuple[np.ndarray, np.ndarray]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=True,
+            multi_output=True,
+            y_numeric=self._y_numeric,
+            dtype=(np.float64, np.float32),
+            reset=first,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return _dense(X), self._targets(y, first, one)
+
+    def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
+        raise NotImplementedError
+
+    def _weights(self, y: Any, rows: int, sample_weight: Any) -> np.ndarray | None:
+        if sample_weight is None:
+            return None
+        weights = validate.sample_weights(sample_weight, rows)
+        if not weights.any():
+            raise ValueError("sample_weight: expected one above 0 at least, got all zero")
+        return weights
+
+    def _begin(self, X: np.ndarray, targets: np.ndarray, random: Any, before: Network | None) -> None:
+        """A new network, with the weights of the one before or with scikit-learn's, number for number."""
+        hidden = self.hidden_layer_sizes
+        sizes = [X.shape[1], *(hidden if isinstance(hidden, Iterable) else [hidden]), self.n_outputs_]
+        names = self.activation if _is_list(self.activation) else [self.activation] * (len(sizes) - 2)
+        activations = [_ACTIVATIONS.get(name, name) if isinstance(name, str) else name for name in names]
+        weights, biases = [], []
+        for n_in, n_out in itertools.pairwise(sizes):
+            bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (n_in + n_out))
+            weights.append(random.uniform(-bound, bound, (n_in, n_out)).T)
+            biases.append(random.uniform(-bound, bound, n_out)[:, None])
+        seed = int(random.randint(_MOST_SEED))
+        self.network_ = Network(
+            sizes,
+            activation=activations if activations else "relu",
+            output_activation=_ACTIVATIONS.get(str(self.out_activation_), str(self.out_activation_)),
+            cost=self._cost,
+            dtype=X.dtype,
+            seed=seed,
+            dropout=self.dropout,
+        )
+        if before is not None:
+            weights, biases = before.weights, before.biases
+        self.network_.weights = [w.astype(X.dtype) for w in weights]
+        self.network_.biases = [b.astype(X.dtype) for b in biases]
+        self.n_layers_ = len(sizes)
+        if before is None:
+            self.t_, self._waits = 0, 0
+            self.loss_curve_: list[float] = []
+        self._waits = 0
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _size_of_batch(self, rows: int) -> int:
+        if isinstance(self.batch_size, str):
+            validate.choice("batch_size", self.batch_size, ("auto",))
+            return min(200, rows)
+        size = validate.count("batch_size", self.batch_size)
+        if size > rows:
+            warnings.warn(f"batch_size: {size} is more than the {rows} samples that there are", stacklevel=4)
+        return min(size, rows)
+
+    def _optimizer(self) -> Optimizer:
+        if self.solver == "adam":
+            return _Adam(self.beta_1, self.beta_2, self.epsilon)
+        if not self.momentum:
+            return SGD()
+        return (Nesterov if self.nesterovs_momentum else Momentum)(self.momentum)
+
+    def _descend(
+        self,
+        X: np.ndarray,
+        targets: np.ndarray,
+        weights: np.ndarray | None,
+        size: int,
+        validation_data: tuple[Any, Any] | None,
+        one: bool,
+    ) -> None:
+        validation: dict[str, Any] = {}
+        if self.early_stopping and validation_data is not None:
+            validation["validation_data"] = self._checked(*validation_data, first=False, one=one)
+        elif self.early_stopping:
+            validation["validation_split"] = self.validation_fraction
+        penalty = self.alpha / size
+        try:
+            history = self.network_.fit(
+                X,
+                targets,
+                epochs=1 if one else self.max_iter,
+                batch_size=size,
+                learning_rate=self.learning_rate_init,
+                optimizer=self._optimizer(),
+                l2=penalty,
+                sample_weight=None if weights is None else weights / weights.mean(),
+                shuffle=self.shuffle,
+                threads=self.threads,
+                callbacks=[_Watch(self, penalty, self.early_stopping, one), *(self.callbacks or ())],
+                verbose=bool(self.verbose),
+                **validation,
+            )
+        except KeyboardInterrupt:
+            warnings.warn("fit: interrupted; what was learned is kept", stacklevel=4)
+        else:
+            if not one and history.epochs == self.max_iter:
+                warnings.warn(
+                    f"fit: max_iter={self.max_iter} epochs are over, and the loss may fall further",
+                    ConvergenceWarning,
+                    stacklevel=4,
+                )
+        if self.early_stopping and hasattr(self, "_best"):
+            self.network_.weights, self.network_.biases = self._best
+            del self._best
+
+    def _minimize(self, X: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> None:
+        """L-BFGS-B over all samples at once."""
+        from scipy.optimize import minimize
+
+        net, total = self.network_, len(X) if weights is None else float(weights.sum())
+        l2, weights = self.alpha / total, None if weights is None else weights * (len(X) / total)
+
+        def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+            net.parameters = parameters
+            value, gradient = net.value_and_gradient(
+                X, targets, sample_weight=weights, l2=l2, threads=self.threads
+            )
+            self.loss_curve_.append(value / self._outputs_in_loss + self._loss_of_targets)
+            return value, gradient.astype(np.float64)
+
+        options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol}
+        start = net.parameters.astype(np.float64)
+        found = minimize(objective, start, method="L-BFGS-B", jac=True, options=options)
+        net.parameters = found.x
+        self.n_iter_ = min(found.nit, self.max_iter)
+        self.loss_ = self.best_loss_ = found.fun / self._outputs_in_loss + self._loss_of_targets
+        self.t_ += len(X) * self.n_iter_
+        if found.status:
+            warnings.warn(f"fit: L-BFGS-B ended early: {found.message}", ConvergenceWarning, stacklevel=4)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        dtype = self.network_.weights[0].dtype
+        X = validate_data(self, X, accept_sparse=True, dtype=(np.float64, np.float32), reset=False)
+        found: np.ndarray = self.network_.outputs(_dense(X).astype(dtype, copy=False))
+        return found
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """The weights of each layer, of shape (inputs, outputs): views of ``network_.weights``."""
+        return [w.T for w in self._fitted("coefs_").weights]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """The biases of each layer, of shape (outputs,)."""
+        return [b[:, 0] for b in self._fitted("intercepts_").biases]
+
+    def _fitted(self, name: str) -> Network:
+        if "network_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no {name!r} before it is fitted")
+        net: Network = self.network_
+        return net
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _dense(X: Any) -> np.ndarray:
+    """The samples as rows of an array; kernels read no sparse ones."""
+    found: np.ndarray = X if isinstance(X, np.ndarray) else X.toarray()
+    return found
+
+
+class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
+    """`sklearn.neural_network.MLPClassifier`, trained by fastbp.
+
+    Parameters have scikit-learn's names, meanings and defaults, and with the same ``random_state`` the
+    initial weights are the same numbers; the orders of the samples are not.  The cost is the cross-entropy of
+    a softmax, or of sigmoids for two classes and for several labels at once.
+
+    Parameters
+    ----------
+    activation : str, object or a list of them
+        One for all hidden layers or one for each, any of `Network`'s besides scikit-learn's.
+    class_weight : dict or "balanced", optional
+        By label.
+    dropout : float or a list of floats
+        Of the hidden layers; see `Network`.
+    threads : int or "auto"
+        See `Network.fit`.
+    callbacks : iterable of Callback, optional
+        See `Network.fit`.
+
+    The others are scikit-learn's.
+
+    Attributes
+    ----------
+    network_ : Network
+        What is trained.
+    coefs_, intercepts_ : lists of arrays (inputs, outputs) and (outputs,)
+        Its weights and biases.
+    classes_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, t_, n_iter_,
+    n_features_in_, n_layers_, n_outputs_, out_activation_
+        As scikit-learn has them.  `loss_curve_` has the cost of every evaluation for "lbfgs".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, y = load_wine(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), MLPClassifier((16,), learning_rate_init=0.02, random_state=0))
+    >>> model.fit(X, y).score(X, y)
+    1.0
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        class_weight: Any = None,
+        dropout: Any = 0.0,
+        threads: int | str = "auto",
+        callbacks: Any = None,
+    ) -> None:
+        self._take(locals())
+
+    @available_if(_is_stochastic)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
+        """One epoch on samples as they come; `classes` are all labels, told in the first call."""
+        if not hasattr(self, "classes_"):
+            if classes is None:
+                raise ValueError("classes: expected all labels in the first call of partial_fit, got None")
+            self._known = np.arange(np.shape(y)[1]) if _is_multilabel(y) else unique_labels(classes)
+        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
+            raise ValueError(f"classes: expected {self.classes_}, as in the first call, got {classes}")
+        fitted: MLPClassifier = self._partial_fit(X, y, sample_weight)
+        return fitted
+
+    def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
+        check_classification_targets(y)
+        several = _is_multilabel(y)
+        found = np.arange(y.shape[1]) if several else unique_labels(y)
+        if first:
+            self.classes_ = self._known if one else found
+            self.n_outputs_ = len(self.classes_) if several or len(self.classes_) > 2 else 1
+            self._several = several
+            self.out_activation_ = "softmax" if not several and self.n_outputs_ > 1 else "logistic"
+        others = np.setdiff1d(found, self.classes_)
+        if len(others) or several != self._several:
+            got = others if len(others) else found
+            raise ValueError(f"y: expected labels among {self.classes_}, got {got}")
+        if self.warm_start and not one and len(found) < len(self.classes_):
+            raise ValueError(f"y: expected the classes {self.classes_} of the fit before, got {found}")
+        if several:
+            return np.asarray(y, np.int64)
+        return np.searchsorted(self.classes_, y)
+
+    def _weights(self, y: Any, rows: int, sample_weight: Any) -> np.ndarray | None:
+        if self.class_weight is not None:
+            each = compute_sample_weight(self.class_weight, y)
+            sample_weight = each if sample_weight is None else each * np.asarray(sample_weight)
+        return super()._weights(y, rows, sample_weight)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The labels (n_samples,), or zeros and ones (n_samples, n_outputs) for several at once."""
+        outputs = self._outputs(X)
+        if self._several:
+            return (outputs > 0.5).astype(np.int64)
+        places = outputs.argmax(axis=1) if self.n_outputs_ > 1 else (outputs[:, 0] > 0.5).astype(np.int64)
+        labels: np.ndarray = self.classes_[np.minimum(places, len(self.classes_) - 1)]
+        return labels
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probability of each class (n_samples, n_classes), of each label where there are several."""
+        outputs = self._outputs(X)
+        return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 and not self._several else outputs
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """The logarithm of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            logarithms: np.ndarray = np.log(self.predict_proba(X))
+        return logarithms
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _is_multilabel(y: Any) -> bool:
+    return bool(type_of_target(y).startswith("multilabel"))
+
+
+class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
+    """`sklearn.neural_network.MLPRegressor`, trained by fastbp; see `MLPClassifier`.
+
+    Parameters
+    ----------
+    loss : str
+        "squared_error", or "poisson" for counts and rates.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", alpha=10, max_iter=500, random_state=0)
+    >>> model.fit(scale(X), scale(y)).score(scale(X), scale(y)) > 0.5
+    True
+    """
+
+    _y_numeric = True
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: Any = 0.0,
+        threads: int | str = "auto",
+        callbacks: Any = None,
+    ) -> None:
+        self._take(locals())
+
+    @available_if(_is_stochastic)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
+        """One epoch on samples as they come."""
+        fitted: MLPRegressor = self._partial_fit(X, y, sample_weight)
+        return fitted
+
+    def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
+        outputs = 1 if y.ndim == 1 else y.shape[1]
+        if first:
+            rows = {"squared_error": ("quadratic", "identity"), "poisson": ("poisson", "exp")}
+            validate.choice("loss", self.loss, rows)
+            self._cost, self.out_activation_ = rows[self.loss]
+            self.n_outputs_ = self._outputs_in_loss = outputs
+        if outputs != self.n_outputs_:
+            raise ValueError(f"y: expected {self.n_outputs_} columns, as before, got {outputs}")
+        y = y.astype(np.float64)
+        if self.loss == "poisson":  # half the deviance: 0 where the outputs are y
+            self._loss_of_targets = float(np.sum(y * np.log(np.where(y > 0, y, 1.0)) - y)) / y.size
+        return y
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The values (n_samples,), or (n_samples, n_outputs) where there are several."""
+        outputs = self._outputs(X)
+        return outputs[:, 0] if self.n_outputs_ == 1 else outputs

@@ -1,0 +1,281 @@
+"""The estimators: scikit-learn's own checks, its own results where they must agree, and what it lacks."""
+
+import inspect
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+sklearn = pytest.importorskip("sklearn", "1.6")
+
+from sklearn import neural_network as theirs  # noqa: E402
+from sklearn.base import clone  # noqa: E402
+from sklearn.calibration import CalibratedClassifierCV  # noqa: E402
+from sklearn.datasets import load_digits, load_iris, make_classification  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+
+import fastbp  # noqa: E402
+from fastbp import sklearn as ours  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+BOTH = ("MLPClassifier", "MLPRegressor")
+X, LABELS = load_iris(return_X_y=True)
+X = StandardScaler().fit_transform(X)
+BINARY = (LABELS == 1).astype(int)
+VALUES = X @ [1.0, -0.5, 0.25, 0.1] + np.sin(X[:, 0])
+SEVERAL = np.stack([LABELS == 1, X[:, 0] > 0, X[:, 1] > 0.5], axis=1).astype(int)
+
+
+def pair(name, **options):
+    """The estimators of that name, ours and theirs, with the same parameters."""
+    return [getattr(module, name)(random_state=0, **options) for module in (ours, theirs)]
+
+
+def target(name):
+    return LABELS if name == "MLPClassifier" else VALUES
+
+
+NOT_BY_BATCHES = {
+    f"check_sample_weight_equivalence_on_{kind}_data": "other batches, as with scikit-learn's own"
+    for kind in ("dense", "sparse")
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(
+    [getattr(ours, name)(max_iter=60, solver=solver) for name in BOTH for solver in ("adam", "lbfgs")],
+    expected_failed_checks=lambda estimator: NOT_BY_BATCHES if estimator.solver == "adam" else {},
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_parameters_and_defaults_are_theirs(name):
+    here, there = (inspect.signature(getattr(module, name)).parameters for module in (ours, theirs))
+    more = {"class_weight", "dropout", "threads", "callbacks"} - (
+        {"class_weight"} if name == BOTH[1] else set()
+    )
+    assert set(here) - set(there) == more
+    shared = [(p.name, p.default, p.kind) for p in here.values() if p.name in there]
+    assert shared == [(p.name, p.default, p.kind) for p in there.values() if p.name in here]
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_attributes_are_theirs(name):
+    for options in (
+        {"max_iter": 5},
+        {"max_iter": 5, "early_stopping": True},
+        {"solver": "lbfgs", "max_iter": 5},
+    ):
+        mine, other = (estimator.fit(X, target(name)) for estimator in pair(name, **options))
+        public = {attribute for attribute in vars(other) if attribute.endswith("_") and attribute[0] != "_"}
+        assert all(hasattr(mine, attribute) for attribute in public), options
+        for attribute in ("n_layers_", "n_outputs_", "out_activation_", "n_features_in_", "n_iter_"):
+            assert getattr(mine, attribute) == getattr(other, attribute)
+        for arrays in ("coefs_", "intercepts_"):
+            shapes = ([array.shape for array in getattr(estimator, arrays)] for estimator in (mine, other))
+            assert next(shapes) == next(shapes)
+
+
+STEPS = {
+    "adam": {"solver": "adam", "learning_rate_init": 0.01},
+    "nesterov": {"solver": "sgd", "learning_rate_init": 0.05},
+    "momentum": {"solver": "sgd", "learning_rate_init": 0.05, "nesterovs_momentum": False},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.05, "momentum": 0},
+    "invscaling": {"solver": "sgd", "learning_rate_init": 0.2, "learning_rate": "invscaling", "momentum": 0},
+    "adaptive": {
+        "solver": "sgd",
+        "learning_rate_init": 0.05,
+        "learning_rate": "adaptive",
+        "tol": 0.5,
+        "momentum": 0,
+    },
+    "tanh": {"activation": "tanh", "hidden_layer_sizes": (7, 5)},
+    "logistic": {"activation": "logistic", "alpha": 1.0},
+    "identity": {"activation": "identity", "hidden_layer_sizes": 6},
+    "no layer": {"hidden_layer_sizes": ()},
+}
+
+
+@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("y", ["labels", "binary", "several", "values", "counts"])
+def test_whole_batches_in_order_give_their_numbers(steps, y):
+    """So that no order differs: the same initial weights, gradients, penalties, steps and losses."""
+    options = {"max_iter": 30, "batch_size": len(X), "shuffle": False, "n_iter_no_change": 3, **STEPS[steps]}
+    options.setdefault("learning_rate_init", 0.01)
+    name = "MLPRegressor" if y in ("values", "counts") else "MLPClassifier"
+    if y == "counts":
+        options |= {"loss": "poisson", "learning_rate_init": 0.001}
+        if "loss" not in inspect.signature(theirs.MLPRegressor).parameters:
+            pytest.skip("this scikit-learn has no such loss")
+    wanted = {
+        "labels": LABELS,
+        "binary": BINARY,
+        "several": SEVERAL,
+        "values": VALUES,
+        "counts": LABELS * 1.0,
+    }[y]
+    mine, other = (estimator.fit(X, wanted) for estimator in pair(name, **options))
+    close = {"rtol": 1e-6, "atol": 1e-8}
+    assert mine.n_iter_ == other.n_iter_
+    for here, there in zip(mine.coefs_ + mine.intercepts_, other.coefs_ + other.intercepts_, strict=True):
+        np.testing.assert_allclose(here, there, **close)
+    np.testing.assert_allclose(mine.loss_curve_, other.loss_curve_, rtol=0.05)  # their penalty: before a step
+    np.testing.assert_allclose(mine.predict(X), other.predict(X), **close)
+    if name == "MLPClassifier":
+        np.testing.assert_allclose(mine.predict_proba(X), other.predict_proba(X), **close)
+        np.testing.assert_allclose(mine.predict_log_proba(X), other.predict_log_proba(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_lbfgs_finds_their_minimum(name):
+    options = {"solver": "lbfgs", "alpha": 0.5, "max_iter": 2000, "max_fun": 10**5, "tol": 1e-8}
+    mine, other = (estimator.fit(X, target(name)) for estimator in pair(name, activation="tanh", **options))
+    assert mine.loss_ == pytest.approx(other.loss_, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_stopping_early_goes_by_a_score_and_keeps_the_best(name):
+    model = getattr(ours, name)(early_stopping=True, random_state=0, max_iter=500, learning_rate_init=0.02)
+    model.fit(X, target(name))
+    assert len(model.validation_scores_) == model.n_iter_ < 500
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    best = int(np.argmax(model.validation_scores_)) + 1
+    short = clone(model).set_params(max_iter=best).fit(X, target(name))
+    np.testing.assert_array_equal(short.coefs_[0], model.coefs_[0])
+    own = clone(model).fit(X[::2], target(name)[::2], validation_data=(X[1::2], target(name)[1::2]))
+    assert own.best_validation_score_ == pytest.approx(own.score(X[1::2], target(name)[1::2]))
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_partial_fits_are_epochs(name):
+    options = {"shuffle": False, "random_state": 0, "batch_size": 50, "max_iter": 3, "n_iter_no_change": 99}
+    whole, parts = getattr(ours, name)(**options), getattr(ours, name)(**options)
+    classes = {"classes": [0, 1, 2]} if name == "MLPClassifier" else {}
+    whole.fit(X, target(name))
+    for _ in range(3):
+        parts.partial_fit(X, target(name), **classes)
+    np.testing.assert_array_equal(whole.coefs_[0], parts.coefs_[0])
+    assert parts.t_ == whole.t_ == 450 and parts.n_iter_ == 1 and len(parts.loss_curve_) == 3
+    assert not hasattr(getattr(ours, name)(solver="lbfgs"), "partial_fit")
+    with pytest.raises(ValueError, match="early_stopping"):
+        getattr(ours, name)(early_stopping=True).partial_fit(X, target(name), **classes)
+
+
+def test_partial_fit_wants_all_classes_first():
+    with pytest.raises(ValueError, match="classes: expected all labels"):
+        ours.MLPClassifier().partial_fit(X, LABELS)
+    model = ours.MLPClassifier(random_state=0).partial_fit(X[:50], LABELS[:50], classes=[0, 1, 2])
+    assert model.classes_.tolist() == [0, 1, 2] and model.predict_proba(X).shape == (150, 3)
+    with pytest.raises(ValueError, match=r"labels among \[0 1 2\], got \[5\]"):
+        model.partial_fit(X, np.full(150, 5))
+
+
+def test_a_warm_start_goes_on_from_the_weights():
+    model = ours.MLPClassifier(warm_start=True, max_iter=20, random_state=0).fit(X, LABELS)
+    first = model.loss_
+    model.fit(X, LABELS)
+    assert model.loss_ < first and len(model.loss_curve_) == 40
+    with pytest.raises(ValueError, match="classes"):
+        model.fit(X[LABELS > 0], LABELS[LABELS > 0])
+
+
+# ---------------------------------------------------------------- what scikit-learn's lack
+
+
+def test_class_weights_are_sample_weights():
+    options = {"random_state": 0, "max_iter": 20}
+    weights = np.array([1.0, 5.0, 0.5])
+    by_class = ours.MLPClassifier(class_weight=dict(enumerate(weights)), **options).fit(X, LABELS)
+    by_sample = ours.MLPClassifier(**options).fit(X, LABELS, sample_weight=weights[LABELS])
+    np.testing.assert_array_equal(by_class.coefs_[0], by_sample.coefs_[0])
+    assert not np.array_equal(by_class.coefs_[0], ours.MLPClassifier(**options).fit(X, LABELS).coefs_[0])
+
+
+def test_activations_dropout_and_callbacks():
+    stop = fastbp.TimeLimit(1e-9)
+    model = ours.MLPClassifier((8, 6), ["gelu", fastbp.LeakyReLU(0.1)], dropout=[0.1, 0.2], callbacks=[stop])
+    model.fit(X, LABELS)
+    assert len(model.network_.weights) == 3 and model.n_iter_ <= 1
+    assert "gelu" in model.network_.summary() and "0.2" in repr(model.network_)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_float32_is_kept(name):
+    model = getattr(ours, name)(max_iter=3).fit(X.astype(np.float32), target(name))
+    assert {array.dtype for array in model.coefs_ + model.intercepts_} == {np.dtype(np.float32)}
+    assert name == "MLPClassifier" or model.predict(X.astype(np.float32)).dtype == np.float32
+
+
+def test_several_columns_of_values():
+    y = np.stack([VALUES, -2 * VALUES], axis=1)
+    model = ours.MLPRegressor(solver="lbfgs", random_state=0, max_iter=500).fit(X, y)
+    assert model.predict(X).shape == (150, 2) and model.score(X, y) > 0.9
+
+
+def test_threads_change_no_bit():
+    digits, labels = load_digits(return_X_y=True)
+    models = [
+        ours.MLPClassifier(random_state=0, max_iter=3, threads=threads).fit(digits, labels)
+        for threads in (1, 2, "auto")
+    ]
+    assert len({b"".join(array.tobytes() for array in model.coefs_) for model in models}) == 1
+
+
+# ---------------------------------------------------------------- among others
+
+
+def test_in_pipelines_searches_and_calibration():
+    data, labels = make_classification(200, 6, random_state=0)
+    model = make_pipeline(
+        StandardScaler(), ours.MLPClassifier((8,), max_iter=50, learning_rate_init=0.02, random_state=0)
+    )
+    grid = {"mlpclassifier__alpha": [1e-4, 1e-2], "mlpclassifier__hidden_layer_sizes": [(4,), (8,)]}
+    alone = GridSearchCV(model, grid, cv=3).fit(data, labels)
+    with sklearn.config_context(), __import__("joblib").parallel_config("threading", n_jobs=2):
+        threaded = GridSearchCV(model, grid, cv=3).fit(data, labels)
+    np.testing.assert_array_equal(
+        alone.cv_results_["mean_test_score"], threaded.cv_results_["mean_test_score"]
+    )
+    assert alone.best_params_ == threaded.best_params_
+    assert cross_val_score(model, data, labels, cv=3).mean() > 0.8
+    assert CalibratedClassifierCV(model, cv=3).fit(data, labels).score(data, labels) > 0.8
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_pickles_and_clones(name):
+    model = getattr(ours, name)(max_iter=5, random_state=0).fit(X, target(name))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    np.testing.assert_array_equal(clone(model).fit(X, target(name)).predict(X), model.predict(X))
+
+
+def test_what_is_said():
+    with pytest.warns(ConvergenceWarning, match="max_iter=2 epochs"):
+        ours.MLPClassifier(max_iter=2, random_state=0).fit(X, LABELS)
+    with pytest.warns(UserWarning, match="batch_size: 1000 is more than the 150 samples"):
+        ours.MLPClassifier(max_iter=2, batch_size=1000).fit(X, LABELS)
+    for options, error in (({"solver": "newton"}, "solver"), ({"activation": "none"}, "activation")):
+        with pytest.raises(ValueError, match=error):
+            ours.MLPClassifier(**options).fit(X, LABELS)
+    with pytest.raises(AttributeError, match="before it is fitted"):
+        ours.MLPClassifier().coefs_  # noqa: B018
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ours.MLPClassifier(max_iter=5000, random_state=0, tol=1e-2).fit(X, LABELS)
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch):
+    import importlib
+    import sys
+
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    with pytest.raises(ImportError, match=r"pip install 'fastbp\[sklearn\]'"):
+        importlib.reload(ours)
+    monkeypatch.undo()
+    importlib.reload(ours)
