@@ -48,7 +48,7 @@ NOT_BY_BATCHES = {
 
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
-    [getattr(ours, name)(max_iter=60, solver=solver) for name in BOTH for solver in ("adam", "lbfgs")],
+    [getattr(ours, name)(max_iter=20, solver=solver) for name in BOTH for solver in ("adam", "lbfgs")],
     expected_failed_checks=lambda estimator: NOT_BY_BATCHES if estimator.solver == "adam" else {},
 )
 def test_scikit_learns_checks(estimator, check):
