@@ -83,6 +83,7 @@ class Pace:
         self._seconds = self._cost = 0.0
         self._behind = 0.0  # seconds that the present size's speed is the mean of
         self._shares: dict[int, np.ndarray] = {}  # of the members, by size
+        self._bounds: dict[int, list[int]] = {}
         self._costs: dict[int, float] = {}  # of the last trial of a size
         self._due: dict[int, float] = {}
 
@@ -97,14 +98,16 @@ class Pace:
 
     def bounds(self, size: int) -> list[int]:
         """Of the members' shares in a team of that size, in parts of `WHOLE`."""
-        shares = self._shares.setdefault(size, np.full(size, 1 / size))
-        return [0, *np.rint(WHOLE * np.cumsum(shares)).astype(int).tolist()]
+        if size not in self._bounds:
+            shares = self._shares.setdefault(size, np.full(size, 1 / size))
+            self._bounds[size] = [0, *np.rint(WHOLE * np.cumsum(shares)).astype(int).tolist()]
+        return self._bounds[size]
 
     def took(self, samples: int, seconds: float, waited: np.ndarray) -> None:
         """Tells what that chunk took, and how long of that each member waited for others."""
         seconds = max(seconds, 1e-6)
         speed = samples / seconds
-        if len(waited) > 1:
+        if len(waited) > 1 and len(waited) in self._shares:  # else the system refused a thread
             self._balance(np.clip(waited / seconds, 0.0, _MOST_IDLE))
         self._seconds += seconds
         self._samples = samples
@@ -123,7 +126,8 @@ class Pace:
 
         Where none has, shares become a little more equal: a disturbance is over at some time.
         """
-        shares = self._shares.get(len(idle), np.full(len(idle), 1 / len(idle)))
+        shares = self._shares[len(idle)]
+        self._bounds.pop(len(idle), None)
         if np.ptp(idle) > _UNEVEN:
             wanted = shares / (1 - idle)
             self._shares[len(idle)] = (shares + wanted / wanted.sum()) / 2
