@@ -123,7 +123,7 @@ def _fit(
     numbers = Numbers(recipe, began, state.batches, end)
     if end > state.batches:
         numbers(state.batches, 1)  # a schedule that is refused changes nothing
-    team = sizes(threads, architecture, batch_size, epochs * count)
+    team = sizes(threads, architecture, batch_size, count)
     engine = _engine(
         net, hooks, parts, recipe, data.weights, batch_size, team.most, state.memory if goes_on else ()
     )

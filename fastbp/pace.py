@@ -17,7 +17,7 @@ _GROWTH = 8  # times the samples of the chunk before, at most
 
 _PAIR_FLOPS = 8e5  # of a step, from which two members begin
 _MEMBER_FLOPS = 4e6  # of a step and member, for more of them to begin
-_CALL_FLOPS = 5e7  # of a call and member, from which starting a thread pays
+_EPOCH_FLOPS = 5e7  # of an epoch and member, from which starting a thread pays: each epoch has a new team
 _STEP_FLOPS = 1e5  # of a step, from which a team is tried at all
 
 _PROBE = 0.002  # seconds of a first look at another size
@@ -49,7 +49,7 @@ ALONE = Sizes(1, (1,))
 
 
 def sizes(threads: int | str, architecture: Architecture, batch_size: int, samples: float) -> Sizes:
-    """Those for ``threads``, never more than CPUs.
+    """Those for ``threads``, never more than CPUs, with so many samples per epoch.
 
     A number is taken as it is.  With "auto" as many begin as so much work keeps busy, and others are tried
     where a step is long enough to be shared at all.
@@ -59,7 +59,7 @@ def sizes(threads: int | str, architecture: Architecture, batch_size: int, sampl
         size = max(1, min(most, int(threads)))
         return Sizes(size, (size,))
     busy = max(step / _MEMBER_FLOPS, 2 if step >= _PAIR_FLOPS else 1)
-    size = max(1, min(most, int(min(busy, architecture.flops() * samples / _CALL_FLOPS))))
+    size = max(1, min(most, int(min(busy, architecture.flops() * samples / _EPOCH_FLOPS))))
     if step < _STEP_FLOPS:
         return Sizes(size, (size,))
     return Sizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))

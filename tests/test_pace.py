@@ -94,7 +94,7 @@ def test_sizes(monkeypatch):
     assert sizes("auto", NET, 40, 1e9) == Sizes(3, (1, 2, 3, 4, 6))
     assert sizes("auto", NET, 4, 1e9) == Sizes(2, (1, 2, 4, 6))
     assert sizes("auto", NET, 1, 1e9) == Sizes(1, (1, 2, 4, 6))
-    assert sizes("auto", NET, 32, 100) == Sizes(1, (1, 2, 4, 6)), "a call too short to start a thread for"
+    assert sizes("auto", NET, 32, 100) == Sizes(1, (1, 2, 4, 6)), "an epoch too short to start a thread for"
     assert sizes("auto", TINY, 32, 1e9) == Sizes(1, (1,)), "no step of this can be shared"
     monkeypatch.setattr(pace, "cpus", lambda: 1)
     assert sizes("auto", NET, 32, 1e9) == Sizes(1, (1,))
