@@ -89,10 +89,10 @@ def measure(case: Case, dtype: str, inputs: str, optimizer: str = "sgd", activat
     chosen = optimizers.OPTIMIZERS[optimizer]
     descent = Descent() if optimizer == "sgd" else Descent(chosen.row)
     engine = Engine(architecture, *start(case, dtype), case.batch_size, descent=descent)
-    m = case.batch_size
+    m = engine.block  # of a batch, which may have several
     order = np.random.RandomState(0).permutation(len(X))
     losses, data = engine.new_losses(), Data(X, labels, 255.0)
-    numbers = chosen.numbers(np.full(-(-len(X) // m), 0.001), 0)
+    numbers = chosen.numbers(np.full(-(-len(X) // case.batch_size), 0.001), 0)
     whole = []
     for _ in range(4):
         begin = time.perf_counter()
@@ -101,7 +101,7 @@ def measure(case: Case, dtype: str, inputs: str, optimizer: str = "sgd", activat
     step = min(whole)
     net = engine._net(engine._scratch, engine._plan, engine._layers)
     arguments: tuple[Any, ...] = (m, net, engine._samples(data, order))
-    print(f"\n{case.name}, {dtype}, X {inputs}, {activation}, {optimizer}: {1e6 * step:.2f} us per step")
+    print(f"\n{case.name}, {dtype}, X {inputs}, {activation}, {optimizer}: {1e6 * step:.2f} us per block")
     shape = shape_of(dtype)
     total = 0.0
     for phase, name in enumerate(PHASES):
