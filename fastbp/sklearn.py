@@ -60,6 +60,7 @@ class _Watch(Callback):
     penalty: float  # per half the sum of squared weights, in the loss
     early: bool  # whether the validation score decides
     one: bool  # whether this is a single epoch of `partial_fit`
+    best: tuple[list[np.ndarray], list[np.ndarray]] | None = None  # weights and biases, by the score
 
     def on_epoch_end(self, run: Run) -> None:
         fitted = self.estimator
@@ -84,7 +85,7 @@ class _Watch(Callback):
         if score > fitted.best_validation_score_:
             fitted.best_validation_score_ = score
             net = run.kept()
-            fitted._best = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
+            self.best = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
 
     def _wait(self, without_gain: bool) -> None:
         self.estimator._waits = self.estimator._waits + 1 if without_gain else 0
@@ -154,16 +155,18 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         validate.choice("solver", self.solver, _SOLVERS)
         validate.choice("learning_rate", self.learning_rate, ("constant", "invscaling", "adaptive"))
         first = not hasattr(self, "network_") or not (self.warm_start or one)
+        if validation_data is not None and not self.early_stopping:
+            raise ValueError("validation_data: expected early_stopping=True, which goes by them")
         X, targets = self._checked(X, y, first, one)
+        self._loss_of_targets = self._least_loss(targets)
         random = check_random_state(self.random_state)
         if first or not one:
-            self._begin(X, targets, random, None if first else self.network_)
+            self._begin(X, random, None if first else self.network_)
         weights = self._weights(y, len(X), sample_weight)
-        size = self._size_of_batch(len(X))
         if self.solver == "lbfgs":
             self._minimize(X, targets, weights)
         else:
-            self._descend(X, targets, weights, size, validation_data, one)
+            self._descend(X, targets, weights, validation_data, one)
         if not all(np.isfinite(array).all() for array in (*self.network_.weights, *self.network_.biases)):
             raise ValueError("fit: expected finite weights at the end; scale the columns of X")
         return self
@@ -186,6 +189,10 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
         raise NotImplementedError
 
+    def _least_loss(self, targets: np.ndarray) -> float:
+        """What must be added to our cost for scikit-learn's."""
+        return 0.0
+
     def _weights(self, y: Any, rows: int, sample_weight: Any) -> np.ndarray | None:
         if sample_weight is None:
             return None
@@ -194,7 +201,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             raise ValueError("sample_weight: expected one above 0 at least, got all zero")
         return weights
 
-    def _begin(self, X: np.ndarray, targets: np.ndarray, random: Any, before: Network | None) -> None:
+    def _begin(self, X: np.ndarray, random: Any, before: Network | None) -> None:
         """A new network, with the weights of the one before or with scikit-learn's, number for number."""
         hidden = self.hidden_layer_sizes
         sizes = [X.shape[1], *(hidden if isinstance(hidden, Iterable) else [hidden]), self.n_outputs_]
@@ -221,7 +228,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         self.network_.biases = [b.astype(X.dtype) for b in biases]
         self.n_layers_ = len(sizes)
         if before is None:
-            self.t_, self._waits = 0, 0
+            self.t_ = 0
             self.loss_curve_: list[float] = []
         self._waits = 0
         self.best_loss_ = None if self.early_stopping else np.inf
@@ -249,16 +256,17 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         X: np.ndarray,
         targets: np.ndarray,
         weights: np.ndarray | None,
-        size: int,
         validation_data: tuple[Any, Any] | None,
         one: bool,
     ) -> None:
         validation: dict[str, Any] = {}
-        if self.early_stopping and validation_data is not None:
-            validation["validation_data"] = self._checked(*validation_data, first=False, one=one)
+        if validation_data is not None:
+            validation["validation_data"] = self._checked(*validation_data, first=False, one=True)
         elif self.early_stopping:
             validation["validation_split"] = self.validation_fraction
+        size = self._size_of_batch(len(X))
         penalty = self.alpha / size
+        watch = _Watch(self, penalty, self.early_stopping, one)
         try:
             history = self.network_.fit(
                 X,
@@ -271,7 +279,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
                 sample_weight=None if weights is None else weights / weights.mean(),
                 shuffle=self.shuffle,
                 threads=self.threads,
-                callbacks=[_Watch(self, penalty, self.early_stopping, one), *(self.callbacks or ())],
+                callbacks=[watch, *(self.callbacks or ())],
                 verbose=bool(self.verbose),
                 **validation,
             )
@@ -284,9 +292,8 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
                     ConvergenceWarning,
                     stacklevel=4,
                 )
-        if self.early_stopping and hasattr(self, "_best"):
-            self.network_.weights, self.network_.biases = self._best
-            del self._best
+        if watch.best:
+            self.network_.weights, self.network_.biases = watch.best
 
     def _minimize(self, X: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> None:
         """L-BFGS-B over all samples at once."""
@@ -563,10 +570,13 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
             self.n_outputs_ = self._outputs_in_loss = outputs
         if outputs != self.n_outputs_:
             raise ValueError(f"y: expected {self.n_outputs_} columns, as before, got {outputs}")
-        y = y.astype(np.float64)
-        if self.loss == "poisson":  # half the deviance: 0 where the outputs are y
-            self._loss_of_targets = float(np.sum(y * np.log(np.where(y > 0, y, 1.0)) - y)) / y.size
-        return y
+        return y.astype(np.float64)
+
+    def _least_loss(self, targets: np.ndarray) -> float:
+        """Half a deviance is 0 where the outputs are the targets; our cost is the rest of it."""
+        if self.loss != "poisson":
+            return 0.0
+        return float(np.sum(targets * np.log(np.where(targets > 0, targets, 1.0)) - targets)) / targets.size
 
     def predict(self, X: Any) -> np.ndarray:
         """The values (n_samples,), or (n_samples, n_outputs) where there are several."""

@@ -149,8 +149,26 @@ def test_stopping_early_goes_by_a_score_and_keeps_the_best(name):
     best = int(np.argmax(model.validation_scores_)) + 1
     short = clone(model).set_params(max_iter=best).fit(X, target(name))
     np.testing.assert_array_equal(short.coefs_[0], model.coefs_[0])
+    with pytest.raises(ValueError, match="expected early_stopping=True"):
+        getattr(ours, name)().fit(X, target(name), validation_data=(X, target(name)))
     own = clone(model).fit(X[::2], target(name)[::2], validation_data=(X[1::2], target(name)[1::2]))
     assert own.best_validation_score_ == pytest.approx(own.score(X[1::2], target(name)[1::2]))
+
+
+def test_validation_data_change_neither_loss_nor_classes():
+    """Of counts the loss holds a constant of the training's; of a warm start, some classes may be missing."""
+    counts = LABELS * 1.0
+    options = {"early_stopping": True, "random_state": 0, "max_iter": 3}
+    losses = [
+        ours.MLPRegressor("poisson", **options).fit(
+            X, counts, validation_data=(X[:9], scale * counts[:9] + 1)
+        )
+        for scale in (1, 100)
+    ]
+    assert losses[0].loss_ == losses[1].loss_
+    model = ours.MLPClassifier(warm_start=True, **options)
+    for _ in range(2):
+        model.fit(X, LABELS, validation_data=(X[:9], LABELS[:9]))
 
 
 @pytest.mark.parametrize("name", BOTH)
