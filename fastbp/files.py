@@ -49,6 +49,7 @@ _OF_NETWORK = (
     *("activation", "output_activation", "cost", "dropout", "frozen", "uint8_divisor", "seed"),
     *("dtype", "scale_inputs", "scale_outputs"),
 )
+_COMPUTED_BY = ("activation", "output_activation", "cost", "dtype", "uint8_divisor")  # what a fingerprint has
 
 
 # ---------------------------------------------------------------- arrays with metadata
@@ -237,6 +238,21 @@ def network_from(
             validate.scaling(name, scalings[name], columns)
         net._fastbp = validate.trained(net._fastbp, trained | scalings, memory)
     return net
+
+
+def fingerprint(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
+    """`Network.fingerprint`, of a network as it is `described`."""
+    told = {name: metadata["network"][name] for name in _COMPUTED_BY}
+    if not isinstance(told["activation"], list):
+        told["activation"] = [told["activation"]] * (len(metadata["sizes"]) - 2)
+    told["classes"] = metadata["trained"].get("classes")
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
+    for name in sorted(arrays):
+        if not name.startswith("optimizer."):
+            array = arrays[name]
+            digest.update(f"{name} {array.shape}".encode())
+            digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+    return digest.hexdigest()
 
 
 def in_words(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -253,6 +253,18 @@ class Network:
         """
         files.save(self, path)
 
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of what the network computes: its layers and cost, its weights and scaling.
+
+        Two networks have the same one where all of that is the same to the bit, on whatever machine each was
+        trained.  Nothing of training is in it: neither the seed nor dropout, nor the optimizer's state.  Of a
+        user's own functions it has the names alone.
+
+        >>> Network([2, 3, 1], seed=0).fingerprint()[:16]
+        '3d2159dcfaaa9972'
+        """
+        return files.fingerprint(*files.described(self))
+
     def summary(self) -> str:
         """A table of the layers, and what training would minimise.
 

@@ -78,7 +78,7 @@ def test_a_terminal_shows_a_bar(bar, tmp_path):
     slow = "--hidden", "200", "--threads", "1"
     shown = shown_by(command("train", "--epochs", "2", *slow), environment)
     assert re.search(bar, shown.getvalue())
-    *_, first, second, last, nothing = shown.screen()
+    *_, first, second, _, last, nothing = shown.screen()
     assert all(re.fullmatch(EPOCH.format(n, 2), line) for n, line in ((1, first), (2, second)))
     assert re.fullmatch(ACCURACY, last) and not nothing
 

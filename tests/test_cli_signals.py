@@ -42,7 +42,7 @@ def test_a_signal_keeps_what_was_learned(tmp_path, name, status, words):
     process.send_signal(getattr(signal, name))
     process.send_signal(getattr(signal, name))  # an impatient user's second
     out, err = process.communicate(timeout=60)
-    *_, ending, saved, last = out.splitlines()
+    *_, ending, saved, _, last = out.splitlines()
     assert (process.returncode, without_compiling(err)) == (status, "")
     assert re.fullmatch(rf"{words} in epoch \d+ of 100000", ending)
     assert saved == f"saved {tmp_path / 'net.fastbp'}"
@@ -155,7 +155,7 @@ def test_a_second_ctrl_c_does_not_reach_the_weights(monkeypatch):
     assert (status, err, len(presses)) == (130, [], 2)  # the first ends training, the second comes after it
     assert out[3].startswith("epoch")
     assert out[4] == "interrupted in epoch 1 of 30"
-    assert re.fullmatch(ACCURACY, out[5])
+    assert re.fullmatch(ACCURACY, out[6])
 
 
 @POSIX
@@ -165,7 +165,7 @@ def test_ctrl_c_while_saving_or_testing(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             interrupting(patch, owner, name)
             status, out, err = said("train", "--data", POINTS, *FEW, "--save", saved)
-        assert (status, err, out[-2]) == (130, [], f"saved {saved}")
+        assert (status, err, out[-3]) == (130, [], f"saved {saved}")
         assert re.fullmatch(ACCURACY, out[-1])
         assert (os.listdir(tmp_path), network(saved).sizes) == (["net.fastbp"], [5, 20, 3])
         saved.unlink()
@@ -209,5 +209,5 @@ def test_a_ctrl_c_that_is_swallowed_in_training_ends_it_with_the_epoch(monkeypat
     monkeypatch.setattr(progress.Progress, "epoch_end", epoch)
     status, out, err = said("train", "--data", POINTS, "--epochs", 5)
     assert (status, err) == (130, [])
-    assert [line.split()[0] for line in out[3:]] == ["epoch", "interrupted", "test"]
+    assert [line.split()[0] for line in out[3:]] == ["epoch", "interrupted", "fingerprint", "test"]
     assert out[4] == "interrupted in epoch 2 of 5"

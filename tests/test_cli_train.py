@@ -13,7 +13,7 @@ from fastbp.datasets import Part, load_mnist, load_npz
 
 def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
     done = run("train", "--epochs", 1)
-    data, task, about, epoch, last = done.stdout.splitlines()
+    data, task, about, epoch, fingerprint, last = done.stdout.splitlines()
     assert (done.returncode, done.stderr, "\r" in done.stdout) == (0, "", False)
     assert re.fullmatch(r"MNIST: 50,000 samples .* 10,000 for validation .* 10,000 for the test", data)
     assert task == "learning labels 0 .. 9, as y is int64 (--task values would learn numbers)"
@@ -25,6 +25,7 @@ def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
     net = Network([784, 30, 10], seed=0)
     net.fit(*parts.training, epochs=1, batch_size=10, learning_rate=3.0)
     assert re.fullmatch(EPOCH.format(1, 1), epoch)[1] == f"{net.score(*parts.validation):.4f}"
+    assert fingerprint == f"fingerprint {net.fingerprint()}"
     right = round(net.score(*parts.test) * 10_000)
     assert last == f"test accuracy {right / 100:.2f} % ({right} / 10000)"
 
@@ -38,7 +39,7 @@ def test_defaults_are_the_seeds():
 
 
 def test_a_line_an_epoch_and_the_test_at_the_end():
-    status, (data, task, about, *epochs, last), err = said("train", "--data", POINTS, *FEW)
+    status, (data, task, about, *epochs, _, last), err = said("train", "--data", POINTS, *FEW)
     assert (status, err, len(epochs)) == (0, [], 3)
     assert data.startswith(
         f"{POINTS}: 180 samples to train on, 20 for validation after every epoch, 200 for "
@@ -79,7 +80,8 @@ def test_every_option_reaches_the_network(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(found.predict(test.X), net.predict(test.X))
     right = np.count_nonzero(found.predict(test.X) == test.y)
-    assert lines[-2:] == [f"saved {saved}", f"test accuracy {right / 2:.2f} % ({right} / 200)"]
+    assert lines[-3:-1] == [f"saved {saved}", f"fingerprint {net.fingerprint()}"]
+    assert lines[-1] == f"test accuracy {right / 2:.2f} % ({right} / 200)"
 
 
 def test_any_number_of_threads_gives_the_same_file(tmp_path):

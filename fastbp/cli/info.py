@@ -40,6 +40,7 @@ def _of_file(path: str) -> dict[str, Any]:
                 "file": f"{path}, {os.path.getsize(path):,} bytes, checksum good",
                 "written by": f"fastbp {metadata['version']}",
                 **files.in_words(metadata),
+                "fingerprint": files.fingerprint(arrays, metadata),
                 "arrays": f"{len(arrays)}, {sum(array.size for array in arrays.values()):,} numbers",
             }
             if training := metadata.get("training"):

@@ -219,7 +219,7 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
         print(ending)
     if target is not None:
         print(f"saved {options.save}")
-    print("\n".join(_verdict(net, parts["test"], options)), flush=True)
+    print("\n".join([f"fingerprint {net.fingerprint()}", *_verdict(net, parts["test"], options)]), flush=True)
     return interrupt.status if ending or interrupt.signum else 0
 
 

@@ -57,16 +57,43 @@ def given(name: str, value: Any) -> Any:
 
 
 def array(values: Any, name: str) -> np.ndarray:
-    """A plain array, of nested lists as well."""
+    """A plain array, of nested lists, frames of pandas and polars, and sparse matrices of SciPy as well."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(
             f"{name}: expected an array without a mask, got a masked array; "
             "leave out what is masked, or fill it by .filled(value)"
         )
+    if hasattr(values, "toarray") and hasattr(values, "nnz"):
+        return np.asarray(values.toarray())
     try:
-        return np.asarray(values)
+        found = np.asarray(values)
     except ValueError:  # NumPy on lists of unequal lengths
         raise ValueError(f"{name}: expected an array, got lists of unequal lengths") from None
+    if found.dtype == object and hasattr(values, "to_numpy"):
+        return _numbers_of_frame(values, found, name)
+    return found
+
+
+def _numbers_of_frame(values: Any, found: np.ndarray, name: str) -> np.ndarray:
+    """A frame or a column that NumPy takes for objects, as numbers where its columns have numeric types.
+
+    pandas makes objects of columns of different kinds and of its nullable types.
+    """
+    columns = getattr(values, "columns", None)
+    types = [values.dtype] if columns is None else list(values.dtypes)
+    for place, dtype in enumerate(types):
+        if getattr(dtype, "kind", "O") in "biuf" or (hasattr(dtype, "is_numeric") and dtype.is_numeric()):
+            continue
+        if columns is None:
+            return found  # of labels
+        raise TypeError(f"{name}[:, {columns[place]!r}]: expected a column of numbers, got {dtype}")
+    missing = np.asarray(values.isna())
+    if missing.any():
+        row, *column = np.argwhere(missing)[0]
+        cell = "".join(f", {columns[place]!r}" for place in column if columns is not None)
+        raise ValueError(f"{name}[{row}{cell}]: expected a number, got a missing one")
+    kinds = [np.dtype(getattr(dtype, "numpy_dtype", dtype)) for dtype in types]
+    return found.astype(np.result_type(*kinds))
 
 
 def samples(X: Any, inputs: int, dtype: np.dtype, name: str = "X") -> np.ndarray:
