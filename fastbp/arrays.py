@@ -10,7 +10,7 @@ from .architecture import Architecture, Parameters, Parts, State, checked
 from .engine import NOTHING, Data, Descent, Engine
 from .kernels.records import GRADIENT
 from .layout import BLOCK
-from .machine import cpus
+from .machine import free_cpus
 from .optimizers import SGD
 from .pace import sizes
 from .scaling import Scaling
@@ -155,7 +155,7 @@ def _infer(net: Any, hooks: Hooks, parts: Parts, samples: np.ndarray) -> np.ndar
     inputs, outputs = _scalings(state)
     own = hooks.replaced(net, *FORWARD)
     engine = plain.MethodsEngine(net, *parts) if own else inference_engine(parts)
-    found: np.ndarray = engine.outputs(samples, divisor, cpus(), inputs)
+    found: np.ndarray = engine.outputs(samples, divisor, free_cpus(), inputs)
     return found if outputs is None else outputs.unscaled(found)
 
 

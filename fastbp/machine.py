@@ -18,11 +18,7 @@ def cpus() -> int:
     FASTBP_NUM_THREADS may ask for more threads than the machine has CPUs, up to four times as many.
     """
     most = os.cpu_count() or 1
-    try:
-        wanted = int(os.environ.get("FASTBP_NUM_THREADS", ""))
-    except ValueError:
-        wanted = 0
-    if wanted > 0:
+    if wanted := _number("FASTBP_NUM_THREADS"):
         return min(wanted, _PER_CPU * most)
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else most
     try:
@@ -33,6 +29,26 @@ def cpus() -> int:
     except (OSError, ValueError):
         pass
     return available
+
+
+def free_cpus() -> int:
+    """CPUs for what is not told a number of threads: `cpus`, or fewer where a scheduler says so.
+
+    joblib and Dask tell their workers by NUMBA_NUM_THREADS or OMP_NUM_THREADS.  FASTBP_NUM_THREADS overrides
+    both.
+    """
+    most = cpus()
+    if _number("FASTBP_NUM_THREADS"):
+        return most
+    told = [_number(name) for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")]
+    return min([most, *(number for number in told if number)])
+
+
+def _number(variable: str) -> int:
+    """What an environment variable says, or 0."""
+    with suppress(ValueError):
+        return max(0, int(os.environ.get(variable, "")))
+    return 0
 
 
 class Cache(NamedTuple):

@@ -254,7 +254,7 @@ class Network:
         files.save(self, path)
 
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of what the network computes: its layers and cost, its weights and scaling.
+        """SHA-256 in hexadecimal of what the network computes: layers and cost, weights and scaling.
 
         Two networks have the same one where all of that is the same to the bit, on whatever machine each was
         trained.  Nothing of training is in it: neither the seed nor dropout, nor the optimizer's state.  Of a

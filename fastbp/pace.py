@@ -3,13 +3,16 @@
 No bit depends on either, so a team may grow or shrink at any moment: the fastest is found by measuring.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 
 from .architecture import Architecture
 from .kernels.team import WHOLE
-from .machine import cpus
+from .machine import cpus, free_cpus
 
 _CHUNK = 0.05  # seconds
 _FIRST_FLOPS = 2e8  # of the first chunk, before any speed is known: 50 ms on a very slow machine
@@ -54,10 +57,10 @@ def sizes(threads: int | str, architecture: Architecture, batch_size: int, sampl
     A number is taken as it is.  With "auto" as many begin as so much work keeps busy, and others are tried
     where a step is long enough to be shared at all.
     """
-    most, step = cpus(), architecture.flops() * batch_size
     if threads != "auto":
-        size = max(1, min(most, int(threads)))
+        size = max(1, min(cpus(), int(threads)))
         return Sizes(size, (size,))
+    most, step = free_cpus(), architecture.flops() * batch_size
     busy = max(step / _MEMBER_FLOPS, 2 if step >= _PAIR_FLOPS else 1)
     size = max(1, min(most, int(min(busy, architecture.flops() * samples / _EPOCH_FLOPS))))
     if step < _STEP_FLOPS:
@@ -65,16 +68,39 @@ def sizes(threads: int | str, architecture: Architecture, batch_size: int, sampl
     return Sizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))
 
 
+class _Networks:
+    """Counts the networks that threads of this process train at the same time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        with self._lock:
+            self.count += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.count -= 1
+
+
+NETWORKS = _Networks()
+
+
 class Pace:
     """Chunks of about 50 ms, by the team that has been found fastest.
 
     Now and then, and when that one's speed falls, a neighbour in size has a short chunk, and if it does well
     a whole one, which decides.  What this costs is kept below a share of the time.  A size that was just
-    chosen has its own neighbours tried next, so a team grows or shrinks for as long as it pays.
+    chosen has its own neighbours tried next, so a team grows or shrinks for as long as it pays.  Networks
+    that other threads train beside it have their share of the CPUs.
     """
 
     def __init__(self, architecture: Architecture, sizes: Sizes) -> None:
         self.size, self._sizes = sizes
+        self._allowed = self._sizes
         self.speeds: dict[int, float] = {}  # samples per second by size, as last found
         self._samples = _FIRST_FLOPS / architecture.flops()  # of the last chunk, or a first guess
         self._trial: int | None = None
@@ -89,12 +115,23 @@ class Pace:
 
     def next(self) -> tuple[int, int]:
         """The size of the team for the next chunk, and about how many samples it shall have."""
+        self._leave_room()
         size = self._trial or self.size
         seconds = self._look if self._trial and not self._looked else _CHUNK
         speed = self.speeds.get(size, self.speeds.get(self.size))
         if speed is None:
             return size, int(self._samples)
         return size, int(min(seconds * speed, _GROWTH * self._samples))
+
+    def _leave_room(self) -> None:
+        """Shrinks the team to its share of the CPUs."""
+        self._allowed = self._sizes
+        if len(self._sizes) > 1:
+            most = max(1, self._sizes[-1] // max(1, NETWORKS.count))
+            self._allowed = tuple(size for size in self._sizes if size <= most)
+        if self.size not in self._allowed or (self._trial or self.size) not in self._allowed:
+            self.size = min(self.size, self._allowed[-1])
+            self._trial, self._looked = None, False
 
     def bounds(self, size: int) -> list[int]:
         """Of the members' shares in a team of that size, in parts of `WHOLE`."""
@@ -151,9 +188,9 @@ class Pace:
 
     def _consider(self, fell: bool) -> None:
         """Begins a trial of a neighbour, if one is due and what it may cost is allowed."""
-        place = self._sizes.index(self.size)
+        place = self._allowed.index(self.size)
         allowed = _GRACE + _SHARE * self._seconds - self._cost
-        for other in self._sizes[max(0, place - 1) : place + 2]:
+        for other in self._allowed[max(0, place - 1) : place + 2]:
             due = fell or self._seconds >= self._due.get(other, 0.0)
             if other != self.size and due and self._costs.get(other, 0.0) <= allowed:
                 self._trial, self._look = other, min(_CHUNK, max(_PROBE, allowed))

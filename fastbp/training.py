@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .engine import NOTHING, Data, Engine
-from .pace import ALONE, Pace, Sizes
+from .pace import ALONE, NETWORKS, Pace, Sizes
 
 Numbers = Callable[[int, int], np.ndarray]  # those of so many steps from a first on: `Optimizer.numbers`
 
@@ -66,18 +66,19 @@ class Chunks:
         reached = np.zeros(1, np.int64) if reached is None else reached
         begin, size, n = self.step, self.engine.batch_size, len(order)
         self._now = begin, reached, n
-        while (done := int(reached[0])) < n:
-            self.engine.members, samples = self.pace.next()
-            self.engine.bounds = self.pace.bounds(self.engine.members)
-            last = self._end(begin, done, n, samples)
-            step = begin + done // size
-            numbers = self._numbers(step, 1 + (last - 1) // size - done // size)
-            start = time.perf_counter()
-            if self.engine.train(self.data, order, (done, last), numbers, step, losses, reached) < last:
-                break
-            self.pace.took(last - done, time.perf_counter() - start, self.engine.waited)
-            if after and after(last):
-                break
+        with NETWORKS.one_more():
+            while (done := int(reached[0])) < n:
+                self.engine.members, samples = self.pace.next()
+                self.engine.bounds = self.pace.bounds(self.engine.members)
+                last = self._end(begin, done, n, samples)
+                step = begin + done // size
+                numbers = self._numbers(step, 1 + (last - 1) // size - done // size)
+                start = time.perf_counter()
+                if self.engine.train(self.data, order, (done, last), numbers, step, losses, reached) < last:
+                    break
+                self.pace.took(last - done, time.perf_counter() - start, self.engine.waited)
+                if after and after(last):
+                    break
         return int(reached[0])
 
     def _end(self, begin: int, done: int, n: int, samples: int) -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import run
 
+from command import run
 from fastbp import LeakyReLU, Network, load
 
 README = Path(__file__).parents[1] / "README.md"

@@ -6,7 +6,7 @@ import pytest
 
 from experiments import Case, bits
 from fastbp import engine, machine
-from fastbp.machine import Cache, cpus, second_level_cache
+from fastbp.machine import Cache, cpus, free_cpus, second_level_cache
 from fastbp.optimizers import OPTIMIZERS
 
 
@@ -20,6 +20,20 @@ def test_cpus_are_what_the_environment_says_within_reason(monkeypatch):
     for text, expected in (said | ignored).items():
         monkeypatch.setenv("FASTBP_NUM_THREADS", text)
         assert cpus() == expected, text
+
+
+def test_schedulers_leave_fewer_cpus_to_what_takes_as_many_as_there_are(monkeypatch):
+    monkeypatch.setattr(machine, "cpus", lambda: 6)
+    for name in ("FASTBP_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    assert free_cpus() == 6
+    for numba, omp, expected in [("2", "", 2), ("", "3", 3), ("4", "3", 3), ("9", "", 6), ("0", "x", 6)]:
+        monkeypatch.setenv("NUMBA_NUM_THREADS", numba)
+        monkeypatch.setenv("OMP_NUM_THREADS", omp)
+        assert free_cpus() == expected
+    monkeypatch.setenv("FASTBP_NUM_THREADS", "6")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert free_cpus() == 6
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import pace
+from fastbp import pace, training
 from fastbp.architecture import Architecture
 from fastbp.kernels.team import WHOLE
 from fastbp.pace import Pace, Sizes, sizes
@@ -87,6 +87,7 @@ def test_chunks_take_50_ms_and_grow_by_8_at_most():
 
 def test_sizes(monkeypatch):
     monkeypatch.setattr(pace, "cpus", lambda: 6)
+    monkeypatch.setattr(pace, "free_cpus", lambda: 6)
     assert sizes(1, NET, 32, 1e9) == Sizes(1, (1,))
     assert sizes(4, NET, 32, 1e9) == Sizes(4, (4,))
     assert sizes(100, NET, 32, 1e9) == Sizes(6, (6,))
@@ -96,8 +97,53 @@ def test_sizes(monkeypatch):
     assert sizes("auto", NET, 1, 1e9) == Sizes(1, (1, 2, 4, 6))
     assert sizes("auto", NET, 32, 100) == Sizes(1, (1, 2, 4, 6)), "an epoch too short to start a thread for"
     assert sizes("auto", TINY, 32, 1e9) == Sizes(1, (1,)), "no step of this can be shared"
-    monkeypatch.setattr(pace, "cpus", lambda: 1)
+    monkeypatch.setattr(pace, "free_cpus", lambda: 1)
     assert sizes("auto", NET, 32, 1e9) == Sizes(1, (1,))
+    assert sizes(3, NET, 32, 1e9) == Sizes(3, (3,)), "a number is taken as it is"
+
+
+def test_networks_side_by_side_share_the_cpus(monkeypatch):
+    monkeypatch.setattr(pace, "NETWORKS", networks := pace._Networks())
+    speeds = {size: 1e6 * size for size in (1, 2, 4, 6)}
+    machine = Machine(6, speeds)
+    with networks.one_more():
+        machine.train(2, speeds)
+        assert machine.pace.size == 6
+        with networks.one_more():
+            assert {size for size, _ in machine.train(2, speeds)} == {1, 2}
+            with networks.one_more(), networks.one_more():
+                assert {size for size, _ in machine.train(2, speeds)} == {1}
+        machine.train(4, speeds)
+        assert machine.pace.size == 6
+    assert networks.count == 0
+    for trial in (1, 2, 4):  # a trial that is under way when the team shrinks
+        found = Pace(NET, Sizes(6, (1, 2, 4, 6)))
+        found.took(1000, 0.1, np.zeros(6))
+        found._trial = trial
+        with networks.one_more(), networks.one_more():
+            for _ in range(20):
+                size, samples = found.next()
+                assert size <= 3
+                found.took(samples, samples / 1e6, np.zeros(size))
+    fixed = Pace(NET, Sizes(6, (6,)))
+    with networks.one_more(), networks.one_more():
+        assert fixed.next()[0] == 6
+
+
+def test_training_counts_itself(monkeypatch):
+    monkeypatch.setattr(training, "NETWORKS", networks := pace._Networks())
+    seen = []
+    net = fastbp.Network([6, 40, 3], seed=0)
+    net.fit(X, LABELS, epochs=1, batch_size=50, callbacks=[lambda *_: seen.append(networks.count)])
+    assert (seen, networks.count) == ([0], 0)
+
+    class Watching(fastbp.Callback):
+        def on_chunk(self, run):
+            seen.append(networks.count)
+
+    net.fit(X, LABELS, epochs=1, batch_size=50, callbacks=Watching())
+    assert seen[1:] == [1] * len(seen[1:]) != []
+    assert networks.count == 0
 
 
 # ---------------------------------------------------------------- in training
@@ -108,6 +154,7 @@ def test_sizes(monkeypatch):
 def test_bits_do_not_depend_on_teams_that_change(sizes_, recipe, dtype, monkeypatch):
     """Every chunk has a batch or two, and another team."""
     monkeypatch.setattr(pace, "cpus", lambda: 4)
+    monkeypatch.setattr(pace, "free_cpus", lambda: 4)
     monkeypatch.setattr(pace, "_STEP_FLOPS", 0)  # so that small networks may have teams
     trained = []
     for seed in (None, 0, 1):
