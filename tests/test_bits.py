@@ -3,6 +3,7 @@
 import hashlib
 import math
 import platform
+import re
 from itertools import pairwise
 
 import llvmlite.binding as llvm
@@ -11,6 +12,7 @@ import pytest
 
 from experiments import DTYPES, MIXED, Case, Experiment, in_new_process, train, trained
 from fastbp.optimizers import OPTIMIZERS
+from reproduce import bits as bits_table
 
 
 def digest(*arrays):
@@ -187,3 +189,14 @@ GOLDEN = {
 @pytest.mark.parametrize("name", GOLDEN_CASES)
 def test_golden_hashes(name, members, dtype):
     assert golden_run(name, dtype, members) == GOLDEN[dtype][name]
+
+
+@pytest.mark.parametrize("name", bits_table.TRAININGS)
+def test_five_trainings_have_the_fingerprints_of_the_docs(name):
+    """By any team; whole, and stopped and resumed."""
+    shown = dict(
+        re.findall(r"^\| ([\w ]+): .*`(\w{64})` \|", bits_table.PAGE.read_text("utf-8"), re.MULTILINE)
+    )
+    assert shown.keys() == bits_table.TRAININGS.keys()
+    assert bits_table.fingerprint(name, threads=1, stopped=False) == shown[name]
+    assert bits_table.fingerprint(name, threads=3, stopped=True) == shown[name]
