@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .architecture import State
-from .callbacks import Callback
+from .callbacks import Callback, ModelCheckpoint
 from .engine import Data
 from .history import History
 from .recipe import Numbers
@@ -82,6 +82,7 @@ class Run:
         self.began: State = net._fastbp  # the network's when this fit began
         self._net, self._engine, self._chunks, self._numbers = net, chunks.engine, chunks, numbers
         self._source, self._callbacks, self._scores, self._explain = source, callbacks, scores, explain
+        self._is_kept = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
         self._lent = False  # whether hooks may have changed the network's weights
         self._stopped = False
         self._since = 0.0  # when the present epoch began
@@ -295,7 +296,7 @@ class Run:
 
     def _drawn_so_far(self) -> Any:
         """The state of NumPy's global generator, where a checkpoint may need it."""
-        return np.random.get_state() if self._callbacks else None  # noqa: NPY002
+        return np.random.get_state() if self._is_kept else None  # noqa: NPY002
 
     def _after_chunk(self, reached: int) -> bool:
         """Whether training shall end."""
