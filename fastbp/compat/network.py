@@ -3,5 +3,6 @@
 import sys
 
 from .. import network
+from ..network import *  # noqa: F403  for type checkers, which do not follow the next line
 
 sys.modules[__name__] = network
