@@ -105,6 +105,7 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
         },
         {"numpy"},
     ),
+    "export": ({"activations", "architecture", "durable", "export", "scaling", "validate"}, {"numpy"}),
     "datasets": ({"datasets"}, {"numpy"}),
     "compat": (
         {

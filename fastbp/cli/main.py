@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from .. import __version__
-from . import info, predict, train
+from . import export, info, predict, train
 from .failure import FAILED, PIPE_CLOSED, Failure, reason
 from .interrupt import Interrupt
 
@@ -106,5 +106,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     train.add_to(commands)
     predict.add_to(commands)
+    export.add_to(commands)
     info.add_to(commands)
     return parser

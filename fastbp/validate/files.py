@@ -1,6 +1,7 @@
 """What files and checkpoints hold."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn, get_args
@@ -104,3 +105,30 @@ def trained(state: Any, found: Mapping[str, Any], memory: Any) -> Any:
     labels = found.get("classes")
     found = {**found, "classes": None if labels is None else tuple(hashable(labels, "classes"))}
     return replace(state, **found, memory=memory)
+
+
+_C_WORDS = (
+    "auto break case char const continue default do double else enum extern float for goto if inline int "
+    "long main register restrict return short signed sizeof static struct switch typedef union unsigned "
+    "void volatile while"
+)
+
+
+def c_name(name: Any) -> str:
+    """A name that C has for a function."""
+    if (
+        not isinstance(name, str)
+        or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
+        or name in _C_WORDS.split()
+    ):
+        raise ValueError(f"name: expected a name in C, such as 'predict', got {name!r}")
+    return name
+
+
+def known_activations(rows: Sequence[str]) -> None:
+    """Refuses to write functions of a user's own in another language."""
+    if "custom" in rows:
+        raise ValueError(
+            f"activation of layer {rows.index('custom')}: expected one that has a name, to export it, got an "
+            "Activation of your own"
+        )

@@ -1,0 +1,50 @@
+"""``fastbp export`` writes a saved network for other runtimes."""
+
+import argparse
+from typing import Any
+
+from . import saving
+from .failure import FAILED, Failure, reason
+from .interrupt import Interrupt
+
+_TEXT = """\
+Write a saved network as an ONNX model, where OUT ends in .onnx, or as a file of C99 without dependencies,
+where it ends in .c.  It takes floats in the units of the training: pixels of uint8 are divided first."""
+
+
+def add_to(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write a saved network as ONNX or C",
+        description=_TEXT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    export.add_argument("model", metavar="MODEL", help="a file that fastbp train or Network.save wrote")
+    export.add_argument("out", metavar="OUT", help="the file to write, .onnx or .c")
+    export.add_argument("--name", default="predict", help="of the function in C (default: predict)")
+    export.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
+    from .. import files
+
+    if not options.out.endswith((".onnx", ".c")):
+        raise Failure(f"{options.out}: expected a name that ends in .onnx or .c")
+    saving.writable("OUT", options.out, {"MODEL": options.model})
+    try:
+        net = files.load(options.model)
+    except (OSError, ValueError) as error:
+        raise Failure(reason(error)) from error
+    from ..export import to_c, to_onnx
+
+    try:
+        if options.out.endswith(".c"):
+            to_c(net, options.out, name=options.name)
+        else:
+            to_onnx(net, options.out)
+    except ValueError as error:
+        raise Failure(f"{options.model}: {error}") from error
+    except (ImportError, OSError) as error:
+        raise Failure(reason(error), FAILED) from error
+    return 0
