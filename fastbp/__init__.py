@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .optimizers import SGD, Adam, AdamW, IRprop, Momentum, Nesterov, RMSprop
     from .schedules import Constant, Cosine, Exponential, OneCycle, Step
     from .training import DivergenceError
+    from .watch import LivePlot, TensorBoard
 
 __all__ = [
     "ELU",
@@ -46,6 +47,7 @@ __all__ = [
     "Huber",
     "IRprop",
     "LeakyReLU",
+    "LivePlot",
     "ModelCheckpoint",
     "Momentum",
     "Nesterov",
@@ -55,6 +57,7 @@ __all__ = [
     "RMSprop",
     "ReduceLROnPlateau",
     "Step",
+    "TensorBoard",
     "TimeLimit",
     "__version__",
     "load",
@@ -75,6 +78,7 @@ _HOMES = {
     "optimizers": ("SGD", "Adam", "AdamW", "IRprop", "Momentum", "Nesterov", "RMSprop"),
     "schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step"),
     "training": ("DivergenceError",),
+    "watch": ("LivePlot", "TensorBoard"),
 }
 
 

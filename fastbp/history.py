@@ -77,6 +77,17 @@ class History(Mapping[str, list[float]]):
             values += [math.nan] * (epochs - len(values))
             values.append(number)
 
+    def plot(self, *names: str, ax: Any = None) -> Any:
+        """Learning curves by matplotlib (``pip install 'fastbp[plot]'``): see `fastbp.plot.history`.
+
+        >>> axes = History({"loss": [0.5, 0.25]}).plot("loss")
+        >>> axes.get_xlabel(), axes.lines[0].get_ydata().tolist()
+        ('epoch', [0.5, 0.25])
+        """
+        from . import plot
+
+        return plot.history(self, *names, ax=ax)
+
     def to_frame(self) -> Any:
         """A pandas DataFrame with a row per epoch, which needs pandas.
 

@@ -276,6 +276,10 @@ class Network:
         """
         return summary.table(self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of a network."""
+        return summary.html(self) if len(self.weights) else repr(self)
+
     # The seed's surface: samples are column vectors
 
     def feedforward(self, a: npt.ArrayLike) -> Array:

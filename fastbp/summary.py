@@ -1,9 +1,12 @@
 """A network in words: its arguments as they would be written, and a table of its layers."""
 
+from collections.abc import Iterable
+from html import escape
 from typing import Any
 
+from . import costs
 from .activations import Activation, row_of
-from .architecture import State
+from .architecture import State, checked
 from .costs import Cost
 
 
@@ -48,26 +51,13 @@ def _name(kind: Any) -> str:
     return kind if isinstance(kind, str) else row_of(kind)[0]
 
 
+_HEADER = ("layer", "units", "activation", "parameters", "dropout")
+
+
 def table(net: Any) -> str:
     """A line per layer, and one for the whole network."""
-    from . import costs
-    from .architecture import checked
-
-    architecture, weights, _ = checked(net)
-    rows = [("layer", "units", "activation", "parameters", "dropout")]
-    for number, (kind, w) in enumerate(zip(architecture.activations, weights, strict=True)):
-        rate = architecture.dropout[number] if number < len(architecture.dropout) else 0.0
-        frozen = " frozen" if number in architecture.frozen else ""
-        rows.append(
-            (
-                f"{number}",
-                f"{len(w):,}",
-                _name(kind),
-                f"{w.size + len(w):,}{frozen}",
-                f"{rate:g}" if rate else "",
-            )
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    rows = [_HEADER, *_rows(net)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
             text.ljust(width) if i == 2 else text.rjust(width)
@@ -75,9 +65,45 @@ def table(net: Any) -> str:
         ).rstrip()
         for row in rows
     ]
+    return "\n".join([*lines, _whole(net)])
+
+
+def html(net: Any) -> str:
+    """The same as a table for notebooks."""
+
+    def row(cell: str, texts: Iterable[str]) -> str:
+        cells = (
+            f'<{cell} style="text-align: {"left" if i == 2 else "right"}">{escape(text)}</{cell}>'
+            for i, text in enumerate(texts)
+        )
+        return f"<tr>{''.join(cells)}</tr>"
+
+    body = "".join(row("td", texts) for texts in _rows(net))
+    return (
+        f"<table><caption>{escape(type(net).__name__)}({escape(arguments(net))})</caption>"
+        f"<thead>{row('th', _HEADER)}</thead><tbody>{body}</tbody>"
+        f'<tfoot><tr><td colspan="{len(_HEADER)}" style="text-align: left">{escape(_whole(net))}</td></tr>'
+        "</tfoot></table>"
+    )
+
+
+def _rows(net: Any) -> list[tuple[str, ...]]:
+    """The cells of a table, a row per layer."""
+    architecture, weights, _ = checked(net)
+    rows: list[tuple[str, ...]] = []
+    for number, (kind, w) in enumerate(zip(architecture.activations, weights, strict=True)):
+        rate = architecture.dropout[number] if number < len(architecture.dropout) else 0.0
+        frozen = " frozen" if number in architecture.frozen else ""
+        parameters = f"{w.size + len(w):,}{frozen}"
+        rows.append((f"{number}", f"{len(w):,}", _name(kind), parameters, f"{rate:g}" if rate else ""))
+    return rows
+
+
+def _whole(net: Any) -> str:
+    """What is said of the whole network."""
+    architecture, weights, _ = checked(net)
     total = sum(w.size + len(w) for w in weights)
-    cost = costs.row_of(architecture.cost)[0]
-    return "\n".join(lines) + (
-        f"\n{architecture.sizes[0]:,} inputs, {total:,} parameters in {architecture.dtype}; cost {cost}; "
-        f"{architecture.flops():,} flops to train on a sample"
+    return (
+        f"{architecture.sizes[0]:,} inputs, {total:,} parameters in {architecture.dtype}; "
+        f"cost {costs.row_of(architecture.cost)[0]}; {architecture.flops():,} flops to train on a sample"
     )

@@ -76,6 +76,8 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     ),
     "gradient_check.py": ({"architecture", "arrays", "validate"}, {"numpy"}),
     "summary.py": ({"activations", "architecture", "costs"}, set()),
+    "plot.py": ({"architecture", "arrays", "history", "plain", "validate"}, {"numpy"}),
+    "watch.py": ({"callbacks", "plot", "validate"}, {"numpy"}),
     "network.py": (
         {
             *(

@@ -11,5 +11,6 @@ from .files import *
 from .options import *
 from .own import *
 from .pairs import *
+from .pictures import *
 from .streams import *
 from .weights import *

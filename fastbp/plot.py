@@ -1,0 +1,226 @@
+"""Pictures of trainings and networks, by matplotlib (``pip install 'fastbp[plot]'``).
+
+Each function draws into pyplot's current style and returns the axes, to be changed or saved further:
+``axes.figure.savefig(...)``.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import arrays, plain, validate
+from .architecture import checked
+from .history import History
+
+_ASIDE = ("seconds", "learning_rate", "threads")  # of a history, not drawn unless asked for
+_BAR_LIMIT = 60  # neurons of a layer that are drawn with names
+
+
+def _pyplot(who: str) -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(f"{who}: expected matplotlib; pip install 'fastbp[plot]'") from error
+    return plt
+
+
+def close(figure: Any) -> None:
+    """Forgets a figure, which pyplot would show again at the end of a notebook's cell."""
+    _pyplot("plot.close").close(figure)
+
+
+def history(found: History, *names: str, ax: Any = None) -> Any:
+    """Learning curves: the lists of a history over epochs, which are counted from 1.
+
+    Parameters
+    ----------
+    found : History
+    names : str
+        Of the history; without them everything but seconds, rates and threads: what falls (costs and errors)
+        in one panel and scores (accuracy, R^2) in another.
+    ax : matplotlib axes, optional
+        To draw all into one.
+
+    Returns
+    -------
+    axes, or array of axes
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    ValueError
+        For names that the history does not have.
+    """
+    plt = _pyplot("History.plot")
+    shown = [validate.choice("names", name, tuple(found)) for name in names]
+    shown = shown or [name for name in found if name not in _ASIDE]
+    scores = [name for name in shown if name.endswith(("accuracy", "r2"))]
+    panels = [part for part in ([name for name in shown if name not in scores], scores) if part]
+    if ax is not None or names or len(panels) < 2:
+        axes = plt.subplots()[1] if ax is None else ax
+        _curves(axes, found, shown)
+        return axes
+    _, several = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for axes, part in zip(several, panels, strict=True):
+        _curves(axes, found, part)
+    return several
+
+
+def _curves(axes: Any, found: History, names: Sequence[str]) -> None:
+    """One color per quantity; what was held out is dashed."""
+    colors: dict[str, Any] = {}
+    for name in names:
+        quantity = name.removeprefix("val_")
+        numbers = found[name]
+        (line,) = axes.plot(
+            range(1, len(numbers) + 1),
+            numbers,
+            "--" if name.startswith("val_") else "-",
+            color=colors.get(quantity),
+            marker="o" if len(numbers) == 1 else None,
+            label=name,
+        )
+        colors[quantity] = line.get_color()
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend()
+
+
+def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, most: int = 64) -> Any:
+    """The weights of each neuron of a layer as an image, red where positive and blue where negative.
+
+    Parameters
+    ----------
+    layer : int
+        As in ``net.weights``; the first is 0.
+    shape : (int, int), optional
+        Height and width of an image; without it that of a square, where the layer has so many inputs.
+    most : int
+        Neurons to draw.
+
+    Returns
+    -------
+    array of axes
+    """
+    plt = _pyplot("plot.weights")
+    found, _ = validate.parameter_arrays(net.weights, net.biases)
+    w = np.asarray(found[validate.place("layer", layer, len(found))])[:most]
+    height, width = validate.image_shape("shape", shape, w.shape[1])
+    columns = math.ceil(math.sqrt(len(w)))
+    rows = math.ceil(len(w) / columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(1.1 * columns, 1.1 * rows + 0.4), squeeze=False, layout="constrained"
+    )
+    most_of_all = float(np.abs(w).max()) or 1.0
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for number, (ax, row) in enumerate(zip(axes.flat, w, strict=False)):
+        image = row.reshape(height, width)
+        drawn = ax.imshow(image, cmap="RdBu_r", vmin=-most_of_all, vmax=most_of_all)
+        ax.set_title(str(number), fontsize=7, pad=2)
+    figure.colorbar(drawn, ax=axes, shrink=0.8, label=f"weight, layer {layer}")
+    return axes
+
+
+def confusion_matrix(net: Any, X: Any, y: Any, *, ax: Any = None) -> Any:
+    """How often each label was predicted for samples of each: counts, a row per true label.
+
+    Parameters
+    ----------
+    X, y : arrays
+        Samples and their labels, for a network that tells labels.
+    ax : matplotlib axes, optional
+
+    Returns
+    -------
+    axes
+    """
+    plt = _pyplot("plot.confusion_matrix")
+    counts, names = _confusion(net, X, y)
+    if ax is None:
+        side = 2.5 + 0.35 * len(names)
+        _, ax = plt.subplots(figsize=(side, side), layout="constrained")
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (true, predicted), count in np.ndenumerate(counts):
+        if count:
+            color = "white" if shares[true, predicted] > 0.6 else "black"
+            ax.text(predicted, true, str(count), ha="center", va="center", color=color, fontsize=8)
+    ax.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_xlabel("predicted")
+    ax.set_ylabel("true")
+    return ax
+
+
+def _confusion(net: Any, X: Any, y: Any) -> tuple[np.ndarray, list[str]]:
+    """Counts (labels, labels), true by predicted, and the labels."""
+    labels = arrays.classes(net).tolist()
+    places = {label: place for place, label in enumerate(labels)}
+    predicted = validate.places(net.predict(X).tolist(), places, "predicted")
+    true = validate.places(validate.labels_or_numbers(y, "y").tolist(), places, "y")
+    validate.same_rows("y", len(true), len(predicted))
+    counts = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(counts, (true, predicted), 1)
+    return counts, list(map(str, labels))
+
+
+def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> Any:
+    """A sample's way through the network: its inputs, and the activations of every layer.
+
+    Parameters
+    ----------
+    x : array (inputs,)
+        One sample, as a row of `Network.fit`'s X.
+    shape : (int, int), optional
+        Height and width of an image of the inputs; without it that of a square, or bars where there is none.
+
+    Returns
+    -------
+    array of axes
+        The inputs, each layer, the outputs.
+    """
+    plt = _pyplot("plot.activations")
+    signals = _signals(net, x)
+    labels = [str(label) for label in arrays.classes(net)] if net.task in ("labels", None) else []
+    ratios = [1.2, *[1.0] * (len(signals) - 1)]
+    _, axes = plt.subplots(
+        1, len(signals), figsize=(2.4 * len(signals), 3.2), width_ratios=ratios, layout="constrained"
+    )
+    side = math.isqrt(len(signals[0]))
+    if shape is not None or (side * side == len(signals[0]) and side > 1):
+        axes[0].imshow(signals[0].reshape(validate.image_shape("shape", shape, len(signals[0]))), cmap="gray")
+        axes[0].set_axis_off()
+    else:
+        _bars(axes[0], signals[0], [])
+    axes[0].set_title("inputs")
+    for number, (ax, signal) in enumerate(zip(axes[1:], signals[1:], strict=True)):
+        last = number == len(signals) - 2
+        _bars(ax, signal, labels if last and len(labels) == len(signal) else [])
+        ax.set_title("outputs" if last else f"layer {number}")
+    return axes
+
+
+def _signals(net: Any, x: Any) -> list[np.ndarray]:
+    """The inputs as the network sees them, and every layer's activations."""
+    architecture, weights, biases = checked(net)
+    state = net._fastbp
+    row = validate.samples(np.asarray(x).reshape(1, -1), architecture.sizes[0], architecture.dtype, "x")
+    a = row[0] / state.uint8_divisor if row.dtype == np.uint8 else row[0]
+    if (scaling := validate.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")) is not None:
+        a = scaling.scaled(a)
+    found = [a]
+    for kind, w, b in zip(architecture.activations, weights, biases, strict=True):
+        z = w @ found[-1] + b.ravel()
+        found.append(plain.softmax(z) if kind == "softmax" else plain.activation(kind, z)[0])
+    return found
+
+
+def _bars(ax: Any, signal: np.ndarray, names: Sequence[str]) -> None:
+    ax.barh(range(len(signal)), signal, height=1.0 if len(signal) > _BAR_LIMIT else 0.8)
+    ax.set_ylim(len(signal) - 0.5, -0.5)
+    if names:
+        ax.set_yticks(range(len(signal)), names)

@@ -1,0 +1,36 @@
+"""What pictures are drawn of, and where."""
+
+import math
+import operator
+from typing import Any
+
+
+def place(name: str, value: Any, count: int) -> int:
+    """One of so many places, counted from 0."""
+    try:
+        found = operator.index(value)
+    except TypeError:
+        found = -1
+    if not 0 <= found < count:
+        raise ValueError(f"{name}: expected a number from 0 to {count - 1}, got {value!r}")
+    return found
+
+
+def image_shape(name: str, shape: Any, inputs: int) -> tuple[int, int]:
+    """Height and width of an image of so many inputs."""
+    side = math.isqrt(inputs)
+    if shape is None and side * side == inputs:
+        return side, side
+    if not isinstance(shape, tuple) or len(shape) != 2 or math.prod(shape) != inputs:
+        raise ValueError(f"{name}: expected (height, width) of an image of {inputs} inputs, got {shape!r}")
+    return int(shape[0]), int(shape[1])
+
+
+def in_notebook(found: bool) -> None:
+    if not found:
+        raise RuntimeError("LivePlot: expected a notebook to draw in; History.plot draws afterwards")
+
+
+def same_rows(name: str, found: int, wanted: int) -> None:
+    if found != wanted:
+        raise ValueError(f"{name}: expected {wanted} labels, one per row of X, got {found}")

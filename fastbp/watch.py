@@ -1,0 +1,140 @@
+"""Callbacks that show a training as it goes on: in a notebook, and in TensorBoard."""
+
+import io
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import plot, validate
+from .callbacks import Callback
+
+if TYPE_CHECKING:
+    from .run import Run
+
+_SUFFIX = ".fastbp"  # of the files of ours in a folder of TensorBoard's
+
+
+class LivePlot(Callback):
+    """Learning curves in a notebook, drawn anew as epochs end.
+
+    Parameters
+    ----------
+    names : str
+        Of the history, as for `History.plot`.
+    pause : float
+        Seconds between two pictures, at least.
+
+    Raises
+    ------
+    ImportError
+        When training begins, without matplotlib and IPython: ``pip install 'fastbp[plot]'``.
+    RuntimeError
+        When training begins outside a notebook; `History.plot` draws afterwards.
+
+    Examples
+    --------
+    >>> callback = LivePlot("loss", "val_loss", pause=2.0)
+    """
+
+    def __init__(self, *names: str, pause: float = 1.0) -> None:
+        self.names, self.pause = names, validate.nonnegative("pause", pause)
+
+    def on_train_begin(self, run: "Run") -> None:
+        self._handle: Any = None
+        self._drawn = -self.pause
+        validate.in_notebook(_is_notebook())
+
+    def on_epoch_end(self, run: "Run") -> None:
+        if time.monotonic() - self._drawn >= self.pause:
+            self._draw(run)
+
+    def on_train_end(self, run: "Run") -> None:
+        if run.history.epochs:
+            self._draw(run)
+
+    def _draw(self, run: "Run") -> None:
+        """Puts a picture in the place of the one before."""
+        from IPython.display import Image, display
+
+        figure = np.ravel(plot.history(run.history, *self.names))[0].figure
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png")
+        plot.close(figure)
+        image = Image(picture.getvalue())
+        if self._handle is None:
+            self._handle = display(image, display_id=True)
+        else:
+            self._handle.update(image)
+        self._drawn = time.monotonic()
+
+
+def _is_notebook() -> bool:
+    """Whether pictures have a place: an IPython kernel runs this."""
+    try:
+        from IPython import get_ipython
+    except ImportError as error:
+        raise ImportError("LivePlot: expected IPython; pip install 'fastbp[plot]'") from error
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+class TensorBoard(Callback):
+    """Writes the history as TensorBoard's events: runs ``train`` and ``validation`` with the same tags.
+
+    Parameters
+    ----------
+    log_dir : str or path-like
+        A folder; what this callback wrote there before is replaced when training begins, and a resumed
+        training writes its earlier epochs again.
+
+    Raises
+    ------
+    ImportError
+        When training begins, without tensorboardX: ``pip install 'fastbp[tensorboard]'``.
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
+        self.log_dir = os.fspath(log_dir)
+        self._writers: dict[str, Any] = {}
+
+    def on_train_begin(self, run: "Run") -> None:
+        try:
+            import tensorboardX
+        except ImportError as error:
+            raise ImportError(
+                "TensorBoard: expected tensorboardX; pip install 'fastbp[tensorboard]'"
+            ) from error
+        self._new = tensorboardX.SummaryWriter
+        for folder in map(self._folder, ("train", "validation")):
+            for file in os.listdir(folder) if os.path.isdir(folder) else ():
+                if file.endswith(_SUFFIX):
+                    os.unlink(os.path.join(folder, file))
+        for epoch in range(run.history.epochs):
+            self._write(run, epoch)
+
+    def on_epoch_end(self, run: "Run") -> None:
+        self._write(run, run.history.epochs - 1)
+
+    def on_train_end(self, run: "Run") -> None:
+        self._close()
+
+    def on_interrupt(self, run: "Run", error: BaseException) -> None:
+        self._close()
+
+    def _folder(self, run: str) -> str:
+        return os.path.join(self.log_dir, run)
+
+    def _write(self, run: "Run", epoch: int) -> None:
+        for name, numbers in run.history.items():
+            where = "validation" if name.startswith("val_") else "train"
+            if where not in self._writers:
+                self._writers[where] = self._new(self._folder(where), filename_suffix=_SUFFIX)
+            self._writers[where].add_scalar(name.removeprefix("val_"), numbers[epoch], epoch)
+        for writer in self._writers.values():
+            writer.flush()
+
+    def _close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
