@@ -163,6 +163,8 @@ def test_a_resumed_training_has_each_epoch_once(tmp_path):
     (tmp_path / "log" / "train" / "notes.txt").write_text("mine")
     with pytest.raises(KeyboardInterrupt):
         train(stop)
+    (earlier,) = (tmp_path / "log" / "train").glob("events*")
+    earlier.rename(earlier.with_name("events.out.tfevents.1.an-earlier-second.fastbp"))
     history = train()
     (tmp_path / "log" / "train" / "notes.txt").unlink()  # which was left alone
     losses = events(tmp_path / "log" / "train")["loss"]
