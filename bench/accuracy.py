@@ -7,7 +7,7 @@ the one that is first at a goal is trained from all of them.  A recipe's schedul
 All train on the 60,000 digits of MNIST's training file, in float32: fastbp on the bytes, which it divides as
 it reads them, peers on the quotients.  Only training counts: not compilation,
 nor the epochs that find a peer's best number of threads, nor the test.  ``--write`` puts picture and table
-into README.md and docs/.
+into docs/.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import numpy as np
 
 from fastbp.datasets import load_mnist
 
-from . import pinned, readme
+from . import pages, pinned
 from .peers import Fastbp, Jax, Peer, Recipe, ScikitLearn, Torch, TorchCompiled
 from .peers.peer import Weights
 from .suite.networks import reference
@@ -219,28 +219,26 @@ def table(found: dict[str, Any]) -> str:
     recipes = [f"{goal:g} % by {GOALS[goal].text}" for goal in goals]
     return "\n".join(
         [
-            "![Seconds of training until 97, 98 and 98.5 % of the test digits are right](docs/accuracy.svg)",
-            "",
             "Seconds of training until that share of the test digits is right, median of "
-            f"{found['seeds']} seeds, on {found['cores']} cores. {readme.measured(found['machine'])}",
+            f"{found['seeds']} seeds, on {found['cores']} cores. {pages.measured(found['machine'])}",
             "",
             *rows,
             "",
-            f"Recipes: {'; '.join(recipes)}. [How it is measured](docs/benchmarks.md).",
+            f"Recipes: {'; '.join(recipes)}. [How it is measured](benchmarks.md).",
         ]
     )
 
 
 def draw(found: dict[str, Any]) -> None:
     """docs/accuracy.svg: a line for each peer, from the seconds of the first goal to those of the last."""
-    plt = readme.pyplot()
+    plt = pages.pyplot()
     lines = medians(found)
     figure, axes = plt.subplots(figsize=(9, 0.7 + 0.33 * len(lines)), layout="constrained")
     for y, ((peer, how), reached) in enumerate(lines.items()):
         there = {goal: spent for goal, spent in reached.items() if spent < math.inf}
-        color = readme.OURS if peer == Fastbp.name else readme.INK
+        color = pages.OURS if peer == Fastbp.name else pages.INK
         axes.plot(
-            list(there.values()), [y] * len(there), "-", color=color, lw=3 if color != readme.INK else 1.2
+            list(there.values()), [y] * len(there), "-", color=color, lw=3 if color != pages.INK else 1.2
         )
         for (goal, spent), marker in zip(there.items(), "os^D", strict=False):
             face = "none" if how == "same" and peer != Fastbp.name else color
@@ -263,7 +261,7 @@ def draw(found: dict[str, Any]) -> None:
     axes.grid(axis="x")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    figure.savefig(readme.DOCS / "accuracy.svg", metadata={"Date": None})
+    figure.savefig(pages.DOCS / "accuracy.svg", metadata={"Date": None})
 
 
 def show(result: dict[str, Any]) -> None:
@@ -288,7 +286,9 @@ def main() -> None:
         "--limit", type=float, default=60.0, help="seconds after which a training is given up"
     )
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--write", action="store_true", help="README.md, docs/accuracy.svg and accuracy.json")
+    parser.add_argument(
+        "--write", action="store_true", help="docs/performance.md, accuracy.svg and accuracy.json"
+    )
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)  # the process that is pinned
     options = parser.parse_args()
     if options.json:
@@ -303,11 +303,11 @@ def main() -> None:
         show(result)
         results.append(result)
     if options.write:
-        about = {"machine": readme.machine(), "cores": cores, "seeds": options.seeds, "goals": options.goals}
+        about = {"machine": pages.machine(), "cores": cores, "seeds": options.seeds, "goals": options.goals}
         about["limit"] = options.limit
         found = {**about, "results": [result for result in results if "seconds" in result]}
-        readme.keep("accuracy.json", found)
-        readme.replace("accuracy", table(found))
+        pages.keep("accuracy.json", found)
+        pages.replace(pages.PERFORMANCE, "accuracy", table(found))
         draw(found)
 
 

@@ -1,7 +1,11 @@
 """The documentation as a site: ``python -m sphinx -W -b html docs docs/_build/html``."""
 
-import fastbp
+from pathlib import Path
+
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
+
+import fastbp
 
 project = "fastbp"
 author = "The fastbp authors"
@@ -17,8 +21,12 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"fastbp {version}"
 html_show_sourcelink = False
 html_math_renderer = "mathml"
-html_theme_options = {"navigation_with_keys": False, "show_toc_level": 2, "secondary_sidebar_items": ["page-toc"]}
-html_sidebars = {"index": []}
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {path.stem: [] for path in Path(__file__).parent.glob("*.md")}  # they have no subpages
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
@@ -42,18 +50,15 @@ sphinx_gallery_conf = {
 
 def setup(app):
     """Equations become MathML, which browsers draw without any script."""
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
 
-    def inline(self, node):
-        self.body.append(convert(node.astext()))
-        raise_skip()
 
-    def block(self, node):
-        self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
-        raise_skip()
+def _inline(translator, node):
+    translator.body.append(convert(node.astext()))
+    raise SkipNode
 
-    def raise_skip():
-        from docutils.nodes import SkipNode
 
-        raise SkipNode
-
-    app.add_html_math_renderer("mathml", (inline, None), (block, None))
+def _block(translator, node):
+    equation = convert(node.astext(), display="block")
+    translator.body.append(f'<div style="margin: 1em 0">{equation}</div>')
+    raise SkipNode

@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Huber:
-    """error^2 / 2 up to an error of `delta`, delta (|error| - delta / 2) beyond (Huber 1964)."""
+    """``error^2 / 2`` up to an error of `delta`, ``delta (|error| - delta / 2)`` beyond (Huber 1964)."""
 
     delta: float = 1.0
 

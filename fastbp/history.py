@@ -13,7 +13,7 @@ class History(Mapping[str, list[float]]):
     "loss" is the mean cost during training, without penalties; "seconds" the time it took; "learning_rate"
     that of the epoch's last step; "threads" the size of the team that trained at its end.  With validation
     data there are "val_loss" and "val_accuracy" (labels) or "val_r2" (values), and with ``metrics`` each by
-    its name, and with "val_" before it.  Names are attributes as well.
+    its name, and with ``"val_"`` before it.  Names are attributes as well.
 
     Attributes
     ----------

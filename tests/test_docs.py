@@ -1,5 +1,6 @@
-"""The examples of README and docs/recipes.md run as they stand, one after another."""
+"""The examples of the README and of every page run as they stand, and links lead somewhere."""
 
+import doctest
 import re
 import warnings
 from pathlib import Path
@@ -55,3 +56,62 @@ def test_the_readme(number, monkeypatch, capsys):
         block = block[block.index("# after") :].replace("30, 10, 3.0", "1, 10, 3.0")
     block = block.replace("    30,\n    10,\n", "    1,\n    10,\n")
     run([block.replace("epochs=10,", "epochs=1,")], {})
+
+
+PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.name != "recipes.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page(page, capsys):
+    blocks = [block for block in examples(f"docs/{page}") if "# before" not in block]
+    blocks = [block.replace("    30,\n    10,\n", "    1,\n    10,\n") for block in blocks]
+    for block in blocks:
+        run([block], {})
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "```pycon" in (ROOT / "docs" / page).read_text("utf-8")]
+)
+def test_what_a_page_shows_in_the_interpreter(page):
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    session = "\n".join(re.findall(r"^```pycon\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+    found = doctest.DocTestParser().get_doctest(session, {}, page, page, 0)
+    with np.printoptions():
+        assert doctest.DocTestRunner().run(found).failed == 0
+    assert len(found.examples) > 3
+
+
+def anchors(text):
+    """The names by which a page's headings are linked to."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "README.zh.md", *(f"docs/{page}" for page in [*PAGES, "recipes.md"])]
+)
+def test_links_lead_somewhere(page):
+    path = ROOT / page
+    for target in re.findall(r"\]\(([^)#\s]*(?:#[^)\s]*)?)\)", path.read_text("utf-8")):
+        if target.startswith("http"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = path.parent / name if name else path
+        if page.startswith("docs/") and name and not file.exists():  # a page of the site, by its name there
+            name = name.replace("auto_examples/plot", "examples/plot")
+            files = [path.parent / f"{name}{end}" for end in (".md", ".rst", ".py")]
+            file = next((each for each in files if each.exists()), None)
+        assert file is not None and file.exists(), target
+        if anchor:
+            assert anchor in anchors(file.read_text("utf-8")), target
+
+
+def test_features_name_tests_that_exist():
+    rows = (ROOT / "docs" / "features.md").read_text("utf-8").splitlines()
+    table = [row for row in rows if row.startswith("| ")][2:]
+    for row in table:
+        cells = row.split(" | ")
+        named = re.findall(r"`(tests/\w+\.py)`", cells[2])
+        assert named or cells[1] in ("no", "Python"), row
+        assert all((ROOT / name).exists() for name in named), row
+    assert len(table) > 20

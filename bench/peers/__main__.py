@@ -3,7 +3,7 @@
 Every peer trains the same network on the same samples from the same weights, in turn; the medians of their
 epochs are shown, and beside each the largest difference of any weight from a float64 reference after an epoch
 in the same order.  All of it is measured in a process that may use one core, and in another with two.
-``--write`` puts the tables into README.md and makes docs/peers.svg and peers.json.
+``--write`` puts the tables into docs/performance.md and the READMEs, and makes docs/peers.svg and peers.json.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import numpy as np
 from fastbp import Network
 from fastbp.compat import network2
 
-from .. import pinned, readme
+from .. import pages, pinned
 from ..suite.networks import (
     DIGITS,
     SMALL,
@@ -197,7 +197,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=range(len(ROWS)), help="numbers of the rows")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, nargs="*", default=(1, 2), help="numbers of cores")
-    parser.add_argument("--write", action="store_true", help="README.md, docs/peers.json and docs/peers.svg")
+    parser.add_argument(
+        "--write", action="store_true", help="the READMEs, docs/performance.md, peers.json and peers.svg"
+    )
     parser.add_argument(
         "--drop-in", type=int, metavar="EPOCHS", help="only the book's scripts, as they are called"
     )
@@ -217,9 +219,11 @@ def main() -> None:
             table.show(row)
             rows.append(row)
     if options.write:
-        found = {"machine": readme.machine(), "rows": rows}
-        readme.keep("peers.json", found)
-        readme.replace("peers", table.tables(found))
+        found = {"machine": pages.machine(), "rows": rows}
+        pages.keep("peers.json", found)
+        pages.replace(pages.PERFORMANCE, "peers", table.tables(found))
+        for readme in pages.READMES:
+            pages.replace(readme, "peers", table.summary(found))
         table.draw(found)
 
 

@@ -1,10 +1,10 @@
-"""The README's tables and its picture of all peers."""
+"""Tables and a picture of all peers."""
 
 from collections.abc import Callable
 from typing import Any
 
-from ..readme import DOCS, INK, measured, pyplot
-from ..readme import OURS as BLUE
+from ..pages import DOCS, INK, measured, pyplot
+from ..pages import OURS as BLUE
 from . import OURS, PEERS, Fastbp, FastbpOne, FastbpTwo
 
 Row = dict[str, Any]  # network, recipe, dtype, samples, cores, peers, skipped
@@ -91,6 +91,16 @@ def table(rows: list[Row], most: int) -> str:
         lines.append(
             f"| **best peer / fastbp**{where} | {' | '.join(there[title(row)] for row in columns)} |"
         )
+    return "\n".join(lines)
+
+
+def summary(found: dict[str, Any]) -> str:
+    """Networks down, cores across: how many times as long the fastest peer takes."""
+    cores = sorted({row["cores"] for row in found["rows"]}, reverse=True)
+    names = dict.fromkeys(map(title, found["rows"]))
+    ratios = {(title(row), row["cores"]): best_peer(row) / seconds(row, Fastbp.name) for row in found["rows"]}
+    lines = [f"| best peer / fastbp | {' | '.join(map(str, cores))} |", f"| --- |{' --- |' * len(cores)}"]
+    lines += [f"| {name} | {' | '.join(f'{ratios[name, n]:.1f}' for n in cores)} |" for name in names]
     return "\n".join(lines)
 
 

@@ -2,9 +2,9 @@
 Why backpropagation is efficient
 ================================
 
-:doc:`/backpropagation` has the equations. This chapter asks what they save. It computes the same gradient in two
-ways, by one changed forward pass per weight and by one backward pass, over networks from a hundred weights to a
-million, and compares the seconds.
+:doc:`/backpropagation` has the equations. This chapter asks what they save. It computes the same gradient
+in two ways, by one changed forward pass per weight and by one backward pass, over networks from a hundred
+weights to a million, and compares the seconds.
 
 The obvious way
 ---------------
@@ -14,9 +14,9 @@ A derivative says how much the cost changes when a weight does. So change one we
 
 .. math:: \\frac{\\partial C}{\\partial w} \\approx \\frac{C(w + \\epsilon e) - C(w)}{\\epsilon}
 
-where :math:`e` is 1 for this weight and 0 for all others. It needs no calculus, it works for any cost, and it is
-easy to get right. But every weight takes a forward pass of its own: a network of a million weights takes a million
-and one of them for a single gradient.
+where :math:`e` is 1 for this weight and 0 for all others. It needs no calculus, it works for any cost, and
+it is easy to get right. But every weight takes a forward pass of its own: a network of a million weights
+takes a million and one of them for a single gradient.
 """
 
 import time
@@ -68,17 +68,17 @@ assert np.allclose(gradient, differences, atol=1e-5)
 # The seconds of each
 # -------------------
 #
-# A larger network is not changed in all its weights here: twenty forward passes are timed, and the seconds of one
-# are multiplied by the number of parameters. The backward pass is timed as it is, with the forward pass that it
-# needs. Each time is the best of several.
+# A larger network is not changed in all its weights here: twenty forward passes are timed, and the seconds
+# of one are multiplied by the number of parameters. The backward pass is timed as it is, with the forward
+# pass that it needs. Each time is the best of several.
 
 
-def best_of(times, function):
+def best_of(times, function, *arguments):
     """Seconds of the fastest call."""
     seconds = []
     for _ in range(times):
         start = time.perf_counter()
-        function()
+        function(*arguments)
         seconds.append(time.perf_counter() - start)
     return min(seconds)
 
@@ -88,17 +88,18 @@ for width in (6, 16, 48, 150, 400, 700):
     net, X, y = network(width)
     places = random.integers(net.parameters.size, size=20)
     parameters.append(net.parameters.size)
-    one_pass = best_of(3, lambda: by_differences(net, X, y, places)) / len(places)
+    one_pass = best_of(3, by_differences, net, X, y, places) / len(places)
     obvious.append(one_pass * parameters[-1])
-    backward.append(best_of(7, lambda: net.value_and_gradient(X, y)))
+    backward.append(best_of(7, net.value_and_gradient, X, y))
     print(
         f"{parameters[-1]:>9,} parameters: {obvious[-1]:12.4f} s by differences, {backward[-1]:8.5f} s by "
         f"backpropagation, {obvious[-1] / backward[-1]:>11,.0f} times faster"
     )
 
 # %%
-# On logarithmic axes a time that grows like a power of the number of parameters is a straight line, and its slope is
-# that power. It is fitted to the three largest networks, for the smaller ones spend much of their time on being called.
+# On logarithmic axes a time that grows like a power of the number of parameters is a straight line, and its
+# slope is that power. It is fitted to the three largest networks, for the smaller ones spend much of their
+# time on being called.
 
 
 def slope(seconds):
@@ -121,28 +122,30 @@ print(f"slopes: {slope(obvious):.2f} by differences, {slope(backward):.2f} by ba
 # Why the slopes are 2 and 1
 # --------------------------
 #
-# Count what a processor does for one sample. In a forward pass every weight is multiplied by an activation and added
-# to a sum: 2 operations per weight. The obvious way makes as many passes as there are weights, so :math:`n` weights
-# take about :math:`2 n^2` operations: the slope is 2.
+# Count what a processor does for one sample. In a forward pass every weight is multiplied by an activation
+# and added to a sum: 2 operations per weight. The obvious way makes as many passes as there are weights, so
+# :math:`n` weights take about :math:`2 n^2` operations: the slope is 2.
 #
-# A backward pass uses every weight twice. BP2 multiplies it by an error and adds that to a sum, which carries the
-# error to the layer below; BP4 multiplies an activation by an error, which is the weight's derivative, and adds it up
-# over samples. That makes 4 operations per weight, and 6 with the forward pass before it. So the whole gradient takes
-# about the time of **three forward passes**, however many weights there are: :math:`6 n` operations, and a slope
-# near 1. (The measured slopes are lower where small products do not yet use the processor well.)
+# A backward pass uses every weight twice. BP2 multiplies it by an error and adds that to a sum, which
+# carries the error to the layer below; BP4 multiplies an activation by an error, which is the weight's
+# derivative, and adds it up over samples. That makes 4 operations per weight, and 6 with the forward pass
+# before it. So the whole gradient takes about the time of **three forward passes**, however many weights
+# there are: :math:`6 n` operations, and a slope near 1. (The measured slopes are lower where small products
+# do not yet use the processor well.)
 #
 # What is shared
 # --------------
 #
-# The obvious way computes everything anew for every weight, though almost all of it is the same each time. A changed
-# weight of one layer leaves all layers before it as they were, and what comes after the neuron that it leads to does
-# not depend on which of the neuron's weights was changed.
+# The obvious way computes everything anew for every weight, though almost all of it is the same each time.
+# A changed weight of one layer leaves all layers before it as they were, and what comes after the neuron
+# that it leads to does not depend on which of the neuron's weights was changed.
 #
-# The error :math:`\delta^l_j` is what all these computations have in common: how the cost depends on everything that
-# comes after the weighted input of neuron j. It is computed once per neuron instead of once per weight, and BP2
-# computes those of a whole layer from those of the next one, instead of following each of them to the end. What is
-# left to do for a single weight is one multiplication, BP4.
+# The error :math:`\delta^l_j` is what all these computations have in common: how the cost depends on
+# everything that comes after the weighted input of neuron j. It is computed once per neuron instead of once
+# per weight, and BP2 computes those of a whole layer from those of the next one, instead of following each
+# of them to the end. What is left to do for a single weight is one multiplication, BP4.
 #
-# Going backward matters. The same chain rule may be applied from the inputs to the outputs, and then gives how *all*
-# activations depend on *one* weight; this takes a pass per weight again. A network has many weights and a single
-# cost, and starting at the cost gives how one cost depends on all weights, in one pass.
+# Going backward matters. The same chain rule may be applied from the inputs to the outputs, and then gives
+# how *all* activations depend on *one* weight; this takes a pass per weight again. A network has many
+# weights and a single cost, and starting at the cost gives how one cost depends on all weights, in one
+# pass.

@@ -2,10 +2,10 @@
 The whole picture
 =================
 
-Change one weight a little and follow the change through the network: it changes one activation, that one changes
-all activations of the next layer, and so on, until the cost has changed. This chapter computes that by hand for a
-small network, adds up all paths that the change takes, and sees that this is what backpropagation computes, only
-cleverly ordered.
+Change one weight a little and follow the change through the network: it changes one activation, that one
+changes all activations of the next layer, and so on, until the cost has changed. This chapter computes that
+by hand for a small network, adds up all paths that the change takes, and sees that this is what
+backpropagation computes, only cleverly ordered.
 """
 
 from itertools import product
@@ -39,12 +39,12 @@ def cost(activations):
 # The network, drawn
 # ------------------
 #
-# The weight :math:`w^2_{jk}` leads from the third input to the second neuron of the first hidden layer. Lines show
-# where a change of it goes.
+# The weight :math:`w^2_{jk}` leads from the third input to the second neuron of the first hidden layer.
+# Lines show where a change of it goes.
 
 
 def draw(axes, strengths, title):
-    """Neurons as circles, weights as lines, the wider the larger `strengths` is; the changed weight in red."""
+    """Neurons as circles, weights as lines, the wider the stronger; the changed weight in red."""
     sizes = net.sizes
     place = {(i, n): (i, (size - 1) / 2 - n) for i, size in enumerate(sizes) for n in range(size)}
     for i, strength in enumerate(strengths):
@@ -78,16 +78,16 @@ draw(axes[2], reached(*everywhere), "... and all of them")
 # Followed step by step
 # ---------------------
 #
-# The weight changes by :math:`\Delta w`. Its neuron's weighted input then changes by :math:`a_k \Delta w`, and its
-# activation by about :math:`\sigma'(z_j) a_k \Delta w`. Each neuron of the next layer sees that change times the
-# weight that leads to it, and passes it on times its own :math:`\sigma'`; a layer later, the changes that come from
-# several neurons add up:
+# The weight changes by :math:`\Delta w`. Its neuron's weighted input then changes by :math:`a_k \Delta w`,
+# and its activation by about :math:`\sigma'(z_j) a_k \Delta w`. Each neuron of the next layer sees that
+# change times the weight that leads to it, and passes it on times its own :math:`\sigma'`; a layer later,
+# the changes that come from several neurons add up:
 #
 # .. math:: \Delta a^{l+1}_i \approx \sigma'(z^{l+1}_i) \sum_j w^{l+1}_{ij} \Delta a^l_j
 #
-# At the end the cost changes by about :math:`\sum_m \frac{\partial C}{\partial a^L_m} \Delta a^L_m`. So all changes
-# can be foretold from the unchanged network. What is foretold stands beside what is seen when the weight is really
-# changed and the network computed again:
+# At the end the cost changes by about :math:`\sum_m \frac{\partial C}{\partial a^L_m} \Delta a^L_m`. So all
+# changes can be foretold from the unchanged network. What is foretold stands beside what is seen when the
+# weight is really changed and the network computed again:
 
 CHANGE = 0.01
 zs, before = forward(net)
@@ -110,9 +110,9 @@ print(f"the cost    {change:12.8f} {cost(after) - cost(before):12.8f}")
 # The sum over paths
 # ------------------
 #
-# A path leads from the changed weight to one output, by one neuron of each layer. Along a path the change is
-# multiplied at every neuron by its :math:`\sigma'` and at every connection by its weight, and at the end by how the
-# cost depends on that output. Written out, for a network of this depth,
+# A path leads from the changed weight to one output, by one neuron of each layer. Along a path the change
+# is multiplied at every neuron by its :math:`\sigma'` and at every connection by its weight, and at the end
+# by how the cost depends on that output. Written out, for a network of this depth,
 #
 # .. math::
 #
@@ -140,11 +140,12 @@ print(f"backpropagation:                    {by_backpropagation:12.8f}")
 assert np.isclose(total, by_backpropagation, rtol=1e-12)
 
 # %%
-# They agree but for rounding. So backpropagation adds up all paths without walking any of them alone. It starts at
-# the cost and keeps a single number for each neuron, :math:`\delta`, the sum over all paths from that neuron to the
-# cost; BP2 makes the numbers of one layer from those of the next. Paths that end alike share that end. In a network
-# of ten layers of a hundred neurons each, there are :math:`100^8` paths from a weight of the first hidden layer to
-# an output of the last, and backpropagation adds them up with a hundred thousand multiplications.
+# They agree but for rounding. So backpropagation adds up all paths without walking any of them alone. It
+# starts at the cost and keeps a single number for each neuron, :math:`\delta`, the sum over all paths from
+# that neuron to the cost; BP2 makes the numbers of one layer from those of the next. Paths that end alike
+# share that end. In a network of ten layers of a hundred neurons each, there are :math:`100^8` paths to the
+# outputs from a weight that leads to the second layer, and BP2 adds them up with eighty thousand
+# multiplications by weights.
 #
 # How much each connection has to do with it is the sum over the paths through it:
 
@@ -164,8 +165,8 @@ draw(axes, [np.clip(share, -1, 1) for share in shares], "shares of the connectio
 # -----------------------
 #
 # What is foretold is exact only in the limit. For a change of :math:`\Delta w` the error is of the order of
-# :math:`(\Delta w)^2`, for that is the first term which the derivative leaves out, until changes are so small that
-# the rounding of the cost hides them:
+# :math:`(\Delta w)^2`, for that is the first term which the derivative leaves out, until changes are so
+# small that the rounding of the cost hides them:
 
 changes = np.logspace(-8, 0, 33)
 errors = []

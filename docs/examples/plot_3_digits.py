@@ -2,8 +2,8 @@
 98 % of the digits in seconds
 =============================
 
-Two hidden layers, ReLU, a softmax with the cross-entropy, AdamW with a one-cycle schedule: three epochs are enough
-for 98 % of the test digits.
+Two hidden layers, ReLU, a softmax with the cross-entropy, AdamW with a one-cycle schedule: three epochs are
+enough for 98 % of the test digits.
 """
 
 from fastbp import Network, plot

@@ -2,7 +2,8 @@
 A regression on tabular data
 ============================
 
-Columns in any units are brought to unit scale by the network itself, which is saved with what it needs for that.
+Columns in any units are brought to unit scale by the network itself, which is saved with what it needs for
+that.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 A surrogate of a simulation
 ===========================
 
-A network takes the place of a slow simulation, here of a damped oscillator, and gives derivatives by its inputs as
-well: enough to fit the simulation's parameters to a measurement by a gradient.
+A network takes the place of a slow simulation, here of a damped oscillator, and gives derivatives by its
+inputs as well: enough to fit the simulation's parameters to a measurement by a gradient.
 """
 
 import matplotlib.pyplot as plt
@@ -42,8 +42,8 @@ net.fit(
 print(f"R^2 of {net.score(parameters[1800:], curves[1800:]):.5f} on simulations it has never seen")
 
 # %%
-# Which parameters made this noisy measurement? ``input_gradient`` gives the derivative of the cost by the inputs, so
-# that they are found by descending from a first guess.
+# Which parameters made this noisy measurement? ``input_gradient`` gives the derivative of the cost by the
+# inputs, so that they are found by descending from a first guess.
 
 true = np.array([1.4, 0.2])
 measured = simulation(*true) + 0.05 * random.normal(size=len(TIMES))

@@ -2,8 +2,8 @@
 A sweep over many networks
 ==========================
 
-Training holds no GIL, so threads train as many networks as there are cores, on the same arrays. The estimators of
-``fastbp.sklearn`` fit into scikit-learn's searches; joblib says where they run.
+Training holds no GIL, so threads train as many networks as there are cores, on the same arrays. The
+estimators of ``fastbp.sklearn`` fit into scikit-learn's searches; joblib says where they run.
 
 On a cluster nothing changes but the backend: open ``dask.distributed.Client("scheduler:8786")`` and write
 ``joblib.parallel_config("dask")``. Dask trains again what a worker that died was training.

@@ -1,4 +1,4 @@
-"""The book's `network2`: costs, better initial weights, L2 regularization, monitors, and files.
+"""The book's `network2`: costs, better initial weights, L2 regularization, monitors, and files::
 
     from fastbp.compat import mnist_loader, network2
     training_data, validation_data, test_data = mnist_loader.load_data_wrapper()
@@ -70,7 +70,7 @@ def sigmoid_prime(z: Any) -> Any:
 
 
 class QuadraticCost:
-    """C = |a - y|^2 / 2."""
+    """``C = |a - y|^2 / 2``."""
 
     @staticmethod
     def fn(a: Any, y: Any) -> Any:

@@ -4,7 +4,7 @@ Behind `v` stands vector IR (kernels.elementary) or NumPy (plain): the row is th
 what a gradient check compares.  A third parameter is the activation's own, with its default.
 
 Errors of the kernels in units in the last place (ULP), float32 and float64 alike, over the whole range
-(tests/test_elementary.py):
+(tests/test_elementary.py)::
 
     relu, linear           0       0
     leaky_relu             1       0.5
@@ -17,7 +17,7 @@ Errors of the kernels in units in the last place (ULP), float32 and float64 alik
     gelu_tanh              25 from z = -4 on, below 3 |u|, for u = 1.6 z + 0.071 z^3 loses digits: up to 260
                            in float32 and 2200 in float64; da/dz likewise
 
-For |z| > 1, what is below 2^12 times the smallest normal number may have lost digits or be 0.
+For ``|z| > 1``, what is below 2^12 times the smallest normal number may have lost digits or be 0.
 """
 
 import math

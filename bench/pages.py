@@ -1,4 +1,4 @@
-"""What the commands with ``--write`` put into README.md and docs/."""
+"""What the commands with ``--write`` put into the READMEs and docs/."""
 
 import contextlib
 import importlib.metadata
@@ -11,19 +11,20 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+READMES = (ROOT / "README.md", ROOT / "README.zh.md")
+PERFORMANCE = DOCS / "performance.md"
 INK = "#808a94"  # text and lines that are read on white and on black alike
 OURS = "#2f81f7"
 
 
-def replace(name: str, text: str) -> None:
-    """Puts `text` between the README's ``<!-- name -->`` and ``<!-- /name -->``."""
-    readme = ROOT / "README.md"
+def replace(page: Path, name: str, text: str) -> None:
+    """Puts `text` between a page's ``<!-- name -->`` and ``<!-- /name -->``."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, _, rest = readme.read_text().partition(begin)
+    before, _, rest = page.read_text("utf-8").partition(begin)
     _, _, after = rest.partition(end)
     if not after:
-        raise SystemExit(f"bench: {readme} has no place between {begin} and {end}")
-    readme.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+        raise SystemExit(f"bench: {page} has no place between {begin} and {end}")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", "utf-8")
 
 
 def keep(name: str, found: Any) -> None:
