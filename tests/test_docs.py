@@ -115,3 +115,23 @@ def test_features_name_tests_that_exist():
         assert named or cells[1] in ("no", "Python"), row
         assert all((ROOT / name).exists() for name in named), row
     assert len(table) > 20
+
+
+def test_the_chinese_readme_has_the_same_commands_and_figures():
+    """Code, tables' figures, numbers and links are those of the English one; the words are Chinese."""
+    english, chinese = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh.md"))
+    blocks = re.compile(r"^```\w*\n.*?^```$", re.DOTALL | re.MULTILINE)
+    assert blocks.findall(english) == blocks.findall(chinese)
+    texts = [blocks.sub("", text) for text in (english, chinese)]
+    for pattern in (
+        r"`[^`\n]+`",  # names and commands
+        r"(?<![\w.])\d[\d,.]*\d|(?<![\w.])\d",  # numbers
+        r"\]\(((?!README)[^)]+)\)",  # links
+        r"^(#+) ",
+        r"^\| [^|]+ \| [\d.]+ \| [\d.]+ \|$",  # rows of figures
+    ):
+        found = [sorted(re.findall(pattern, text, re.MULTILINE)) for text in texts]
+        assert found[0] == found[1], pattern
+        assert found[0]
+    prose = re.sub(r"`[^`]+`|\([^)]*\)", "", texts[1])
+    assert len(re.findall(r"[\u4e00-\u9fff]", prose)) > 1000
