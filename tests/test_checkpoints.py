@@ -13,6 +13,7 @@ import pytest
 
 import fastbp
 from fastbp import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, files
+from ids import named
 from toy import LABELS, VALUES, X, bits, fresh
 
 BASE = {"epochs": 6, "batch_size": 4, "learning_rate": 0.05}
@@ -67,7 +68,7 @@ RECIPES = [
 
 
 @pytest.mark.parametrize("seed", [3, None])
-@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+@pytest.mark.parametrize("recipe", RECIPES, ids=named)
 def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path, recipe, seed):
     path = tmp_path / "run"
     wanted, history = training(tmp_path / "whole", seed, resume=False, **recipe)

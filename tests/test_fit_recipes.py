@@ -10,6 +10,7 @@ import fastbp
 from fastbp import Network
 from fastbp.optimizers import OPTIMIZERS
 from fastbp.schedules import SCHEDULES
+from ids import named
 from reference import one_hot
 from reference_functions import elu, gelu_tanh, huber, leaky_relu
 from reference_training import mask, train_reference
@@ -184,7 +185,7 @@ def test_a_second_call_goes_on_in_a_schedule_or_begins_its_span():
         {"clip_norm": 1e3},
         {"l2": 0.1, "l1": 0.02, "clip_norm": 0.1},
     ],
-    ids=str,
+    ids=named,
 )
 def test_penalties_and_clipping(recipe, optimizer, dtype):
     assert_like_the_reference(
@@ -228,7 +229,7 @@ def test_class_weight_of_two_classes_and_one_output():
     np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
 
 
-@pytest.mark.parametrize("dropout", [0.3, [0.0, 0.5], (0.2, 0.4)], ids=str)
+@pytest.mark.parametrize("dropout", [0.3, [0.0, 0.5], (0.2, 0.4)], ids=named)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_dropout(dropout, optimizer, dtype):
     assert_like_the_reference(
@@ -239,7 +240,7 @@ def test_dropout(dropout, optimizer, dtype):
     )
 
 
-@pytest.mark.parametrize("frozen", [0, 1, -1, [0, 2], (0, 1, 2)], ids=str)
+@pytest.mark.parametrize("frozen", [0, 1, -1, [0, 2], (0, 1, 2)], ids=named)
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
 def test_frozen(frozen, optimizer):
     layers = tuple(layer % 3 for layer in np.atleast_1d(frozen))
@@ -269,7 +270,7 @@ def test_frozen(frozen, optimizer):
         (fastbp.LeakyReLU(slope=-0.3), leaky_relu(-0.3)),
         ("softplus", "softplus"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_activations(given, reference, dtype):
     assert_like_the_reference(
@@ -290,7 +291,7 @@ def test_activations(given, reference, dtype):
         ("poisson", "exponential", "poisson", np.floor(9 * VALUES)),
         ("poisson", "softplus", "poisson", np.floor(9 * VALUES)),
     ],
-    ids=str,
+    ids=named,
 )  # fmt: skip
 def test_costs(cost, output, expected, y, dtype):
     assert_like_the_reference(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import reference_network2 as reference
 from fastbp.compat import mnist_loader, network2
+from ids import named
 from reference import assert_close, numerical_gradient
 from test_seed_surface import (
     GOLDEN_LABELS,
@@ -158,7 +159,7 @@ def test_names_a_script_may_use():
 
 
 @pytest.mark.parametrize("again", ["", "default_weight_initializer", "large_weight_initializer"])
-@pytest.mark.parametrize("sizes", [[784, 30, 10], [784, 10], (2, 3, 4, 1), [6]], ids=str)
+@pytest.mark.parametrize("sizes", [[784, 30, 10], [784, 10], (2, 3, 4, 1), [6]], ids=named)
 def test_start_is_drawn_as_the_book_draws_it(sizes, again):
     found = []
     for module in MODULES:
@@ -187,7 +188,7 @@ def test_initializers_read_the_sizes_of_that_moment():
     assert [w.shape for w in net.weights] == [(2, 4)]
 
 
-@pytest.mark.parametrize("cost", ["cross_entropy", None, dict, network2.sigmoid], ids=str)
+@pytest.mark.parametrize("cost", ["cross_entropy", None, dict, network2.sigmoid], ids=named)
 def test_what_is_no_cost_is_refused(cost):
     with pytest.raises(TypeError, match=r"cost: expected CrossEntropyCost, QuadraticCost, or a class with"):
         network2.Network([2, 3], cost)
@@ -234,7 +235,7 @@ def test_an_infinite_cross_entropy_is_the_largest_number():
 
 
 @pytest.mark.parametrize("cost", COSTS)
-@pytest.mark.parametrize("lmbda", [0.0, 0, 0.7, np.array([0.7])], ids=str)
+@pytest.mark.parametrize("lmbda", [0.0, 0, 0.7, np.array([0.7])], ids=named)
 @pytest.mark.parametrize(
     ("n", "epochs", "batch"),
     [(10, 2, 5), (11, 3, 4), (7, 2, 1), (5, 2, 50), (1, 2, 1), (10, 0, 3), (0, 2, 3)],
@@ -249,7 +250,7 @@ def test_batches_that_kernels_take_in_parts(batch):
     assert_same_run(*train_both(make_data(SIZES, 1100), 2, batch, 0.5, 700.0))
 
 
-@pytest.mark.parametrize("flags", list(itertools.product([False, True], repeat=4)), ids=str)
+@pytest.mark.parametrize("flags", list(itertools.product([False, True], repeat=4)), ids=named)
 @pytest.mark.parametrize("cost", COSTS)
 def test_monitors(flags, cost, tmp_path):
     run, expected = train_both(DATA, 3, 4, 0.5, 0.3, TESTS, *flags, cost=cost)
@@ -273,7 +274,7 @@ def test_monitors(flags, cost, tmp_path):
     assert json.loads((tmp_path / "answer").read_text()) == list(run.answer)
 
 
-@pytest.mark.parametrize("sizes", [[2, 3, 4], [2, 12], [3, 2, 2, 5]], ids=str)
+@pytest.mark.parametrize("sizes", [[2, 3, 4], [2, 12], [3, 2, 2, 5]], ids=named)
 def test_costs_for_any_number_of_outputs(sizes):
     """Where the book's own `vectorized_result` has ten."""
     data = make_data(sizes, 12)
@@ -415,7 +416,7 @@ def test_evaluation_data_are_checked_before_the_first_epoch(tests, message):
     assert net.weights is weights and list(map(id, samples)) == list(map(id, DATA))
 
 
-@pytest.mark.parametrize("lmbda", ["0.1", None, [0.1, 0.1]], ids=str)
+@pytest.mark.parametrize("lmbda", ["0.1", None, [0.1, 0.1]], ids=named)
 def test_lmbda_that_is_no_number_is_refused(lmbda):
     net = network2.Network(SIZES)
     with pytest.raises(TypeError, match="lmbda: expected a number, got"):
@@ -430,7 +431,7 @@ def test_lmbda_that_is_no_number_is_refused(lmbda):
 
 
 @pytest.mark.parametrize("cost", COSTS)
-@pytest.mark.parametrize("sizes", [[4, 3], [4, 5, 3], [2, 3, 4, 3, 1]], ids=str)
+@pytest.mark.parametrize("sizes", [[4, 3], [4, 5, 3], [2, 3, 4, 3, 1]], ids=named)
 def test_backprop(sizes, cost):
     found = []
     data = make_data(sizes, 4)

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from ids import named
 from reference import fit_reference, numerical_gradient, one_hot
 from reference_functions import (
     ACTIVATIONS,
@@ -42,7 +43,7 @@ OUTPUTS = [  # output activation, cost
     ("linear", Cost(lambda a, y: ((a - y) ** 4).sum(axis=1), lambda a, y: 4 * (a - y) ** 3)),
 ]
 hidden = pytest.mark.parametrize("name", VARIANTS)
-outputs = pytest.mark.parametrize(("output", "cost"), OUTPUTS, ids=str)
+outputs = pytest.mark.parametrize(("output", "cost"), OUTPUTS, ids=named)
 
 
 def drawn(sizes=SIZES, n=N, seed=0):

@@ -7,6 +7,7 @@ import pytest
 
 import fastbp
 from fastbp import Adam, Cost, Network
+from ids import named
 from toy import LABELS, OPTIONS, VALUES, N, X, bits
 
 SIZES = [6, 9, 5, 3]
@@ -257,7 +258,7 @@ def test_refused(case):
         {"clip_norm": 0},
         {"schedule": lambda step: np.nan},
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_is_refused_changes_nothing_that_was_trained(given):
     network = Network(SIZES, seed=1, cost="cross_entropy", dropout=0.1)
