@@ -201,12 +201,12 @@ def test_damaged_file_in_real_processes(warm):
 def test_truncated_anywhere(session, warm):
     path = the_file(warm)
     content = path.read_bytes()
-    for part in range(12):
+    for part in (0, 1, 6, 11):
         path.write_bytes(content[: len(content) * part // 12])
         assert session() == REPAIRED
 
 
-@pytest.mark.parametrize("part", [0.0, 0.02, 0.15, 0.9])
+@pytest.mark.parametrize("part", [0.02, 0.9])
 def test_one_changed_bit(part, warm):
     """In a process of its own: machine code that is not what was compiled may do anything."""
     path = the_file(warm)
@@ -421,13 +421,6 @@ def edit(path, old, new):
     shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)  # Python's own cache goes by size and time
 
 
-def relu_of_2():
-    """What a network with one weight of 1 makes of 2, as a list."""
-    net = fastbp.Network([1, 1], seed=0, output_activation="relu")
-    net.weights, net.biases = [np.ones((1, 1))], [np.zeros((1, 1))]
-    return net.outputs([[2.0]])[0].astype(int).tolist()
-
-
 # In a function that the kernel calls: an edit of the kernel itself Numba would notice
 DRAW, OTHER_DRAW = "(y << np.uint32(15))", "(y << np.uint32(14))"
 
@@ -443,20 +436,9 @@ def test_edited_kernel_gives_the_new_result(copy, warm):
     assert new_process(warm, copy) == FOUND
 
 
-def test_edited_function_of_another_file_gives_the_new_result(copy, tmp_path):
-    """Numba's own cache looks at the kernel's file alone; relu is in another."""
-    expression = "test_cache.relu_of_2()"
-    assert new_process(tmp_path, copy, expression) == Outcome([2], True, 0)
-    edit(
-        copy / "fastbp" / "kernels" / "activations.py",
-        "v.maximum(z, 0.0), v.where",
-        "v.minimum(z, 0.0), v.where",
-    )
-    assert new_process(tmp_path, copy, expression) == Outcome([0], True, 0)
-
-
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_kernel_source_names_the_folder(name, copy, monkeypatch):
+    """Numba's own cache looks at the kernel's file alone, and a row's formula is in another."""
     monkeypatch.setattr(jit, "files", lambda package: copy / "fastbp" / "kernels")
     folders = []
     for comment in ("", "# 1", "# 2", ""):

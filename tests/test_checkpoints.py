@@ -321,7 +321,7 @@ def written(path):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_processes_that_are_stopped_at_random_moments(tmp_path, request):
     stop = random.Random(0)
-    for number in range(200 if request.config.getoption("--full") else 4):
+    for number in range(200 if request.config.getoption("--full") else 2):
         wanted = finished(tmp_path / f"{number}-whole", number)
         assert finished(tmp_path / f"{number}", number, stop) == wanted, number
         assert {name for name in os.listdir(tmp_path) if name.endswith(".tmp")} == set()

@@ -171,7 +171,7 @@ def trained(path):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_training_that_a_signal_ends_is_resumed_to_the_bit(tmp_path, signum):
     whole, save, checkpoint = tmp_path / "whole", tmp_path / "net", tmp_path / "run"
-    slow = ("--data", POINTS, "--epochs", 4000, "--optimizer", "adam", "--dropout", 0.2)
+    slow = ("--data", POINTS, "--epochs", 1500, "--optimizer", "adam", "--dropout", 0.2)
     assert said("train", *slow, "--save", whole)[0] == 0
     process = start(*map(str, slow), "--checkpoint", str(checkpoint), "--save", str(save))
     time.sleep(0.05)

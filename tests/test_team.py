@@ -322,9 +322,8 @@ def at_every_opcode(members, failures, error, refused=None):
     ("failures", "error"),
     [(0, "test_team.Injected"), (1, "test_team.Injected"), (2, "test_team.Injected"), (0, "RuntimeError")],
 )
-@pytest.mark.parametrize("members", [2, 3])
-def test_an_exception_at_every_opcode(members, failures, error):
-    in_another_process(f"at_every_opcode({members}, {failures}, {error})")
+def test_an_exception_at_every_opcode(failures, error):
+    in_another_process(f"at_every_opcode(3, {failures}, {error})")
 
 
 def at_many_opcodes(members, runs):
@@ -334,9 +333,8 @@ def at_many_opcodes(members, runs):
         run_with([rng.randrange(200) for _ in range(rng.choice((2, 3, 10)))], Work(members))
 
 
-@pytest.mark.parametrize("members", [2, 3])
-def test_exceptions_at_many_opcodes(members):
-    in_another_process(f"at_many_opcodes({members}, 1000)")
+def test_exceptions_at_many_opcodes():
+    in_another_process("at_many_opcodes(3, 1000)")
 
 
 def test_an_exception_at_every_opcode_as_a_thread_is_refused():
@@ -407,9 +405,8 @@ def alarmed_teams(members, runs):
 
 
 @POSIX
-@pytest.mark.parametrize("members", [2, 3])
-def test_alarms_while_teams_are_run(members):
-    in_another_process(f"alarmed_teams({members}, 3000)")
+def test_alarms_while_teams_are_run():
+    in_another_process("alarmed_teams(3, 3000)")
 
 
 def alarmed_fits(runs):
