@@ -33,7 +33,7 @@ def tasks(dtype):
         "labels": ([3, 4, 3], y, {"output_activation": "softmax", "cost": "cross_entropy"}),
         "sigmoids": ([3, 4, 3], y, {}),
         "numbers": ([3, 4, 3], np.array([2, 5, 9])[y], {}),
-        "text": ([3, 4, 3], np.array(["a", 'b"\\?x', "é"])[y], {}),
+        "text": ([3, 4, 3], np.array(["a", 'b"\\??/x', "é"])[y], {}),
         "binary": ([3, 4, 1], y // 2, {"cost": "cross_entropy"}),
         "binary text": ([3, 4, 1], np.where(y > 1, "yes", "no"), {"cost": "cross_entropy"}),
         "multilabel": ([3, 4, 2], np.stack([y > 0, y > 1], 1), {"cost": "cross_entropy"}),
@@ -160,6 +160,39 @@ def test_c_of_every_kind_in_one_program(dtype, tmp_path):
             assert net.task in ("value", "values", "multilabel")
 
 
+@NEEDS_CC
+def test_large_logits_and_ties(dtype, tmp_path):
+    cross = {"cost": "cross_entropy", "dtype": dtype}
+    large = Network([3, 3], output_activation="softmax", init=[np.eye(3) * 2000], **cross)
+    tied = Network([3, 1], init=[np.zeros((1, 3))], **cross)
+    tied.fit(X, np.arange(50) % 2, epochs=0, batch_size=5)
+    assert tied.predict(X).tolist() == [1] * 50  # of outputs of 0.5
+    nets = {"large": large, "tied": tied}
+    library = compiled(tmp_path, nets)
+    for name, net in nets.items():
+        wanted, labels = net.outputs(X.astype(dtype)), net.predict(X.astype(dtype)).tolist()
+        outputs, texts = by_c(library, name, net, X)
+        to_onnx(net, tmp_path / f"{name}.onnx")
+        found = by_onnx(tmp_path / f"{name}.onnx", X.astype(dtype))
+        np.testing.assert_allclose(outputs, wanted, **TOLERANCE[dtype])
+        np.testing.assert_allclose(found["outputs"], wanted, **TOLERANCE[dtype])
+        assert found["label"].tolist() == list(map(int, texts)) == labels
+
+
+@NEEDS_CC
+def test_numbers_that_differ_in_their_exponent_alone(tmp_path):
+    net = Network([3, 2, 2, 1], activation=[LeakyReLU(1e-16), LeakyReLU(1e16)], seed=0)
+    outputs, _ = by_c(compiled(tmp_path, {"steep": net}), "steep", net, X)
+    np.testing.assert_allclose(outputs, net.outputs(X), **TOLERANCE["float64"])
+
+
+def test_labels_beyond_int64_are_text_in_onnx(tmp_path):
+    net = Network([3, 2], seed=0)
+    net.fit(X, [(1, 2**70)[i % 2] for i in range(50)], epochs=1, batch_size=5)
+    to_onnx(net, tmp_path / "net.onnx")
+    assert by_onnx(tmp_path / "net.onnx", X)["label"].tolist() == list(map(str, net.predict(X)))
+
+
 def test_the_same_network_has_the_same_bytes(tmp_path):
     for write, end in ((to_onnx, "onnx"), (to_c, "c")):
         texts = set()
@@ -180,7 +213,12 @@ def test_what_cannot_be_exported(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             write(Network([2, 3, 1], seed=0, **options), tmp_path / "net")
-    for name in ("", "1st", "a-b", "double", "é", "_x", None):
+    broken = Network([2, 3, 1], seed=0)
+    broken.weights[1][0, 2] = np.nan
+    for write in (to_onnx, to_c):
+        with pytest.raises(ValueError, match=r"weights\[1\]\[0, 2\]: expected a finite float64, got nan"):
+            write(broken, tmp_path / "net")
+    for name in ("", "1st", "a-b", "double", "é", "_x", "x", "outputs", None):
         with pytest.raises(ValueError, match="name: expected a name in C"):
             to_c(Network([2, 1]), tmp_path / "net", name=name)
     assert not list(tmp_path.iterdir())

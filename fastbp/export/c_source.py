@@ -11,6 +11,7 @@ from .. import durable, validate
 from .parts import Exported, Layer, exported
 
 _PER_LINE = 8  # numbers
+_IN_NAMES = str.maketrans(".+-", "_pm")  # a number's characters that no name has
 
 # The body of a function of z: {f} is the suffix of math.h's functions and of literals in that type.
 _ACTIVATIONS = {
@@ -73,12 +74,14 @@ def to_c(net: Any, path: str | os.PathLike[str], *, name: str = "predict") -> No
     path : str or path-like
         Compile it by ``cc -std=c99 -c`` and link with ``-lm``.
     name : str
-        Of the function, and the beginning of every other name, so that several networks fit in one program.
+        Of the function, and the beginning of every other name, so that several networks fit in one program;
+        none that the C library has.
 
     Raises
     ------
     ValueError
-        For a name that is none in C, an activation of a user's own, or scaling that `fit` has not learnt.
+        For a name that is none in C, an activation of a user's own, weights that are not finite, or scaling
+        that `fit` has not learnt.
 
     Examples
     --------
@@ -140,8 +143,8 @@ def _array(name: str, numbers: np.ndarray) -> str:
 
 def _function_name(layer: Layer, name: str) -> str:
     """With the activation's own number where several layers may have it otherwise."""
-    number = f"{layer.number!r}" if layer.activation in ("leaky_relu", "elu") else ""
-    return f"{name}_{layer.activation}{''.join(c if c.isalnum() else '_' for c in number)}"
+    number = f"_{layer.number!r}" if layer.activation in ("leaky_relu", "elu") else ""
+    return f"{name}_{layer.activation}{number.translate(_IN_NAMES)}"
 
 
 def _function(layer: Layer, name: str, dtype: np.dtype) -> str:

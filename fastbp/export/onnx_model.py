@@ -17,10 +17,12 @@ def to_onnx(net: Any, path: str | os.PathLike[str]) -> None:
 
     Its input is ``X``, (samples, inputs) in the network's type and in the units that it was trained in;
     pixels of uint8 are to be divided by 255 first (`uint8_divisor`).  Its outputs are ``outputs``, those of
-    `Network.outputs`, and, but for values, ``label``, those of `Network.predict`.
+    `Network.outputs`, and, but for values, ``label``, those of `Network.predict`: int64, or text where a
+    label is none.
 
-    Runtimes add in an order of their own, so outputs agree but for rounding.  The same network gives the same
-    bytes with the same version of onnx.
+    Runtimes add in an order of their own, so outputs agree but for rounding; those of ``gelu``, not of its
+    tanh form, agree to float32 in float64 too, for onnxruntime has the error function in float32 alone.  The
+    same network gives the same bytes with the same version of onnx.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ def to_onnx(net: Any, path: str | os.PathLike[str]) -> None:
     ImportError
         Without onnx: ``pip install 'fastbp[onnx]'``.
     ValueError
-        For an activation of a user's own, or scaling that `fit` has not learnt.
+        For an activation of a user's own, weights that are not finite, or scaling that `fit` has not learnt.
 
     Examples
     --------
@@ -110,7 +112,7 @@ class _Graph:
                 self._name("label", found)
                 return "label", integers, ["samples", outputs]
             found = self._add("Squeeze", found, self._constant(np.array([1])))
-        is_text = not all(isinstance(label, int) for label in classes)
+        is_text = not all(isinstance(label, int) and -(2**63) <= label < 2**63 for label in classes)
         if classes != tuple(range(len(classes))):
             names = np.array([str(label) for label in classes], object) if is_text else np.array(classes)
             found = self._add("Gather", self._constant(names), found)

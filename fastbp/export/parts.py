@@ -38,11 +38,14 @@ class Exported(NamedTuple):
 
 
 def exported(net: Any) -> Exported:
-    """The parts of a network of known activations, whose scaling has been learnt."""
+    """The parts of a network of known activations and finite weights, whose scaling has been learnt."""
     architecture, weights, biases = checked(net)
     state: State = net._fastbp
     rows = [row_of(kind) for kind in architecture.activations]
     validate.known_activations([row for row, _ in rows])
+    for name, arrays in (("weights", weights), ("biases", biases)):
+        for number, array in enumerate(arrays):
+            validate.check_finite(array, architecture.dtype, f"{name}[{number}]")
     task: validate.Task = state.task or ("labels" if architecture.sizes[-1] > 1 else "values")
     classes: tuple[Any, ...] = ()
     if task in ("labels", "binary"):

@@ -110,7 +110,8 @@ def trained(state: Any, found: Mapping[str, Any], memory: Any) -> Any:
 _C_WORDS = (
     "auto break case char const continue default do double else enum extern float for goto if inline int "
     "long main register restrict return short signed sizeof static struct switch typedef union unsigned "
-    "void volatile while"
+    "void volatile while "
+    "x outputs"  # the function's own arguments
 )
 
 
