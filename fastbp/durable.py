@@ -50,7 +50,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         _sync(os.path.dirname(target))
     except OSError as error:
         if error.errno is not None and error.filename in (None, temporary):
-            error.filename, error.filename2 = os.fspath(path), None
+            error.filename = os.fspath(path)
+            del error.filename2  # set to None, it would be named too
         raise
     finally:
         if temporary:

@@ -681,3 +681,10 @@ def test_a_file_of_this_version_loads_for_ever():
     net = fastbp.load(Path(__file__).parent / "saved" / "0.2.0.fastbp")
     assert net.outputs(X[:2] / 4).tobytes().hex() == "cb33583ec1cd003f984a923e0bfb703e544ee23e2634a53e"
     assert net._fastbp.optimizer == fastbp.AdamW(weight_decay=0.1)
+
+
+def test_a_folder_that_is_missing_is_named_once(tmp_path):
+    path = str(tmp_path / "none" / "net")
+    with pytest.raises(FileNotFoundError) as caught:
+        fastbp.Network([2, 1]).save(path)
+    assert str(caught.value) == f"[Errno 2] No such file or directory: {path!r}"
