@@ -1,27 +1,36 @@
 """Builds a wheel or an sdist again from the repository and says whether it is the same, to the byte.
 
     python -m reproduce.rebuild dist/fastbp-0.2.0-py3-none-any.whl
-    python -m reproduce.rebuild fastbp-0.2.0.tar.gz --ref v0.2.0
+    python -m reproduce.rebuild fastbp-0.2.0.tar.gz --from v0.2.0
+    python -m reproduce.rebuild fastbp-0.2.0-py3-none-any.whl --from fastbp-0.2.0  # an sdist, unpacked
 
-Whatever is not committed has no influence.  Exit status: 0 equal, 1 different, 2 not to be compared.
+From a commit, whatever is not committed has no influence.  Exit status: 0 equal, 1 different, 2 not to be
+compared.
 """
 
 import argparse
 import difflib
 import hashlib
 import importlib.metadata
+import importlib.util
 import io
+import os
+import re
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator
+from email import message_from_bytes
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 _LINES = 20  # of a file's differences that are shown
+_METADATA = re.compile(r"[^/]+\.dist-info/METADATA|[^/]+/PKG-INFO")
 
 
 class Member(NamedTuple):
@@ -38,22 +47,36 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a wheel, or an sdist")
-    parser.add_argument("--ref", default="HEAD", help="the commit, tag or branch to build (default: HEAD)")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        default="HEAD",
+        metavar="SOURCE",
+        help="a folder, or the commit, tag or branch, to build (default: HEAD)",
+    )
     options = parser.parse_args()
     try:
         given = members(options.file)
         with tempfile.TemporaryDirectory() as folder:
-            built = build(options.ref, Path(folder), options.file.suffix == ".whl")
-            differences = list(compare(given, members(built)))
-            same = options.file.read_bytes() == built.read_bytes()
-            print(f"{digest(options.file)}  {options.file}\n{digest(built)}  {built.name} of {options.ref}")
+            path = build(options.source, Path(folder), options.file.suffix == ".whl")
+            built = members(path)
+            if project(given) not in ("", project(built)):
+                raise ValueError(
+                    f"{options.file} is {project(given)}, but {options.source} gives {project(built)}; "
+                    "--from names another commit or a folder"
+                )
+            differences = list(compare(given, built))
+            same = options.file.read_bytes() == path.read_bytes()
+            print(f"{digest(options.file)}  {options.file}\n{digest(path)}  {path.name} of {options.source}")
     except (OSError, ValueError) as error:
         print(f"rebuild: {error}", file=sys.stderr)
         return 2
-    if options.file.name != built.name:
-        differences.insert(0, f"names: {options.file.name}, {built.name} of {options.ref}")
+    if options.file.name != path.name:
+        differences.insert(0, f"names: {options.file.name}, {path.name} of {options.source}")
     if not same and not differences:
-        differences = ["the same files, but compressed otherwise: by Python with another zlib"]
+        differences = [
+            "every file is the same; the archive is not: its compression, or data beside the files"
+        ]
     print("\n".join(differences or ["equal"]))
     return 1 if differences else 0
 
@@ -62,24 +85,37 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def build(ref: str, folder: Path, wheel: bool) -> Path:
-    """Builds a commit in a folder of its own; the one file that comes of it.
+def build(source: str, folder: Path, wheel: bool) -> Path:
+    """Builds a folder's source or a commit, writing into `folder` alone; the one file that comes of it.
 
     Raises
     ------
     ValueError
         With what git or the build said.
     """
-    source, out = folder / "source", folder / "out"
-    source.mkdir()
-    archive = _run("git", "-C", str(ROOT), "archive", ref)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        files.extractall(source, **({"filter": "data"} if sys.version_info >= (3, 12) else {}))
+    if importlib.util.find_spec("build") is None:
+        raise ValueError("expected build: pip install --require-hashes -r reproduce/requirements/build.txt")
+    tree, out = Path(source), folder / "out"
+    if not tree.is_dir():
+        tree = folder / "source"
+        _export(source, tree)
+    if not (tree / "pyproject.toml").is_file():
+        raise ValueError(f"{source}: no pyproject.toml in it")
     kind = "--wheel" if wheel else "--sdist"
-    command = [sys.executable, "-m", "build", kind, "--outdir", str(out), str(source)]
-    _run(*command, *(["--no-isolation"] if _has_backend(source) else []))
+    command = [sys.executable, "-m", "build", kind, "--outdir", str(out), str(tree)]
+    # Other than most people's, since bytes must not depend on them; hatchling takes its times from the last
+    environment = {**os.environ, "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
+    environment.pop("SOURCE_DATE_EPOCH", None)
+    _run(*command, *(["--no-isolation"] if _has_backend(tree) else []), env=environment, umask=0o077)
     (found,) = out.iterdir()
     return found
+
+
+def _export(commit: str, folder: Path) -> None:
+    # As committed, whatever the user's git makes of the ends of lines
+    archive = _run("git", "-C", str(ROOT), "-c", "core.autocrlf=false", "archive", commit)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(folder, **({"filter": "data"} if sys.version_info >= (3, 12) else {}))
 
 
 def _has_backend(source: Path) -> bool:
@@ -91,41 +127,72 @@ def _has_backend(source: Path) -> bool:
         return False
 
 
-def _run(*command: str) -> bytes:
-    done = subprocess.run(command, capture_output=True)
+def _run(*command: str, **how: Any) -> bytes:
+    done = subprocess.run(command, capture_output=True, **how)
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-        raise ValueError(f"{' '.join(command[:3])} ...: {said[-1] if said else done.returncode}")
+        raise ValueError("\n".join([f"{' '.join(command[:3])} ... failed:", *said[-5:]]))
     return done.stdout
 
 
 def members(path: Path) -> dict[str, Member]:
-    """The files of a wheel or an sdist."""
+    """The files of a wheel or an sdist.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or has two files of one name, of which installers may take either.
+    """
     try:
         if path.suffix == ".whl":
-            with zipfile.ZipFile(path) as archive:
-                return {
-                    info.filename: Member(archive.read(info), info.external_attr >> 16, info.date_time)
-                    for info in archive.infolist()
-                }
-        if path.name.endswith(".tar.gz"):
-            with tarfile.open(path) as files:
-                return {
-                    info.name: Member(
-                        found.read() if (found := files.extractfile(info)) else b"",
-                        info.mode,
-                        info.mtime,
-                        (info.uid, info.gid, info.uname, info.gname),
-                    )
-                    for info in files
-                }
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+            found = _of_wheel(path)
+        elif path.name.endswith(".tar.gz"):
+            found = _of_sdist(path)
+        else:
+            raise ValueError(f"{path}: expected a wheel (.whl) or an sdist (.tar.gz)")
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise ValueError(f"{path}: no readable archive: {error}") from error
-    raise ValueError(f"{path}: expected a wheel (.whl) or an sdist (.tar.gz)")
+    name, times = Counter(name for name, _ in found).most_common(1)[0] if found else ("", 0)
+    if times > 1:
+        raise ValueError(f"{path}: has {name} {times} times")
+    return dict(found)
+
+
+def _of_wheel(path: Path) -> list[tuple[str, Member]]:
+    with zipfile.ZipFile(path) as archive:
+        return [
+            (info.filename, Member(archive.read(info), info.external_attr >> 16, info.date_time))
+            for info in archive.infolist()
+        ]
+
+
+def _of_sdist(path: Path) -> list[tuple[str, Member]]:
+    with tarfile.open(path) as archive:
+        return [
+            (info.name, Member(_data(archive, info), info.mode, info.mtime, _owner(info))) for info in archive
+        ]
+
+
+def _data(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(info) if info.isfile() else None
+    return file.read() if file else f"no file, but a link to {info.linkname!r}".encode()
+
+
+def _owner(info: tarfile.TarInfo) -> object:
+    return info.uid, info.gid, info.uname, info.gname
+
+
+def project(found: dict[str, Member]) -> str:
+    """Name and version, as an archive's metadata have them; nothing if it has none."""
+    for name, member in found.items():
+        if _METADATA.fullmatch(name):
+            metadata = message_from_bytes(member.data)
+            return f"{metadata['Name']} {metadata['Version']}"
+    return ""
 
 
 def compare(given: dict[str, Member], built: dict[str, Member]) -> Iterator[str]:
-    """Lines about every file that is not the same in both."""
+    """Lines about every file that is not the same in both, and about their order."""
     for name in sorted(given.keys() | built.keys()):
         if name not in built:
             yield f"{name}: only in the file given"
@@ -137,6 +204,9 @@ def compare(given: dict[str, Member], built: dict[str, Member]) -> Iterator[str]
                 if theirs != ours:
                     yield f"{name}: {field} {theirs}, built {ours}"
             yield from _contents(name, given[name].data, built[name].data)
+    if given.keys() == built.keys() and list(given) != list(built):
+        name = next(theirs for theirs, ours in zip(given, built, strict=True) if theirs != ours)
+        yield f"{name}: the first file that is not in its place"
 
 
 def _contents(name: str, given: bytes, built: bytes) -> Iterator[str]:

@@ -1,10 +1,12 @@
 """Anyone can rebuild it: the same bytes from anywhere, and requirements that are locked by their hashes."""
 
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -14,13 +16,14 @@ from reproduce import lock, rebuild
 
 ROOT = Path(__file__).parents[1]
 IN_GIT = (ROOT / ".git").exists() and shutil.which("git") is not None
-pytestmark = pytest.mark.skipif(not IN_GIT, reason="no repository to build from")
 LOCKED = re.compile(
     r"^([\w.-]+)==([\w.!+]+)(?: ; .+?)? \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+", re.MULTILINE
 )
 
 
 def requires_build():
+    if not IN_GIT:
+        pytest.skip("no repository to build from")
     pytest.importorskip("build", reason="build is of the extra dev")
     pytest.importorskip("hatchling", reason="hatchling is of the extra dev")
 
@@ -41,15 +44,22 @@ def built(folder, umask, **environment):
     return {path.suffix: rebuild.digest(path) for path in (folder / "out").iterdir()}
 
 
-def test_the_same_bytes_from_anywhere(tmp_path):
-    """`python -m build` makes the wheel from the sdist, and `rebuild` from the repository."""
+def test_the_same_bytes_from_anywhere(tmp_path, monkeypatch):
+    """`python -m build` makes the wheel from the sdist, and `rebuild` from a commit or a folder."""
     requires_build()
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     here = built(tmp_path / "here", "022", TZ="UTC", LC_ALL="C.UTF-8")
     assert set(here) == {".whl", ".gz"}
-    (tmp_path / "again").mkdir()
-    assert rebuild.digest(rebuild.build("HEAD", tmp_path / "again", wheel=True)) == here[".whl"]
     elsewhere = tmp_path / "a folder" / "élsewhere"
     assert built(elsewhere, "077", TZ="Asia/Tokyo", LC_ALL="C", PYTHONHASHSEED="7") == here
+    # What rebuild must not take from those who run it
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    for name, value in [("COUNT", "1"), ("KEY_0", "core.autocrlf"), ("VALUE_0", "true")]:
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    for source, kind in [("HEAD", ".whl"), (str(elsewhere), ".gz")]:
+        folder = tmp_path / kind
+        folder.mkdir()
+        assert rebuild.digest(rebuild.build(source, folder, wheel=kind == ".whl")) == here[kind], source
 
 
 def test_rebuild_tells_what_is_not_the_same(tmp_path, capsys, monkeypatch):
@@ -99,9 +109,86 @@ def test_rebuild_tells_what_is_not_the_same(tmp_path, capsys, monkeypatch):
         assert message in error
 
 
-def test_a_ref_that_is_none(tmp_path):
-    with pytest.raises(ValueError, match="git -C"):
-        rebuild.build("no-such-ref", tmp_path, wheel=True)
+@pytest.mark.parametrize("source, message", [("no-such-ref", "git -C"), ("docs", "docs: no pyproject.toml")])
+def test_sources_that_are_none(tmp_path, monkeypatch, source, message):
+    requires_build()
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ValueError, match=message):
+        rebuild.build(source, tmp_path, wheel=True)
+
+
+def wheel_of(path, *files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files:
+            archive.writestr(zipfile.ZipInfo(name), text)
+    return path
+
+
+RUN, PACE = ("fastbp/run.py", "run"), ("fastbp/pace.py", "pace")
+METADATA = ("fastbp-0.1.0.dist-info/METADATA", "Name: fastbp\nVersion: 0.1.0\n\nName: not this\n")
+
+
+def test_a_file_that_is_in_it_twice(tmp_path):
+    """Of which an installer may take the one that a comparison has not seen."""
+    with pytest.warns(UserWarning, match="Duplicate"):
+        path = wheel_of(tmp_path / "a.whl", RUN, PACE, ("fastbp/run.py", "other"))
+    with pytest.raises(ValueError, match=re.escape("a.whl: has fastbp/run.py 2 times")):
+        rebuild.members(path)
+
+
+@pytest.mark.parametrize(
+    "given, line",
+    [
+        ([PACE, RUN], "fastbp/pace.py: the first file that is not in its place"),
+        ([RUN, PACE], "every file is the same; the archive is not: "),
+    ],
+)
+def test_archives_of_the_same_files(tmp_path, capsys, monkeypatch, given, line):
+    path = wheel_of(tmp_path / "a.whl", *given)
+    path.write_bytes(b"before it" + path.read_bytes())
+    (tmp_path / "built").mkdir()
+    built = wheel_of(tmp_path / "built" / "a.whl", RUN, PACE)
+    monkeypatch.setattr(rebuild, "build", lambda *_: built)
+    monkeypatch.setattr(sys, "argv", ["rebuild", str(path)])
+    assert rebuild.main() == 1
+    assert capsys.readouterr().out.splitlines()[2].startswith(line)
+
+
+def test_another_version(tmp_path, capsys, monkeypatch):
+    path = wheel_of(tmp_path / "given.whl", METADATA)
+    built = wheel_of(tmp_path / "a.whl", (METADATA[0], METADATA[1].replace("0.1.0", "0.2.0")))
+    monkeypatch.setattr(rebuild, "build", lambda *_: built)
+    monkeypatch.setattr(sys, "argv", ["rebuild", str(path), "--from", "v0.2.0"])
+    assert rebuild.main() == 2
+    assert "given.whl is fastbp 0.1.0, but v0.2.0 gives fastbp 0.2.0; --from" in capsys.readouterr().err
+
+
+def test_a_link_in_an_sdist(tmp_path):
+    info = tarfile.TarInfo("fastbp-0.2.0/fastbp/run.py")
+    info.type, info.linkname = tarfile.SYMTYPE, "nowhere"
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.addfile(info)
+    (member,) = rebuild.members(tmp_path / "a.tar.gz").values()
+    assert member.data == b"no file, but a link to 'nowhere'"
+
+
+@pytest.mark.parametrize("name", ["a.whl", "a.tar.gz"])
+def test_archives_whose_data_are_corrupt(tmp_path, name):
+    path = tmp_path / name
+    content = bytes(range(256)) * 8
+    if name == "a.whl":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a", content)
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            info = tarfile.TarInfo("a")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    data = bytearray(path.read_bytes())
+    data[31:50] = b"\xff" * 19  # of the compressed data; no such block
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="no readable archive"):
+        rebuild.members(path)
 
 
 def requirements(name):
@@ -110,8 +197,7 @@ def requirements(name):
     found = {}
     for package, version in LOCKED.findall(text):
         found.setdefault(package, []).append(version)
-    rest = LOCKED.sub("", text)
-    assert all(line.startswith("#") for line in rest.splitlines()), rest
+    assert LOCKED.sub("", text) == lock._HEADER  # nothing else: no option, host or path
     return found
 
 
