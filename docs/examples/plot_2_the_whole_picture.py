@@ -4,8 +4,8 @@ The whole picture
 
 Change one weight a little and follow the change through the network: it changes one activation, that one
 changes all activations of the next layer, and so on, until the cost has changed. This chapter computes that
-by hand for a small network, adds up all paths that the change takes, and sees that this is what
-backpropagation computes, only cleverly ordered.
+by hand for a small network and adds up all paths that the change takes. The sum is the derivative of
+:doc:`/backpropagation`, whose equations compute it in a better order.
 """
 
 from itertools import product
@@ -40,20 +40,27 @@ def cost(activations):
 # ------------------
 #
 # The weight :math:`w^2_{jk}` leads from the third input to the second neuron of the first hidden layer.
-# Lines show where a change of it goes.
+# Lines show where a change of it goes, through the outputs to the cost :math:`C`.
 
 
 def draw(axes, strengths, title):
-    """Neurons as circles, weights as lines, the wider the stronger; the changed weight in red."""
-    sizes = net.sizes
-    place = {(i, n): (i, (size - 1) / 2 - n) for i, size in enumerate(sizes) for n in range(size)}
+    """Neurons as circles, weights as lines, the wider the stronger, dashed where negative."""
+    place = {(i, n): (i, (size - 1) / 2 - n) for i, size in enumerate(net.sizes) for n in range(size)}
     for i, strength in enumerate(strengths):
         for (j, k), value in np.ndenumerate(strength):
             ends = np.array([place[i, k], place[i + 1, j]]).T
             axes.plot(*ends, color="0.85", lw=0.8, zorder=0)
             if value:
-                changed = (i, j, k) == (LAYER, J, K)
-                axes.plot(*ends, color="#D55E00" if changed else "#0072B2", lw=0.5 + 4 * abs(value), zorder=1)
+                color = "#D55E00" if (i, j, k) == (LAYER, J, K) else "#0072B2"
+                style = "-" if value > 0 else "--"
+                axes.plot(*ends, style, color=color, lw=0.5 + 4 * abs(value), zorder=1)
+    cost_place = (len(net.sizes) - 0.3, 0)
+    for m, strength in enumerate(strengths[-1]):
+        ends = np.array([place[len(net.sizes) - 1, m], cost_place]).T
+        axes.plot(*ends, color="#0072B2" if strength.any() else "0.85", lw=0.8, zorder=0)
+    middle = np.mean([place[LAYER, K], place[LAYER + 1, J]], axis=0)
+    for spot, label in ((middle, r"$\Delta w$"), (cost_place, "$C$")):
+        axes.text(*spot, label, ha="center", va="center", bbox={"fc": "white", "ec": "none", "pad": 2})
     axes.scatter(*np.array(list(place.values())).T, s=380, c="white", edgecolors="0.3", zorder=2)
     axes.set_title(title)
     axes.set_axis_off()
@@ -68,7 +75,7 @@ def reached(*others):
     return strengths
 
 
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+_, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
 draw(axes[0], reached(), "a weight is changed ...")
 draw(axes[1], reached((1, 0, J), (2, 1, 0)), "... one path to the cost ...")
 everywhere = [(1, i, J) for i in range(3)] + [(2, m, i) for m in range(2) for i in range(3)]
@@ -86,8 +93,8 @@ draw(axes[2], reached(*everywhere), "... and all of them")
 # .. math:: \Delta a^{l+1}_i \approx \sigma'(z^{l+1}_i) \sum_j w^{l+1}_{ij} \Delta a^l_j
 #
 # At the end the cost changes by about :math:`\sum_m \frac{\partial C}{\partial a^L_m} \Delta a^L_m`. So all
-# changes can be foretold from the unchanged network. What is foretold stands beside what is seen when the
-# weight is really changed and the network computed again:
+# changes can be predicted from the unchanged network. The prediction stands beside what is seen when the
+# weight is really changed and the network computed again. Neurons are counted from 0, as in the arrays:
 
 CHANGE = 0.01
 zs, before = forward(net)
@@ -95,16 +102,16 @@ net.weights[LAYER][J, K] += CHANGE
 _, after = forward(net)
 net.weights[LAYER][J, K] -= CHANGE
 
-foretold = np.zeros_like(before[0])
-foretold[J] = sigmoid_prime(zs[0][J]) * x[K] * CHANGE
-print("             foretold         seen")
+predicted = np.zeros_like(before[0])
+predicted[J] = sigmoid_prime(zs[0][J]) * x[K] * CHANGE
+print("                      predicted         seen")
 for layer in range(3):
     if layer:
-        foretold = sigmoid_prime(zs[layer]) * (net.weights[layer] @ foretold)
-    for neuron, (guess, seen) in enumerate(zip(foretold, after[layer] - before[layer], strict=True)):
-        print(f"layer {layer + 2}, {neuron}  {guess[0]:12.8f} {seen[0]:12.8f}")
-change = float(np.sum((before[-1] - y) * foretold))
-print(f"the cost    {change:12.8f} {cost(after) - cost(before):12.8f}")
+        predicted = sigmoid_prime(zs[layer]) * (net.weights[layer] @ predicted)
+    for neuron, (guess, seen) in enumerate(zip(predicted, after[layer] - before[layer], strict=True)):
+        print(f"layer {layer + 2}, neuron {neuron}  {guess[0]:12.8f} {seen[0]:12.8f}")
+change = float(np.sum((before[-1] - y) * predicted))
+print(f"the cost           {change:12.8f} {cost(after) - cost(before):12.8f}")
 
 # %%
 # The sum over paths
@@ -119,22 +126,25 @@ print(f"the cost    {change:12.8f} {cost(after) - cost(before):12.8f}")
 #     \frac{\partial C}{\partial w^2_{jk}} = \sum_{i, m} \frac{\partial C}{\partial a^4_m} \,
 #     \sigma'(z^4_m) w^4_{mi} \, \sigma'(z^3_i) w^3_{ij} \, \sigma'(z^2_j) \, a^1_k
 #
-# There are as many paths as ways to choose a neuron of every later layer. Here that makes 3 times 2:
+# There are as many paths as ways to choose a neuron of every later layer: the product of their widths. What
+# a path multiplies after it has reached layer 3, ``end``, is added up by neuron of that layer too.
 
-total = 0.0
-for i, m in product(range(3), range(2)):
-    path = float(
+later = net.sizes[LAYER + 2 :]
+print(f"{np.prod(later)} paths, {' times '.join(map(str, later))}")
+total, ends = 0.0, np.zeros_like(before[1])
+for i, m in product(*map(range, later)):
+    end = (
         (before[2][m, 0] - y[m, 0])
         * sigmoid_prime(zs[2][m, 0])
         * net.weights[2][m, i]
         * sigmoid_prime(zs[1][i, 0])
-        * net.weights[1][i, J]
-        * sigmoid_prime(zs[0][J, 0])
-        * x[K, 0]
     )
+    path = end * net.weights[1][i, J] * sigmoid_prime(zs[0][J, 0]) * x[K, 0]
+    ends[i] += end
     total += path
     print(f"by neuron {i} of layer 3 to output {m}: {path:12.8f}")
-by_backpropagation = net.backprop(x, y)[1][LAYER][J, K]
+nabla_b, nabla_w = net.backprop(x, y)
+by_backpropagation = nabla_w[LAYER][J, K]
 print(f"the sum over all paths:             {total:12.8f}")
 print(f"backpropagation:                    {by_backpropagation:12.8f}")
 assert np.isclose(total, by_backpropagation, rtol=1e-12)
@@ -142,14 +152,21 @@ assert np.isclose(total, by_backpropagation, rtol=1e-12)
 # %%
 # They agree but for rounding. So backpropagation adds up all paths without walking any of them alone. It
 # starts at the cost and keeps a single number for each neuron, :math:`\delta`, the sum over all paths from
-# that neuron to the cost; BP2 makes the numbers of one layer from those of the next. Paths that end alike
-# share that end. In a network of ten layers of a hundred neurons each, there are :math:`100^8` paths to the
+# its weighted input to the cost. For layer 3 those are the sums of ``end``:
+
+for i, (paths, delta) in enumerate(zip(ends, nabla_b[1], strict=True)):
+    print(f"neuron {i} of layer 3: paths {paths[0]:12.8f}, error {delta[0]:12.8f}")
+assert np.allclose(ends, nabla_b[1], rtol=1e-12, atol=0)
+
+# %%
+# BP2 makes the numbers of one layer from those of the next: paths that end alike share that end, and it is
+# computed once. In a network of ten layers of a hundred neurons each, there are :math:`100^8` paths to the
 # outputs from a weight that leads to the second layer, and BP2 adds them up with eighty thousand
 # multiplications by weights.
 #
-# How much each connection has to do with it is the sum over the paths through it:
+# What a connection carries of the derivative is the sum over the paths through it. Divided by the whole
+# derivative it is a share; dashed lines are those of the opposite sign, which take away from the sum:
 
-nabla_b, _ = net.backprop(x, y)
 arriving, shares = np.zeros_like(before[0]), reached()
 arriving[J] = sigmoid_prime(zs[0][J]) * x[K]
 for layer in (1, 2):
@@ -157,16 +174,20 @@ for layer in (1, 2):
     shares[layer] = carried / total
     arriving = sigmoid_prime(zs[layer]) * (net.weights[layer] @ arriving)
     assert np.isclose(carried.sum(), total)
-figure, axes = plt.subplots(figsize=(5, 3.6), layout="constrained")
-draw(axes, [np.clip(share, -1, 1) for share in shares], "shares of the connections in the change of the cost")
+    print(
+        f"from layer {layer + 1} to {layer + 2}, by neuron:",
+        *(f"{share:.0%}" for share in shares[layer].sum(1)),
+    )
+_, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+draw(axes, shares, "the connections' shares in the derivative")
 
 # %%
 # How little is a little?
 # -----------------------
 #
-# What is foretold is exact only in the limit. For a change of :math:`\Delta w` the error is of the order of
-# :math:`(\Delta w)^2`, for that is the first term which the derivative leaves out, until changes are so
-# small that the rounding of the cost hides them:
+# A prediction is exact only in the limit. Its error is of the order of :math:`(\Delta w)^2`, the first term
+# that the derivative leaves out: a tenth of the change has a hundredth of the error. That holds until
+# changes are so small that the rounding of the cost hides the error:
 
 changes = np.logspace(-8, 0, 33)
 errors = []
@@ -177,10 +198,10 @@ for step in changes:
     errors.append(abs(seen - by_backpropagation * step))
 exact = changes > 1e-4
 print(f"slope above 1e-4: {np.polyfit(np.log(changes[exact]), np.log(np.array(errors)[exact]), 1)[0]:.2f}")
-figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-axes.loglog(changes, np.maximum(errors, 1e-18), "o-", color="#0072B2", label="|seen - foretold|")
+_, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+axes.loglog(changes, np.maximum(errors, 1e-18), "o-", color="#0072B2", label="|seen - predicted|")
 axes.loglog(changes, changes**2 * errors[-9] / changes[-9] ** 2, "--", color="0.5", label="slope 2")
 axes.set_xlabel(r"$\Delta w$")
-axes.set_ylabel("error of what is foretold for the cost")
+axes.set_ylabel("error of the predicted change of the cost")
 axes.grid(alpha=0.3)
 axes.legend()
