@@ -15,13 +15,16 @@ version = release = fastbp.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "sphinx_gallery.gen_gallery"]
 exclude_patterns = ["_build", "examples", "auto_examples/*.py.md5"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-nitpicky = False
+default_role = "py:obj"  # a name in a docstring links to what it names
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastbp {version}"
 html_show_sourcelink = False
 html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_theme_options = {
+    "header_links_before_dropdown": 3,
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
@@ -42,8 +45,9 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 1e9,  # times are a machine's
-    "plot_gallery": True,
+    "capture_repr": (),  # what is printed is shown, and no objects' addresses
+    "write_computation_times": False,  # they are a machine's, and their page loads scripts from elsewhere
+    "min_reported_time": 1e9,
     "abort_on_example_error": True,
 }
 
@@ -59,6 +63,5 @@ def _inline(translator, node):
 
 
 def _block(translator, node):
-    equation = convert(node.astext(), display="block")
-    translator.body.append(f'<div style="margin: 1em 0">{equation}</div>')
+    translator.body.append(convert(node.astext(), display="block"))
     raise SkipNode
