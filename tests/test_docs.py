@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+from fastbp.activations import OUTPUT_ACTIVATIONS
+from fastbp.costs import COSTS
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -115,6 +118,13 @@ def test_features_name_tests_that_exist():
         assert named or cells[1] in ("no", "Python"), row
         assert all((ROOT / name).exists() for name in named), row
     assert len(table) > 20
+
+
+def test_the_formulas_are_of_every_activation_and_cost():
+    text = (ROOT / "docs" / "api" / "kinds.rst").read_text("utf-8")
+    for title, kinds in (("Activations", OUTPUT_ACTIVATIONS), ("Costs", COSTS)):
+        section = text[text.index(f"\n{title}\n") :].partition("autoclass")[0]
+        assert set(re.findall(r'\* - ``"(\w+)"``', section)) == set(kinds)
 
 
 def test_the_chinese_readme_has_the_same_commands_and_figures():
