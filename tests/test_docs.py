@@ -1,6 +1,7 @@
 """The examples of the README and of every page run as they stand, and links lead somewhere."""
 
 import doctest
+import inspect
 import re
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+import fastbp
 from fastbp.activations import OUTPUT_ACTIVATIONS
 from fastbp.costs import COSTS
 
@@ -118,6 +120,22 @@ def test_features_name_tests_that_exist():
         assert named or cells[1] in ("no", "Python"), row
         assert all((ROOT / name).exists() for name in named), row
     assert len(table) > 20
+
+
+def test_moving_names_parameters_that_exist():
+    takers = (
+        fastbp.Network,
+        fastbp.Network.fit,
+        fastbp.Adam,
+        fastbp.Nesterov,
+        fastbp.RMSprop,
+        fastbp.EarlyStopping,
+    )
+    known = {name for taker in takers for name in inspect.signature(taker).parameters}
+    rows = re.findall(r"^\| .* \| (.*) \|$", (ROOT / "docs" / "moving.md").read_text("utf-8"), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"(\w+)=", row)}
+    assert named <= known, named - known
+    assert len(named) > 20
 
 
 def test_the_formulas_are_of_every_activation_and_cost():
