@@ -15,20 +15,17 @@ from .architecture import checked
 from .history import History
 
 _ASIDE = ("seconds", "learning_rate", "threads")  # of a history, not drawn unless asked for
-_BAR_LIMIT = 60  # neurons of a layer that are drawn with names
+_BAR_LIMIT = 60  # neurons of a layer whose bars are drawn with gaps
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: for all eyes
 
 
-def _pyplot(who: str) -> Any:
+def pyplot(who: str) -> Any:
+    """``matplotlib.pyplot``, or an ImportError that says who needs it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(f"{who}: expected matplotlib; pip install 'fastbp[plot]'") from error
     return plt
-
-
-def close(figure: Any) -> None:
-    """Forgets a figure, which pyplot would show again at the end of a notebook's cell."""
-    _pyplot("plot.close").close(figure)
 
 
 def history(found: History, *names: str, ax: Any = None) -> Any:
@@ -53,14 +50,20 @@ def history(found: History, *names: str, ax: Any = None) -> Any:
         Without matplotlib.
     ValueError
         For names that the history does not have.
+
+    Examples
+    --------
+    >>> axes = history(History({"loss": [0.5, 0.25], "val_loss": [0.6, 0.4]}))
+    >>> [line.get_label() for line in axes.lines], axes.get_ylabel()
+    (['loss', 'val_loss'], 'loss')
     """
-    plt = _pyplot("History.plot")
+    plt = pyplot("History.plot")
     shown = [validate.choice("names", name, tuple(found)) for name in names]
     shown = shown or [name for name in found if name not in _ASIDE]
     scores = [name for name in shown if name.endswith(("accuracy", "r2"))]
     panels = [part for part in ([name for name in shown if name not in scores], scores) if part]
     if ax is not None or names or len(panels) < 2:
-        axes = plt.subplots()[1] if ax is None else ax
+        axes = plt.subplots(layout="constrained")[1] if ax is None else ax
         _curves(axes, found, shown)
         return axes
     _, several = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -75,16 +78,16 @@ def _curves(axes: Any, found: History, names: Sequence[str]) -> None:
     for name in names:
         quantity = name.removeprefix("val_")
         numbers = found[name]
-        (line,) = axes.plot(
+        axes.plot(
             range(1, len(numbers) + 1),
             numbers,
             "--" if name.startswith("val_") else "-",
-            color=colors.get(quantity),
+            color=colors.setdefault(quantity, _COLORS[len(colors) % len(_COLORS)]),
             marker="o" if len(numbers) == 1 else None,
             label=name,
         )
-        colors[quantity] = line.get_color()
     axes.set_xlabel("epoch")
+    axes.set_ylabel(", ".join(colors))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
 
@@ -94,20 +97,35 @@ def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, m
 
     Parameters
     ----------
+    net : Network
     layer : int
         As in ``net.weights``; the first is 0.
     shape : (int, int), optional
         Height and width of an image; without it that of a square, where the layer has so many inputs.
     most : int
-        Neurons to draw.
+        Neurons to draw, at least 1.
 
     Returns
     -------
     array of axes
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    ValueError
+        For a layer that there is not, or a shape that is not of so many inputs.
+
+    Examples
+    --------
+    >>> from fastbp import Network
+    >>> axes = weights(Network([9, 4, 2], seed=0))
+    >>> axes.shape, axes[0, 0].images[0].get_array().shape
+    ((2, 2), (3, 3))
     """
-    plt = _pyplot("plot.weights")
+    plt = pyplot("plot.weights")
     found, _ = validate.parameter_arrays(net.weights, net.biases)
-    w = np.asarray(found[validate.place("layer", layer, len(found))])[:most]
+    w = np.asarray(found[validate.place("layer", layer, len(found))])[: validate.count("most", most)]
     height, width = validate.image_shape("shape", shape, w.shape[1])
     columns = math.ceil(math.sqrt(len(w)))
     rows = math.ceil(len(w) / columns)
@@ -121,7 +139,8 @@ def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, m
         image = row.reshape(height, width)
         drawn = ax.imshow(image, cmap="RdBu_r", vmin=-most_of_all, vmax=most_of_all)
         ax.set_title(str(number), fontsize=7, pad=2)
-    figure.colorbar(drawn, ax=axes, shrink=0.8, label=f"weight, layer {layer}")
+    figure.colorbar(drawn, ax=axes, shrink=0.8, label="weight")
+    figure.suptitle(f"weights of layer {layer}, neuron by neuron")
     return axes
 
 
@@ -130,15 +149,34 @@ def confusion_matrix(net: Any, X: Any, y: Any, *, ax: Any = None) -> Any:
 
     Parameters
     ----------
-    X, y : arrays
-        Samples and their labels, for a network that tells labels.
+    net : Network
+        Trained for labels; see `Network.task`.
+    X : array (samples, inputs)
+    y : array (samples,)
+        Labels.
     ax : matplotlib axes, optional
 
     Returns
     -------
     axes
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    ValueError
+        For a network that is trained for something else, or labels that it does not know.
+
+    Examples
+    --------
+    >>> from fastbp import Network
+    >>> net = Network([1, 2], init=[np.array([[-1.0], [1.0]])], seed=0)
+    >>> X, y = [[-2.0], [3.0], [-1.0]], ["no", "yes", "yes"]
+    >>> ended = net.fit(X, y, epochs=0, batch_size=1)
+    >>> confusion_matrix(net, X, y).get_title()
+    '2 of 3 right'
     """
-    plt = _pyplot("plot.confusion_matrix")
+    plt = pyplot("plot.confusion_matrix")
     counts, names = _confusion(net, X, y)
     if ax is None:
         side = 2.5 + 0.35 * len(names)
@@ -153,11 +191,13 @@ def confusion_matrix(net: Any, X: Any, y: Any, *, ax: Any = None) -> Any:
     ax.set_yticks(range(len(names)), names)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true")
+    ax.set_title(f"{counts.trace():,} of {counts.sum():,} right")
     return ax
 
 
 def _confusion(net: Any, X: Any, y: Any) -> tuple[np.ndarray, list[str]]:
     """Counts (labels, labels), true by predicted, and the labels."""
+    validate.trained_for_labels(net.task)
     labels = arrays.classes(net).tolist()
     places = {label: place for place, label in enumerate(labels)}
     predicted = validate.places(net.predict(X).tolist(), places, "predicted")
@@ -173,6 +213,7 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
 
     Parameters
     ----------
+    net : Network
     x : array (inputs,)
         One sample, as a row of `Network.fit`'s X.
     shape : (int, int), optional
@@ -182,10 +223,28 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
     -------
     array of axes
         The inputs, each layer, the outputs.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    ValueError
+        For other than one sample of as many inputs as the network has, or a shape that is not of so many.
+
+    Examples
+    --------
+    >>> from fastbp import Network
+    >>> axes = activations(Network([3, 4, 2], seed=0), [0.5, -1.0, 2.0])
+    >>> [(ax.get_title(), len(ax.patches)) for ax in axes]
+    [('inputs', 3), ('layer 0', 4), ('outputs', 2)]
     """
-    plt = _pyplot("plot.activations")
+    plt = pyplot("plot.activations")
     signals = _signals(net, x)
-    labels = [str(label) for label in arrays.classes(net)] if net.task in ("labels", None) else []
+    labels = [str(label) for label in arrays.classes(net)]
+    if net.task == "binary":
+        labels = labels[1:]  # the one that the output is large for
+    elif net.task not in ("labels", None):
+        labels = []
     ratios = [1.2, *[1.0] * (len(signals) - 1)]
     _, axes = plt.subplots(
         1, len(signals), figsize=(2.4 * len(signals), 3.2), width_ratios=ratios, layout="constrained"
@@ -196,16 +255,20 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
         axes[0].set_axis_off()
     else:
         _bars(axes[0], signals[0], [])
+        axes[0].set_xlabel("value")
+        axes[0].set_ylabel("input")
     axes[0].set_title("inputs")
     for number, (ax, signal) in enumerate(zip(axes[1:], signals[1:], strict=True)):
         last = number == len(signals) - 2
         _bars(ax, signal, labels if last and len(labels) == len(signal) else [])
         ax.set_title("outputs" if last else f"layer {number}")
+        ax.set_xlabel("value" if last else "activation")
+        ax.set_ylabel("output" if last else "neuron")
     return axes
 
 
 def _signals(net: Any, x: Any) -> list[np.ndarray]:
-    """The inputs as the network sees them, and every layer's activations."""
+    """The inputs and every layer's activations as the network sees them, and the outputs as `fit`'s y is."""
     architecture, weights, biases = checked(net)
     state = net._fastbp
     row = validate.samples(np.asarray(x).reshape(1, -1), architecture.sizes[0], architecture.dtype, "x")
@@ -213,14 +276,16 @@ def _signals(net: Any, x: Any) -> list[np.ndarray]:
     if (scaling := validate.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")) is not None:
         a = scaling.scaled(a)
     found = [a]
-    for kind, w, b in zip(architecture.activations, weights, biases, strict=True):
-        z = w @ found[-1] + b.ravel()
-        found.append(plain.softmax(z) if kind == "softmax" else plain.activation(kind, z)[0])
-    return found
+    for kind, w, b in zip(architecture.activations[:-1], weights[:-1], biases[:-1], strict=True):
+        found.append(plain.activation(kind, w @ found[-1] + b.ravel())[0])
+    return [*found, net.outputs(row)[0]]
 
 
 def _bars(ax: Any, signal: np.ndarray, names: Sequence[str]) -> None:
-    ax.barh(range(len(signal)), signal, height=1.0 if len(signal) > _BAR_LIMIT else 0.8)
+    height = 1.0 if len(signal) > _BAR_LIMIT else 0.8
+    ax.barh(range(len(signal)), signal, height=height, color=_COLORS[0])
     ax.set_ylim(len(signal) - 0.5, -0.5)
     if names:
         ax.set_yticks(range(len(signal)), names)
+    else:
+        ax.yaxis.get_major_locator().set_params(integer=True)

@@ -29,7 +29,8 @@ class LivePlot(Callback):
     Raises
     ------
     ImportError
-        When training begins, without matplotlib and IPython: ``pip install 'fastbp[plot]'``.
+        When training begins, without matplotlib (``pip install 'fastbp[plot]'``) or IPython, which
+        notebooks come with.
     RuntimeError
         When training begins outside a notebook; `History.plot` draws afterwards.
 
@@ -40,18 +41,23 @@ class LivePlot(Callback):
 
     def __init__(self, *names: str, pause: float = 1.0) -> None:
         self.names, self.pause = names, validate.nonnegative("pause", pause)
+        self._handle: Any = None  # of the picture on display
 
     def on_train_begin(self, run: "Run") -> None:
-        self._handle: Any = None
-        self._drawn = -self.pause
+        self._handle = None
         validate.in_notebook(_is_notebook())
+        plot.pyplot("LivePlot")
 
     def on_epoch_end(self, run: "Run") -> None:
-        if time.monotonic() - self._drawn >= self.pause:
+        if self._handle is None or time.monotonic() - self._drawn >= self.pause:
             self._draw(run)
 
     def on_train_end(self, run: "Run") -> None:
         if run.history.epochs:
+            self._draw(run)
+
+    def on_interrupt(self, run: "Run", error: BaseException) -> None:
+        if self._handle is not None and isinstance(error, KeyboardInterrupt):  # not what drawing raised
             self._draw(run)
 
     def _draw(self, run: "Run") -> None:
@@ -60,8 +66,10 @@ class LivePlot(Callback):
 
         figure = np.ravel(plot.history(run.history, *self.names))[0].figure
         picture = io.BytesIO()
-        figure.savefig(picture, format="png")
-        plot.close(figure)
+        try:
+            figure.savefig(picture, format="png")
+        finally:
+            plot.pyplot("LivePlot").close(figure)  # else it is shown again at the end of the cell
         image = Image(picture.getvalue())
         if self._handle is None:
             self._handle = display(image, display_id=True)
@@ -75,7 +83,9 @@ def _is_notebook() -> bool:
     try:
         from IPython import get_ipython
     except ImportError as error:
-        raise ImportError("LivePlot: expected IPython; pip install 'fastbp[plot]'") from error
+        raise ImportError(
+            "LivePlot: expected IPython, which comes with notebooks; pip install ipython"
+        ) from error
     return getattr(get_ipython(), "kernel", None) is not None
 
 
@@ -92,6 +102,16 @@ class TensorBoard(Callback):
     ------
     ImportError
         When training begins, without tensorboardX: ``pip install 'fastbp[tensorboard]'``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fastbp import Network
+    >>> folder, X, y = tempfile.mkdtemp(), [[0.0], [1.0], [2.0]], [0, 1, 1]
+    >>> data = {"validation_data": (X, y), "callbacks": TensorBoard(folder)}
+    >>> history = Network([1, 2], seed=0).fit(X, y, epochs=2, batch_size=1, **data)
+    >>> sorted(os.listdir(folder))
+    ['train', 'validation']
     """
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:

@@ -39,7 +39,10 @@ def test_a_history_has_a_panel_for_costs_and_one_for_scores():
     assert curves(scores) == {"val_accuracy": LISTS["val_accuracy"]}
     assert [line.get_linestyle() for line in costs.lines] == ["-", "--"]
     assert len({line.get_color() for line in costs.lines}) == 1
-    assert costs.get_xlabel() == "epoch"
+    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in (costs, scores)] == [
+        ("epoch", "loss"),
+        ("epoch", "accuracy"),
+    ]
     axes = history.plot("seconds", "val_accuracy")
     assert list(curves(axes)) == ["seconds", "val_accuracy"]
     own = plt.figure().add_subplot()
@@ -59,8 +62,11 @@ def test_weights_are_images():
     assert plot.weights(Network([9, 3, 1], seed=0), most=2).shape == (1, 2)
     with pytest.raises(ValueError, match=r"shape: expected \(height, width\) .* of 6 inputs, got None"):
         plot.weights(net)
-    with pytest.raises(ValueError, match=r"shape: .* got \(2, 2\)"):
-        plot.weights(net, shape=(2, 2))
+    for shape in ((2, 2), (-2, -3), (2.0, 3), [2, 3], (6,)):
+        with pytest.raises(ValueError, match=r"shape: expected \(height, width\) of an image of 6 inputs"):
+            plot.weights(net, shape=shape)
+    with pytest.raises(ValueError, match="most: expected at least 1, got 0"):
+        plot.weights(net, shape=(2, 3), most=0)
     for layer in (2, -1, 0.5):
         with pytest.raises(ValueError, match="layer: expected a number from 0 to 1"):
             plot.weights(net, layer)
@@ -80,12 +86,39 @@ def test_a_confusion_matrix_counts(names):
     }
     assert [label.get_text() for label in ax.get_yticklabels()] == (names or ["0", "1"])
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
+    assert ax.get_title() == "4 of 5 right"
+    *_, outputs = plot.activations(net, X[0])
+    assert [label.get_text() for label in outputs.get_yticklabels()] == [names[1] if names else "1"]
     own = plt.figure().add_subplot()
     assert plot.confusion_matrix(net, X, y, ax=own) is own
     with pytest.raises(ValueError, match="y: expected 5 labels, one per row of X, got 4"):
         plot.confusion_matrix(net, X, y[:4])
     with pytest.raises(ValueError, match=r"y\[0\]: expected one of"):
         plot.confusion_matrix(net, X, ["maybe"] * 5)
+
+
+def test_a_confusion_matrix_is_of_labels():
+    X = np.linspace(-1, 1, 8).reshape(4, 2)
+    several = np.array([[1, 0], [0, 0], [1, 1], [0, 1]])
+    for y, task in ((X[:, 0], "value"), (X, "values"), (several, "multilabel")):
+        net = Network(
+            [2, 2 if y.ndim > 1 else 1], cost="cross_entropy" if task == "multilabel" else "quadratic"
+        )
+        net.fit(X, y, epochs=0, batch_size=2)
+        with pytest.raises(ValueError, match=f"expected a network trained for labels, got one for {task}$"):
+            plot.confusion_matrix(net, X, y)
+
+
+def test_outputs_are_in_the_unit_of_y():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    net = Network([3, 4, 1], output_activation="linear", scale_outputs=True, seed=0)
+    net.fit(X, 100 * X[:, 0] + 7, epochs=1, batch_size=5)
+    inputs, hidden, outputs = plot.activations(net, X[0])
+    assert [bar.get_width() for bar in inputs.patches] == X[0].tolist()
+    assert [bar.get_width() for bar in outputs.patches] == net.outputs(X[:1])[0].tolist()
+    hidden.figure.canvas.draw()
+    low, high = sorted(hidden.get_ylim())
+    assert [tick for tick in hidden.get_yticks() if low < tick < high] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("scaled", [False, True])

@@ -87,10 +87,11 @@ def notebook(monkeypatch):
 
 def test_a_live_plot_draws_and_changes_nothing(notebook):
     net, other = fresh(), fresh()
+    before = plt.get_fignums()
     net.fit(X, LABELS, **OPTIONS, validation_split=0.2, callbacks=LivePlot(pause=0.0))
     assert len(notebook) == OPTIONS["epochs"] + 1
     assert all(picture.startswith(b"\x89PNG") for picture in notebook)
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == before
     other.fit(X, LABELS, **OPTIONS, validation_split=0.2)
     assert bits(net) == bits(other)
 
@@ -100,6 +101,37 @@ def test_a_live_plot_pauses(notebook):
     assert len(notebook) == 2, "the first epoch and the end"
 
 
+def test_a_live_plot_shows_what_an_interrupted_training_has(notebook):
+    def stop(net, history):
+        if history.epochs == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fresh().fit(X, LABELS, **OPTIONS, callbacks=[LivePlot("loss", pause=1000.0), stop])
+    assert len(notebook) == 2, "the first epoch and the interrupt"
+    assert notebook[0] != notebook[1]
+
+
+def test_a_failing_live_plot_leaves_no_figure_and_does_not_keep_a_checkpoint_from_being_written(
+    notebook, monkeypatch, tmp_path
+):
+    def fail(*arguments, **options):
+        raise OSError("no room")
+
+    callback, path = LivePlot(pause=0.0), tmp_path / "run"
+    checkpoint = ModelCheckpoint(path, every=10**6)  # steps: of this training only where it is interrupted
+    before = plt.get_fignums()
+
+    def break_it(net, history):
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+
+    with pytest.raises(OSError, match="no room"):
+        fresh().fit(X, LABELS, **OPTIONS, callbacks=[callback, break_it, checkpoint])
+    assert len(notebook) == 1
+    assert plt.get_fignums() == before
+    assert fastbp.load(path).task == "labels"
+
+
 def test_a_live_plot_needs_a_notebook(notebook, monkeypatch):
     net = fresh()
     before = bits(net)
@@ -107,11 +139,20 @@ def test_a_live_plot_needs_a_notebook(notebook, monkeypatch):
     with pytest.raises(RuntimeError, match="expected a notebook"):
         net.fit(X, LABELS, **OPTIONS, callbacks=LivePlot())
     monkeypatch.setitem(sys.modules, "IPython", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastbp\[plot\]'"):
+    with pytest.raises(ImportError, match="LivePlot: expected IPython"):
         net.fit(X, LABELS, **OPTIONS, callbacks=LivePlot())
     assert bits(net) == before
     with pytest.raises(ValueError, match="pause: expected"):
         LivePlot(pause=-1)
+
+
+def test_a_live_plot_needs_matplotlib_before_it_trains(notebook, monkeypatch):
+    net = fresh()
+    before = bits(net)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"LivePlot: expected matplotlib; pip install 'fastbp\[plot\]'"):
+        net.fit(X, LABELS, **OPTIONS, callbacks=LivePlot())
+    assert bits(net) == before
 
 
 # ---------------------------------------------------------------- TensorBoard

@@ -4,6 +4,8 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
+
 
 def place(name: str, value: Any, count: int) -> int:
     """One of so many places, counted from 0."""
@@ -21,9 +23,19 @@ def image_shape(name: str, shape: Any, inputs: int) -> tuple[int, int]:
     side = math.isqrt(inputs)
     if shape is None and side * side == inputs:
         return side, side
-    if not isinstance(shape, tuple) or len(shape) != 2 or math.prod(shape) != inputs:
+    if not (
+        isinstance(shape, tuple)
+        and len(shape) == 2
+        and all(isinstance(side, (int, np.integer)) and side > 0 for side in shape)
+        and math.prod(shape) == inputs
+    ):
         raise ValueError(f"{name}: expected (height, width) of an image of {inputs} inputs, got {shape!r}")
     return int(shape[0]), int(shape[1])
+
+
+def trained_for_labels(task: str | None) -> None:
+    if task not in ("labels", "binary", None):
+        raise ValueError(f"plot.confusion_matrix: expected a network trained for labels, got one for {task}")
 
 
 def in_notebook(found: bool) -> None:
