@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Activation, LivePlot, ModelCheckpoint, Network, TensorBoard, watch
+from fastbp import Activation, Callback, LivePlot, ModelCheckpoint, Network, TensorBoard, watch
 from fastbp.summary import table
 from toy import LABELS, OPTIONS, X, bits, fresh
 
@@ -110,6 +110,16 @@ def test_a_live_plot_shows_what_an_interrupted_training_has(notebook):
         fresh().fit(X, LABELS, **OPTIONS, callbacks=[LivePlot("loss", pause=1000.0), stop])
     assert len(notebook) == 2, "the first epoch and the interrupt"
     assert notebook[0] != notebook[1]
+
+
+def test_a_training_interrupted_in_its_first_epoch_has_nothing_to_show(notebook):
+    class Stop(Callback):
+        def on_epoch_begin(self, run):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fresh().fit(X, LABELS, **OPTIONS, callbacks=[LivePlot(), Stop()])
+    assert not notebook
 
 
 def test_a_failing_live_plot_leaves_no_figure_and_does_not_keep_a_checkpoint_from_being_written(
