@@ -1,6 +1,6 @@
 """Pictures of trainings and networks, by matplotlib (``pip install 'fastbp[plot]'``).
 
-Each function draws into pyplot's current style and returns the axes, to be changed or saved further:
+Each function draws by pyplot and returns the axes, to be changed or saved further:
 ``axes.figure.savefig(...)``.
 """
 

@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import pages
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "bits.md"
-BEGIN, END = "<!-- bits -->", "<!-- /bits -->"
 TEAMS = (1, 2, 4)
 CPUS = (None, "haswell", "x86-64")  # x86: the machine's own, with AVX2, and without fused multiply-add
 _SAMPLES = 400  # each epoch
@@ -219,8 +220,7 @@ def main() -> None:
     report = _report(found)
     print(report)
     if options.write:
-        before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{report}\n\n{END}{rest.partition(END)[2]}", "utf-8")
+        pages.replace(PAGE, "bits", report)
 
 
 if __name__ == "__main__":
