@@ -19,7 +19,7 @@ from fastbp import Network
 from fastbp.machine import cpus
 
 from .suite.machine import gflops
-from .suite.networks import DIGITS, FULL, Case, start
+from .suite.networks import DIGITS, FULL, PIXELS, Case, start
 
 PICTURE = Path(__file__).parent.parent / "docs" / "growth.svg"
 
@@ -50,7 +50,7 @@ def data(case: Case, samples: int) -> tuple[np.ndarray, np.ndarray]:
 
 def rate(case: Case, samples: int, threads: int, epochs: int) -> tuple[float, float]:
     """Best microseconds per sample, and the share of the peak."""
-    net = Network(case.sizes, dtype="float32", seed=0)
+    net = Network(case.sizes, dtype="float32", seed=0, **PIXELS)
     net.weights, net.biases = start(case, "float32")
     again = max(1, 20_000_000 // (case.flops() * samples))  # an epoch too short to time is repeated
     X, y = data(case, samples)
@@ -71,11 +71,11 @@ def peak_memory() -> int:
 
 def memory_of_a_fit(case: Case, samples: int) -> None:
     """Prints, as JSON, the bytes of data and weights and those that `fit` needs on top."""
-    net = Network([8, 8, 2], dtype="float32", seed=0)
+    net = Network([8, 8, 2], dtype="float32", seed=0, **PIXELS)
     small = Case((8, 8, 2), 8)
     net.fit(*data(small, 64), epochs=1, batch_size=8, learning_rate=0.1)  # kernels are loaded
     X, y = data(case, samples)
-    net = Network(case.sizes, dtype="float32", seed=0)
+    net = Network(case.sizes, dtype="float32", seed=0, **PIXELS)
     before = peak_memory()
     net.fit(X, y, epochs=1, batch_size=case.batch_size, learning_rate=0.1, threads=1)
     found = {"data": X.nbytes, "weights": sum(w.nbytes for w in net.weights), "above": peak_memory() - before}

@@ -16,7 +16,7 @@ COLUMNS = 8
 def main() -> None:
     mpl.use("Agg")
     training, _, test = load_mnist()
-    net = Network([784, 30, 10], dtype="float32", seed=0)
+    net = Network([784, 30, 10], input_divisor=255, dtype="float32", seed=0)
     history = net.fit(
         training.X, training.y, epochs=30, batch_size=10, learning_rate=3.0, validation_data=(test.X, test.y)
     )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from fastbp import Network
 from fastbp.optimizers import OPTIMIZERS
 
-from .suite.networks import Case, digits, start
+from .suite.networks import PIXELS, Case, digits, start
 
 CASES = (Case((784, 128, 10), 64), Case((784, 512, 512, 10), 128))
 RATE = 1e-3  # small, so that no network ends in a state that computes faster or slower
@@ -50,7 +50,7 @@ def measure(case: Case, dtype: str, names: list[str], rounds: int, threads: int)
     recipes = {"sgd": PLAIN, **{name: RECIPES[name] for name in names}}
     nets = {}
     for name, recipe in recipes.items():
-        nets[name] = Network(case.sizes, dtype=dtype, seed=0, **recipe.network)
+        nets[name] = Network(case.sizes, dtype=dtype, seed=0, **PIXELS, **recipe.network)
         nets[name].weights, nets[name].biases = start(case, dtype)
     times: dict[str, list[float]] = {name: [] for name in recipes}
     for turn in range(rounds + 1):

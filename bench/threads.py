@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from fastbp import Network
 
 from .suite.machine import measure
-from .suite.networks import DIGITS, Case, digits, start
+from .suite.networks import DIGITS, PIXELS, Case, digits, start
 
 SAMPLES = 20_000
 COUNTS = "while True: pass"
@@ -51,7 +51,7 @@ def beside(count: int, program: str, *arguments: str) -> Iterator[None]:
 def epochs(case: Case, threads: int | str, seconds: float) -> list[float]:
     """Milliseconds per epoch, over about so many seconds of one training."""
     X, y = digits(SAMPLES)
-    net = Network(case.sizes, dtype="float32", seed=0)
+    net = Network(case.sizes, dtype="float32", seed=0, **PIXELS)
     net.weights, net.biases = start(case, "float32")
     begin = time.perf_counter()
     history = net.fit(

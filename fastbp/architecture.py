@@ -62,7 +62,8 @@ class State:
     cost: costs.Kind = "quadratic"
     dropout: float | tuple[float, ...] = 0.0
     frozen: tuple[int, ...] = ()
-    uint8_divisor: float = 255.0
+    input_divisor: float | None = None  # of samples; None where nobody has chosen one
+    uint8_divisor: float | None = None  # of samples of type uint8 alone, as in networks of fastbp 0.2
     seed: int | None = None
     scale_inputs: bool = False
     scale_outputs: bool = False
@@ -78,6 +79,11 @@ class State:
     memory: tuple[Parameters, ...] = field(default=(), compare=False)  # that state
     input_scaling: Scaling | None = field(default=None, compare=False)
     output_scaling: Scaling | None = field(default=None, compare=False)
+
+    @property
+    def bytes_divisor(self) -> float:
+        """The number that kernels divide samples of type uint8 by."""
+        return self.input_divisor or self.uint8_divisor or 1.0
 
     def activations(self, layers: int) -> tuple[activations.Kind, ...]:
         """The activation of each of so many layers, the input not counted."""

@@ -115,7 +115,7 @@ def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
     if not architecture.is_compiled:
         engine = plain.Engine(architecture, *parts[1:], n)
         engine.all(data)
-        return _by_inputs(np.ascontiguousarray(engine.input_delta.T), data)
+        return _by_inputs(np.ascontiguousarray(engine.input_delta.T), data, net._fastbp)
     found = np.empty((n, architecture.sizes[0]), architecture.dtype)
     still = architecture._replace(frozen=tuple(range(len(architecture.sizes) - 1)))
     engine_ = Engine(still, *parts[1:], max(1, min(n, BLOCK)), input_gradient=True)
@@ -128,12 +128,13 @@ def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
             engine_.train(data, order, (first, last), numbers)
         found[first:last] = engine_.input_delta(last - first)
         found[first:last][~np.isfinite(losses[1 : 1 + last - first])] = np.nan
-    return _by_inputs(found, data)
+    return _by_inputs(found, data, net._fastbp)
 
 
-def _by_inputs(gradient: np.ndarray, data: Data) -> np.ndarray:
+def _by_inputs(gradient: np.ndarray, data: Data, state: State) -> np.ndarray:
     """The gradient by the inputs as the user has them, from that by what the network sees."""
-    return gradient if data.inputs is None else (gradient / data.inputs.deviation).astype(gradient.dtype)
+    units = state.input_divisor if data.inputs is None else data.inputs.deviation
+    return gradient if units is None else (gradient / units).astype(gradient.dtype)
 
 
 def _data(
@@ -144,18 +145,20 @@ def _data(
     state: State = net._fastbp
     samples, targets = scorable(net, architecture, X, y, state.task)
     weights = weights_of(targets, architecture, sample_weight, class_weight)
-    return Data(samples, targets.array, state.uint8_divisor, weights, *_scalings(state))
+    X_divided = validate.divided(samples, state.input_divisor, state.dtype)
+    return Data(X_divided, targets.array, state.bytes_divisor, weights, *_scalings(state))
 
 
 def _infer(net: Any, hooks: Hooks, parts: Parts, samples: np.ndarray) -> np.ndarray:
     """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
     state: State = net._fastbp
-    divisor = state.uint8_divisor
-    validate.same_scale("X", validate.scale(samples, divisor), state.scale, divisor, 3)
+    validate.same_scale("X", validate.scale(samples, state), state)
+    validate.chosen_divisor("X", samples, state)
     inputs, outputs = _scalings(state)
     own = hooks.replaced(net, *FORWARD)
     engine = plain.MethodsEngine(net, *parts) if own else inference_engine(parts)
-    found: np.ndarray = engine.outputs(samples, divisor, free_cpus(), inputs)
+    samples = validate.divided(samples, state.input_divisor, state.dtype)
+    found: np.ndarray = engine.outputs(samples, state.bytes_divisor, free_cpus(), inputs)
     return found if outputs is None else outputs.unscaled(found)
 
 

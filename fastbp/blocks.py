@@ -62,6 +62,8 @@ class Blocks:
         The first rows' targets, which tell what is to be learnt.
     data : Data
         The first rows, and the scalings of all.
+    scale : Scale or None
+        Of the first rows, before they are divided.
     seen : (Data, order)
         The last pool, which explains a failure.
     """
@@ -108,7 +110,10 @@ class Blocks:
             block = self._look()
         rows = next(self._rows_of(block))
         self.found = self._targets(block)._replace(array=rows.targets)
-        self.data = Data(rows.X.copy(), rows.targets.copy(), state.uint8_divisor, rows.weights, *scalings)
+        samples = arrays.samples_of(self._architecture, block.X[: len(rows.X)], block.name)
+        validate.chosen_divisor(block.name + "X", samples, state)
+        self.scale = validate.scale(samples, state)
+        self.data = Data(rows.X.copy(), rows.targets.copy(), state.bytes_divisor, rows.weights, *scalings)
         self.seen = self.data, np.arange(len(rows.X))
         self._make_pools(rows)
 
@@ -174,7 +179,7 @@ class Blocks:
                 distinct.update(dict.fromkeys(validate.hashable(block.y.tolist(), block.name + "y")))
             for rows in self._rows_of(block) if any(learns) else ():
                 if moments[0]:
-                    moments[0].add(rows.X, state.uint8_divisor, state.dtype)
+                    moments[0].add(rows.X, state.bytes_divisor, state.dtype)
                 if moments[1]:
                     moments[1].add(rows.targets)
         if others:
@@ -245,6 +250,7 @@ class Blocks:
         validate.same_kind(block.name + "X", samples.dtype, self._dtype)
         found = self._targets(block)
         weights = arrays.weights_of(found, self._architecture, None, self._class_weight)
+        samples = validate.divided(samples, self._state.input_divisor, self._state.dtype)
         return _Rows(samples, found.array, weights)
 
     def _targets(self, block: _Block) -> validate.Targets:

@@ -46,10 +46,10 @@ _OWN = (activations.Activation, costs.Cost)  # hold functions, which no file doe
 _OF_TRAINING = ("task", "scale", "epochs", "batches", "masks", "optimizer", "began", "classes")  # of a State
 _SCALINGS = ("input_scaling", "output_scaling")
 _OF_NETWORK = (
-    *("activation", "output_activation", "cost", "dropout", "frozen", "uint8_divisor", "seed"),
-    *("dtype", "scale_inputs", "scale_outputs"),
+    *("activation", "output_activation", "cost", "dropout", "frozen", "seed", "dtype"),
+    *("input_divisor", "uint8_divisor", "scale_inputs", "scale_outputs"),
 )
-_COMPUTED_BY = ("activation", "output_activation", "cost", "dtype", "uint8_divisor")  # what a fingerprint has
+_COMPUTED_BY = ("activation", "output_activation", "cost", "dtype")  # what a fingerprint has
 
 
 # ---------------------------------------------------------------- arrays with metadata
@@ -242,7 +242,9 @@ def network_from(
 
 def fingerprint(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
     """`Network.fingerprint`, of a network as it is `described`."""
-    told = {name: metadata["network"][name] for name in _COMPUTED_BY}
+    network = metadata["network"]
+    told = {name: network[name] for name in _COMPUTED_BY}
+    told["uint8_divisor"] = network.get("input_divisor") or network.get("uint8_divisor") or 1.0
     if not isinstance(told["activation"], list):
         told["activation"] = [told["activation"]] * (len(metadata["sizes"]) - 2)
     told["classes"] = metadata["trained"].get("classes")

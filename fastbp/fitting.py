@@ -97,15 +97,14 @@ def _fit(
         blocks = Blocks(net, architecture, X, epochs, class_weight, batch_size, buffer_bytes, shuffle)
         opened.callback(blocks.close)
         blocks.learn(counts=isinstance(recipe.schedule, Schedule) and recipe.schedule.spans_call)
-        given = _Given(blocks, blocks.found, blocks.data)
+        given = _Given(blocks, blocks.found, blocks.data, blocks.scale)
     else:
         weighing, holding = (sample_weight, class_weight), (validation_split, validation_data)
         given = _given(net, architecture, X, y, task, weighing, holding, shuffle)
         batch_size = min(batch_size, max(1, given.source.samples or 0))
     source, found, data = given.source, given.found, given.data
-    scale = validate.scale(data.X, state.uint8_divisor)
-    validate.same_scale("X", scale, state.scale, state.uint8_divisor, 3)
-    evaluation = _evaluation(net, architecture, given, measures, validation_data, scale)
+    validate.same_scale("X", given.scale, state)
+    evaluation = _evaluation(net, architecture, given, measures, validation_data)
     arguments, saved = {}, None
     if keepers := [callback for callback in hooked if isinstance(callback, ModelCheckpoint)]:
         arguments = _arguments(recipe, source, batch_size, shuffle, given.split, hooked)
@@ -130,7 +129,7 @@ def _fit(
     net._fastbp = replace(
         net._fastbp,
         task=found.task,
-        scale=scale,
+        scale=given.scale,
         classes=found.classes,
         input_scaling=data.inputs,
         output_scaling=data.outputs,
@@ -168,7 +167,7 @@ def _scalings(
 
 def _learnt(array: np.ndarray, state: State, rows: np.ndarray | None, name: str) -> Scaling:
     moments = Moments(array.shape[1])
-    moments.add(array if rows is None else array[rows], state.uint8_divisor, state.dtype)
+    moments.add(array if rows is None else array[rows], state.bytes_divisor, state.dtype)
     return moments.scaling(name)
 
 
@@ -201,6 +200,7 @@ class _Given(NamedTuple):
     source: Rows | Blocks
     found: validate.Targets
     data: Data
+    scale: validate.Scale | None  # of the samples before they are divided
     rows: np.ndarray | None = None  # that are trained on, all where it is None
     others: np.ndarray | None = None  # that are held out
     split: float = 0.0  # their share
@@ -224,8 +224,12 @@ def _given(
     weights = arrays.weights_of(found, architecture, *weighing)
     rows, others = held_out(found, split, state.seed) if split else (None, None)
     scalings = _scalings(state, samples, found.array, rows)
-    data = Data(samples, found.array, state.uint8_divisor, weights, *scalings)
-    return _Given(Rows(data, rows, shuffle, state.seed), found, data, rows, others, split)
+    validate.chosen_divisor("X", samples, state)
+    validate.undivided_targets(found.array, samples, state)
+    X_divided = validate.divided(samples, state.input_divisor, state.dtype)
+    data = Data(X_divided, found.array, state.bytes_divisor, weights, *scalings)
+    scale = validate.scale(samples, state)
+    return _Given(Rows(data, rows, shuffle, state.seed), found, data, scale, rows, others, split)
 
 
 def _evaluation(
@@ -234,15 +238,15 @@ def _evaluation(
     given: _Given,
     measures: dict[str, Any],
     validation_data: Any,
-    scale: validate.Scale | None,
 ) -> Evaluation:
     """What is measured after every epoch."""
-    found, data, divisor = given.found, given.data, net._fastbp.uint8_divisor
+    found, data, state = given.found, given.data, net._fastbp
     evaluation, unweighted = Evaluation(measures, found), data._replace(weights=data.weights[:0])
     if validation_data is not None:
         pair = validate.pair("validation_data", validation_data)
         X, y = arrays.scorable(net, architecture, *pair, found.task, "validation_", found.classes)
-        validate.same_scale("validation_X", validate.scale(X, divisor), scale, divisor, 4)
+        validate.same_scale("validation_X", validate.scale(X, state), replace(state, scale=given.scale))
+        X = validate.divided(X, state.input_divisor, state.dtype)
         evaluation.add("val_", unweighted._replace(X=X, targets=y.array), np.arange(len(X)))
     elif given.others is not None:
         evaluation.add("val_", unweighted, given.others)

@@ -91,9 +91,11 @@ class Network:
         kept is divided by 1 - dropout.
     frozen : int or list of int
         Places in ``weights`` of layers that training leaves as they are.
-    uint8_divisor : float
-        Samples of type uint8 are divided by it as they are read: 255 makes pixels 0 .. 1, exactly
-        ``X / 255`` rounded to `dtype`; 1 leaves them as they are.
+    input_divisor : float, optional
+        Samples are divided by it as they are read: 255 brings pixels to 0 .. 1, exactly ``X / 255`` rounded
+        to `dtype`, whatever type holds them.  Those of uint8 stay bytes in memory, others are copied.
+    uint8_divisor : float, optional
+        As `input_divisor`, but for samples of type uint8 alone: what networks of fastbp 0.2 did by 255.
     scale_inputs, scale_outputs : bool
         Whether each column of X, or of values y, is brought to mean 0 and deviation 1 as it is read.  The
         first `fit` learns means and deviations, which belong to the network from then on.  `predict`,
@@ -139,7 +141,8 @@ class Network:
         seed: int | None = None,
         dropout: float | Sequence[float] = 0.0,
         frozen: int | Sequence[int] = (),
-        uint8_divisor: float = 255.0,
+        input_divisor: float | None = None,
+        uint8_divisor: float | None = None,
         scale_inputs: bool = False,
         scale_outputs: bool = False,
     ) -> None:
@@ -147,8 +150,13 @@ class Network:
         self.num_layers = len(plain_sizes)
         self.sizes = sizes
         layers = self.num_layers - 1
+        by_inputs, by_uint8 = validate.divisors(
+            input_divisor, uint8_divisor, scale_inputs, validate.float_type(dtype)
+        )
         state = replace(
-            _state(layers, activation, output_activation, cost, dtype, seed, dropout, frozen, uint8_divisor),
+            _state(layers, activation, output_activation, cost, dtype, seed, dropout, frozen),
+            input_divisor=by_inputs,
+            uint8_divisor=by_uint8,
             scale_inputs=validate.flag("scale_inputs", scale_inputs),
             scale_outputs=validate.flag("scale_outputs", scale_outputs),
         )
@@ -261,7 +269,7 @@ class Network:
         user's own functions it has the names alone.
 
         >>> Network([2, 3, 1], seed=0).fingerprint()[:16]
-        '3d2159dcfaaa9972'
+        '417247bed07fc3e4'
         """
         return files.fingerprint(*files.described(self))
 
@@ -379,8 +387,8 @@ class Network:
         Parameters
         ----------
         X : array (samples, inputs)
-            uint8 (divided by ``uint8_divisor``), float32 or float64 are read where they lie, memory-mapped
-            or read-only as well; other number types are copied.
+            uint8, float32 or float64 are read where they lie, memory-mapped or read-only as well; other
+            number types are copied.  The same numbers give the same network in any type.
 
             Without y: blocks of samples, each a pair of such an X and its y, which may have any number of
             rows.  X is then a function without arguments that returns an iterator of blocks, called for every
@@ -452,7 +460,8 @@ class Network:
         ValueError, TypeError
             For data that do not fit; nothing has been changed then.
         RuntimeWarning
-            For pixels as uint8, which are divided, beside pixels as other numbers, which are not.
+            For whole numbers up to 255 beside numbers from 0 to 1, which may be pixels that were divided; and
+            for uint8 numbers above 1 without `input_divisor`.
         DivergenceError
             When the cost or a weight is no longer finite; the last finite weights are kept.
 
@@ -631,7 +640,7 @@ class Network:
     def input_gradient(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Array:
         """dC/dx of each row's own cost, (samples, inputs): how the cost would change with each input.
 
-        For uint8 samples it is the derivative by the divided numbers.
+        With `uint8_divisor` it is the derivative by the divided numbers.
         """
         return arrays.input_gradient(self, _HOOKS, X, y)
 
@@ -673,7 +682,6 @@ def _state(
     seed: Any,
     dropout: Any,
     frozen: Any,
-    uint8_divisor: Any,
 ) -> State:
     """What a network keeps of its arguments, each checked."""
     float_type = validate.float_type(dtype)
@@ -699,8 +707,7 @@ def _state(
         validate.option("cost", cost, COSTS, Cost),
         tuple(rates) if each else rates[0],
         validate.frozen_layers(frozen, layers),
-        validate.divisor("uint8_divisor", uint8_divisor, float_type),
-        None if seed is None else validate.seed("seed", seed),
+        seed=None if seed is None else validate.seed("seed", seed),
     )
 
 

@@ -272,7 +272,7 @@ def _signals(net: Any, x: Any) -> list[np.ndarray]:
     architecture, weights, biases = checked(net)
     state = net._fastbp
     row = validate.samples(np.asarray(x).reshape(1, -1), architecture.sizes[0], architecture.dtype, "x")
-    a = row[0] / state.uint8_divisor if row.dtype == np.uint8 else row[0]
+    a = row[0] / (state.bytes_divisor if row.dtype == np.uint8 else state.input_divisor or 1.0)
     if (scaling := validate.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")) is not None:
         a = scaling.scaled(a)
     found = [a]

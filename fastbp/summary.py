@@ -34,6 +34,7 @@ def arguments(net: Any) -> str:
         "cost",
         "dropout",
         "frozen",
+        "input_divisor",
         "uint8_divisor",
         "seed",
         "scale_inputs",

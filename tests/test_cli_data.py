@@ -116,6 +116,31 @@ def test_whole_floats_are_labels_where_the_user_says_so(tmp_path):
     assert [line.split("  ")[:3] for line in lines[2:]] == [line.split("  ")[:3] for line in same[2:]]
 
 
+TYPES = ("uint8", "int64", "float32", "float64")
+
+
+@pytest.mark.parametrize("divisor", [None, 1, 255])
+def test_the_same_numbers_give_the_same_network_and_the_same_answers_in_any_type(tmp_path, divisor):
+    numbers = np.random.RandomState(1).randint(0, 256, (200, 5))
+    y, said_of_uint8 = numbers[:, 0] // 128, divisor is None
+    option = [] if divisor is None else ["--input-divisor", divisor]
+    fingerprints, answers = set(), set()
+    np.savetxt(tmp_path / "rows.csv", numbers, fmt="%d", delimiter=",")
+    for kind in TYPES:
+        path = write(
+            tmp_path / "rows.npz", X=numbers.astype(kind), y=y, X_test=numbers.astype(kind), y_test=y
+        )
+        saved = tmp_path / f"{kind}.fastbp"
+        status, lines, err = said("train", "--data", path, "--epochs", 2, *option, "--save", saved)
+        assert (status, err) == (0, [])
+        is_said = any(line.startswith("samples are uint8 numbers, taken as they are") for line in lines)
+        assert is_said == (said_of_uint8 and kind == "uint8")
+        fingerprints.add(lines[-2] if lines[-2].startswith("fingerprint") else lines[-3])
+        for rows in (path, tmp_path / "rows.csv"):
+            answers.add("\n".join(said("predict", saved, rows, "--outputs")[1]))
+    assert len(fingerprints) == len(answers) == 1
+
+
 @pytest.mark.parametrize(
     ("y", "learned", "outputs"),
     [

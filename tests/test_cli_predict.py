@@ -57,7 +57,7 @@ def test_tables(model, samples, tmp_path, kind):
 
 
 def test_idx_files(tmp_path):
-    net, digits = Network([784, 10], seed=0), MNIST / "t10k-images-idx3-ubyte.gz"
+    net, digits = Network([784, 10], input_divisor=255, seed=0), MNIST / "t10k-images-idx3-ubyte.gz"
     net.save(tmp_path / "net")
     status, lines, _ = said("predict", tmp_path / "net", digits, "--output", tmp_path / "out.csv")
     assert (status, lines) == (0, [])

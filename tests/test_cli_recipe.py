@@ -55,7 +55,7 @@ def test_what_is_given_is_passed_on_and_nothing_else(monkeypatch, arguments, of_
     callbacks = re.search(r"\[<function .*?>\]", line)[0]
     options, recipe = ast.literal_eval(line.removeprefix("fastbp: error: ").replace(callbacks, "..."))
     assert status == 2
-    own = {"activation": "sigmoid", "output_activation": "sigmoid", "seed": 0, "uint8_divisor": 255.0}
+    own = {"activation": "sigmoid", "output_activation": "sigmoid", "seed": 0, "input_divisor": 1.0}
     assert options == own | of_network
     own = {"epochs": 30, "batch_size": 10, "validation_data": None, "threads": 1, "verbose": True}
     assert recipe == own | {"callbacks": ...} | of_fit

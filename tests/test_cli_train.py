@@ -13,7 +13,7 @@ from fastbp.datasets import Part, load_mnist, load_npz
 
 def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
     done = run("train", "--epochs", 1)
-    data, task, about, epoch, fingerprint, last = done.stdout.splitlines()
+    data, task, about, scale, epoch, fingerprint, last = done.stdout.splitlines()
     assert (done.returncode, done.stderr, "\r" in done.stdout) == (0, "", False)
     assert re.fullmatch(r"MNIST: 50,000 samples .* 10,000 for validation .* 10,000 for the test", data)
     assert task == "learning labels 0 .. 9, as y is int64 (--task values would learn numbers)"
@@ -21,8 +21,9 @@ def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
         "network 784,30,10, sigmoid, output sigmoid, cost quadratic, float64; "
         "sgd, learning rate 3, batch size 10, seed 0, threads auto"
     )
+    assert scale == "samples are pixels, divided by 255 (--input-divisor 1 takes them as they are)"
     parts = load_mnist()
-    net = Network([784, 30, 10], seed=0)
+    net = Network([784, 30, 10], input_divisor=255, seed=0)
     net.fit(*parts.training, epochs=1, batch_size=10, learning_rate=3.0)
     assert re.fullmatch(EPOCH.format(1, 1), epoch)[1] == f"{net.score(*parts.validation):.4f}"
     assert fingerprint == f"fingerprint {net.fingerprint()}"

@@ -180,7 +180,11 @@ FINE = {
         network(outputs=1, output_activation="sigmoid"), y=0.5 + 0.05 * np.sign(X[:, :1]), epochs=20, **more
     ),
     "bytes": lambda **more: notes(
-        network(), np.clip(128 + 60 * X, 0, 255).astype(np.uint8), y=LABELS, epochs=20, **more
+        network(input_divisor=255),
+        np.clip(128 + 60 * X, 0, 255).astype(np.uint8),
+        y=LABELS,
+        epochs=20,
+        **more,
     ),
     "many classes": lambda **more: notes(
         network(outputs=200), y=np.argsort(np.argsort(X[:, 0])) // 3, optimizer="adam", rate=0.01, **more

@@ -107,7 +107,7 @@ def test_a_field_that_came_after_a_file_has_its_default(path):
     del about["trained"]["masks"], about["network"]["uint8_divisor"]
     files.write(path, arrays, about)
     back = fastbp.load(path)._fastbp
-    assert (back.masks, back.uint8_divisor) == (None, 255.0)
+    assert (back.masks, back.uint8_divisor) == (None, None)
 
 
 def test_an_optimizer_s_state_outlives_another_number_of_layers(path):

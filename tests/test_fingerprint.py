@@ -55,7 +55,7 @@ def test_everything_that_outputs_follow_from_counts():
             {"output_activation": "linear"},
             {"cost": "cross_entropy"},
             {"dtype": "float32"},
-            {"uint8_divisor": 1.0},
+            {"input_divisor": 3.0},
         )
     ]
     nets += [Network([2, 5, 3], **same) for _ in range(2)]

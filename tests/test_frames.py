@@ -81,10 +81,10 @@ def test_a_column_of_nullable_numbers_is_values():
     assert net.task == "value"
 
 
-def test_sparse_bytes_are_pixels():
+def test_sparse_bytes_are_divided_as_others_are():
     pixels = RNG.integers(0, 256, (5, 4), np.uint8)
-    net = Network([4, 3], seed=0)
-    assert np.array_equal(net.outputs(sparse.csr_matrix(pixels)), net.outputs(pixels / 255))
+    net = Network([4, 3], input_divisor=255, seed=0)
+    assert np.array_equal(net.outputs(sparse.csr_matrix(pixels)), net.outputs(pixels.astype(float)))
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,3 @@ def test_bytes_are_divided(divisor, dtype):
     ]
     assert bits(nets[0]) == bits(nets[1])
     np.testing.assert_array_equal(nets[0].outputs(pixels), nets[0].outputs(divided))
-
-
-def test_bytes_are_divided_by_255_unless_told_otherwise():
-    pixels = np.arange(N * 6, dtype=np.uint8).reshape(N, 6)
-    assert bits(fitted(pixels)) == bits(fitted(pixels / 255))

@@ -144,7 +144,7 @@ def test_a_sample_is_followed_through_every_layer(scaled):
 
 def test_a_digit_is_an_image():
     training, _, test = load_mnist()
-    net = Network([784, 10, 10], seed=0)
+    net = Network([784, 10, 10], input_divisor=255, seed=0)
     net.fit(training.X[:100], training.y[:100], epochs=1, batch_size=10)
     inputs, _, outputs = plot.activations(net, test.X[0])
     np.testing.assert_allclose(inputs.images[0].get_array(), test.X[0].reshape(28, 28) / 255)

@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import numpy as np
+import pandas
 import pytest
 
 from fastbp import Network, metrics, validate
@@ -14,6 +15,7 @@ LABELS = np.arange(N) % 3
 BITS = LABELS % 2
 VALUES = np.random.default_rng(1).random((N, 3))
 FLOAT64 = np.dtype(np.float64)
+DTYPES = ["float32", "float64"]
 TARGETS = {  # name -> y, outputs, task
     "labels": (LABELS, 3, "labels"),
     "labels as floats": (LABELS.astype(float), 3, "labels"),
@@ -220,20 +222,124 @@ def test_another_kind_of_y_is_refused(method, trained_on, y, words):
         assert word in str(caught.value)
 
 
-# ---------------------------------------------------------------- pixels as bytes beside pixels as numbers
+# ---------------------------------------------------------------- what numbers mean, whatever type holds them
 
+INDICATORS = (np.random.default_rng(3).random((N, 4)) < 0.5).astype(np.uint8)
 PIXELS = np.random.default_rng(2).integers(0, 256, (N, 4)).astype(np.uint8)
-KINDS = {"uint8": PIXELS, "float": PIXELS.astype(float), "int": PIXELS.astype(int), "divided": PIXELS / 255}
+TYPES = {
+    "uint8": np.asarray,
+    "bool": lambda X: X.astype(bool),
+    "int64": lambda X: X.astype(np.int64),
+    "float32": lambda X: X.astype(np.float32),
+    "float64": lambda X: X.astype(np.float64),
+    "float16": lambda X: X.astype(np.float16),
+    "frame": lambda X: pandas.DataFrame(X, columns=list("abcd")),
+    "list": lambda X: X.tolist(),
+    "blocks": lambda X: [(X[:7], LABELS[:7]), (X[7:], LABELS[7:])],
+}
 
 
 def fit(net, X, **options):
     return net.fit(X, LABELS, epochs=1, batch_size=5, learning_rate=1e-3, **options)
 
 
-@pytest.mark.parametrize(("learnt", "given"), [("uint8", "float"), ("uint8", "int"), ("float", "uint8")])
-@pytest.mark.parametrize("use", ["predict", "predict_proba", "outputs", "score", "fit", "validation"])
-def test_undivided_pixels_beside_divided_ones_are_warned_of(learnt, given, use):
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("divisor", [None, 1.0, 255.0, 3.0])
+def test_the_same_numbers_give_the_same_network_and_the_same_answers_in_any_type(dtype, divisor):
+    numbers = INDICATORS if divisor is None else PIXELS
+    trained = {}
+    for name, convert in TYPES.items():
+        if name == "bool" and numbers is PIXELS:
+            continue
+        net = Network([4, 5, 3], dtype=dtype, input_divisor=divisor, seed=0)
+        y = None if name == "blocks" else LABELS
+        net.fit(convert(numbers), y, epochs=2, batch_size=N, shuffle=False, learning_rate=0.5)
+        trained[name] = net
+    assert len({net.fingerprint() for net in trained.values()}) == 1
+    net = trained["uint8"]
+    given = {name: convert(numbers) for name, convert in TYPES.items() if name != "blocks"}
+    if numbers is PIXELS:
+        del given["bool"]
+    outputs, losses = net.outputs(numbers), set()
+    for X_of_type in given.values():
+        assert np.array_equal(net.outputs(X_of_type), outputs)
+        assert net.score(X_of_type, LABELS) == net.score(numbers, LABELS)
+        assert net.value_and_gradient(X_of_type, LABELS)[0] == net.value_and_gradient(numbers, LABELS)[0]
+        history = copy.copy(net).fit(
+            numbers, LABELS, epochs=1, batch_size=5, validation_data=(X_of_type, LABELS)
+        )
+        losses.add(history.val_loss[0])
+    assert len(losses) == 1
+
+
+@pytest.mark.parametrize("use", ["fit", "predict", "blocks"])
+def test_bytes_above_1_are_said_to_be_taken_as_they_are_until_somebody_says_so(use):
     net = Network([4, 5, 3], seed=0)
+    with pytest.warns(RuntimeWarning, match="uint8 numbers above 1 are taken as they are") as caught:
+        if use == "fit":
+            fit(net, PIXELS)
+        elif use == "blocks":
+            net.fit([(PIXELS, LABELS)], epochs=1, batch_size=5)
+        else:
+            net.predict(PIXELS)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    if use != "predict":
+        fit(net, PIXELS)  # is said once
+        net.predict(PIXELS.astype(float))
+    for said in (
+        {"input_divisor": 1},
+        {"input_divisor": 255},
+        {"uint8_divisor": 1},
+        {"scale_inputs": True},
+    ):
+        fit(Network([4, 5, 3], **said, seed=0), PIXELS)
+    fit(Network([4, 5, 3], seed=0), INDICATORS)
+
+
+def test_an_autoencoders_targets_that_are_not_divided_are_warned_of():
+    net = Network([4, 3, 4], input_divisor=255, seed=0)
+    with pytest.warns(
+        RuntimeWarning, match="y: whole numbers up to 255 are not divided, as those of X are by 255"
+    ):
+        net.fit(PIXELS, PIXELS, epochs=1, batch_size=5)
+    net.fit(PIXELS, PIXELS / 255, epochs=1, batch_size=5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_divisor_divides_to_the_bit_as_the_user_would_and_input_gradients_are_by_the_users_numbers(dtype):
+    divided = (PIXELS / 255).astype(dtype)
+    net, twin = (Network([4, 5, 3], dtype=dtype, input_divisor=divisor, seed=0) for divisor in (255, None))
+    fit(net, PIXELS)
+    fit(twin, divided)
+    assert np.array_equal(net.parameters, twin.parameters)
+    assert np.array_equal(net.outputs(PIXELS), twin.outputs(divided))
+    by_divided = twin.input_gradient(divided, LABELS)
+    assert np.array_equal(net.input_gradient(PIXELS, LABELS), by_divided / np.dtype(dtype).type(255))
+
+
+def test_a_network_of_0_2_divides_bytes_alone():
+    net = Network([4, 5, 3], uint8_divisor=255, seed=0)
+    assert np.array_equal(net.outputs(PIXELS), net.outputs(PIXELS / 255))
+    assert not np.array_equal(net.outputs(PIXELS), net.outputs(PIXELS.astype(float)))
+
+
+# ---------------------------------------------------------------- numbers in another scale than was learnt
+
+KINDS = {"uint8": PIXELS, "float": PIXELS.astype(float), "int": PIXELS.astype(int), "divided": PIXELS / 255}
+OTHER_SCALE = [  # of the divisor, what was learnt, what is given
+    *(({"uint8_divisor": 255}, "uint8", kind) for kind in ("float", "int")),
+    ({"uint8_divisor": 255}, "float", "uint8"),
+    *(({"input_divisor": 255}, kind, "divided") for kind in ("uint8", "float")),
+    *(({"input_divisor": 1}, kind, "divided") for kind in ("uint8", "int")),
+    *(({}, "divided", kind) for kind in ("uint8", "int", "float")),
+]
+
+
+@pytest.mark.parametrize("case", OTHER_SCALE, ids=str)
+@pytest.mark.parametrize("use", ["predict", "predict_proba", "outputs", "score", "fit", "validation"])
+def test_pixels_in_another_scale_are_warned_of(case, use):
+    divisor, learnt, given = case
+    net = Network([4, 5, 3], **divisor, seed=0)
     with pytest.warns(RuntimeWarning) as caught:
         if use == "validation":
             fit(net, KINDS[learnt], validation_data=(KINDS[given], LABELS))
@@ -245,16 +351,12 @@ def test_undivided_pixels_beside_divided_ones_are_warned_of(learnt, given, use):
             }.get(use, lambda: getattr(net, use)(KINDS[given]))()
     (warning,) = caught
     text = str(warning.message)
-    assert text.startswith("validation_X: got" if use == "validation" else "X: got")
-    for words in (
-        "uint8 samples, which are divided by 255",
-        "other numbers up to 255, which are not divided",
-    ):
-        assert words in text
+    assert text.startswith("validation_X: expected" if use == "validation" else "X: expected")
+    assert "numbers from 0 to 1" in text and "whole numbers up to 255" in text
     assert warning.filename == __file__
 
 
-HARMLESS = {  # name -> samples learnt, samples given, divisor
+HARMLESS = {  # name -> samples learnt, samples given, divisor of bytes alone
     "divided by the user": (PIXELS, PIXELS / 255, 255),
     "bytes after divided": (PIXELS / 255, PIXELS, 255),
     "standardised": (PIXELS, X, 255),

@@ -30,6 +30,7 @@ class Fastbp(Peer):
             cost=recipe.cost,
             dtype=self.dtype,
             dropout=recipe.dropout,
+            input_divisor=255.0 if self.X.dtype == np.uint8 else None,
             seed=seed,
         )
         self.net.weights, self.net.biases = [w.copy() for w in weights], [b.copy() for b in biases]

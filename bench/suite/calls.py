@@ -6,7 +6,7 @@ import numpy as np
 
 from fastbp import Network
 
-from .networks import Prepared, difference, digits, reference
+from .networks import PIXELS, Prepared, difference, digits, reference
 
 
 class Inference(Prepared):
@@ -17,7 +17,7 @@ class Inference(Prepared):
 
     def prepare(self, dtype: str) -> None:
         self.X, self.y = digits(10_000)
-        self.net = Network([784, 30, 10], dtype=dtype, seed=0)
+        self.net = Network([784, 30, 10], dtype=dtype, seed=0, **PIXELS)
         self.x = (self.X[:1].T / 255).astype(dtype)
         self.pairs = [
             ((x[:, None] / 255).astype(dtype), int(label)) for x, label in zip(self.X, self.y, strict=True)

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 from fastbp import Network
 
-from .networks import DIGITS, Case, digits, start, targets
+from .networks import DIGITS, PIXELS, Case, digits, start, targets
 
 CHAINS = 12  # a vector FMA takes 4 or 5 cycles and two begin in each: 8 to 10 chains keep both units busy
 REGISTERS = {
@@ -110,7 +110,7 @@ def measure(case: Case, dtype: str, threads: Any, epochs: int, inputs: str = "ui
     """Median GFLOP/s of epochs of `fit`, and their share of the peak, measured before and after each."""
     X, y = digits() if case in DIGITS else targets(case, max(10_000, case.batch_size))
     X = X if X.dtype == inputs else (X / (255 if X.dtype == np.uint8 else 1)).astype(inputs)
-    net = Network(case.sizes, dtype=dtype, seed=0)
+    net = Network(case.sizes, dtype=dtype, seed=0, **(PIXELS if X.dtype == np.uint8 else {}))
     net.weights, net.biases = start(case, dtype)
     members = 1 if threads == "auto" else threads
     rates, shares = [], []

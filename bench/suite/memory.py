@@ -2,7 +2,7 @@
 
 from fastbp import Network
 
-from .networks import DIGITS, FULL, NAMED, Prepared, check_training, digits
+from .networks import DIGITS, FULL, NAMED, PIXELS, Prepared, check_training, digits
 from .training import fit
 
 
@@ -15,4 +15,4 @@ class Fit(Prepared):
 
     def peakmem_fit(self, name: str) -> None:
         case = NAMED[name]
-        fit(Network(case.sizes, dtype="float32", seed=0), *digits(), case)
+        fit(Network(case.sizes, dtype="float32", seed=0, **PIXELS), *digits(), case)

@@ -80,6 +80,11 @@ ODD = (
 NAMED = {case.name: case for case in (*DIGITS, *SMALL, FULL)}
 
 
+PIXELS = {"input_divisor": 255.0}  # of a network that takes digits as uint8
+if "input_divisor" not in inspect.signature(Network).parameters:  # 0.2 divided uint8 unasked
+    PIXELS = {}
+
+
 def digits(samples: int = 50_000) -> tuple[Any, Any]:
     """Training digits as uint8, and their labels."""
     training = load_mnist().training

@@ -6,7 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .networks import DIGITS, Case, Prepared, digits, network, not_yet, reference_training, start, targets
+from .networks import (
+    DIGITS,
+    PIXELS,
+    Case,
+    Prepared,
+    digits,
+    network,
+    not_yet,
+    reference_training,
+    start,
+    targets,
+)
 from .training import fit
 
 NETWORKS = {case.name: case for case in (Case((784, 128, 10), 64), DIGITS[2])}
@@ -78,7 +89,7 @@ class Recipes(Prepared):
         check(recipe, case)
         self.case, self.options = case, recipe.fit
         self.X, self.y = digits(SAMPLES)
-        self.net = network(case.sizes, "float32", **recipe.network)
+        self.net = network(case.sizes, "float32", **PIXELS, **recipe.network)
         self.net.weights, self.net.biases = start(case, "float32")
         first, last = (self.time_epoch() for _ in range(2))
         assert last < first, (first, last)

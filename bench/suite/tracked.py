@@ -4,7 +4,7 @@ from fastbp import Network
 from fastbp.datasets import load_mnist
 
 from .machine import measure
-from .networks import DIGITS, NAMED, check_training, start
+from .networks import DIGITS, NAMED, PIXELS, check_training, start
 
 
 class Peak:
@@ -23,7 +23,7 @@ class Peak:
 
 
 def network(dtype: str) -> Network:
-    net = Network([784, 100, 10], dtype=dtype, seed=0)
+    net = Network([784, 100, 10], dtype=dtype, seed=0, **PIXELS)
     net.weights, net.biases = start(DIGITS[1], dtype)
     return net
 

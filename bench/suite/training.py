@@ -10,6 +10,7 @@ from fastbp import Network
 from .networks import (
     DIGITS,
     NAMED,
+    PIXELS,
     SMALL,
     Case,
     Prepared,
@@ -55,7 +56,7 @@ class Digits(Prepared):
         self.case, self.threads = NAMED[name], threads
         check_training(self.case, dtype, threads)
         self.X, self.y = digits(10_000)
-        self.net = Network(self.case.sizes, dtype=dtype, seed=0)
+        self.net = Network(self.case.sizes, dtype=dtype, seed=0, **PIXELS)
         self.net.weights, self.net.biases = start(self.case, dtype)
         self.time_epoch()
 
@@ -72,7 +73,7 @@ class Activations(Prepared):
     def prepare(self, activation: str, dtype: str) -> None:
         self.X, self.y = digits(10_000)
         output = "sigmoid" if activation == "sigmoid" else "linear"
-        self.net = network((784, 100, 10), dtype, activation=activation, output_activation=output)
+        self.net = network((784, 100, 10), dtype, activation=activation, output_activation=output, **PIXELS)
         self.net.weights, self.net.biases = start(DIGITS[1], dtype)
         self.case = DIGITS[1]._replace(learning_rate=0.005)
         first, last = (fit(self.net, self.X, self.y, self.case) for _ in range(2))

@@ -15,6 +15,7 @@ net = Network(
     activation="relu",
     output_activation="softmax",
     cost="cross_entropy",
+    input_divisor=255,
     dtype="float32",
     seed=0,
 )

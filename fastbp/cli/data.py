@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..datasets import Part
     from ..network import Network
 
-UINT8_DIVISOR = 255.0
+PIXELS = 255.0  # the largest number of a pixel
 _HELD_OUT = 10  # one sample in so many, for each part that is missing
 _EXACT = 2**53  # larger floats are whole numbers whatever was meant
 
@@ -32,6 +32,17 @@ def load(path: str | None) -> dict[str, "Part"]:
         raise Failure(reason(error)) from error
     parts = {"training": training} | ({"test": test} if test else {})
     return {kind: _rows(part, f"{path}, {kind} part") for kind, part in parts.items()}
+
+
+def divisor_of(path: str | None, X: "NDArray[Any]", chosen: float | None) -> tuple[float, str]:
+    """The number that samples are divided by, and a line that says so where it may surprise."""
+    if chosen is not None:
+        return chosen, ""
+    if X.dtype != "uint8" or X.max() <= 1:
+        return 1.0, ""
+    if path is None or os.path.isdir(path):
+        return PIXELS, "samples are pixels, divided by 255 (--input-divisor 1 takes them as they are)"
+    return 1.0, "samples are uint8 numbers, taken as they are (--input-divisor 255 brings pixels to 0 .. 1)"
 
 
 def _rows(part: "Part", name: str) -> "Part":

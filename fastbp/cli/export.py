@@ -9,7 +9,7 @@ from .interrupt import Interrupt
 
 _TEXT = """\
 Write a saved network as an ONNX model, where OUT ends in .onnx, or as a file of C99 without dependencies,
-where it ends in .c.  It takes floats in the units of the training: pixels of uint8 are divided first."""
+where it ends in .c.  It takes floats in the units of the training."""
 
 
 def add_to(commands: Any) -> None:

@@ -24,8 +24,8 @@ _TEXT = """\
 Let a saved network answer for every sample of a file, as CSV with a header.
 
 DATA is a table of numbers as CSV, a row per sample, with or without a header of names; an array saved by
-numpy.save; an .npz file with an array X; or an IDX file, plain or .gz.  Samples of uint8 are divided as in
-training."""
+numpy.save; an .npz file with an array X; or an IDX file, plain or .gz.  Samples are given in the
+units of the training."""
 
 
 def add_to(commands: Any) -> None:

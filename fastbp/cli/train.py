@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..network import Network
 
 _OF_NETWORK = (  # options that are Network's arguments
-    *("activation", "cost", "init", "dropout", "frozen", "scale_inputs", "scale_outputs"),
+    *("activation", "cost", "init", "dropout", "frozen", "input_divisor", "scale_inputs", "scale_outputs"),
 )
 _OF_FIT = ("optimizer", "learning_rate", "l2", "l1", "clip_norm", "class_weight")  # and those of its fit
 _EXTRAS = (
@@ -49,7 +49,7 @@ your own data:
   A tenth of the training samples, drawn by the seed, is held out for validation after every epoch, and
   another tenth for the test at the end where there is no test part.
   y holds a label per sample, 0, 1, 2 ... or text, or a row of zeros and ones (several labels at once), or
-  values; uint8 samples are divided by 255.
+  values.  Pixels, which MNIST and IDX folders hold, are divided by 255; other samples are taken as they are.
 
 saved networks:
   fastbp.load, fastbp predict and fastbp info read them, in any process, and the safetensors library reads
@@ -152,6 +152,7 @@ def add_to(commands: Any) -> None:
         "share of hidden neurons left out at random of every step; one rate, or one per hidden layer",
         nargs="+",
     )
+    add("--input-divisor", arguments.positive, "D", "divides every sample (default: 255 for pixels, else 1)")
     for what, of in (("inputs", "samples"), ("outputs", "values")):
         text = f"brings every column of {of} to mean 0 and deviation 1"
         group.add_argument(f"--scale-{what}", action="store_const", const=True, help=text)
@@ -260,6 +261,9 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]
     task, why = data.task_of(loaded["training"].y, options.task)
     parts = {kind: data.typed(part, task, f"{name}, {kind} part") for kind, part in loaded.items()}
     _complete(options, parts["training"], task)
+    if not options.scale_inputs:
+        X = parts["training"].X
+        options.input_divisor, taken = data.divisor_of(options.data, X, options.input_divisor)
     net = _network(options, options.sizes)
     if data.is_text(parts["training"].y):
         try:
@@ -280,6 +284,8 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]
         classes = f" {', '.join(net.classes_)}" if text else f" 0 .. {max(1, net.sizes[-1] - 1)}"
     print(f"learning {task}{classes}, {why}")
     print(_told(options), flush=True)
+    if not options.scale_inputs and taken:
+        print(taken, flush=True)
     return net, parts
 
 
@@ -348,7 +354,6 @@ def _network(options: argparse.Namespace, sizes: list[int]) -> "Network":
             dtype=options.dtype,
             seed=options.seed,
             output_activation=options.output_activation,
-            uint8_divisor=data.UINT8_DIVISOR,
             **_given(options, _OF_NETWORK),
         )
     except (MemoryError, OverflowError, TypeError, ValueError) as error:  # too large, or contradictory

@@ -40,7 +40,8 @@ def load_mnist() -> Splits:
     Splits
         Parts of 50,000 (training), 10,000 (validation) and 10,000 (test) samples, in MNIST's order: the first
         50,000 and the last 10,000 of its training file, and its test file. X is uint8 of shape (n, 784), an
-        image of 28 x 28 per row, 0 (background) to 255 (ink); y is int64 of shape (n,), the digits 0 to 9.
+        image of 28 x 28 per row, 0 (background) to 255 (ink), which ``Network(..., input_divisor=255)``
+        brings to 0 .. 1 as it reads them; y is int64 of shape (n,), the digits 0 to 9.
         Every call returns new arrays, the caller's to change.
 
     Raises

@@ -61,7 +61,8 @@ def to_c(net: Any, path: str | os.PathLike[str], *, name: str = "predict") -> No
         const char *const predict_labels[];     /* and their names */
 
     T is float or double, the network's type; U is T, or double where values are scaled.  x has what the
-    network was trained on, in its units; pixels of uint8 are to be divided by 255 first (`uint8_divisor`).
+    network was trained on, in its units, not yet divided by `input_divisor`; what `uint8_divisor` divides,
+    is to be divided before.
     The stack holds two layers' activations.
 
     Sums are taken in ascending order without fused multiply-add, and exp and the like are the C library's, so

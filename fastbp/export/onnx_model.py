@@ -15,10 +15,10 @@ _OPSET, _IR = 17, 8  # of 2022: any runtime since then reads it
 def to_onnx(net: Any, path: str | os.PathLike[str]) -> None:
     """Writes a network as an ONNX model, which onnxruntime and many others run.
 
-    Its input is ``X``, (samples, inputs) in the network's type and in the units that it was trained in;
-    pixels of uint8 are to be divided by 255 first (`uint8_divisor`).  Its outputs are ``outputs``, those of
-    `Network.outputs`, and, but for values, ``label``, those of `Network.predict`: int64, or text where a
-    label is none.
+    Its input is ``X``, (samples, inputs) in the network's type and in the units that it was trained in,
+    not yet divided by `input_divisor`; what `uint8_divisor` divides, is to be divided before.  Its outputs
+    are ``outputs``, those of `Network.outputs`, and, but for values, ``label``, those of `Network.predict`:
+    int64, or text where a label is none.
 
     Runtimes add in an order of their own, so outputs agree but for rounding; those of ``gelu``, not of its
     tanh form, agree to float32 in float64 too, for onnxruntime has the error function in float32 alone.  The

@@ -54,7 +54,15 @@ def exported(net: Any) -> Exported:
         [Layer(w, b.ravel(), *row) for w, b, row in zip(weights, biases, rows, strict=True)],
         architecture.dtype,
         task,
-        validate.learnt(state.scale_inputs, state.input_scaling, "scale_inputs"),
+        _inputs(state, architecture.sizes[0]),
         validate.learnt(state.scale_outputs, state.output_scaling, "scale_outputs"),
         classes,
     )
+
+
+def _inputs(state: State, columns: int) -> Scaling | None:
+    """What brings samples to the numbers that the first layer takes: a scaling, or a divisor as one."""
+    if state.input_divisor in (None, 1.0):
+        scaling: Scaling | None = validate.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")
+        return scaling
+    return Scaling(np.zeros(columns), np.full(columns, state.input_divisor))

@@ -1,5 +1,6 @@
 """Arrays whose rows are samples: X, y, weights, labels of any kind, and what they are scaled by."""
 
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -316,37 +317,70 @@ def as_labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
     return np.ascontiguousarray(array, np.int64)
 
 
+def divided(samples: np.ndarray, divisor: float | None, dtype: np.dtype) -> np.ndarray:
+    """Checked samples divided by the network's `input_divisor`; kernels themselves divide those of uint8.
+
+    The quotient is that of two numbers of `dtype`, as in the kernels.
+    """
+    if divisor in (None, 1.0) or samples.dtype == np.uint8:
+        return samples
+    return np.asarray(np.divide(samples.astype(dtype, copy=False), divisor, dtype=dtype))
+
+
 _SEEN_FOR_SCALE = 1 << 16  # numbers
 
 
-def scale(X: np.ndarray, divisor: float) -> Scale | None:
-    """Whether checked samples X are bytes, which are divided, or whole numbers up to 255 that are not.
+def scale(X: np.ndarray, state: Any) -> Scale | None:
+    """Whether checked samples X, not yet divided, look like pixels: "whole" numbers up to 255, or in 0 .. 1.
 
     None where neither is certain.  The first rows tell.
     """
-    if not len(X):
+    seen = X[: max(1, _SEEN_FOR_SCALE // max(1, X.shape[1]))]
+    if not seen.size or seen.min() < 0:
         return None
-    if X.dtype == np.uint8:
-        return "divided"
-    seen = X[: max(1, _SEEN_FOR_SCALE // X.shape[1])]
-    whole = 255 / divisor < seen.max() <= 255 and seen.min() >= 0 and (np.floor(seen) == seen).all()
-    return "whole" if whole else None
+    largest = seen.max()
+    whole = seen.dtype == np.uint8 or (np.floor(seen) == seen).all()
+    if whole:
+        divides_bytes = X.dtype == np.uint8 and state.uint8_divisor not in (None, 1.0)
+        return "divided" if divides_bytes else "whole" if 1 < largest <= 255 else None
+    return "divided" if largest <= 1 else None
 
 
-def same_scale(name: str, given: Scale | None, trained: Scale | None, divisor: float, depth: int) -> None:
-    """Warns, at the line `depth` calls above, of samples in another scale than those that were learnt."""
-    if given is None or trained is None or given == trained:
-        return
-    texts = {
-        "divided": f"uint8 samples, which are divided by {divisor:g}",
-        "whole": "other numbers up to 255, which are not divided",
-    }
-    warnings.warn(
-        f"{name}: got {texts[given]}, but the network is trained on {texts[trained]}; "
-        f"give both as uint8, or both divided",
-        RuntimeWarning,
-        stacklevel=depth + 2,
-    )
+def same_scale(name: str, given: Scale | None, state: Any) -> None:
+    """Warns of samples in another scale than those of the training, and of pixels where nobody chose one."""
+    texts = {"divided": "numbers from 0 to 1", "whole": "whole numbers up to 255"}
+    if given and state.scale and given != state.scale:
+        warn(
+            f"{name}: expected {texts[state.scale]}, as the network was trained on, got {texts[given]}; "
+            "give both as they are, with Network(..., input_divisor=255), or both divided"
+        )
+
+
+def chosen_divisor(name: str, X: np.ndarray, state: Any) -> None:
+    """Warns of bytes that may be pixels, before the first training, where nobody has said what they are."""
+    chosen = state.scale_inputs or state.scale or state.input_divisor or state.uint8_divisor
+    if X.dtype == np.uint8 and not chosen and scale(X, state) == "whole":
+        warn(
+            f"{name}: uint8 numbers above 1 are taken as they are; Network(..., input_divisor=255) brings "
+            "pixels to 0 .. 1 as they are read, input_divisor=1 says that they are meant as they are"
+        )
+
+
+def undivided_targets(y: np.ndarray, X: np.ndarray, state: Any) -> None:
+    """Warns of an autoencoder's targets that are not divided as its inputs are."""
+    if y.shape == X.shape and state.bytes_divisor != 1 and "whole" == scale(y, state) == scale(X, state):
+        warn(
+            f"y: whole numbers up to 255 are not divided, as those of X are by {state.bytes_divisor:g}; "
+            f"give y / {state.bytes_divisor:g}"
+        )
+
+
+def warn(text: str, category: type[Warning] = RuntimeWarning) -> None:
+    """Warns at the user's line: that of the first caller outside the package."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("fastbp."):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(text, category, stacklevel=depth)
 
 
 def sample_weights(weights: Any, rows: int, name: str = "sample_weight") -> np.ndarray:

@@ -158,8 +158,24 @@ def layers(name: str, value: Any, count: int) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def divisor(name: str, value: Any, dtype: np.dtype) -> float:
-    """What bytes are divided by: the quotients of 1 and 255 are ordinary numbers of `dtype`."""
+def divisors(
+    inputs: Any, uint8: Any, scale_inputs: bool, dtype: np.dtype
+) -> tuple[float | None, float | None]:
+    """The `input_divisor` and the `uint8_divisor`, of which at most one is given."""
+    if inputs is not None and uint8 is not None:
+        raise ValueError("input_divisor, uint8_divisor: expected one of them, got both")
+    if inputs is not None and scale_inputs:
+        raise ValueError(
+            f"input_divisor: expected None beside scale_inputs=True, which scales columns, got {inputs!r}"
+        )
+    return (
+        None if inputs is None else _divisor("input_divisor", inputs, dtype),
+        None if uint8 is None else _divisor("uint8_divisor", uint8, dtype),
+    )
+
+
+def _divisor(name: str, value: Any, dtype: np.dtype) -> float:
+    """A divisor by which 1 and 255 have quotients that are normal numbers of `dtype`."""
     found = positive(name, value)
     limits = np.finfo(dtype)
     least, most = 255 / float(limits.max), 1 / float(limits.tiny)
