@@ -3,12 +3,12 @@
 ``Network`` replaces the class of that name in a ``network.py`` script; its ``fit`` trains on arrays.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.2.0"
 
+TYPE_CHECKING = False  # True for type checkers; `typing` takes longer to import than a signal may wait
 if TYPE_CHECKING:
+    from typing import Any
+
     from .activations import ELU, GELU, Activation, LeakyReLU
     from .callbacks import (
         Callback,
@@ -82,8 +82,10 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Imports a public name when it is first asked for, for ``fastbp --help`` needs no Numba."""
+    from importlib import import_module
+
     for home, names in _HOMES.items():
         if name == home or name in names:
             module = import_module(f".{home}", __name__)

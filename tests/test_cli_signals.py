@@ -23,7 +23,8 @@ from command import (
     write,
 )
 from fastbp import Network, progress
-from fastbp.cli import data, main, saving, train
+from fastbp.cli import data, info, main, saving, train
+from fastbp.cli.failure import Failure
 from fastbp.datasets import load_mnist
 from fastbp.engine import Engine
 
@@ -195,6 +196,19 @@ def test_a_ctrl_c_that_others_catch(monkeypatch, press):
     monkeypatch.setattr(Network, "fit", lambda *arguments, **named: press())
     status, out, err = said("train", "--data", POINTS)
     assert (status, len(out), err) == (130, 3, ["fastbp: interrupted"])
+
+
+def refuse():
+    Finalized()
+    raise Failure("a file that is not one, as an import says that was interrupted")
+
+
+@POSIX
+@pytest.mark.parametrize("press", [Finalized, refuse])
+def test_a_ctrl_c_that_is_swallowed_by_a_command_that_does_not_train(monkeypatch, press):
+    monkeypatch.setattr(info, "_of_machine", lambda: {"pressed": press()})
+    status, _, err = said("info")
+    assert (status, err) == (130, ["fastbp: interrupted"])
 
 
 @POSIX

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_DEFAULTS: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-if sys.platform != "win32":
-    _DEFAULTS[signal.SIGHUP] = signal.SIG_DFL
+from .entry import DEFAULTS, end, words
 
 
 class Interrupt:
@@ -33,8 +31,7 @@ class Interrupt:
         return 128 + (self.signum or signal.SIGINT)
 
     def __str__(self) -> str:
-        ended = self.signum not in (0, signal.SIGINT)
-        return f"ended by {signal.Signals(self.signum).name}" if ended else "interrupted"
+        return words(self.signum)
 
     def check(self) -> None:
         if self.signum:
@@ -42,12 +39,13 @@ class Interrupt:
 
     @contextmanager
     def listening(self, restore: bool) -> Iterator[None]:
-        """Takes the signals that have their default handlers; afterwards restores these, or ignores them all.
+        """Takes the signals that have their default handlers, or that the command's beginning has taken;
+        afterwards restores the defaults, or ignores them all.
 
         Others are the caller's own affair, or are ignored, as Ctrl-C in a shell's background job is and
         SIGHUP under nohup.
         """
-        taken = [signum for signum, handler in _DEFAULTS.items() if signal.getsignal(signum) is handler]
+        taken = [n for n, handler in DEFAULTS.items() if signal.getsignal(n) in (handler, end)]
         unraisable = sys.unraisablehook
 
         def hook(what: Any) -> None:
@@ -62,5 +60,5 @@ class Interrupt:
         finally:
             self.held = True
             for signum in taken:
-                signal.signal(signum, _DEFAULTS[signum] if restore else signal.SIG_IGN)
+                signal.signal(signum, DEFAULTS[signum] if restore else signal.SIG_IGN)
             sys.unraisablehook = unraisable

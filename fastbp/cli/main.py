@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interrupt.listening(restore=argv is not None):  # not in the command, whose status is settled
             status = _run(argv, interrupt)
             sys.stdout.flush()
+            if not status:
+                interrupt.check()  # where an import has swallowed the exception
     except BaseException as error:
         status = _ended_by(error, interrupt)
     return status
@@ -70,10 +72,10 @@ def _ended_by(error: BaseException, interrupt: Interrupt) -> int:
     _print("", sys.stdout)
     if isinstance(error, BrokenPipeError):
         return interrupt.status if interrupted else PIPE_CLOSED
-    if isinstance(error, Failure):
-        status, line = error.status, f"fastbp: error: {error}"
-    elif interrupted:
+    if interrupted:
         status, line = interrupt.status, f"fastbp: {interrupt}"
+    elif isinstance(error, Failure):
+        status, line = error.status, f"fastbp: error: {error}"
     elif isinstance(error, (MemoryError, OSError)):
         status, line = FAILED, f"fastbp: error: {reason(error)}"
     else:
