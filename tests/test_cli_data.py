@@ -173,8 +173,67 @@ def test_one_output_learns_two_classes(tmp_path):
     assert float(re.fullmatch(ACCURACY, lines[-1])[1]) > 90
     assert fastbp.load(tmp_path / "net.fastbp").task == "binary"
     refused(
-        said("train", "--data", POINTS, "--sizes", "5,20,1"), "expected labels 0 and 1 for one output, got 2"
+        said("train", "--data", POINTS, "--sizes", "5,20,1"),
+        "training part: y: expected 2 different labels for 1 outputs, got 3: 0, 1, 2; y is taken for labels",
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        ([10115, 80331, 50667], "10115, 50667, 80331"),
+        ([1, 2, 3], "1, 2, 3"),
+        ([1, -1, 0], "-1, 0, 1"),
+        ([0, 1, 3], "0, 1, 3"),
+        ([-(2**63), 0, 2**63 - 1], "-9223372036854775808, 0, 9223372036854775807"),
+    ],
+)
+def test_any_integers_are_labels_as_they_are_to_a_network(tmp_path, labels, shown):
+    with np.load(POINTS) as arrays:
+        y = {name: np.array(labels)[arrays[name]] for name in ("y", "y_test")}
+    path, saved = write(tmp_path / "points.npz", **y), tmp_path / "net.fastbp"
+    status, lines, err = said("train", "--data", path, *FEW, "--save", saved)
+    assert (status, err) == (0, [])
+    assert lines[1].startswith(f"learning labels {shown}, as y is int64")
+    net = fastbp.load(saved)
+    assert (net.sizes, net.classes_.tolist()) == ([5, 20, 3], sorted(labels))
+    (X, y), test = load_npz(path)
+    validation, kept = parts(X, y, 20)
+    alone, _ = trained(kept, validation_data=validation)
+    assert net.fingerprint() == alone.fingerprint()
+    assert lines[-1].endswith(f"({round(200 * alone.score(*test))} / 200)")
+
+
+def test_two_integers_are_the_classes_of_one_output(tmp_path):
+    with np.load(POINTS) as arrays:
+        y = {name: np.where(arrays[name] == 1, 1, -1) for name in ("y", "y_test")}
+    path = write(tmp_path / "points.npz", **y)
+    for sizes in ("5,20,1", "5,20,2"):
+        arguments = "--sizes", sizes, "--epochs", 30, "--save", tmp_path / "net.fastbp"
+        status, lines, _ = said("train", "--data", path, *arguments)
+        assert (status, lines[1].split(",")[:2]) == (0, ["learning labels -1", " 1"])
+        assert float(re.fullmatch(ACCURACY, lines[-1])[1]) > 90
+        assert fastbp.load(tmp_path / "net.fastbp").classes_.tolist() == [-1, 1]
+
+
+def test_labels_of_which_there_are_many_take_one_line(tmp_path):
+    y = 7 * np.arange(5000)
+    path = write(tmp_path / "many.npz", X=np.ones((5000, 2)), y=y, X_test=np.ones((9, 2)), y_test=y[:9])
+    lines = said("train", "--data", path, "--hidden", 1, "--epochs", 1, "--validation-data", "none")[1]
+    assert lines[1].startswith("learning labels 0, 7 ... 34993 (5,000 of them), as y is int64")
+    refused(
+        said("train", "--data", path, "--sizes", "2,3,10"),
+        "expected 10 different labels for 10 outputs, got 5000: 0, 7, 14, 21, 28, ...; y is taken for labels",
+    )
+    path = write(tmp_path / "many.npz", X=np.ones((5000, 2)), y=y, X_test=np.ones((9, 2)), y_test=y[:9] + 1)
+    refused(said("train", "--data", path), "test part: y[0]: expected one of 0, 7, 14, 21, 28, ..., got 1;")
+
+
+def test_labels_fewer_than_the_sizes_that_are_asked_for(tmp_path):
+    arguments = "--sizes", "5,20,4", "--epochs", 3, "--save", tmp_path / "net.fastbp"
+    status, lines, _ = said("train", "--data", POINTS, *arguments)
+    assert (status, lines[1].split(",")[0]) == (0, "learning labels 0 .. 3")
+    assert fastbp.load(tmp_path / "net.fastbp")._fastbp.classes is None
 
 
 GOOD = np.ones((200, 5))
@@ -184,8 +243,8 @@ GOOD = np.ones((200, 5))
     ("changed", "part"),
     [
         (
-            {"y": np.arange(200) % 4 - 1},
-            "{path}, training part: y[0]: expected a label 0 .. 2, got -1; y is taken for labels, as",
+            {"y": 2 * (np.arange(200) % 3), "y_test": np.arange(200) % 3},
+            "{path}, test part: y[1]: expected one of 0, 2, 4, got 1; y is taken for labels, as",
         ),
         ({"y_test": np.full(200, 3)}, "{path}, test part: y[0]: expected a label 0 .. 2, got 3"),
         ({"X": np.ones((199, 5))}, "{path}[X] has the shape (199, 5)"),
@@ -198,7 +257,10 @@ GOOD = np.ones((200, 5))
         ({"X": GOOD.astype(object)}, "{path}: not a readable .npz file"),
         ({"X": GOOD[:, :0]}, "network 0,30,3: "),
         ({"X": GOOD[:0], "y": np.arange(0)}, "{path}, training part: no samples"),
-        ({"y": np.full(200, 2**62)}, "network 5,30,4611686018427387905: "),
+        (
+            {"y": np.full(200, 2**62)},
+            "expected 2 different labels for 2 outputs, got 1: 4611686018427387904;",
+        ),
         ({"test": False, "X": GOOD[:9], "y": np.arange(9)}, "{path}: 9 samples and no test part and no vali"),
         (
             {"X": GOOD[:9], "y": np.arange(9)},

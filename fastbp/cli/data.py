@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..datasets import Part
+    from ..labels import Classes
     from ..network import Network
 
 PIXELS = 255.0  # the largest number of a pixel
@@ -96,15 +97,29 @@ def typed(part: "Part", task: str, name: str) -> "Part":
 
 
 def outputs(y: "NDArray[Any]", task: str) -> int:
-    """How many outputs y needs: one per class, or one per column."""
+    """The number of outputs that y needs: one per different label, or one per column."""
+    import numpy as np
+
     if y.ndim > 1:
         return int(y.shape[1])
-    if is_text(y):
-        return max(2, len(set(y.tolist())))
-    return max(2, int(y.max()) + 1) if task == "labels" else 1
+    return max(2, len(np.unique(y))) if task == "labels" else 1
 
 
-def check(part: "Part", net: "Network", task: str, why: str, name: str) -> None:
+def classes(y: "NDArray[Any]", outputs: int, name: str, why: str) -> "Classes":
+    """The label that each output stands for, sorted; None where labels are 0 .. outputs - 1 themselves."""
+    import numpy as np
+
+    from .. import validate
+
+    if y.ndim > 1 or not (is_text(y) or y.min() < 0 or y.max() >= max(2, outputs)):
+        return None
+    try:
+        return validate.classes(np.unique(y).tolist(), outputs, name)
+    except ValueError as error:
+        raise Failure(f"{error}; y is taken for labels, {why}") from error
+
+
+def check(part: "Part", net: "Network", classes: "Classes", task: str, why: str, name: str) -> None:
     """Refuses what `Network.fit` would, by the data's own name."""
     from ..labels import encoded
     from ..validate import samples, targets
@@ -115,8 +130,8 @@ def check(part: "Part", net: "Network", task: str, why: str, name: str) -> None:
     except (TypeError, ValueError) as error:
         raise Failure(error) from error
     try:
-        if is_text(y):
-            y, _ = encoded(y, tuple(net.classes_.tolist()), outputs, f"{name}: y", learnt=True)
+        if classes:
+            y, _ = encoded(y, classes, outputs, f"{name}: y", learnt=True)
         targets(y, len(y), outputs, net.dtype, f"{name}: y")
         if task == "labels" and y.ndim == outputs == 1 and len(others := y[(y != 0) & (y != 1)]):
             raise ValueError(f"{name}: y: expected labels 0 and 1 for one output, got {others[0]}")

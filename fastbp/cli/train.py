@@ -32,6 +32,7 @@ _EXTRAS = (
 )
 _SEEDS_RATE = 3.0
 _CHECKPOINT_SECONDS = 30.0
+_LISTED = 20  # labels in a line
 _NOTHING_EXPLAINED = 0.01  # an R^2 below it is none
 
 _TRAIN = """\
@@ -48,8 +49,9 @@ your own data:
   numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part.
   A tenth of the training samples, drawn by the seed, is held out for validation after every epoch, and
   another tenth for the test at the end where there is no test part.
-  y holds a label per sample, 0, 1, 2 ... or text, or a row of zeros and ones (several labels at once), or
-  values.  Pixels, which MNIST and IDX folders hold, are divided by 255; other samples are taken as they are.
+  y holds a label per sample, integers or text, or a row of zeros and ones (several labels at once), or
+  values.  There is an output for each different label of the training part.
+  Pixels, which MNIST and IDX folders hold, are divided by 255; other samples are taken as they are.
 
 saved networks:
   fastbp.load, fastbp predict and fastbp info read them, in any process, and the safetensors library reads
@@ -265,28 +267,34 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]
         X = parts["training"].X
         options.input_divisor, taken = data.divisor_of(options.data, X, options.input_divisor)
     net = _network(options, options.sizes)
-    if data.is_text(parts["training"].y):
-        try:
-            net.classes_ = sorted(set(parts["training"].y.tolist()))
-        except ValueError as error:
-            raise Failure(f"{name}, training part: {error}") from error
+    classes = None
+    if task == "labels":
+        classes = data.classes(parts["training"].y, net.sizes[-1], f"{name}, training part: y", why)
+    if classes:
+        net.classes_ = classes
     for kind, part in parts.items():
-        data.check(part, net, task, why, f"{name}, {kind} part")
+        data.check(part, net, classes, task, why, f"{name}, {kind} part")
     parts, held_out = data.split(parts, options.seed, options.validation_data != "none", name)
     counts = {"validation": "none"} | {kind: f"{len(part.y):,}" for kind, part in parts.items()}
     print(
         f"{name}: {counts['training']} samples to train on, {counts['validation']} for validation after "
         f"every epoch, {counts['test']} for the test{held_out}"
     )
-    classes = ""
+    labels = ""
     if task == "labels" and parts["test"].y.ndim == 1:
-        text = data.is_text(parts["test"].y)
-        classes = f" {', '.join(net.classes_)}" if text else f" 0 .. {max(1, net.sizes[-1] - 1)}"
-    print(f"learning {task}{classes}, {why}")
+        labels = f" {_listed(classes)}" if classes else f" 0 .. {max(1, net.sizes[-1] - 1)}"
+    print(f"learning {task}{labels}, {why}")
     print(_told(options), flush=True)
     if not options.scale_inputs and taken:
         print(taken, flush=True)
     return net, parts
+
+
+def _listed(classes: Sequence[Any]) -> str:
+    """The labels, or how many there are and the ends where they are too many for a line."""
+    if len(classes) > _LISTED:
+        return f"{classes[0]}, {classes[1]} ... {classes[-1]} ({len(classes):,} of them)"
+    return ", ".join(map(str, classes))
 
 
 def _complete(options: argparse.Namespace, training: "Part", task: str) -> None:

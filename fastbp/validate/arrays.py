@@ -139,9 +139,9 @@ def classes(found: list[Any], outputs: int, name: str) -> tuple[Any, ...]:
     """Different labels, one per output, or two where there is one output."""
     wanted = max(2, outputs)
     if len(found) != wanted:
-        shown = ", ".join(map(repr, found[:5])) + (", ..." if len(found) > 5 else "")
         raise ValueError(
-            f"{name}: expected {wanted} different labels for {outputs} outputs, got {len(found)}: {shown}"
+            f"{name}: expected {wanted} different labels for {outputs} outputs, got {len(found)}: "
+            f"{_first_of(found)}"
         )
     return tuple(found)
 
@@ -153,7 +153,12 @@ def places(labels: list[Any], known: Mapping[Any, int], name: str) -> np.ndarray
     except (KeyError, TypeError):
         pass
     row, label = next((i, label) for i, label in enumerate(hashable(labels, name)) if label not in known)
-    raise ValueError(f"{name}[{row}]: expected one of {', '.join(map(repr, known))}, got {label!r}")
+    raise ValueError(f"{name}[{row}]: expected one of {_first_of([*known])}, got {label!r}")
+
+
+def _first_of(labels: Sequence[Any]) -> str:
+    """The first labels of some, as an error shows them."""
+    return ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")
 
 
 def learnt(scales: bool, scaling: Any, name: str) -> Any:
