@@ -102,15 +102,16 @@ def test_tables_that_are_refused(model, tmp_path, text, part):
 
 def test_other_files_are_refused(model, tmp_path):
     np.savez(tmp_path / "other.npz", Z=np.ones(3))
-    refused(said("predict", model, tmp_path / "other.npz"), "expected an array X, got Z")
+    refused(said("predict", model, tmp_path / "other.npz"), "holds the arrays Z; expected X")
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
-    refused(said("predict", model, tmp_path / "objects.npy"), "allow_pickle")
+    refused(said("predict", model, tmp_path / "objects.npy"), "pickled objects")
     refused(said("predict", POINTS, model), POINTS, "no network saved by fastbp")
     refused(said("predict", model, POINTS, "--output", tmp_path / "none" / "out"), "No such file")
     (tmp_path / "half.npz").write_bytes(Path(POINTS).read_bytes()[:500])
     (tmp_path / "half.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00{")
     for name in ("half.npz", "half.npy"):
-        refused(said("predict", model, tmp_path / name), tmp_path / name, "no readable file of plain arrays")
+        part = f"not a readable {name[-4:]} file of plain arrays"
+        refused(said("predict", model, tmp_path / name), tmp_path / name, part)
 
 
 def test_predictions_never_replace_what_they_are_made_of(model, tmp_path, monkeypatch):

@@ -96,9 +96,10 @@ def _answers(net: "Network", X: "NDArray[Any]", options: argparse.Namespace) -> 
 
 def _samples(path: str) -> "NDArray[Any]":
     from ..datasets import read_idx
+    from ..datasets.npz import load_array
 
     if path.endswith((".npy", ".npz")):
-        return _rows(_saved(path))
+        return _rows(load_array(path))
     with open(path, "rb") as file:
         start = file.read(2)
     if start in (b"\0\0", b"\x1f\x8b"):
@@ -108,25 +109,6 @@ def _samples(path: str) -> "NDArray[Any]":
 
 def _rows(samples: "NDArray[Any]") -> "NDArray[Any]":
     return samples.reshape(len(samples), -1) if samples.ndim > 1 and samples.size else samples
-
-
-def _saved(path: str) -> "NDArray[Any]":
-    """The array of a file of NumPy's."""
-    import numpy as np
-
-    try:
-        with open(path, "rb") as file:
-            found = np.load(file, allow_pickle=False)
-            if isinstance(found, np.ndarray):
-                return found
-            names = found.files
-            if "X" in names:
-                return np.asarray(found["X"])
-    except OSError:
-        raise
-    except Exception as error:  # on damaged bytes zipfile, zlib, ast and NumPy raise a dozen kinds
-        raise ValueError(f"{path}: no readable file of plain arrays: {error}") from error
-    raise ValueError(f"{path}: expected an array X, got {', '.join(names) or 'none'}")
 
 
 def _table(path: str) -> "NDArray[Any]":

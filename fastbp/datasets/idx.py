@@ -11,12 +11,15 @@ import math
 import os
 import struct
 import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.datasets import bounded
 from fastbp.datasets.part import Part, paired
 
 TYPES: dict[int, np.dtype[Any]] = {
@@ -30,7 +33,6 @@ TYPES: dict[int, np.dtype[Any]] = {
 TRAINING = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 GZIP = b"\x1f\x8b"  # no IDX file begins so, hence the content tells, whatever the name
-CHUNK = 1 << 20
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -52,7 +54,8 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
         The file is missing or cannot be read.
     ValueError
         The file is damaged: not IDX, truncated, followed by other bytes, or its gzip checksum fails.
-        Memory is taken as data arrive, never for what a damaged header promises.
+        No memory is taken for bytes that only a header promises, nor for more than 64 MiB that are compressed
+        to less than a thousandth: a zip bomb.
 
     Examples
     --------
@@ -117,17 +120,68 @@ def labelled(images: NDArray[Any], labels: NDArray[Any], images_name: str, label
 def parse(file: io.BufferedIOBase, name: str) -> NDArray[Any]:
     """The array of an IDX file, gzipped or not, open at its beginning; the name is for errors."""
     zipped = file.read(len(GZIP)) == GZIP
-    file.seek(0)
-    if not zipped:
-        return _parse_plain(file, name)
+    length = file.seek(0, os.SEEK_END)
+
+    def opened() -> AbstractContextManager[Any]:
+        file.seek(0)
+        return gzip.GzipFile(fileobj=file) if zipped else nullcontext(file)
+
     try:
-        with gzip.GzipFile(fileobj=file) as unzipped:
-            return _parse_plain(unzipped, name)
+        with opened() as content:
+            shape, dtype, start = _header(content, name)
+        size = start + math.prod(shape) * dtype.itemsize
+        _check_end(_inflated(file, opened, size) if zipped else length, size, shape, dtype, name)
+        with opened() as content:
+            content.read(start)
+            array = bounded.numbers(content, math.prod(shape), dtype)
+            end = start + array.nbytes + len(content.read(1))  # also compares the checksum of a gzip file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{name}: damaged gzip file: {error}") from error
+    except bounded.Bomb as error:
+        raise ValueError(f"{name}: {error}") from error
+    _check_end(end, size, shape, dtype, name)
+    if not dtype.isnative:
+        array = array.byteswap(inplace=True).view(dtype.newbyteorder("="))
+    try:
+        return array.reshape(shape)
+    except ValueError as error:  # too many dimensions, or a zero among huge ones
+        raise ValueError(f"{name}: an array of shape {shape} does not fit NumPy: {error}") from error
 
 
-def _parse_plain(file: io.BufferedIOBase, name: str) -> NDArray[Any]:
+def _inflated(file: io.BufferedIOBase, opened: Callable[[], AbstractContextManager[Any]], size: int) -> int:
+    """The bytes in a gzip file that should have `size`; `size` + 1 where there are more.
+
+    Its last four bytes tell, if it has one member and does not lie.
+    """
+    compressed = file.seek(0, os.SEEK_END)
+    file.seek(max(0, compressed - 4))
+    is_told = int.from_bytes(file.read(4), "little") == size % (1 << 32)
+    if is_told:
+        bounded.refuse_bomb(size, compressed)
+    if is_told and not bounded.is_suspect(size, compressed):
+        return size
+    with opened() as content:
+        found = bounded.count(content, size)
+    if found == size:
+        bounded.refuse_bomb(size, compressed)
+    return found
+
+
+def _check_end(end: int, size: int, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:
+    """Refuses a file that ends elsewhere than its header says."""
+    start = size - math.prod(shape) * dtype.itemsize
+    if end < size:
+        raise ValueError(
+            f"{name}: ends after {end - start} of the {size - start} bytes of {dtype.name} of shape {shape}"
+        )
+    if end > size:
+        raise ValueError(
+            f"{name}: more bytes than the {size - start} of {dtype.name} of shape {shape}, expected the end"
+        )
+
+
+def _header(file: io.BufferedIOBase, name: str) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape and type of the array, and where its numbers start."""
     magic = _take(file, 4, name, "the magic number")
     zeros, code, ndim = struct.unpack(">HBB", magic)
     if zeros or code not in TYPES:
@@ -137,29 +191,14 @@ def _parse_plain(file: io.BufferedIOBase, name: str) -> NDArray[Any]:
             f"00 00, a type ({types}), the number of dimensions"
         )
     shape = struct.unpack(f">{ndim}I", _take(file, 4 * ndim, name, f"the {ndim} dimensions"))
-    dtype = TYPES[code]
-    size = math.prod(shape) * dtype.itemsize
-    data = _take(file, size, name, f"{dtype.name} of shape {shape}")
-    if file.read(1):  # at the end of a gzip file this also compares its checksum
-        raise ValueError(
-            f"{name}: more bytes than the {size} of {dtype.name} of shape {shape}, expected the end"
-        )
-    try:
-        array: NDArray[Any] = np.ndarray(shape, dtype, data)
-    except ValueError as error:  # too many dimensions, or a zero among huge ones
-        raise ValueError(f"{name}: an array of shape {shape} does not fit NumPy: {error}") from error
-    # A copy, for NumPy asks for huge pages: rows in random order are then read without waiting for addresses.
-    return array.astype(dtype.newbyteorder("="))
+    return shape, TYPES[code], 4 + 4 * ndim
 
 
-def _take(file: io.BufferedIOBase, size: int, name: str, what: str) -> bytearray:
-    """Exactly `size` bytes, in a buffer that grows with what is there: `size` may be a lie."""
-    data = bytearray()
-    while len(data) < size:
-        chunk = file.read(min(size - len(data), CHUNK))
-        if not chunk:
-            raise ValueError(f"{name}: ends after {len(data)} of the {size} bytes of {what}")
-        data += chunk
+def _take(file: io.BufferedIOBase, size: int, name: str, what: str) -> bytes:
+    """The next bytes of a header, which must be there."""
+    data = file.read(size)
+    if len(data) < size:
+        raise ValueError(f"{name}: ends after {len(data)} of the {size} bytes of {what}")
     return data
 
 

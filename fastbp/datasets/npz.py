@@ -2,16 +2,19 @@
 
 import os
 import zipfile
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import IO, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.datasets import npy
 from fastbp.datasets.part import Part, paired
 
 TRAINING = ("X", "y")
 TEST = ("X_test", "y_test")
 NPY = ".npy"  # what numpy.savez appends to a name
+ZIP = b"PK"
 
 
 def load_npz(path: str | os.PathLike[str]) -> tuple[Part, Part | None]:
@@ -35,7 +38,8 @@ def load_npz(path: str | os.PathLike[str]) -> tuple[Part, Part | None]:
         The file is missing or cannot be read.
     ValueError
         The file is no .npz file or is damaged, an array is missing (one of a pair, too), holds pickled
-        objects, or has not as many rows as its partner.
+        objects, or has not as many rows as its partner.  No memory is taken for bytes that only a header
+        promises, nor for more than 64 MiB that are compressed to less than a thousandth: a zip bomb.
 
     Examples
     --------
@@ -47,31 +51,76 @@ def load_npz(path: str | os.PathLike[str]) -> tuple[Part, Part | None]:
     >>> X.shape, y.tolist(), test
     ((4, 2), [0, 1, 1, 0], None)
     """
+    arrays = read_npz(path, TRAINING, TEST)
     name = os.fspath(path)
-    with open(path, "rb") as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                found = [member.removesuffix(NPY) for member in archive.namelist() if member.endswith(NPY)]
-                arrays = {array: _read(archive, array) for array in TRAINING + TEST if array in found}
-        except Exception as error:  # on damaged bytes zipfile, zlib, ast and NumPy raise a dozen kinds
-            raise ValueError(f"{name}: not a readable .npz file of plain arrays: {error!r}") from error
-    has_test = any(array in found for array in TEST)
-    expected = TRAINING + TEST if has_test else TRAINING
-    if any(found.count(array) != 1 for array in expected):
-        raise ValueError(
-            f"{name}: holds the arrays {', '.join(found) or '(none)'}; "
-            f"expected {', '.join(expected)}, each of them once"
-        )
 
     def part(X: str, y: str) -> Part:
         return paired(arrays[X], arrays[y], f"{name}[{X}]", f"{name}[{y}]")
 
-    return part(*TRAINING), part(*TEST) if has_test else None
+    return part(*TRAINING), part(*TEST) if TEST[0] in arrays else None
 
 
-def _read(archive: zipfile.ZipFile, array: str) -> NDArray[Any]:
-    with archive.open(array + NPY) as member:
-        values: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        if member.read(1):  # reading to the end also compares the checksum
-            raise ValueError(f"more bytes in array {array} than its shape {values.shape} needs")
-    return values
+def load_array(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """The array of an .npy file, or X of an .npz file; the content tells which, whatever the name.
+
+    Raises
+    ------
+    OSError
+        The file is missing or cannot be read.
+    ValueError
+        The file is damaged, holds pickled objects or no X.
+    """
+    with open(path, "rb") as file:
+        if file.read(len(ZIP)) == ZIP:
+            return read_npz(path, TRAINING[:1])["X"]
+        size = os.fstat(file.fileno()).st_size
+
+        def opened() -> AbstractContextManager[IO[bytes]]:
+            file.seek(0)
+            return nullcontext(file)
+
+        with _readable(path, ".npy"):
+            return npy.read(opened, size, size)
+
+
+def read_npz(
+    path: str | os.PathLike[str], required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, NDArray[Any]]:
+    """The arrays of these names; the optional ones all or none.
+
+    What the zip's directory, the header of an array and the bytes themselves tell must agree.
+    """
+    with open(path, "rb") as file:
+        with _readable(path, ".npz"):
+            archive = zipfile.ZipFile(file)
+        found = [member.removesuffix(NPY) for member in archive.namelist() if member.endswith(NPY)]
+        expected = required + optional if any(name in found for name in optional) else required
+        if any(found.count(name) != 1 for name in expected):
+            raise ValueError(
+                f"{os.fspath(path)}: holds the arrays {', '.join(found) or '(none)'}; "
+                f"expected {', '.join(expected)}, each of them once"
+            )
+        with _readable(path, ".npz"):
+            return {name: _member(archive, name + NPY, os.fstat(file.fileno()).st_size) for name in expected}
+
+
+@contextmanager
+def _readable(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
+    """Blames the file: on damaged bytes zipfile, zlib, ast and NumPy raise a dozen kinds of exceptions."""
+    try:
+        yield
+    except Exception as error:
+        why = str(error) if type(error) is ValueError else repr(error)
+        raise ValueError(f"{os.fspath(path)}: not a readable {kind} file of plain arrays: {why}") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, most: int) -> NDArray[Any]:
+    """An array of an archive of `most` bytes."""
+    info = archive.getinfo(name)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"expected {name} stored or deflated, as NumPy writes it")
+    if info.compress_size > most or (
+        info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size
+    ):
+        raise ValueError(f"expected {name} of the size that the archive has for it, got {info.file_size:,}")
+    return npy.read(lambda: archive.open(info), info.file_size, info.compress_size)

@@ -1,0 +1,49 @@
+"""Reads numbers from a file that may lie about its size: no memory is taken for bytes that are not there."""
+
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_AT_ONCE = 1 << 20  # bytes
+_USUAL = 16  # bytes per compressed byte; where there are more, they are counted before they are kept
+_MOST = 1000  # bytes per compressed byte: DEFLATE reaches 1032, for one byte repeated without end
+_HARMLESS = 1 << 26  # bytes that may be compressed like that
+
+
+class Bomb(ValueError):
+    """Bytes that are compressed better than data can be."""
+
+
+def refuse_bomb(size: int, compressed: int) -> None:
+    """Refuses an array that would take much memory and can hold nothing but one number, again and again."""
+    if size > max(_HARMLESS, _MOST * compressed):
+        raise Bomb(
+            f"expected at most {_MOST} bytes per compressed byte, as of any data, got {size:,} bytes from "
+            f"{compressed:,}: a zip bomb, or the same number again and again"
+        )
+
+
+def is_suspect(size: int, compressed: int) -> bool:
+    """Whether bytes are counted before any is kept, and so inflated twice: the size may be a lie."""
+    return size > _USUAL * compressed
+
+
+def count(file: IO[bytes], most: int) -> int:
+    """The number of bytes that follow, none of which is kept, or `most` + 1 where there are more."""
+    total = 0
+    while total <= most and (part := file.read(min(_AT_ONCE, most + 1 - total))):
+        total += len(part)
+    return total
+
+
+def numbers(file: IO[bytes], count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The next `count` numbers, or those that there are."""
+    array = np.empty(count, dtype)
+    if not array.nbytes:
+        return array
+    view, done = array.view(np.uint8).data, 0
+    while part := file.read(min(_AT_ONCE, len(view) - done)):
+        view[done : done + len(part)] = part
+        done += len(part)
+    return array[: done // dtype.itemsize]
