@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from . import validate
+
 _PER_CPU = 4  # threads that FASTBP_NUM_THREADS may ask for, per CPU of the machine
 _CPUS = Path("/sys/devices/system/cpu")
 _SMALLEST = 1 << 12  # bytes; what is said to be smaller is no size of a cache
@@ -17,10 +19,9 @@ def cpus() -> int:
 
     FASTBP_NUM_THREADS may ask for more threads than the machine has CPUs, up to four times as many.
     """
-    most = os.cpu_count() or 1
-    if wanted := _number("FASTBP_NUM_THREADS"):
-        return min(wanted, _PER_CPU * most)
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else most
+    if wanted := validate.threads_variable():
+        return min(wanted, _PER_CPU * (os.cpu_count() or 1))
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
             quota, period = file.read().split()
@@ -32,20 +33,21 @@ def cpus() -> int:
 
 
 def free_cpus() -> int:
-    """CPUs for what is not told a number of threads: `cpus`, or fewer where a scheduler says so.
+    """CPUs for work whose number of threads nobody chose: `cpus`, or fewer where a scheduler says so.
 
     joblib and Dask tell their workers by NUMBA_NUM_THREADS or OMP_NUM_THREADS.  FASTBP_NUM_THREADS overrides
-    both.
+    both.  All of these may change while a process runs, so nothing is remembered; it takes tens of
+    microseconds, and what one thread does is begun without asking.
     """
     most = cpus()
-    if _number("FASTBP_NUM_THREADS"):
+    if validate.threads_variable():
         return most
     told = [_number(name) for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")]
     return min([most, *(number for number in told if number)])
 
 
 def _number(variable: str) -> int:
-    """What an environment variable says, or 0."""
+    """The number in an environment variable that is not ours, 0 where it holds none."""
     with suppress(ValueError):
         return max(0, int(os.environ.get(variable, "")))
     return 0
@@ -67,11 +69,12 @@ def second_level_cache() -> Cache:
 
     FASTBP_L2 says otherwise, as in ``FASTBP_L2=512K``.
     """
+    if wanted := validate.cache_variable():
+        return Cache(wanted, "FASTBP_L2")
     with suppress(OSError, ValueError, AttributeError):
-        said = os.environ.get("FASTBP_L2", "")
-        size = _bytes(said) if said else _by_sysctl() if sys.platform == "darwin" else _by_sysfs()
+        size = _by_sysctl() if sys.platform == "darwin" else _by_sysfs()
         if size >= _SMALLEST:
-            return Cache(size, "FASTBP_L2" if said else "the system")
+            return Cache(size, "the system")
     return Cache()
 
 

@@ -2,8 +2,11 @@
 
 import os
 
+import numpy as np
 import pytest
 
+import fastbp
+from command import ENVIRONMENT, POINTS, refused, run, said
 from experiments import Case, bits
 from fastbp import engine, machine
 from fastbp.machine import Cache, cpus, free_cpus, second_level_cache
@@ -15,11 +18,36 @@ def test_cpus_are_what_the_environment_says_within_reason(monkeypatch):
     monkeypatch.delenv("FASTBP_NUM_THREADS", raising=False)
     available = cpus()
     assert 1 <= available <= os.cpu_count()
-    said = {"1": 1, "3": 3, str(most + 1): most, "1000000000": most, "1" + "0" * 4000: most}
-    ignored = dict.fromkeys(["", "0", "-1", "many", "2.5", "9" * 5000], available)
-    for text, expected in (said | ignored).items():
+    said = {"1": 1, "3": 3, str(most + 1): most, "1000000000": most, "1" + "0" * 4000: most, "": available}
+    for text, expected in said.items():
         monkeypatch.setenv("FASTBP_NUM_THREADS", text)
         assert cpus() == expected, text
+
+
+@pytest.mark.parametrize("text", ["x", "0", "-1", "many", "2.5", " ", "9" * 5000])
+def test_a_number_of_threads_that_is_none_is_refused_where_it_counts(text, monkeypatch):
+    monkeypatch.setenv("FASTBP_NUM_THREADS", text)
+    expected = r"^FASTBP_NUM_THREADS: expected a whole number of at least 1, got '.{1,50}'; unset it"
+    net, X = fastbp.Network([3, 4, 2], seed=0), np.zeros((200, 3))
+    before = net.fingerprint()
+    for call in (
+        cpus,
+        free_cpus,
+        lambda: net.predict(X),
+        lambda: net.fit(X, np.zeros(200, int), epochs=1, batch_size=200, threads=2),
+        lambda: net.fit(np.zeros((40_000, 3)), np.zeros(40_000, int), epochs=1, batch_size=40_000),
+    ):
+        with pytest.raises(ValueError, match=expected):
+            call()
+    assert net.fingerprint() == before
+
+
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
+def test_the_variables_of_others_are_not_ours_to_refuse(name, monkeypatch):
+    monkeypatch.delenv("FASTBP_NUM_THREADS", raising=False)
+    available = free_cpus()
+    monkeypatch.setenv(name, "garbage")
+    assert free_cpus() == available
 
 
 def test_schedulers_leave_fewer_cpus_to_what_takes_as_many_as_there_are(monkeypatch):
@@ -90,9 +118,41 @@ def test_the_environment_says_more_than_the_system(sysfs, asked, monkeypatch):
     sysfs(("2", "1M", "3"))
     monkeypatch.setenv("FASTBP_L2", "256K")
     assert asked() == Cache(256 << 10, "FASTBP_L2")
-    asked.cache_clear()
-    monkeypatch.setenv("FASTBP_L2", "much")
-    assert asked() == Cache()
+
+
+@pytest.mark.parametrize("text", ["much", "512KB", "0", "1K", "-512K", "K", "3T", "9" * 30 + "M"])
+def test_a_size_of_a_cache_that_is_none_is_refused(text, sysfs, asked, monkeypatch):
+    sysfs(("2", "1M", "3"))
+    monkeypatch.setenv("FASTBP_L2", text)
+    for _ in range(2):
+        with pytest.raises(
+            ValueError, match=r"^FASTBP_L2: expected a size of at least 4K, such as 512K.*'; unset"
+        ):
+            asked()
+    monkeypatch.delenv("FASTBP_L2")
+    assert asked() == Cache(1 << 20, "the system")
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"), [("4K", 1 << 12), ("512k", 512 << 10), ("2M", 2 << 20), ("65536", 1 << 16)]
+)
+def test_a_size_of_a_cache(text, bytes_, asked, monkeypatch):
+    monkeypatch.setenv("FASTBP_L2", text)
+    assert asked() == Cache(bytes_, "FASTBP_L2")
+
+
+@pytest.mark.parametrize("name", ["FASTBP_NUM_THREADS", "FASTBP_L2"])
+@pytest.mark.parametrize(
+    "arguments", [("info",), ("train", "--data", POINTS), ("predict", "no.fastbp", POINTS)]
+)
+def test_the_command_refuses_them_in_one_line(arguments, name, monkeypatch):
+    monkeypatch.setenv(name, "x")
+    refused(said(*arguments), f"{name}: expected ", "got 'x'")
+
+
+def test_the_package_is_imported_all_the_same():
+    done = run("--version", env={**ENVIRONMENT, "FASTBP_NUM_THREADS": "x", "FASTBP_L2": "x"})
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("members", [1, 3])

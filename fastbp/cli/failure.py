@@ -16,3 +16,13 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"not enough memory: {error}" if isinstance(error, MemoryError) else str(error)
+
+
+def check_variables() -> None:
+    """Refuses environment variables of the package that make no sense."""
+    from .. import validate
+
+    try:
+        validate.check_variables()
+    except ValueError as error:
+        raise Failure(error) from error

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from .. import __version__
-from .failure import Failure, reason
+from .failure import Failure, check_variables, reason
 from .interrupt import Interrupt
 
 
@@ -67,6 +67,7 @@ def _of_machine() -> dict[str, Any]:
     from ..kernels import jit, vector
     from ..machine import cpus, second_level_cache
 
+    check_variables()
     triple, cpu, _ = cpu_target.target_context.codegen().magic_tuple()
     try:
         folder, state = str(jit.cache_folder()), _state(str(jit.cache_folder()))

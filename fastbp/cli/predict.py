@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import saving
-from .failure import FAILED, Failure, reason
+from .failure import FAILED, Failure, check_variables, reason
 from .interrupt import Interrupt
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
 
     if options.output is not None:
         saving.writable("--output", options.output, {"MODEL": options.model, "DATA": options.data})
+    check_variables()
     try:
         net, X = files.load(options.model), _samples(options.data)
     except (OSError, ValueError) as error:

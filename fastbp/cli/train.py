@@ -14,7 +14,7 @@ from ..initializers import INITIALIZERS
 from ..optimizers import OPTIMIZERS
 from ..schedules import SCHEDULES
 from . import arguments, data, saving
-from .failure import FAILED, Failure, reason
+from .failure import FAILED, Failure, check_variables, reason
 from .interrupt import Interrupt
 
 if TYPE_CHECKING:
@@ -260,6 +260,7 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]
     """The network and the data, checked against each other, and a line on stdout about each."""
     name = options.data or "MNIST"
     loaded = data.load(options.data)
+    check_variables()
     task, why = data.task_of(loaded["training"].y, options.task)
     parts = {kind: data.typed(part, task, f"{name}, {kind} part") for kind, part in loaded.items()}
     _complete(options, parts["training"], task)

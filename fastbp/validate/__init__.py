@@ -7,6 +7,7 @@ where.
 # ruff: noqa: F403
 from .arrays import *
 from .book import *
+from .environment import *
 from .files import *
 from .options import *
 from .own import *
