@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checkpoint, validate
+from . import checkpoint, durable, validate
 from .progress import Progress
 from .training import DivergenceError
 
@@ -298,7 +298,7 @@ class CSVLogger(Callback):
 
     def _write(self, run: "Run", epochs: "range | list[int]") -> None:
         history = run.history
-        with open(self.path, "a", encoding="utf-8", newline="") as file:
+        with durable.naming(self.path), open(self.path, "a", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
             if file.tell() == 0 and epochs:
                 rows.writerow(["epoch", *history])

@@ -49,14 +49,29 @@ def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             break
         _sync(os.path.dirname(target))
     except OSError as error:
-        if error.errno is not None and error.filename in (None, temporary):
-            error.filename = os.fspath(path)
-            del error.filename2  # set to None, it would be named too
+        _name(error, path, temporary)
         raise
     finally:
         if temporary:
             with suppress(OSError):
                 os.unlink(temporary)
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Names `path` in an OSError of the block that names no file, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        _name(error, path)
+        raise
+
+
+def _name(error: OSError, path: str | os.PathLike[str], temporary: str = "") -> None:
+    """Names `path` in an error that names nothing, or only the temporary file."""
+    if error.errno is not None and error.filename in (None, temporary):
+        error.filename = os.fspath(path)
+        del error.filename2  # set to None, it would be named too
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,7 +1,9 @@
 """Callback objects: which hooks are called when, and the callbacks that the package has."""
 
 import csv
+import errno
 import math
+import os
 
 import numpy as np
 import pytest
@@ -175,6 +177,15 @@ def test_a_log_that_cannot_be_written_is_known_before_training(tmp_path):
     with pytest.raises(FileNotFoundError):
         net.fit(X, LABELS, callbacks=CSVLogger(tmp_path / "none" / "log.csv"), **OPTIONS)
     assert bits(net) == bits(fresh())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_log_on_a_full_disk_is_named():
+    net = fresh()
+    with pytest.raises(OSError, match=r"'/dev/full'$") as caught:
+        net.fit(X, LABELS, callbacks=CSVLogger("/dev/full"), **OPTIONS)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "/dev/full")
+    assert bits(net) == bits(fitted(epochs=1))
 
 
 @pytest.mark.parametrize("given", [EarlyStopping, 3, ["loss"]])

@@ -41,7 +41,7 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "history.py": (set(), set()),
     "evaluation.py": ({"engine", "generator", "labels", "metrics", "validate"}, {"numpy"}),
     "checkpoint.py": ({"files", "history", "validate"}, {"numpy"}),
-    "callbacks.py": ({"checkpoint", "progress", "training", "validate"}, {"numpy"}),
+    "callbacks.py": ({"checkpoint", "durable", "progress", "training", "validate"}, {"numpy"}),
     "run.py": (
         {"architecture", "callbacks", "engine", "history", "recipe", "seed", "training"},
         {"numpy"},
