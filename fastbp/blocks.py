@@ -7,6 +7,7 @@ what a block has beyond it goes to the next one.
 import contextlib
 import queue
 import threading
+import warnings
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
@@ -263,23 +264,39 @@ class Blocks:
 class _Reader:
     """A thread that fills pools with rows, in their order, and the pools that are full or free.
 
-    What it does depends on no timing: only when it does.
+    What it does depends on no timing: only when it does.  Where no thread can be started, pools are filled
+    by whoever asks for the next one.
     """
 
     def __init__(self, pieces: Generator[_Rows], pools: list[_Rows]) -> None:
-        self._pieces = pieces
+        self._pools = self._fill(pieces)  # full ones
         self._free: queue.SimpleQueue[_Rows | None] = queue.SimpleQueue()
         self._filled: queue.SimpleQueue[tuple[_Rows, int] | BaseException | None] = queue.SimpleQueue()
         self._ended = threading.Event()
+        self._unowned = threading.Lock()  # taken, once, by whoever fills the pools
+        self._is_alone = False
         self._thread = threading.Thread(target=self._run, name="fastbp blocks", daemon=True)
         for pool in pools:
             self._free.put(pool)
 
     def begin(self) -> None:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            if type(error) is not RuntimeError or not self._unowned.acquire(blocking=False):
+                raise  # a signal handler raised this
+            self._is_alone = True
+            warnings.warn(
+                f"fit: expected a thread that reads blocks while others are trained on, got {error}; they "
+                "are read by turns instead, which takes longer and gives the same bits",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def filled(self) -> tuple[_Rows, int] | None:
         """The next pool and how many rows it holds, None after the last."""
+        if self._is_alone:
+            return next(self._pools, None)
         while True:
             try:
                 found = self._filled.get(timeout=_POLL)
@@ -296,33 +313,39 @@ class _Reader:
         """Ends the thread; one that waits for a block ends when that has come."""
         self._ended.set()
         self._free.put(None)
-        if self._thread.is_alive():
+        if self._is_alone:
+            self._pools.close()
+        elif self._thread.is_alive():
             self._thread.join(_PATIENCE)
 
     def _run(self) -> None:
+        if not self._unowned.acquire(blocking=False):
+            return
         try:
-            with contextlib.closing(self._pieces):
-                self._fill()
+            for filled in self._pools:
+                self._filled.put(filled)
+            self._filled.put(None)
         except BaseException as error:  # is raised in the main thread
             self._filled.put(error)
 
-    def _fill(self) -> None:
+    def _fill(self, pieces: Generator[_Rows]) -> Generator[tuple[_Rows, int]]:
+        """Pools, each with the number of its rows, until all rows are taken or the reader is ended."""
         pool: _Rows | None = None
         count = 0
-        for piece in self._pieces:
-            taken = 0
-            while taken < len(piece.X):
-                if pool is None:
-                    pool, count = self._free.get(), 0
-                if pool is None or self._ended.is_set():
-                    return
-                more = min(len(pool.X) - count, len(piece.X) - taken)
-                for room, rows in zip(pool, piece, strict=True):
-                    room[count : count + more] = rows[taken : taken + more]
-                count, taken = count + more, taken + more
-                if count == len(pool.X):
-                    self._filled.put((pool, count))
-                    pool = None
-        if pool is not None:
-            self._filled.put((pool, count))
-        self._filled.put(None)
+        with contextlib.closing(pieces):
+            for piece in pieces:
+                taken = 0
+                while taken < len(piece.X):
+                    if pool is None:
+                        pool, count = self._free.get(), 0
+                    if pool is None or self._ended.is_set():
+                        return
+                    more = min(len(pool.X) - count, len(piece.X) - taken)
+                    for room, rows in zip(pool, piece, strict=True):
+                        room[count : count + more] = rows[taken : taken + more]
+                    count, taken = count + more, taken + more
+                    if count == len(pool.X):
+                        yield pool, count
+                        pool = None
+            if pool is not None:
+                yield pool, count

@@ -10,6 +10,7 @@ import pytest
 
 import fastbp
 from fastbp import ModelCheckpoint, Network, blocks
+from fastbp.kernels import team
 from test_checkpoints import Stop, generator, unlike_seconds
 from test_interrupts import interrupted_after, signals
 from toy import LABELS, VALUES, X, bits, fresh
@@ -65,6 +66,69 @@ def test_an_order_depends_neither_on_blocks_nor_on_time_nor_on_threads(seed):
         found.add(bits(trained(data, net=net, buffer_bytes=SMALL, threads=threads)[0]))
     assert len(found) == 1
     assert found != {bits(trained(cut(100), shuffle=False)[0])}
+
+
+def test_where_no_thread_can_be_started_the_bits_are_the_same(monkeypatch):
+    """That of blocks, nor any of a team."""
+    options = {"buffer_bytes": SMALL, "schedule": "cosine", "threads": 3, "validation_data": (INPUTS, Y)}
+    wanted, history = trained(cut(7), **options)
+
+    def refused(*arguments):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    monkeypatch.setattr(team, "start_new_thread", refused)
+    passes = []
+
+    def closing():
+        try:
+            yield from cut(7)
+        finally:
+            passes.append(threading.get_ident())
+
+    with pytest.warns(
+        RuntimeWarning, match="fit: expected a thread that reads blocks.*, got can't start new"
+    ):
+        net, found = trained(closing, **options)
+    assert bits(net) == bits(wanted)
+    assert (found.loss, found.validation_score) == (history.loss, history.validation_score)
+    assert passes == [threading.get_ident()] * 4
+    with (
+        pytest.warns(RuntimeWarning, match="can't start new thread"),
+        pytest.raises(OSError, match="the disk is gone"),
+    ):
+        trained(broken, buffer_bytes=SMALL)
+    endless = Endless()
+    with pytest.warns(RuntimeWarning, match="can't start new thread"), pytest.raises(KeyboardInterrupt):
+        trained(endless, buffer_bytes=SMALL, callbacks=Stop(5))
+    assert endless.closed == 1
+
+
+class Late(RuntimeError):
+    pass
+
+
+@pytest.mark.parametrize(("begun", "error"), [(False, Late), (True, RuntimeError), (True, KeyboardInterrupt)])
+def test_what_a_signal_handler_raises_as_the_thread_starts_is_not_lost(begun, error, monkeypatch):
+    real, second = threading.Thread.start, threading.Event()
+
+    def start(thread):
+        if begun:
+            real(thread)
+            assert second.wait(60)
+        raise error("by a handler")
+
+    def watched():
+        for number, block in enumerate(cut(7)):
+            if number:
+                second.set()  # the first is read by the main thread
+            yield block
+
+    net = fresh(dtype="float32")
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(error, match="by a handler"):
+        trained(watched, net=net, buffer_bytes=SMALL)
+    assert bits(net) == bits(fresh(dtype="float32"))
 
 
 def test_every_row_is_taken_once_an_epoch_in_a_new_order_within_its_pool():
