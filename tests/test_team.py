@@ -218,26 +218,29 @@ def test_a_member_that_comes_late_finds_the_others_waiting(late):
     assert work.members() == 3
 
 
-@numba.njit("float64(int64[::1], int64, int64, int64, int64)", nogil=True)
-def meet_after_work(flags, terms, times, rank, size):
-    total = 0.0
-    for turn in range(times):
-        for term in range(terms * (1 + 9 * rank)):
-            total += np.sqrt(turn + term)
-        barrier(pointer(flags, 0), rank, size)
-    return total
+@numba.njit("void(int64[::1], int64, int64)", nogil=True)
+def pass_barrier(flags, rank, size):
+    barrier(pointer(flags, 0), rank, size)
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.cpu_count() == 1, reason="no clock, or one CPU")
+@pytest.mark.skipif(team._FUTEX is None, reason="members do not tell")
 def test_a_team_tells_who_has_waited():
-    """Of several tries one at least, for members that share a CPU sleep, which does not count."""
+    """One comes to the second barrier when it has seen the other wait there, however long that takes."""
 
     def work(member, flags):
-        meet_after_work(flags, 3000, 200, member.rank, member.size)
+        pass_barrier(flags, member.rank, member.size)
+        first, second = flags.reshape(2, team._ROW)
+        if member.rank:
+            while first[0] < 4:  # twice the barriers that it has come to
+                time.sleep(0)
+            first[team._CPU] = 0
+            while not first[team._CPU] and not second[0] & team._ASLEEP:  # it tells its CPU as it waits
+                time.sleep(0)
+        pass_barrier(flags, member.rank, member.size)
 
-    found = [team.run(2, work) for _ in range(20)]
-    assert all(waited.shape == (2,) and waited.min() >= 0 for waited in found)
-    assert any(waited[0] > 10 * waited[1] for waited in found)
+    for _ in range(20):
+        waited = team.run(2, work)
+        assert waited[0] > 0 == waited[1]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity of threads")
