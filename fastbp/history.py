@@ -78,7 +78,7 @@ class History(Mapping[str, list[float]]):
             values.append(number)
 
     def plot(self, *names: str, ax: Any = None) -> Any:
-        """Learning curves by matplotlib (``pip install 'fastbp[plot]'``): see `fastbp.plot.history`.
+        """Learning curves by matplotlib (``pip install '.[plot]'``): see `fastbp.plot.history`.
 
         >>> axes = History({"loss": [0.5, 0.25]}).plot("loss")
         >>> axes.get_xlabel(), axes.lines[0].get_ydata().tolist()

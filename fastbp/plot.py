@@ -1,4 +1,4 @@
-"""Pictures of trainings and networks, by matplotlib (``pip install 'fastbp[plot]'``).
+"""Pictures of trainings and networks, by matplotlib (``pip install '.[plot]'``).
 
 Each function draws by pyplot and returns the axes, to be changed or saved further:
 ``axes.figure.savefig(...)``.
@@ -24,7 +24,9 @@ def pyplot(who: str) -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError(f"{who}: expected matplotlib; pip install 'fastbp[plot]'") from error
+        raise ImportError(
+            f"{who}: expected matplotlib; pip install '.[plot]' in fastbp's source folder"
+        ) from error
     return plt
 
 

@@ -6,7 +6,7 @@
 >>> MLPClassifier(max_iter=1000, random_state=0).fit(X, y).score(X, y) > 0.95
 True
 
-Needs scikit-learn (``pip install 'fastbp[sklearn]'``); nothing else of the package imports it.
+Needs scikit-learn (``pip install '.[sklearn]'``); nothing else of the package imports it.
 """
 
 import itertools
@@ -26,7 +26,8 @@ try:
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError(
-        f"fastbp.sklearn: expected scikit-learn 1.6 or later ({error}); pip install 'fastbp[sklearn]'"
+        f"fastbp.sklearn: expected scikit-learn 1.6 or later ({error}); "
+        "pip install '.[sklearn]' in fastbp's source folder"
     ) from error
 
 from . import validate

@@ -29,7 +29,7 @@ class LivePlot(Callback):
     Raises
     ------
     ImportError
-        When training begins, without matplotlib (``pip install 'fastbp[plot]'``) or IPython, which
+        When training begins, without matplotlib (``pip install '.[plot]'``) or IPython, which
         notebooks come with.
     RuntimeError
         When training begins outside a notebook; `History.plot` draws afterwards.
@@ -101,7 +101,7 @@ class TensorBoard(Callback):
     Raises
     ------
     ImportError
-        When training begins, without tensorboardX: ``pip install 'fastbp[tensorboard]'``.
+        When training begins, without tensorboardX: ``pip install '.[tensorboard]'``.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class TensorBoard(Callback):
             import tensorboardX
         except ImportError as error:
             raise ImportError(
-                "TensorBoard: expected tensorboardX; pip install 'fastbp[tensorboard]'"
+                "TensorBoard: expected tensorboardX; pip install '.[tensorboard]' in fastbp's source folder"
             ) from error
         self._new = tensorboardX.SummaryWriter
         for folder in map(self._folder, ("train", "validation")):

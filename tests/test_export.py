@@ -228,7 +228,7 @@ def test_what_cannot_be_exported(tmp_path):
 
 def test_without_onnx(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastbp\[onnx\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[onnx\]' in fastbp's source folder"):
         to_onnx(Network([2, 1]), tmp_path / "net.onnx")
 
 

@@ -153,5 +153,8 @@ def test_a_digit_is_an_image():
 
 def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"History.plot: expected matplotlib; pip install 'fastbp\[plot\]'"):
+    with pytest.raises(
+        ImportError,
+        match=r"History.plot: expected matplotlib; pip install '\.\[plot\]' in fastbp's source folder",
+    ):
         History(LISTS).plot()

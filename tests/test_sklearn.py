@@ -293,7 +293,7 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastbp\[sklearn\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[sklearn\]' in fastbp's source folder"):
         importlib.reload(ours)
     monkeypatch.undo()
     importlib.reload(ours)

@@ -160,7 +160,10 @@ def test_a_live_plot_needs_matplotlib_before_it_trains(notebook, monkeypatch):
     net = fresh()
     before = bits(net)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"LivePlot: expected matplotlib; pip install 'fastbp\[plot\]'"):
+    with pytest.raises(
+        ImportError,
+        match=r"LivePlot: expected matplotlib; pip install '\.\[plot\]' in fastbp's source folder",
+    ):
         net.fit(X, LABELS, **OPTIONS, callbacks=LivePlot())
     assert bits(net) == before
 
@@ -224,6 +227,6 @@ def test_a_resumed_training_has_each_epoch_once(tmp_path):
 
 def test_without_tensorboard(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastbp\[tensorboard\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[tensorboard\]' in fastbp's source folder"):
         fresh().fit(X, LABELS, **OPTIONS, callbacks=fastbp.TensorBoard(tmp_path))
     assert watch.TensorBoard is fastbp.TensorBoard

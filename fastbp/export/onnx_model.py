@@ -33,7 +33,7 @@ def to_onnx(net: Any, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ImportError
-        Without onnx: ``pip install 'fastbp[onnx]'``.
+        Without onnx: ``pip install '.[onnx]'``.
     ValueError
         For an activation of a user's own, weights that are not finite, or scaling that `fit` has not learnt.
 
@@ -47,7 +47,9 @@ def to_onnx(net: Any, path: str | os.PathLike[str]) -> None:
     try:
         import onnx
     except ImportError as error:
-        raise ImportError("to_onnx: expected onnx; pip install 'fastbp[onnx]'") from error
+        raise ImportError(
+            "to_onnx: expected onnx; pip install '.[onnx]' in fastbp's source folder"
+        ) from error
     from .. import __version__
 
     graph = _Graph(onnx, exported(net))
