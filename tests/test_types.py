@@ -17,7 +17,6 @@ def test_the_readme_is_typed(tmp_path):
         if "@njit" in block:  # whose functions Numba types
             settings += f"[mypy-example_{number}]\ndisallow_untyped_defs = False\n"
             settings += "disallow_untyped_decorators = False\n"
-        block = block[block.index("# after") :] if "# after" in block else block
         (tmp_path / f"example_{number}.py").write_text(block, "utf-8")
     (tmp_path / "mypy.ini").write_text(settings, "utf-8")
     command = [sys.executable, "-m", "mypy", "--config-file", tmp_path / "mypy.ini"]
