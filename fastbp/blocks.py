@@ -131,6 +131,11 @@ class Blocks:
         if self._opened:
             self._opened[1].close()
 
+    @property
+    def segment_rows(self) -> int:
+        """Rows of a full pool."""
+        return self._pool_rows
+
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
         segment = max(0, first - 1)  # the one before is `seen` if it was the last
         samples = segment * self._pool_rows

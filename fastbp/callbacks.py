@@ -369,11 +369,11 @@ class ModelCheckpoint(Callback):
             due = time.monotonic() - self._written >= self.when.total_seconds()
         else:
             due = ended if self.when == "epoch" else run.step % self.every == 0
-        if due:
+        if due and (ended or run.is_finite):  # else the epoch's end tells of a divergence
             self._write(run)
 
     def on_interrupt(self, run: "Run", error: BaseException) -> None:
-        if not self._best and not isinstance(error, DivergenceError):
+        if not self._best and not isinstance(error, DivergenceError) and run.is_finite:
             self._write(run)
 
     def _write(self, run: "Run") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import files, validate
+from . import files, schema, validate
 from .history import History
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ _GENERATOR = "training.generator"
 class Saved(NamedTuple):
     """What a checkpoint holds, taken apart before anything is changed."""
 
+    path: str
     network: Any
     history: History
     counts: dict[str, Any]  # of a Position, with the place and the cost between two batches
-    states: tuple[dict[str, Any], ...]  # of the callbacks
+    states: list[tuple[str, dict[str, Any]]]  # of the callbacks, each with its class's name
     generator: Any  # NumPy's, or none
     epochs: int  # of the network, before the `fit`
     batches: int
@@ -32,15 +33,12 @@ def write(run: "Run", path: str) -> None:
     """Writes the last position between two batches, durably."""
     arrays, metadata = files.described(run.kept())
     position, (done, loss) = run.position, run.between_batches()
-    callbacks = []
+    callbacks: list[dict[str, Any]] = []
     for number, state in enumerate(position.states):
-        kept = {}
+        callbacks.append({name: _stored(value) for name, value in state.items()})
         for name, value in state.items():
-            if isinstance(value, list):
+            if _are_arrays(value):
                 arrays |= {f"training.{number}.{name}.{i}": array for i, array in enumerate(value)}
-                value = {"arrays": len(value)}
-            kept[name] = value
-        callbacks.append(kept)
     if position.generator is not None:
         arrays[_GENERATOR] = position.generator[1].astype(np.int64)
     metadata["training"] = {
@@ -50,11 +48,12 @@ def write(run: "Run", path: str) -> None:
         "history": {name: values[: position.epoch] for name, values in run.history.items()},
         "notes": run.history.notes[: position.notes],
         "callbacks": callbacks,
+        "kinds": [type(callback).__name__ for callback in run.callbacks[: len(callbacks)]],
         "generator": position.generator and [position.generator[0], *position.generator[2:]],
         "epochs": run.began.epochs,
         "batches": run.began.batches,
     }
-    files.write(path, arrays, metadata)
+    files.keep(run.kept(), path, arrays, metadata)
 
 
 def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
@@ -62,28 +61,20 @@ def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
     if not os.path.exists(path):
         return None
     arrays, metadata = files.read(path)
-    training = validate.checkpoint(path, metadata.get("training"), arguments)
-    state = net._fastbp
-    own = {name: getattr(state, name) for name in ("activation", "output_activation", "cost")}
-    network = files.network_from(path, arrays, metadata, own)
-    validate.same_network(network, net)
-    with files.understood(path, "damaged: its training cannot be read"):
-        return _understood(network, training, arrays)
-
-
-def _understood(network: Any, training: dict[str, Any], arrays: dict[str, np.ndarray]) -> Saved:
+    network = files.network_from(path, arrays, metadata, files.functions_of(net))
+    training = validate.checkpoint(path, metadata["training"], arguments)
+    validate.same_network(path, network, net)
     history = History(training["history"], training["notes"])
     counts = {name: training["position"][name] for name in (*_COUNTS, "seconds", "done", "loss")}
-    states = tuple(
+    states = [
         {name: _value(arrays, f"training.{number}.{name}", kept[name]) for name in kept}
         for number, kept in enumerate(training["callbacks"])
-    )
+    ]
     generator = training["generator"]
     if generator:
         generator = (generator[0], arrays[_GENERATOR].astype(np.uint32), *generator[1:])
-        np.random.RandomState().set_state(generator)  # which refuses what is none
-    before = int(training["epochs"]), int(training["batches"])
-    return Saved(network, history, counts, states, generator, *before)
+    by_kind = list(zip(schema.kinds_of(training), states, strict=True))
+    return Saved(path, network, history, counts, by_kind, generator, training["epochs"], training["batches"])
 
 
 def adopt(net: Any, saved: Saved) -> None:
@@ -96,10 +87,28 @@ def resume(run: "Run", saved: Saved) -> None:
     """Takes a run that is about to begin to where the checkpoint was written."""
     counts, position = dict(saved.counts), run.position
     position.reached[0], position.losses[0] = counts.pop("done"), counts.pop("loss")
-    position = position._replace(**counts, notes=len(saved.history.notes), states=saved.states)
-    run.resume(saved.history, position, saved.generator)
+    left, states = list(saved.states), []
+    for callback in run.callbacks:  # of one class they are in the same order as then
+        kind = type(callback).__name__
+        place = next((i for i, (other, _) in enumerate(left) if other == kind), None)
+        states.append({} if place is None else left.pop(place)[1])
+    position = position._replace(**counts, notes=len(saved.history.notes), states=tuple(states))
+    run.resume(saved.path, saved.history, position, saved.generator)
+
+
+def _are_arrays(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, np.ndarray) for item in value)
+
+
+def _stored(value: Any) -> Any:
+    """An entry of a callback's state as JSON holds it; `_value` takes it back."""
+    if _are_arrays(value):
+        return {"arrays": len(value)}
+    return {"value": value} if isinstance(value, dict) else value
 
 
 def _value(arrays: dict[str, np.ndarray], name: str, kept: Any) -> Any:
     """An entry of a callback's state: what JSON holds, or a list of arrays."""
-    return [arrays[f"{name}.{i}"] for i in range(kept["arrays"])] if isinstance(kept, dict) else kept
+    if not isinstance(kept, dict):
+        return kept
+    return kept["value"] if "value" in kept else [arrays[f"{name}.{i}"] for i in range(kept["arrays"])]

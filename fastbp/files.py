@@ -13,12 +13,12 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import IO, Any
 
 import numpy as np
 
-from . import activations, costs, durable, optimizers, validate
+from . import activations, costs, durable, schema, validate
 from .architecture import Parameters, State, checked
 from .kernels.optimizers import states_of
 from .scaling import Scaling
@@ -35,20 +35,9 @@ _TYPES: dict[str, np.dtype] = {
 _AT_ONCE = 1 << 24  # bytes
 _LONGEST = 100_000_000  # bytes of a header, as in the safetensors library
 _DIMENSIONS = 32  # of an array, as in any version of NumPy
-_OPTIONS = {  # what stands in a file for an object with options, by its class
-    kind.__name__: kind
-    for kind in (
-        *(activations.LeakyReLU, activations.ELU, activations.GELU, costs.Huber),
-        *{type(optimizer) for optimizer in optimizers.OPTIMIZERS.values()},
-    )
-}
 _OWN = (activations.Activation, costs.Cost)  # hold functions, which no file does
-_OF_TRAINING = ("task", "scale", "epochs", "batches", "masks", "optimizer", "began", "classes")  # of a State
 _SCALINGS = ("input_scaling", "output_scaling")
-_OF_NETWORK = (
-    *("activation", "output_activation", "cost", "dropout", "frozen", "seed", "dtype"),
-    *("input_divisor", "uint8_divisor", "scale_inputs", "scale_outputs"),
-)
+_FUNCTIONS = ("activation", "output_activation", "cost")  # fields of a State that may be a user's own
 _COMPUTED_BY = ("activation", "output_activation", "cost", "dtype")  # what a fingerprint has
 
 
@@ -141,6 +130,8 @@ def understood(path: str, otherwise: str) -> Iterator[None]:
     """The file is to blame for whatever goes wrong while what it says is taken apart."""
     try:
         yield
+    except validate.UnknownFieldError as error:
+        validate.file_is(path, False, f"needs a later version of fastbp, which knows {error}")
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         validate.not_understood(path, otherwise, error)
 
@@ -186,8 +177,10 @@ def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     state: State = net._fastbp
     weights: list[np.ndarray] = []
     biases: list[np.ndarray] = []
+    sizes = [int(size) for size in net.sizes]
     if len(net.weights):
-        _, weights, biases = checked(net)
+        architecture, weights, biases = checked(net)
+        sizes = list(architecture.sizes)
     arrays = _named("", (weights, biases))
     for number, memory in enumerate(state.memory):
         arrays |= _named(f"optimizer.{number}.", memory)
@@ -196,48 +189,95 @@ def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             arrays |= {f"{name}.{part}": getattr(scaling, part) for part in Scaling._fields}
     metadata = {
         "version": __version__,
-        "sizes": [int(size) for size in net.sizes],
-        "network": {name: _plain(getattr(state, name)) for name in _OF_NETWORK},
+        "sizes": sizes,
+        "network": {name: _plain(getattr(state, name)) for name in schema.NETWORK},
         "training": None,
-        "trained": {name: _plain(getattr(state, name)) for name in _OF_TRAINING},
+        "trained": {name: _plain(getattr(state, name)) for name in schema.TRAINED},
     }
     return arrays, metadata
 
 
 def network_from(
-    path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any], own: Mapping[str, Any]
+    path: str,
+    arrays: Mapping[str, np.ndarray],
+    metadata: Mapping[str, Any],
+    own: Mapping[str, Any],
+    otherwise: str = "damaged",
 ) -> Any:
-    """The network of a file; `own` has the activations and the cost of a user's own functions."""
+    """The network of a file, all of whose values are checked, those of a checkpoint included.
+
+    `own` has the activations and the cost of a user's own functions.
+    """
+    with understood(path, otherwise):
+        schema.check(metadata)
+    options = {name: schema.object_of(value) for name, value in metadata["network"].items()}
+    functions = [name for name, value in options.items() if _has_own(value)]
+    validate.functions_given(path, [name for name in functions if own.get(name) is None])
+    options |= {name: own[name] for name in functions}
+    with understood(path, otherwise):
+        return _network(metadata, arrays, options)
+
+
+def _network(metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray], options: dict[str, Any]) -> Any:
+    """The network of metadata that suit the schema, with its `options` as `Network` takes them."""
     from .network import Network
 
-    with understood(path, "damaged: its network cannot be read"):
-        weights, biases = _listed("", arrays)
-        options = {name: _object(value) for name, value in metadata["network"].items()}
-        defaults = {name: getattr(State, name) for name in _OF_TRAINING}  # of fields that came after the file
-        trained = defaults | {name: _object(value) for name, value in metadata["trained"].items()}
-        sizes = list(validate.sizes_of(metadata["sizes"]))
-        scalings = {name: _scaling(name, arrays) for name in _SCALINGS}
-        numbers = {name.split(".")[1] for name in arrays if name.startswith("optimizer.")}
-        memory = tuple(_listed(f"optimizer.{number}.", arrays) for number in range(len(numbers)))
-        functions = [name for name, value in options.items() if _has_own(value)]
-    unknown = [*({*options} - {*_OF_NETWORK}), *({*trained} - {*_OF_TRAINING})]
-    validate.file_is(path, not unknown, f"needs a later version of fastbp, which knows {', '.join(unknown)}")
-    validate.functions_given(path, [name for name in functions if own.get(name) is None])
-    with understood(path, "no network that can be"):
-        widths = [1] * len(weights) + [len(weights[-1]) if weights else 1]  # no memory for what is replaced
-        zeros = [np.zeros((n_out, n_in)) for n_in, n_out in itertools.pairwise(widths)]
-        net = Network(widths, **{**options, **{name: own[name] for name in functions}}, init=zeros)
-        if weights:
-            weights, biases = validate.parameters(weights, biases, net.dtype)
-        net.sizes, net.num_layers, net.weights, net.biases = sizes, len(sizes), weights, biases
-        states = 0 if trained["optimizer"] is None else states_of(trained["optimizer"].row)
-        validate.count_of_states(len(memory), states)
-        for name, columns in zip(
-            _SCALINGS, (weights[0].shape[1], len(weights[-1])) if weights else (0, 0), strict=True
-        ):
-            validate.scaling(name, scalings[name], columns)
-        net._fastbp = validate.trained(net._fastbp, trained | scalings, memory)
+    sizes, dtype = metadata["sizes"], np.dtype(options["dtype"])
+    trained = {name: schema.object_of(value) for name, value in metadata["trained"].items()}
+    weights, biases = _listed("", arrays)
+    validate.sizes_of(sizes)
+    inputs = outputs = 0
+    if weights:
+        validate.stored_parameters("", weights, biases, dtype)
+        shapes = [weights[0].shape[1], *map(len, weights)]
+        validate.equal("sizes", sizes, shapes, "the shape of weights")
+        inputs, outputs = shapes[0], shapes[-1]
+    numbers = {name.split(".")[1] for name in arrays if name.startswith("optimizer.")}
+    memory = tuple(_listed(f"optimizer.{number}.", arrays) for number in range(len(numbers)))
+    for number, parameters in enumerate(memory):
+        validate.stored_parameters(f"optimizer.{number}.", *parameters, dtype, infinite=True)
+    states = 0 if trained["optimizer"] is None else states_of(trained["optimizer"].row)
+    validate.count_of_states(len(memory), states)
+    scalings: dict[str, Any] = {name: _scaling(name, arrays) for name in _SCALINGS}
+    for name, columns in zip(_SCALINGS, (inputs, outputs), strict=True):
+        validate.scaling(name, scalings[name], columns)
+    for flag, name in zip(("scale_inputs", "scale_outputs"), _SCALINGS, strict=True):
+        learnt = scalings[name] is not None
+        wanted = options.get(flag, False) and (learnt or trained["task"] is not None)
+        validate.equal(f"the arrays of {name}", learnt, wanted, f"network.{flag}")
+    if trained.get("classes") is not None:
+        trained["classes"] = validate.classes(trained["classes"], outputs, "trained.classes")
+    known = {*_named("", (weights, biases)), *schema.check_arrays(metadata, arrays, (weights, biases))}
+    for number, parameters in enumerate(memory):
+        known |= {*_named(f"optimizer.{number}.", parameters)}
+    known |= {f"{name}.{part}" for name in _SCALINGS if scalings[name] for part in Scaling._fields}
+    validate.stored_arrays(arrays, known)
+    widths = [1] * len(weights) + [max(1, outputs)]  # no memory for what is replaced
+    zeros = [np.zeros((n_out, n_in)) for n_in, n_out in itertools.pairwise(widths)]
+    net = Network(widths, **options, init=zeros)
+    net.sizes, net.num_layers, net.weights, net.biases = sizes, len(sizes), weights, biases
+    net._fastbp = replace(net._fastbp, **trained, **scalings, memory=memory)
     return net
+
+
+def check(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """Raises the ValueError of `load`; in the place of a user's own functions stand others."""
+    function = activations.Activation(abs, abs)
+    stand_ins = {**dict.fromkeys(_FUNCTIONS, function), "cost": costs.Cost(max, max)}
+    network_from(path, arrays, metadata, stand_ins)
+
+
+def functions_of(net: Any) -> dict[str, Any]:
+    """The options of a network that are a user's own functions, which no file holds."""
+    options = {name: getattr(net._fastbp, name) for name in _FUNCTIONS}
+    return {name: value for name, value in options.items() if _has_own(_plain(value))}
+
+
+def keep(net: Any, path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """Writes a network, as it is `described`, after making sure that it can be read again."""
+    text = validate.as_json(path, metadata)
+    network_from(path, arrays, json.loads(text), functions_of(net), "not saved")
+    write(path, arrays, metadata)
 
 
 def fingerprint(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
@@ -250,7 +290,7 @@ def fingerprint(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -
     told["classes"] = metadata["trained"].get("classes")
     digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
     for name in sorted(arrays):
-        if not name.startswith("optimizer."):
+        if not name.startswith(("optimizer.", "training.")):
             array = arrays[name]
             digest.update(f"{name} {array.shape}".encode())
             digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
@@ -275,14 +315,14 @@ def _word(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_word, value))
     if isinstance(value, dict):
-        return f"{value['own']} of a user's own" if "own" in value else repr(_object(value))
+        return f"{value['own']} of a user's own" if "own" in value else repr(schema.object_of(value))
     return "none" if value is None else str(value)
 
 
 def save(net: Any, path: str | os.PathLike[str]) -> None:
     """`Network.save`."""
     validate.plain_labels(os.fspath(path), net._fastbp.classes or ())
-    write(path, *described(net))
+    keep(net, os.fspath(path), *described(net))
 
 
 def load(
@@ -326,9 +366,11 @@ def load(
 
 
 def _scaling(name: str, arrays: Mapping[str, np.ndarray]) -> Scaling | None:
-    if f"{name}.mean" not in arrays:
+    names = [f"{name}.{part}" for part in Scaling._fields]
+    if names[0] not in arrays:
         return None
-    return Scaling(*(arrays[f"{name}.{part}"] for part in Scaling._fields))
+    validate.arrays_there(arrays, names)
+    return Scaling(*(arrays[name] for name in names))
 
 
 def _named(prefix: str, parameters: Parameters) -> dict[str, np.ndarray]:
@@ -341,14 +383,14 @@ def _named(prefix: str, parameters: Parameters) -> dict[str, np.ndarray]:
 
 def _listed(prefix: str, arrays: Mapping[str, np.ndarray]) -> Parameters:
     layers = sum(name.startswith(f"{prefix}weights.") for name in arrays)
-    weights, biases = (
-        [arrays[f"{prefix}{kind}.{layer}"] for layer in range(layers)] for kind in ("weights", "biases")
-    )
+    names = [[f"{prefix}{kind}.{layer}" for layer in range(layers)] for kind in ("weights", "biases")]
+    validate.arrays_there(arrays, itertools.chain(*names))
+    weights, biases = ([arrays[name] for name in listed] for listed in names)
     return weights, biases
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold, of a field of the state; `_object` takes it back."""
+    """What JSON can hold, of a field of the state; `schema.object_of` takes it back."""
     if isinstance(value, _OWN):
         return {"own": type(value).__name__}
     if is_dataclass(value):
@@ -359,13 +401,8 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, np.dtype) else value
 
 
-def _object(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_object(item) for item in value]
-    if isinstance(value, dict) and "kind" in value:
-        return _OPTIONS[value["kind"]](**value["options"])
-    return value
-
-
 def _has_own(value: Any) -> bool:
-    return any(map(_has_own, value)) if isinstance(value, list) else isinstance(value, dict)
+    """Whether an option, as a file has it, is a user's own function, or one of its list is."""
+    if isinstance(value, list):
+        return any(map(_has_own, value))
+    return isinstance(value, dict) and "own" in value

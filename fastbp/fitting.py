@@ -35,7 +35,7 @@ class Rows:
     def __init__(self, data: Data, rows: np.ndarray | None, shuffle: bool, seed: int | None) -> None:
         """`rows` are those that are trained on, all of them where it is None."""
         self.data, self._rows = data, rows
-        self.samples = len(data.X) if rows is None else len(rows)
+        self.samples = self.segment_rows = len(data.X) if rows is None else len(rows)
         self.seen = data, np.arange(self.samples) if rows is None else rows  # by what explains a failure
         self._shuffle = shuffle
         self._key = None if seed is None else generator.key(seed, "order")
@@ -112,6 +112,7 @@ def _fit(
             (checkpoint.read(keeper.path, arguments, net) for keeper in keepers if keeper.resume), None
         )
     if saved:
+        validate.same_targets(saved.path, saved.network._fastbp, found.task, found.classes, given.scale)
         checkpoint.adopt(net, saved)
         parts, state = checked(net), net._fastbp
 

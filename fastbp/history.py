@@ -70,8 +70,11 @@ class History(Mapping[str, list[float]]):
         return self._lists.get("val_accuracy", self._lists.get("val_r2", []))
 
     def append(self, numbers: Mapping[str, float]) -> None:
-        """Adds an epoch; what earlier ones lack is NaN there."""
+        """Adds an epoch; a number that it or an earlier one lacks is NaN there."""
         epochs = self.epochs
+        for name, values in self._lists.items():
+            if values and name not in numbers:
+                values.append(math.nan)
         for name, number in numbers.items():
             values = self._lists.setdefault(name, [])
             values += [math.nan] * (epochs - len(values))

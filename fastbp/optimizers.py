@@ -140,6 +140,15 @@ class AdamW(Adam):
 
 
 @dataclass(frozen=True)
+class _ScikitAdam(Adam):
+    """Adam as scikit-learn has it: epsilon is added before the mean of squares is corrected for its start."""
+
+    def _own(self, rates: Array, first: int) -> dict[str, Array | float]:
+        numbers = super()._own(rates, first)
+        return {**numbers, "epsilon": self.epsilon * numbers["root"]}
+
+
+@dataclass(frozen=True)
 class IRprop(Optimizer):
     """iRPROP-: a weight has its own step, which grows while its gradient keeps its sign, else shrinks.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from . import validate
 from .architecture import State
 from .callbacks import Callback, ModelCheckpoint
 from .engine import Data
@@ -23,6 +24,10 @@ class Source(Protocol):
     @property
     def samples(self) -> int | None:
         """Of an epoch; None until one has been counted."""
+
+    @property
+    def segment_rows(self) -> int:
+        """Of every segment of an epoch but the last, which may have fewer."""
 
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
         """(data, order) of each segment from the `first` on: rows of data at the order's positions.
@@ -85,6 +90,7 @@ class Run:
         self._is_kept = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
         self._lent = False  # whether hooks may have changed the network's weights
         self._stopped = False
+        self._resumed_from = ""  # a checkpoint's path
         self._since = 0.0  # when the present epoch began
         self._between = (0, 0.0)  # the last chunk's end between batches: the position and the cost up to it
         self.position = Position(chunks.step, *self._zeros())
@@ -143,7 +149,7 @@ class Run:
 
     @rate_factor.setter
     def rate_factor(self, factor: float) -> None:
-        self._numbers.factor = float(factor)
+        self._numbers.factor = validate.nonnegative("rate_factor", factor)
 
     @property
     def is_over(self) -> bool:
@@ -154,7 +160,7 @@ class Run:
         """Ends the training after the present hooks; `why` becomes a note in the history."""
         self._stopped = True
         if why:
-            self.history.notes.append(why)
+            self.history.notes.append(str(why))
 
     # The training
 
@@ -163,7 +169,8 @@ class Run:
         try:
             self._hooks("on_train_begin")
             for callback, state in zip(self._callbacks, self.position.states, strict=False):
-                callback.restore(state)
+                if state:
+                    callback.restore(state)
             while self.position.epoch < self.epochs and not self._stopped:
                 self._train_epoch()
             self._hooks("on_train_end")
@@ -192,10 +199,12 @@ class Run:
         self.keep()
         return self._net
 
-    def resume(self, history: History, position: Position, generator: Any) -> None:
-        """Goes to a position that was taken down, instead of to the beginning."""
-        self.history, self.position = history, position
-        self._chunks.step, self._stopped = position.step, position.stopped
+    def resume(self, path: str, history: History, position: Position, generator: Any) -> None:
+        """Goes to a position that was taken down in the file `path`, instead of to the beginning."""
+        done = int(position.reached[0])
+        validate.resumed_segment(path, position.segment, position.before, done, self._source.segment_rows)
+        self._resumed_from, self.history, self.position = path, history, position
+        self._chunks.step, self._stopped = self._step_at(position), position.stopped
         self.rate_factor = position.factor
         if generator is not None:
             np.random.set_state(generator)  # noqa: NPY002
@@ -209,6 +218,20 @@ class Run:
         if done % self._engine.batch_size == 0 or self._chunks.is_done:
             return done, float(self.position.losses[0])
         return self._between
+
+    @property
+    def callbacks(self) -> list[Callback]:
+        """All that this fit calls, in their order."""
+        return list(self._callbacks)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all of the network's present weights are finite."""
+        return bool(np.isfinite(self._engine.parameters).all())
+
+    def _step_at(self, position: Position) -> int:
+        """The network's step at a position between batches."""
+        return position.step + -(-int(position.reached[0]) // self._engine.batch_size)
 
     def _zeros(self) -> tuple[np.ndarray, np.ndarray]:
         return self._engine.new_losses(), np.zeros(1, np.int64)
@@ -236,12 +259,11 @@ class Run:
             self._mark()
             if self._stopped:
                 return
-        start, size = self.position, self._engine.batch_size
-        undo, step = self._engine.snapshot(), start.step + int(start.reached[0]) // size
-        self._since = time.perf_counter() - start.seconds
+        undo, step = self._engine.snapshot(), self.step
+        self._since = time.perf_counter() - self.position.seconds
         whole = self._train_segments()
         seconds = self.seconds
-        if not np.isfinite(self._engine.parameters).all():
+        if not self.is_finite:
             self._diverged("a weight", undo, step)
         if not np.isfinite(self.position.losses[0]):
             self._diverged("the cost")
@@ -281,8 +303,10 @@ class Run:
                     return True
                 self._chunks.data, order = found
                 at = self.position = self.position._replace(drawn=self.epoch + 1, generator=generator)
-                self._chunks.step = at.step
-                self._between = int(at.reached[0]), float(at.losses[0])
+                done, size = int(at.reached[0]), self._engine.batch_size
+                validate.resumed_rows(self._resumed_from, done, len(order), size)
+                self._chunks.step = self._step_at(at)
+                self._between = done, float(at.losses[0])
                 after = self._after_chunk if self._callbacks else None
                 if self._chunks.epoch(order, at.losses, at.reached, after) < len(order):
                     return False

@@ -33,7 +33,7 @@ except ImportError as error:
 from . import validate
 from .callbacks import Callback
 from .network import Network
-from .optimizers import SGD, Adam, Momentum, Nesterov, Optimizer
+from .optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
 from .run import Run
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
@@ -43,14 +43,6 @@ _ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential
 _SOLVERS = ("lbfgs", "sgd", "adam")
 _SLOWEST = 1e-6  # learning rate at which "adaptive" ends
 _MOST_SEED = 2**31
-
-
-class _Adam(Adam):
-    """Adam as scikit-learn has it: epsilon is added before the mean of squares is corrected for its start."""
-
-    def _own(self, rates: Any, first: int) -> dict[str, Any]:
-        found = super()._own(rates, first)
-        return {**found, "epsilon": self.epsilon * found["root"]}
 
 
 @dataclass
@@ -247,7 +239,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def _optimizer(self) -> Optimizer:
         if self.solver == "adam":
-            return _Adam(self.beta_1, self.beta_2, self.epsilon)
+            return _ScikitAdam(self.beta_1, self.beta_2, self.epsilon)
         if not self.momentum:
             return SGD()
         return (Nesterov if self.nesterovs_momentum else Momentum)(self.momentum)

@@ -60,11 +60,12 @@ class Chunks:
     ) -> int:
         """One pass over `order`; returns how many positions it trained, fewer where the cost diverged.
 
-        It begins at position reached[0], which is 0 unless an earlier pass came so far, and keeps it up to
+        It begins at position reached[0], after so many of the steps that `step` counts, and keeps it up to
         date together with losses[0].  ``after(position)`` is called after every chunk and may end the pass.
         """
         reached = np.zeros(1, np.int64) if reached is None else reached
-        begin, size, n = self.step, self.engine.batch_size, len(order)
+        size, n = self.engine.batch_size, len(order)
+        begin = self.step - -(-int(reached[0]) // size)
         self._now = begin, reached, n
         with NETWORKS.one_more():
             while (done := int(reached[0])) < n:

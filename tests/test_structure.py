@@ -40,10 +40,10 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "recipe.py": ({"optimizers", "schedules"}, {"numpy"}),
     "history.py": (set(), set()),
     "evaluation.py": ({"engine", "generator", "labels", "metrics", "validate"}, {"numpy"}),
-    "checkpoint.py": ({"files", "history", "validate"}, {"numpy"}),
+    "checkpoint.py": ({"files", "history", "schema", "validate"}, {"numpy"}),
     "callbacks.py": ({"checkpoint", "durable", "progress", "training", "validate"}, {"numpy"}),
     "run.py": (
-        {"architecture", "callbacks", "engine", "history", "recipe", "seed", "training"},
+        {"architecture", "callbacks", "engine", "history", "recipe", "seed", "training", "validate"},
         {"numpy"},
     ),
     "progress.py": ({"training"}, set()),
@@ -100,9 +100,10 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     ),
     "sklearn.py": ({"callbacks", "network", "optimizers", "run", "validate"}, {"numpy"}),
     "durable.py": (set(), set()),
+    "schema.py": ({"activations", "costs", "optimizers", "validate"}, {"numpy"}),
     "files.py": (
         {
-            *("activations", "architecture", "costs", "durable", "kernels", "optimizers", "scaling"),
+            *("activations", "architecture", "costs", "durable", "kernels", "scaling", "schema"),
             "validate",
         },
         {"numpy"},

@@ -35,16 +35,16 @@ def _of_file(path: str) -> dict[str, Any]:
 
     try:
         arrays, metadata = files.read(path)
-        with files.understood(path, "damaged: what it tells of its network cannot be read"):
-            rows = {
-                "file": f"{path}, {os.path.getsize(path):,} bytes, checksum good",
-                "written by": f"fastbp {metadata['version']}",
-                **files.in_words(metadata),
-                "fingerprint": files.fingerprint(arrays, metadata),
-                "arrays": f"{len(arrays)}, {sum(array.size for array in arrays.values()):,} numbers",
-            }
-            if training := metadata.get("training"):
-                rows["checkpoint"] = _progress(training)
+        files.check(path, arrays, metadata)
+        rows = {
+            "file": f"{path}, {os.path.getsize(path):,} bytes, checksum good",
+            "written by": f"fastbp {metadata['version']}",
+            **files.in_words(metadata),
+            "fingerprint": files.fingerprint(arrays, metadata),
+            "arrays": f"{len(arrays)}, {sum(array.size for array in arrays.values()):,} numbers",
+        }
+        if training := metadata["training"]:
+            rows["checkpoint"] = _progress(training)
     except (OSError, ValueError) as error:
         raise Failure(reason(error)) from error
     return rows

@@ -13,5 +13,6 @@ from .options import *
 from .own import *
 from .pairs import *
 from .pictures import *
+from .schema import UnknownFieldError as UnknownFieldError
 from .streams import *
 from .weights import *

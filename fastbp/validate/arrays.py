@@ -138,7 +138,7 @@ def hashable(labels: list[Any], name: str) -> list[Any]:
 def classes(found: list[Any], outputs: int, name: str) -> tuple[Any, ...]:
     """Different labels, one per output, or two where there is one output."""
     wanted = max(2, outputs)
-    if len(found) != wanted:
+    if len(found) != wanted or len(set(found)) < wanted:
         raise ValueError(
             f"{name}: expected {wanted} different labels for {outputs} outputs, got {len(found)}: "
             f"{_first_of(found)}"

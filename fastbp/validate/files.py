@@ -2,21 +2,28 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, NoReturn, get_args
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
-from .arrays import Scale, Task, hashable
-from .options import choice, seed
+from .weights import parameters
 
 
-def same_network(saved: Any, net: Any) -> None:
+def same_network(path: str, saved: Any, net: Any) -> None:
     """Refuses to resume the training of another network."""
     there, here = repr(saved), repr(net)
     if there.partition("(")[2] != here.partition("(")[2]:
-        raise ValueError(f"network: expected {there}, whose training the checkpoint is of, got {here}")
+        raise ValueError(
+            f"{path}: network: expected {there}, whose training the checkpoint is of, got {here}"
+        )
+
+
+def same_targets(path: str, state: Any, task: Any, classes: Any, scale: Any) -> None:
+    """Refuses to resume a training for other targets than those of X and y."""
+    for name, value in (("task", task), ("classes", classes), ("scale", scale)):
+        there = getattr(state, name)
+        file_is(path, there == value, f"trained.{name}: expected {value!r}, as of X and y, got {there!r}")
 
 
 def checkpoint(path: str, training: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,9 +31,11 @@ def checkpoint(path: str, training: Any, arguments: Mapping[str, Any]) -> dict[s
     if not isinstance(training, dict):
         raise ValueError(f"{path}: expected a checkpoint to resume from, got a network alone")
     there = training["arguments"]
-    other = [name for name in arguments if there.get(name) != arguments[name]]
+    other = [name for name in {**arguments, **there} if there.get(name) != arguments.get(name)]
     if other:
-        differences = "; ".join(f"{name} was {there.get(name)!r}, is {arguments[name]!r}" for name in other)
+        differences = "; ".join(
+            f"{name} was {there.get(name)!r}, is {arguments.get(name)!r}" for name in other
+        )
         raise ValueError(
             f"{path}: expected the arguments of the training that is resumed, got others: {differences}"
         )
@@ -93,18 +102,114 @@ def functions_given(path: str, missing: Sequence[str]) -> None:
         )
 
 
-def trained(state: Any, found: Mapping[str, Any], memory: Any) -> Any:
-    """The state of a network with what training has brought it to, which a file tells."""
-    for name, known in (("task", get_args(Task)), ("scale", get_args(Scale))):
-        if found[name] is not None:
-            choice(name, found[name], known)
-    for name in ("epochs", "batches", "began"):
-        seed(name, found[name])
-    if found["masks"] is not None:
-        seed("masks", found["masks"])
-    labels = found.get("classes")
-    found = {**found, "classes": None if labels is None else tuple(hashable(labels, "classes"))}
-    return replace(state, **found, memory=memory)
+def stored_parameters(
+    prefix: str, weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype, infinite: bool = False
+) -> None:
+    """Refuses arrays that are no weights and biases of one network in `dtype`.
+
+    They are finite, or at least numbers where `infinite`: a square in an optimizer's state may overflow.
+    """
+    parameters(weights, biases, dtype)
+    for kind, arrays in ("weights", weights), ("biases", biases):
+        for layer, array in enumerate(arrays):
+            name = f"{prefix}{kind}.{layer}"
+            equal(f"the type of {name}", str(array.dtype), str(dtype), "network.dtype")
+            good = ~np.isnan(array) if infinite else np.isfinite(array)
+            if not good.all():
+                row, column = np.argwhere(~good)[0]
+                wanted = "numbers" if infinite else "finite numbers"
+                raise ValueError(f"{name}[{row}, {column}]: expected {wanted}, got {array[row, column]}")
+
+
+def stored_arrays(found: Collection[str], known: Collection[str]) -> None:
+    """Refuses a file with other arrays than those that its metadata name."""
+    arrays_there(found, known)
+    for name in found:
+        if name not in known:
+            raise ValueError(f"arrays: expected those that the metadata tell of, got {name!r} as well")
+
+
+def arrays_there(found: Collection[str], names: Iterable[str]) -> None:
+    """Refuses a file that lacks one of the arrays `names`."""
+    for name in names:
+        if name not in found:
+            raise ValueError(f"{name}: expected an array, got none")
+
+
+def at_most(name: str, value: int, most: int, source: str) -> None:
+    """Refuses a number above another, the `source`."""
+    if value > most:
+        raise ValueError(f"{name}: expected at most {most}, as {source} says, got {value}")
+
+
+def known(name: str, value: Any, source: str) -> None:
+    """Refuses None where another value, the `source`, cannot be without this one."""
+    if value is None:
+        raise ValueError(f"{name}: expected a value beside that of {source}, got None")
+
+
+def equal(name: str, value: Any, expected: Any, source: str) -> None:
+    """Refuses a value that is not the one which follows from another, the `source`."""
+    if value != expected:
+        raise ValueError(f"{name}: expected {expected}, as {source} says, got {value}")
+
+
+def between_batches(done: int, size: int, samples: int) -> None:
+    """Refuses a place in an epoch that lies within a batch, or beyond the samples."""
+    if done != samples and (done % size or done > samples):
+        raise ValueError(
+            f"training.position.done: expected a multiple of batch_size, {size}, up to {samples} samples, "
+            f"got {done}"
+        )
+
+
+def consistent(name: str, good: bool, values: Mapping[str, Any]) -> None:
+    """Refuses numbers each of which is possible but for the others."""
+    if not good:
+        shown = ", ".join(f"{key} {value}" for key, value in values.items())
+        raise ValueError(f"{name}: expected values that suit each other, got {shown}")
+
+
+def generator_words(name: str, words: Any) -> None:
+    """Refuses what is no state of NumPy's Mersenne Twister."""
+    if words is None or words.dtype != np.int64 or words.shape != (624,):
+        got = "none" if words is None else f"{words.dtype} of shape {words.shape}"
+        raise ValueError(f"{name}: expected an array of int64 of shape (624,), got {got}")
+    if not 0 <= words.min() <= words.max() < 1 << 32:
+        raise ValueError(f"{name}: expected integers of 32 bits, got {words.min()} to {words.max()}")
+
+
+def arrays_like(name: str, arrays: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> None:
+    """Refuses arrays that could not take the place of the network's."""
+    if [array.shape for array in arrays] != [array.shape for array in wanted]:
+        shapes = ", ".join(str(array.shape) for array in wanted)
+        got = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(f"{name}: expected arrays of shapes {shapes}, as the network has, got {got}")
+    for number, (array, other) in enumerate(zip(arrays, wanted, strict=True)):
+        if array.dtype != other.dtype or not np.isfinite(array).all():
+            raise ValueError(f"{name}{number}: expected finite numbers in {other.dtype}, got others")
+
+
+def resumed_segment(path: str, segment: int, before: int, done: int, rows: int) -> None:
+    """Refuses a place in an epoch that segments of so many rows do not have."""
+    first, last = (segment - 1) * rows, segment * rows
+    good = before == last if done or not segment else first < before <= last
+    file_is(
+        path,
+        good,
+        f"damaged, or of other data: training.position.before: expected {last} samples in {segment} "
+        f"segments, each of {rows}, got {before}",
+    )
+
+
+def resumed_rows(path: str, done: int, rows: int, size: int) -> None:
+    """Refuses to go on beyond a segment's end, or within a batch."""
+    file_is(
+        path,
+        done <= rows and (done % size == 0 or done == rows),
+        f"damaged, or of other data: training.position.done: expected a multiple of batch_size, {size}, up "
+        f"to the {rows} samples of the segment, got {done}",
+    )
 
 
 _C_WORDS = (
