@@ -18,16 +18,25 @@ from .seed import COMPILED, FORWARD, Hooks, inference_engine
 from .training import Chunks
 
 
-def weights_of(
-    found: validate.Targets, architecture: Architecture, sample_weight: Any, class_weight: Any
-) -> np.ndarray:
-    """Those of the samples, their classes' included; none where all weigh the same."""
-    rows = len(found.array)
-    weights = NOTHING if sample_weight is None else validate.sample_weights(sample_weight, rows)
+def class_weights(
+    found: validate.Targets, architecture: Architecture, class_weight: Any
+) -> np.ndarray | None:
+    """The weight of each class, in the order of the outputs; None where all weigh the same."""
     if class_weight is None:
-        return weights
+        return None
     wanted, count = validate.classes_of(found), max(2, architecture.sizes[-1])
-    each = validate.class_weights(class_weight, wanted, found.classes or tuple(range(count)))
+    return validate.class_weights(class_weight, wanted, found.classes or tuple(range(count)))
+
+
+def weights_of(
+    found: validate.Targets, sample_weight: Any, by_class: np.ndarray | None, name: str = "sample_weight"
+) -> np.ndarray:
+    """The weight of each sample times that of its class; none where all weigh the same."""
+    rows = len(found.array)
+    weights = NOTHING if sample_weight is None else validate.sample_weights(sample_weight, rows, name)
+    if by_class is None:
+        return weights
+    each = np.asarray(by_class[validate.classes_of(found)])
     return each * weights if weights.size else each
 
 
@@ -57,10 +66,12 @@ def predict_proba(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
     return metrics.probabilities(found, task)
 
 
-def score(net: Any, hooks: Hooks, X: Any, y: Any) -> float:
+def score(net: Any, hooks: Hooks, X: Any, y: Any, sample_weight: Any) -> float:
     parts = checked(net)
     samples, targets = scorable(net, parts[0], X, y, _task(net, parts[0]))
-    return metrics.score(_infer(net, hooks, parts, samples), targets)
+    weights = None if sample_weight is None else validate.sample_weights(sample_weight, len(samples))
+    validate.some_weight("sample_weight", weights)
+    return metrics.score(_infer(net, hooks, parts, samples), targets, weights)
 
 
 def value_and_gradient(
@@ -144,7 +155,7 @@ def _data(
     validate.unreplaced([name for name in COMPILED if hooks.replaced(net, name)])
     state: State = net._fastbp
     samples, targets = scorable(net, architecture, X, y, state.task)
-    weights = weights_of(targets, architecture, sample_weight, class_weight)
+    weights = weights_of(targets, sample_weight, class_weights(targets, architecture, class_weight))
     X_divided = validate.divided(samples, state.input_divisor, state.dtype)
     return Data(X_divided, targets.array, state.bytes_divisor, weights, *_scalings(state))
 

@@ -255,7 +255,8 @@ class Blocks:
         self._dtype = self._dtype or samples.dtype
         validate.same_kind(block.name + "X", samples.dtype, self._dtype)
         found = self._targets(block)
-        weights = arrays.weights_of(found, self._architecture, None, self._class_weight)
+        by_class = arrays.class_weights(found, self._architecture, self._class_weight)
+        weights = arrays.weights_of(found, None, by_class)
         samples = validate.divided(samples, self._state.input_divisor, self._state.dtype)
         return _Rows(samples, found.array, weights)
 

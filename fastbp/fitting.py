@@ -104,7 +104,8 @@ def _fit(
         batch_size = min(batch_size, max(1, given.source.samples or 0))
     source, found, data = given.source, given.found, given.data
     validate.same_scale("X", given.scale, state)
-    evaluation = _evaluation(net, architecture, given, measures, validation_data)
+    by_class = arrays.class_weights(found, architecture, class_weight)
+    evaluation = _evaluation(net, architecture, given, measures, validation_data, by_class)
     arguments, saved = {}, None
     if keepers := [callback for callback in hooked if isinstance(callback, ModelCheckpoint)]:
         arguments = _arguments(recipe, source, batch_size, shuffle, given.split, hooked)
@@ -222,7 +223,8 @@ def _given(
     samples = arrays.samples_of(architecture, X)
     split = validate.held_out(*holding, len(samples))
     found = arrays.targets_of(net, architecture, y, len(samples), task=task)
-    weights = arrays.weights_of(found, architecture, *weighing)
+    by_class = arrays.class_weights(found, architecture, weighing[1])
+    weights = arrays.weights_of(found, weighing[0], by_class)
     rows, others = held_out(found, split, state.seed) if split else (None, None)
     scalings = _scalings(state, samples, found.array, rows)
     validate.chosen_divisor("X", samples, state)
@@ -239,20 +241,22 @@ def _evaluation(
     given: _Given,
     measures: dict[str, Any],
     validation_data: Any,
+    by_class: np.ndarray | None,
 ) -> Evaluation:
     """What is measured after every epoch."""
     found, data, state = given.found, given.data, net._fastbp
-    evaluation, unweighted = Evaluation(measures, found), data._replace(weights=data.weights[:0])
+    evaluation = Evaluation(measures, found)
     if validation_data is not None:
-        pair = validate.pair("validation_data", validation_data)
-        X, y = arrays.scorable(net, architecture, *pair, found.task, "validation_", found.classes)
+        X, y, sample_weight = validate.validation_data(validation_data)
+        X, y = arrays.scorable(net, architecture, X, y, found.task, "validation_", found.classes)
         validate.same_scale("validation_X", validate.scale(X, state), replace(state, scale=given.scale))
         X = validate.divided(X, state.input_divisor, state.dtype)
-        evaluation.add("val_", unweighted._replace(X=X, targets=y.array), np.arange(len(X)))
+        weights = arrays.weights_of(y, sample_weight, by_class, "validation_sample_weight")
+        evaluation.add("val_", data._replace(X=X, targets=y.array, weights=weights), np.arange(len(X)))
     elif given.others is not None:
-        evaluation.add("val_", unweighted, given.others)
+        evaluation.add("val_", data, given.others)
     if measures and isinstance(given.source, Rows):
-        evaluation.add("", unweighted, np.arange(len(data.X)) if given.rows is None else given.rows)
+        evaluation.add("", data, np.arange(len(data.X)) if given.rows is None else given.rows)
     return evaluation
 
 

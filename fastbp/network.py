@@ -34,7 +34,8 @@ __all__ = ["Network", "np", "random", "sigmoid", "sigmoid_prime"]  # what a scri
 Array = npt.NDArray[Any]
 Callbacks = Callback | Callable[..., object] | Iterable[Callback | Callable[..., object]]
 Blocks = Iterable[tuple[Any, Any]] | Callable[[], Iterable[tuple[Any, Any]]]
-Metric = str | Callable[[Any, Any], float]
+Metric = str | Callable[..., float]
+Validation = tuple[Any, Any] | tuple[Any, Any, Any]
 
 
 def sigmoid(z: Any) -> Any:
@@ -370,7 +371,7 @@ class Network:
         clip_norm: float | None = None,
         sample_weight: npt.ArrayLike | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
-        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        validation_data: Validation | None = None,
         validation_split: float = 0.0,
         metrics: Metric | Iterable[Metric] = (),
         shuffle: bool = True,
@@ -417,20 +418,23 @@ class Network:
         clip_norm : float, optional
             Where the norm of the whole gradient, penalties included, is larger, it is scaled down to this.
         sample_weight : array (samples,), optional
-            Factors of the samples' costs; a batch's cost is the sum of w C over the batch's length.  Not with
-            blocks.
+            Factors of the samples' costs; a batch's cost is the sum of w C over the batch's length.  They
+            hold for rows that are held out and for `metrics` as well.  Not with blocks.
         class_weight : dict of label to float, or "balanced", optional
             Factors of the costs of labels; "balanced", which is not for blocks, gives every class the same
-            weight in all, with mean 1.
-        validation_data : (X, y), optional
-            Its cost and score are taken after every epoch.
+            weight in all, with mean 1.  They hold for the validation data and for `metrics` as well, so
+            that "balanced" makes the accuracy the mean of the classes' own.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Its cost and score are taken after every epoch: the cost as the sum of w C over the number of
+            rows, as in training, the score as a weighted mean.
         validation_split : float
             The share of X that is held out for that instead, of each label alike; the same rows in every
             call.  Not with blocks.
         metrics : str or callable, or an iterable of them
             What is measured after every epoch instead of the score, of the validation data and of the
             training data, which takes a forward pass over them: "accuracy", "r2", "mse", "mae", or functions
-            of (y, outputs) that return a number.
+            of (y, outputs) that return a number.  A function that has an argument ``sample_weight``, as
+            those of ``sklearn.metrics`` have, is given the weights, or None; others are not weighted.
         shuffle : bool
             Whether every epoch takes the samples in a new order.
         buffer_bytes : int
@@ -585,12 +589,13 @@ class Network:
         """The outputs themselves, (samples, outputs): `feedforward` for rows."""
         return arrays.outputs(self, _HOOKS, X)
 
-    def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    def score(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """The share of rows predicted right; for values the coefficient of determination R^2.
 
-        What the network is trained for decides, never y, which must be of that kind.
+        What the network is trained for decides, never y, which must be of that kind.  With `sample_weight`
+        (samples,) each row counts by its weight, as in scikit-learn's ``accuracy_score`` and ``r2_score``.
         """
-        return arrays.score(self, _HOOKS, X, y)
+        return arrays.score(self, _HOOKS, X, y, sample_weight)
 
     # Gradients laid open
 

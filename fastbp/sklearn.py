@@ -117,15 +117,15 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         y: Any,
         sample_weight: Any = None,
         *,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, Any] | tuple[Any, Any, Any] | None = None,
     ) -> Any:
         """Trains on X (n_samples, n_features), dense or sparse, and y.
 
         Parameters
         ----------
         sample_weight : array of shape (n_samples,), optional
-            Their mean does not matter.
-        validation_data : (X, y), optional
+            They hold for the score that ``early_stopping`` goes by as well.  Their mean does not matter.
+        validation_data : (X, y) or (X, y, sample_weight), optional
             What ``early_stopping`` goes by instead of a part of X.
 
         Returns
@@ -151,15 +151,20 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         if validation_data is not None and not self.early_stopping:
             raise ValueError("validation_data: expected early_stopping=True, which goes by them")
         X, targets = self._checked(X, y, first, one)
-        self._loss_of_targets = self._least_loss(targets)
+        weights = self._weights(y, sample_weight)
+        self._loss_of_targets = self._least_loss(targets, weights)
+        validation: dict[str, Any] = {}
+        if validation_data is not None:
+            validation["validation_data"] = self._checked_validation(validation_data, y)
+        elif self.early_stopping:
+            validation["validation_split"] = self.validation_fraction
         random = check_random_state(self.random_state)
         if first or not one:
             self._begin(X, random, None if first else self.network_)
-        weights = self._weights(y, len(X), sample_weight)
         if self.solver == "lbfgs":
             self._minimize(X, targets, weights)
         else:
-            self._descend(X, targets, weights, validation_data, one)
+            self._descend(X, targets, weights, validation, one)
         if not all(np.isfinite(array).all() for array in (*self.network_.weights, *self.network_.biases)):
             raise ValueError("fit: expected finite weights at the end; scale the columns of X")
         return self
@@ -179,19 +184,28 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             y = column_or_1d(y, warn=True)
         return _dense(X), self._targets(y, first, one)
 
+    def _checked_validation(self, data: Any, learnt: Any) -> tuple[Any, Any, np.ndarray | None]:
+        """Samples, targets and weights of validation data; `learnt` is the y that is trained on."""
+        X, y, sample_weight = validate.validation_data(data)
+        X, targets = self._checked(X, y, first=False, one=True)
+        weights = self._weights(y, sample_weight, learnt, "validation_sample_weight")
+        return X, targets, None if weights is None else weights / weights.mean()
+
     def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
         raise NotImplementedError
 
-    def _least_loss(self, targets: np.ndarray) -> float:
+    def _least_loss(self, targets: np.ndarray, weights: np.ndarray | None) -> float:
         """What must be added to our cost for scikit-learn's."""
         return 0.0
 
-    def _weights(self, y: Any, rows: int, sample_weight: Any) -> np.ndarray | None:
+    def _weights(
+        self, y: Any, sample_weight: Any, learnt: Any = None, name: str = "sample_weight"
+    ) -> np.ndarray | None:
+        """The weights of the rows of y; "balanced" ones follow from `learnt`, or from y itself."""
         if sample_weight is None:
             return None
-        weights = validate.sample_weights(sample_weight, rows)
-        if not weights.any():
-            raise ValueError("sample_weight: expected one above 0 at least, got all zero")
+        weights = validate.sample_weights(sample_weight, len(np.asarray(y)), name)
+        validate.some_weight(name, weights)
         return weights
 
     def _begin(self, X: np.ndarray, random: Any, before: Network | None) -> None:
@@ -249,14 +263,9 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         X: np.ndarray,
         targets: np.ndarray,
         weights: np.ndarray | None,
-        validation_data: tuple[Any, Any] | None,
+        validation: dict[str, Any],
         one: bool,
     ) -> None:
-        validation: dict[str, Any] = {}
-        if validation_data is not None:
-            validation["validation_data"] = self._checked(*validation_data, first=False, one=True)
-        elif self.early_stopping:
-            validation["validation_split"] = self.validation_fraction
         size = self._size_of_batch(len(X))
         penalty = self.alpha / size
         watch = _Watch(self, penalty, self.early_stopping, one)
@@ -459,11 +468,17 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
             return np.asarray(y, np.int64)
         return np.searchsorted(self.classes_, y)
 
-    def _weights(self, y: Any, rows: int, sample_weight: Any) -> np.ndarray | None:
+    def _weights(
+        self, y: Any, sample_weight: Any, learnt: Any = None, name: str = "sample_weight"
+    ) -> np.ndarray | None:
         if self.class_weight is not None:
-            each = compute_sample_weight(self.class_weight, y)
+            if learnt is None or self.class_weight != "balanced":
+                each = compute_sample_weight(self.class_weight, y)
+            else:
+                both, rows = np.concatenate([learnt, y]), len(np.asarray(learnt))
+                each = compute_sample_weight("balanced", both, indices=np.arange(rows))[rows:]
             sample_weight = each if sample_weight is None else each * np.asarray(sample_weight)
-        return super()._weights(y, rows, sample_weight)
+        return super()._weights(y, sample_weight, learnt, name)
 
     def predict(self, X: Any) -> np.ndarray:
         """The labels (n_samples,), or zeros and ones (n_samples, n_outputs) for several at once."""
@@ -565,11 +580,14 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
             raise ValueError(f"y: expected {self.n_outputs_} columns, as before, got {outputs}")
         return y.astype(np.float64)
 
-    def _least_loss(self, targets: np.ndarray) -> float:
+    def _least_loss(self, targets: np.ndarray, weights: np.ndarray | None) -> float:
         """Half a deviance is 0 where the outputs are the targets; our cost is the rest of it."""
         if self.loss != "poisson":
             return 0.0
-        return float(np.sum(targets * np.log(np.where(targets > 0, targets, 1.0)) - targets)) / targets.size
+        each = targets * np.log(np.where(targets > 0, targets, 1.0)) - targets
+        if weights is not None:
+            each = each.reshape(len(each), -1) * (weights / weights.mean())[:, None]
+        return float(np.sum(each)) / targets.size
 
     def predict(self, X: Any) -> np.ndarray:
         """The values (n_samples,), or (n_samples, n_outputs) where there are several."""

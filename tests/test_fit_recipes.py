@@ -301,3 +301,189 @@ def test_costs(cost, output, expected, y, dtype):
         fit={"learning_rate": 0.01},
         reference={"cost": expected},
     )
+
+
+# Weights where quality is measured
+
+KINDS = {  # y, outputs, network
+    "labels": (LABELS, 3, NETWORK),
+    "binary": (LABELS % 2, 1, {"cost": "cross_entropy"}),
+    "multilabel": ((VALUES > 0.5).astype(int), 3, {"cost": "cross_entropy"}),
+    "value": (VALUES[:, 0], 1, {"output_activation": "linear"}),
+    "values": (VALUES, 3, {"output_activation": "linear"}),
+}
+SOME = np.where(np.arange(N) % 3 == 0, 0.0, SHARES)  # a third of the rows do not count
+FEW = {"epochs": 2, "batch_size": BATCH, "learning_rate": 0.1}
+
+
+def measured_by_hand(net, y, weights):
+    """The sum of w C over the rows' number, and the weighted accuracy or R^2, row by row."""
+    total = right = residual = spread = 0.0
+    mean = sum(w * row for w, row in zip(weights, y, strict=True)) / sum(weights)
+    for x, row, w in zip(X, y, weights, strict=True):
+        cost, _ = net.value_and_gradient(x[None], row[None])
+        total += w * cost
+        right += w * np.all(net.predict(x[None])[0] == row)
+        residual += w * np.sum((net.outputs(x[None])[0] - row) ** 2)
+        spread += w * np.sum((row - mean) ** 2)
+    is_value = net.task in ("value", "values")
+    return total / len(y), 1 - residual / spread if is_value else right / sum(weights)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_validation_data_have_weights(kind):
+    y, outputs, options = KINDS[kind]
+    net = Network([6, 9, outputs], seed=0, **options)
+    history = net.fit(X, y, validation_data=(X, y, SOME), **FEW)
+    loss, score = measured_by_hand(net, y, SOME)
+    assert history.val_loss[-1] == pytest.approx(loss, rel=1e-10)
+    assert history.validation_score[-1] == pytest.approx(score, rel=1e-10)
+    assert net.score(X, y, SOME) == history.validation_score[-1] != net.score(X, y)
+    unweighted = Network([6, 9, outputs], seed=0, **options)
+    plain = unweighted.fit(X, y, validation_data=(X, y, None), **FEW)
+    assert (unweighted.parameters == net.parameters).all() and plain.loss == history.loss
+    alike = unweighted.fit(X, y, validation_data=(X, y, np.full(N, 2.0)), **FEW)
+    assert alike.val_loss[-1] == pytest.approx(2 * unweighted.value_and_gradient(X, y)[0], rel=1e-10)
+    assert alike.validation_score[-1] == pytest.approx(unweighted.score(X, y), rel=1e-12)
+
+
+@pytest.mark.parametrize("split", [{"validation_split": 0.3}, {}])
+def test_rows_of_weight_0_are_measured_nowhere(split):
+    histories = []
+    for bad in (0.0, 1e6):
+        y = np.where(SOME == 0, bad, VALUES[:, 0])
+        options = {**FEW, **split, "sample_weight": SOME, "metrics": ["r2", "mse", "mae"]}
+        if not split:
+            options["validation_data"] = X, y, SOME
+        net = Network([6, 9, 1], output_activation="linear", seed=0)
+        found = net.fit(X, y, **options)
+        histories.append({name: found[name] for name in found if name != "seconds"})
+    assert histories[0] == histories[1]
+    assert {"r2", "val_r2", "val_mse", "mae"} <= histories[0].keys()
+
+
+def test_a_row_of_weight_0_may_have_an_infinite_cost():
+    net = Network([1, 1], output_activation="linear", init=[np.ones((1, 1))])
+    x, y = np.array([[1e200], [1.0], [2.0]]), np.array([0.0, 1.0, 2.5])
+    history = net.fit(
+        x[1:], y[1:], epochs=1, batch_size=2, learning_rate=1e-30, validation_data=(x, y, [0, 1, 1])
+    )
+    assert history.val_loss == [pytest.approx(0.125 / 3)]
+    assert history.val_r2 == [net.score(x[1:], y[1:])] == [net.score(x, y, [0, 1, 1])]
+
+
+@pytest.mark.parametrize("as_blocks", [False, True])
+def test_weights_of_classes_hold_for_validation_data(as_blocks):
+    by_class = {0: 3.0, 2: 0.25}
+    each = np.choose(LABELS, [3.0, 1.0, 0.25])
+    data = ([(X, LABELS)],) if as_blocks else (X, LABELS)
+    found = []
+    options = {**FEW, "learning_rate": 1e-300}  # so that both networks stay alike
+    for class_weight, weights in ((by_class, SHARES), (None, each * SHARES)):
+        net = Network(SIZES, seed=0, **NETWORK)
+        validation = X[:20], LABELS[:20], weights[:20]
+        history = net.fit(*data, class_weight=class_weight, validation_data=validation, **options)
+        found.append((history.val_loss, history.val_accuracy))
+    assert found[0] == found[1]
+
+
+def test_balanced_classes_of_validation_data_weigh_as_those_trained_on():
+    """Its own labels are not counted: three of label 0 weigh three times as much as one."""
+    rare = np.r_[np.zeros(50, int), np.ones(10, int)]
+    net = Network([6, 9, 1], cost="cross_entropy", seed=0)
+    held_out = X[:4], np.array([0, 0, 0, 1])
+    history = net.fit(X, rare, class_weight="balanced", validation_data=held_out, **FEW)
+    weights = np.array([0.6, 0.6, 0.6, 3.0])
+    assert history.val_accuracy[-1] == pytest.approx(net.score(*held_out, weights))
+    value, _ = net.value_and_gradient(*held_out, sample_weight=weights)
+    assert history.val_loss[-1] == pytest.approx(value)
+
+
+def test_balanced_classes_make_the_held_out_accuracy_the_mean_of_theirs():
+    rare = np.r_[np.zeros(50, int), np.ones(10, int)]
+    net = Network([6, 9, 1], cost="cross_entropy", seed=0)
+
+    def recalls(y, outputs):
+        right = (outputs[:, 0] >= 0.5) == y
+        return np.mean([right[y == label].mean() for label in (0, 1)])
+
+    history = net.fit(
+        X, rare, class_weight="balanced", validation_split=0.2, metrics=["accuracy", recalls], **FEW
+    )
+    np.testing.assert_allclose(history["val_accuracy"], history["val_recalls"])
+    np.testing.assert_allclose(history["accuracy"], history["recalls"])
+
+
+def test_a_metric_of_ones_own_is_given_the_weights_it_asks_for():
+    seen = []
+
+    def weighted(y, outputs, sample_weight="none"):
+        seen.append(sample_weight)
+        return 0.0
+
+    def plain(y, outputs):
+        return float(len(y))
+
+    net = Network([6, 9, 1], output_activation="linear", seed=0)
+    y = VALUES[:, 0]
+    history = net.fit(
+        X, y, metrics=[weighted, plain, "mae"], sample_weight=SOME, validation_data=(X[:9], y[:9]), **FEW
+    )
+    np.testing.assert_array_equal(seen[1], SOME)
+    assert seen[0] is None and len(seen) == 4
+    assert history["val_plain"] == [9.0] * 2 and history["plain"] == [N] * 2
+    expected = np.average(np.abs(net.predict(X) - y), weights=SOME)
+    assert history["mae"][-1] == pytest.approx(expected)
+
+
+def test_scores_are_those_of_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    net = Network([6, 9, 1], output_activation="linear", seed=0)
+    y = VALUES[:, 0]
+    history = net.fit(X, y, metrics=["r2", metrics.r2_score], sample_weight=SOME, validation_split=0.3, **FEW)
+    np.testing.assert_allclose(history["val_r2"], history["val_r2_score"])
+    np.testing.assert_allclose(history["r2"], history["r2_score"])
+    assert net.score(X, y, SOME) == pytest.approx(metrics.r2_score(y, net.predict(X), sample_weight=SOME))
+    labels = Network(SIZES, seed=0, **NETWORK)
+    labels.fit(X, LABELS, **FEW)
+    expected = metrics.accuracy_score(LABELS, labels.predict(X), sample_weight=SOME)
+    assert labels.score(X, LABELS, SOME) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"sample_weight": np.zeros(N), "validation_split": 0.3},
+            "weights of the validation data: expected at least one above 0, got all zero",
+        ),
+        (
+            {"sample_weight": np.zeros(N), "metrics": "mse"},
+            "weights of the training data: expected at least one above 0, got all zero",
+        ),
+        ({"validation_data": (X, VALUES[:, 0], np.zeros(N))}, "weights of the validation data: expected"),
+        (
+            {"validation_data": (X, VALUES[:, 0], SHARES[:-1])},
+            r"validation_sample_weight: expected shape \(60,\)",
+        ),
+        (
+            {"validation_data": (X, VALUES[:, 0], -SHARES)},
+            r"validation_sample_weight\[0\]: expected a finite number of at least 0",
+        ),
+        (
+            {"validation_data": (X,)},
+            r"validation_data: expected \(X, y\) or \(X, y, sample_weight\), got tuple of 1",
+        ),
+    ],
+)
+def test_weights_that_measure_nothing_are_refused(options, message):
+    net = Network([6, 9, 1], output_activation="linear", seed=0)
+    before = net.parameters
+    with pytest.raises((TypeError, ValueError), match=message):
+        net.fit(X, VALUES[:, 0], **FEW, **options)
+    assert (net.parameters == before).all() and net.task is None
+
+
+def test_a_score_by_weights_that_are_all_0_is_refused():
+    with pytest.raises(ValueError, match="sample_weight: expected at least one above 0, got all zero"):
+        Network([6, 9, 1], seed=0).score(X, VALUES[:, 0], np.zeros(N))

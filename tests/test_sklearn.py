@@ -171,6 +171,63 @@ def test_validation_data_change_neither_loss_nor_classes():
         model.fit(X, LABELS, validation_data=(X[:9], LABELS[:9]))
 
 
+SOME = np.where(np.arange(150) % 2, 0.0, np.random.default_rng(0).uniform(0.5, 2, 150))
+EARLY = {"early_stopping": True, "random_state": 0, "max_iter": 30, "learning_rate_init": 0.02}
+
+
+@pytest.mark.parametrize("validates", [False, True])
+def test_rows_of_weight_0_do_not_choose_the_weights_that_are_kept(validates):
+    found = []
+    for bad in (0.0, 1e6):
+        y = np.where(SOME == 0, bad, VALUES)
+        own = {"validation_data": (X, y, SOME)} if validates else {}
+        model = ours.MLPRegressor(validation_fraction=0.3, **EARLY).fit(X, y, sample_weight=SOME, **own)
+        found.append((model.validation_scores_, model.best_validation_score_, model.coefs_[0].tolist()))
+    assert found[0] == found[1]
+    counted = SOME > 0
+    assert model.score(X, y, SOME) > 0.9
+    assert model.score(X, y, SOME) == pytest.approx(model.score(X[counted], y[counted], SOME[counted]))
+    if validates:
+        assert model.best_validation_score_ == pytest.approx(model.score(X, y, SOME))
+
+
+def test_a_classifier_stops_early_by_weighted_accuracy():
+    wrong = np.where(SOME == 0, 2 - LABELS, LABELS)
+    model = ours.MLPClassifier(**EARLY)
+    model.fit(X, LABELS, sample_weight=SOME, validation_data=(X, wrong, SOME))
+    assert model.best_validation_score_ == pytest.approx(model.score(X, wrong, SOME))
+    assert model.best_validation_score_ > 0.9 > model.score(X, wrong)
+    weights = np.array([1.0, 5.0, 0.5])
+    by_class = clone(model).set_params(class_weight=dict(enumerate(weights)))
+    by_class.fit(X, LABELS, validation_data=(X[::2], wrong[::2]))
+    by_sample = clone(model).fit(
+        X, LABELS, sample_weight=weights[LABELS], validation_data=(X[::2], wrong[::2], weights[wrong[::2]])
+    )
+    assert by_class.validation_scores_ == pytest.approx(by_sample.validation_scores_)
+
+
+@pytest.mark.parametrize("y", [BINARY, SEVERAL])
+def test_balanced_classes_of_validation_data_weigh_as_those_trained_on(y):
+    model = ours.MLPClassifier(class_weight="balanced", **EARLY)
+    model.fit(X, y, validation_data=(X[50:], y[50:]))
+    weights = sklearn.utils.compute_sample_weight("balanced", y)[50:]
+    assert model.best_validation_score_ == pytest.approx(model.score(X[50:], y[50:], weights))
+
+
+def test_weights_that_measure_nothing_are_refused():
+    model = ours.MLPRegressor(**EARLY)
+    with pytest.raises(ValueError, match="validation_sample_weight: expected at least one above 0, got all"):
+        model.fit(X, VALUES, validation_data=(X, VALUES, np.zeros(150)))
+    with pytest.raises(ValueError, match="sample_weight: expected at least one above 0, got all zero"):
+        model.fit(X, VALUES, sample_weight=np.zeros(150))
+
+
+def test_the_loss_of_weighted_counts_is_theirs():
+    options = {"loss": "poisson", "solver": "lbfgs", "alpha": 0.5, "max_iter": 2000, "tol": 1e-8}
+    mine, other = (model.fit(X, LABELS, sample_weight=SOME) for model in pair("MLPRegressor", **options))
+    assert mine.loss_ == pytest.approx(other.loss_, rel=1e-3)
+
+
 @pytest.mark.parametrize("name", BOTH)
 def test_partial_fits_are_epochs(name):
     options = {"shuffle": False, "random_state": 0, "batch_size": 50, "max_iter": 3, "n_iter_no_change": 99}

@@ -50,6 +50,15 @@ def pair(name: str, value: Any) -> tuple[Any, Any]:
     return value[0], value[1]
 
 
+def validation_data(value: Any) -> tuple[Any, Any, Any]:
+    """X, y and the weights of the samples, or None."""
+    if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
+        got = type(value).__name__ + (f" of {len(value)}" if isinstance(value, (tuple, list)) else "")
+        raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {got}")
+    X, y, *weights = value
+    return X, y, weights[0] if weights else None
+
+
 def given(name: str, value: Any) -> Any:
     """What is not None."""
     if value is None:
@@ -401,16 +410,22 @@ def sample_weights(weights: Any, rows: int, name: str = "sample_weight") -> np.n
     return found
 
 
+def some_weight(name: str, weights: np.ndarray | None) -> None:
+    """Refuses weights that are all 0, whose mean is nothing."""
+    if weights is not None and not weights.any():
+        raise ValueError(f"{name}: expected at least one above 0, got all zero")
+
+
 def class_weights(spec: Any, labels: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
-    """The weight of each sample's class, (n,) float64; `labels` (n,) are checked places in `classes`.
+    """The weight of each class, (classes,) float64; `labels` (n,) are checked places in `classes`.
 
     `spec` maps classes to weights, 1 where it names none; or is "balanced": n / (classes seen * samples of
-    the class), so that every class seen weighs the same and the weights' mean is 1.
+    the class), so that every class seen weighs the same and the mean over the samples is 1.
     """
     if isinstance(spec, str) and spec == "balanced":
         samples = np.bincount(labels, minlength=len(classes))
         weights = len(labels) / (max(1, np.count_nonzero(samples)) * np.maximum(samples, 1.0))
-        return np.asarray(weights[labels])
+        return np.asarray(np.where(samples > 0, weights, 1.0))
     if not isinstance(spec, Mapping):
         raise TypeError(f"class_weight: expected a dict of label to weight or 'balanced', got {spec!r}")
     weights = np.ones(len(classes))
@@ -419,4 +434,4 @@ def class_weights(spec: Any, labels: np.ndarray, classes: Sequence[Any]) -> np.n
         if label not in places:
             raise ValueError(f"class_weight: expected labels {', '.join(map(repr, classes))}, got {label!r}")
         weights[places[label]] = nonnegative(f"class_weight[{label!r}]", weight)
-    return np.asarray(weights[labels])
+    return weights
