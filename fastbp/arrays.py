@@ -15,6 +15,7 @@ from .optimizers import SGD
 from .pace import sizes
 from .scaling import Scaling
 from .seed import COMPILED, FORWARD, Hooks, inference_engine
+from .sparse import Samples
 from .training import Chunks
 
 
@@ -94,7 +95,7 @@ def value_and_gradient(
     weights = parts[1]
     if architecture.is_compiled:
         team = sizes(validate.threads_of(threads), architecture, n, n)
-        engine = Engine(architecture, *parts[1:], n, team.most, Descent(GRADIENT))
+        engine = Engine(architecture, *parts[1:], n, team.most, Descent(GRADIENT), listed=data.is_listed)
         losses = engine.new_losses()
         Chunks(engine, data, _no_steps, sizes=team).epoch(np.arange(n), losses)
         total, gradient = float(losses[0]), engine.gradient()
@@ -160,7 +161,7 @@ def _data(
     return Data(X_divided, targets.array, state.bytes_divisor, weights, *_scalings(state))
 
 
-def _infer(net: Any, hooks: Hooks, parts: Parts, samples: np.ndarray) -> np.ndarray:
+def _infer(net: Any, hooks: Hooks, parts: Parts, samples: Samples) -> np.ndarray:
     """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
     state: State = net._fastbp
     validate.same_scale("X", validate.scale(samples, state), state)
@@ -187,7 +188,7 @@ def _task(net: Any, architecture: Architecture) -> validate.Task:
     return task
 
 
-def samples_of(architecture: Architecture, X: Any, prefix: str = "") -> np.ndarray:
+def samples_of(architecture: Architecture, X: Any, prefix: str = "") -> Samples:
     return validate.samples(X, architecture.sizes[0], architecture.dtype, prefix + "X")
 
 
@@ -224,7 +225,7 @@ def scorable(
     task: validate.Task | None,
     prefix: str = "",
     classes: labels.Classes = None,
-) -> tuple[np.ndarray, validate.Targets]:
+) -> tuple[Samples, validate.Targets]:
     """Samples and their targets, at least one, for a network trained for `task`."""
     samples = samples_of(architecture, X, prefix)
     validate.count(f"rows of {prefix}X", len(samples))

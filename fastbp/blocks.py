@@ -18,6 +18,7 @@ from .architecture import Architecture, State
 from .engine import Data
 from .kernels import random as orders
 from .scaling import Moments, Scaling
+from .sparse import Samples, dense
 
 _PIECE = 1 << 18  # numbers that are checked and copied at once: they stay in cache
 _PATIENCE = 1.0  # seconds that the end of a pass waits for a block that is being read
@@ -48,7 +49,7 @@ class _Rows(NamedTuple):
 
 class _Block(NamedTuple):
     name: str  # what the names of its arrays begin with
-    X: np.ndarray
+    X: Samples
     y: np.ndarray
 
 
@@ -257,7 +258,7 @@ class Blocks:
         found = self._targets(block)
         by_class = arrays.class_weights(found, self._architecture, self._class_weight)
         weights = arrays.weights_of(found, None, by_class)
-        samples = validate.divided(samples, self._state.input_divisor, self._state.dtype)
+        samples = dense(validate.divided(samples, self._state.input_divisor, self._state.dtype))
         return _Rows(samples, found.array, weights)
 
     def _targets(self, block: _Block) -> validate.Targets:

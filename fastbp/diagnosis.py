@@ -12,8 +12,10 @@ import numpy as np
 from . import activations, costs, plain
 from .architecture import Architecture, Parts
 from .engine import NOTHING, Data
+from .sparse import dense
 
 _ROWS = 1000
+_NUMBERS, _FEW = 1 << 22, 100  # of wide samples, which may be sparse, fewer rows are looked at
 _LEARNT = 0.01  # of what the best constant answer costs more than a perfect one
 _FAR = 10.0  # a root mean square beyond it is far from unit scale
 _NEAR_0, _SMALL = 0.05, 1e-3  # so are inputs that are all below, and targets whose range is below
@@ -65,7 +67,8 @@ def notes(
         The mean costs of the epochs so far.
     """
     architecture, weights, _ = parts
-    rows = order[np.linspace(0, len(order) - 1, min(len(order), _ROWS)).astype(np.int64)]
+    most = min(len(order), _ROWS, max(_FEW, _NUMBERS // architecture.sizes[0]))
+    rows = order[np.linspace(0, len(order) - 1, most).astype(np.int64)]
     wanted = data.targets if data.outputs is None else data.outputs.scaled(data.targets)
     if not len(rows) or not (diverged or len(losses) > 1):
         return []
@@ -181,7 +184,7 @@ def _gain(architecture: Architecture, wanted: _Wanted, answer: np.ndarray, cost:
 
 def _inputs(data: Data, rows: np.ndarray) -> np.ndarray:
     """As columns."""
-    X = data.X[rows]
+    X = dense(data.X[rows])
     x = X / data.divisor if X.dtype == np.uint8 else X.astype(np.float64)
     return np.transpose(x if data.inputs is None else data.inputs.scaled(x))
 

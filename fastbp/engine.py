@@ -13,6 +13,7 @@ from .costs import Cost
 from .kernels import activations as activation_rows
 from .kernels import costs as cost_rows
 from .kernels import custom, optimizers, step
+from .kernels import sparse as stored
 from .kernels.gather import KINDS, LABELS, SCALED
 from .kernels.records import FUSED, GRADIENT
 from .kernels.team import Member, member_of, run
@@ -20,16 +21,20 @@ from .kernels.vector import shape_of
 from .layout import BLOCK, Layout, aligned_zeros, layout
 from .machine import second_level_cache
 from .scaling import Scaling
+from .sparse import Samples, SparseRows
 
+_DENSE = 0.1  # share of numbers stored, from which on sparse rows are gathered to dense blocks
 _INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
 _INFERENCE_FLOPS = 1e9  # of a call and member, so that an interrupt is answered soon
 NOTHING: np.ndarray = np.zeros(0)
 
 
 class Data(NamedTuple):
-    """Samples X (n, inputs) as uint8, float32 or float64; targets (n, outputs) likewise or labels (n,)."""
+    """Samples X (n, inputs), dense or sparse, as uint8, float32 or float64; targets (n, outputs), dense, of
+    the same types, or labels (n,).
+    """
 
-    X: np.ndarray
+    X: Samples
     targets: np.ndarray
     divisor: float  # of uint8 samples
     weights: np.ndarray = NOTHING  # of samples (n,), float64, or none
@@ -42,6 +47,19 @@ class Data(NamedTuple):
             return self
         weights = self.weights[rows] if self.weights.size else self.weights
         return self._replace(X=self.X[rows], targets=self.targets[rows], weights=weights)
+
+    def flops(self, architecture: Architecture) -> int:
+        """Floating-point operations to train on one sample, fewer for what sparse rows do not store."""
+        if isinstance(self.X, SparseRows) and self.is_listed:
+            inputs = 1 + len(self.X.values) // len(self.X)
+            architecture = architecture._replace(sizes=(inputs, *architecture.sizes[1:]))
+        return architecture.flops()
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the first layer is computed from what sparse rows store, not from dense blocks of them."""
+        X = self.X
+        return isinstance(X, SparseRows) and self.inputs is None and len(X.values) < _DENSE * X.size
 
 
 class Descent(NamedTuple):
@@ -67,6 +85,40 @@ def _rows(array: np.ndarray, count: int, divisor: float, scaling: Scaling | None
     return step.Rows(raw, count, kind + SCALED, divisor, scaling.mean, 1.0 / scaling.deviation)
 
 
+def _stored(data: Data, dtype: np.dtype, block: int, listed: bool) -> stored.Stored:
+    """Sparse rows, without room for lists of what a block of them stores."""
+    X, scaling = data.X, data.inputs
+    assert isinstance(X, SparseRows)
+    pixels, singles, doubles = (X.values if X.dtype == kind else np.zeros(0, kind) for kind in KINDS)
+    return stored.Stored(
+        X.starts,
+        X.columns,
+        pixels,
+        singles,
+        doubles,
+        count=X.shape[1],
+        kind=KINDS[X.dtype] + (0 if scaling is None else SCALED),
+        divisor=data.divisor,
+        mean=_UNSCALED if scaling is None else scaling.mean,
+        factor=_UNSCALED if scaling is None else 1.0 / scaling.deviation,
+        block=block,
+        most=max(1, int(np.sort(X.lengths)[-block:].sum())) if listed else 0,
+        integers=np.zeros(0, np.int32),
+        numbers=np.zeros(1, dtype),
+    )
+
+
+def _with_room(X: Any) -> Any:
+    """Rows for one member."""
+    if not isinstance(X, stored.Stored):
+        return X
+    integers, numbers = 0, 1
+    if X.most:
+        columns = shape_of(X.numbers.dtype).columns
+        integers, numbers = stored.room_of(X.block, X.most, X.count, columns)
+    return X._replace(integers=np.zeros(integers, np.int32), numbers=np.zeros(numbers, X.numbers.dtype))
+
+
 class Prepared(NamedTuple):
     """What kernels are told of a network; `own` keeps the machine code of a user's functions."""
 
@@ -78,7 +130,12 @@ class Prepared(NamedTuple):
 
 @functools.lru_cache(64)
 def _prepare(
-    architecture: Architecture, batch_size: int, members: int, descent: Descent, input_gradient: bool = False
+    architecture: Architecture,
+    batch_size: int,
+    members: int,
+    descent: Descent,
+    input_gradient: bool = False,
+    listed: bool = False,
 ) -> Prepared:
     """The layout, and its records with what they say of this network besides offsets."""
     dtype = architecture.dtype
@@ -93,6 +150,7 @@ def _prepare(
         second_level_cache().size,
         shared,
         input_gradient,
+        listed,
     )
     plan, layers = found.plan.copy(), found.layers.copy()
     own = [
@@ -135,6 +193,7 @@ class Engine:
         descent: Descent = Descent(),  # noqa: B008  a NamedTuple, which nobody changes
         state: Sequence[Parameters] = (),
         input_gradient: bool = False,
+        listed: bool = False,
     ) -> None:
         self.architecture = architecture
         self.batch_size = batch_size
@@ -142,8 +201,10 @@ class Engine:
         self.bounds: Sequence[int] = ()  # of their shares, which are equal if there are none
         self.waited = np.zeros(members)  # seconds that each waited for others in the last call of `train`
         self._descent, self._given_state = descent, state
-        self._read: tuple[Data, step.Rows, step.Rows] | None = None
-        self._prepared = _prepare(architecture, batch_size, members, descent, input_gradient)
+        self._most = members
+        self._listed = listed  # whether it trains on data that are
+        self._read: tuple[Data, list[Any], step.Rows] | None = None
+        self._prepared = _prepare(architecture, batch_size, members, descent, input_gradient, listed)
         self._layout, self._plan, self._layers, _ = self._prepared
         self.pack(weights, biases)
 
@@ -190,13 +251,15 @@ class Engine:
     def _net(self, scratch: np.ndarray, plan: np.ndarray, layers: np.ndarray) -> step.Net:
         return step.Net(self.parameters, self._state, scratch, plan, layers, self._squares)
 
-    def _samples(self, data: Data, order: np.ndarray) -> step.Samples:
-        if self._read is None or self._read[0] is not data:  # else it is the next epoch
-            sizes = self.architecture.sizes
-            X = _rows(data.X, sizes[0], data.divisor, data.inputs)
-            self._read = data, X, _rows(data.targets, sizes[-1], 1.0, data.outputs)
-        _, X, Y = self._read
-        return step.Samples(X, Y, data.weights, order)
+    def _rows_of(self, data: Data, block: int, listed: bool, members: int) -> tuple[list[Any], step.Rows]:
+        """What kernels are told of samples, for each member, and of targets."""
+        sizes = self.architecture.sizes
+        X = (
+            _stored(data, self.architecture.dtype, block, listed)
+            if isinstance(data.X, SparseRows)
+            else _rows(data.X, sizes[0], data.divisor, data.inputs)
+        )
+        return [_with_room(X) for _ in range(members)], _rows(data.targets, sizes[-1], 1.0, data.outputs)
 
     def train(
         self,
@@ -215,9 +278,13 @@ class Engine:
         that the three agree whatever is raised meanwhile.
         """
         net = self._net(self._scratch, self._plan, self._layers)
-        samples = self._samples(data, order)
+        if self._read is None or self._read[0] is not data:  # else it is the next epoch
+            self._read = data, *self._rows_of(data, self.block, self._listed, self._most)
+        _, X, Y = self._read
         span = step.Run(*positions, self.batch_size, first_step, numbers)
-        kernel = step.train(self.architecture.dtype)
+        kernel = (step.train_stored if isinstance(data.X, SparseRows) else step.train)(
+            self.architecture.dtype
+        )
         reached = np.zeros(1, np.int64) if reached is None else reached
         reached[0] = positions[0]
 
@@ -226,6 +293,7 @@ class Engine:
         def work(member: Member, flags: np.ndarray) -> None:
             if member.size == members:
                 member = member_of(member.rank, members, bounds)
+            samples = step.Samples(X[member.rank], Y, data.weights, order)
             kernel(net, samples, span, losses, reached, flags, member)
 
         self.waited = run(members, work)
@@ -257,7 +325,7 @@ class Engine:
         self._scratch[start : start + length] = 1.0
 
     def outputs(
-        self, X: np.ndarray, divisor: float, members: int = 1, inputs: Scaling | None = None
+        self, X: Samples, divisor: float, members: int = 1, inputs: Scaling | None = None
     ) -> np.ndarray:
         """The network's outputs (n, outputs) for samples X (n, inputs), in its own units."""
         data = Data(X, np.zeros(len(X), np.int64), divisor, inputs=inputs)
@@ -274,15 +342,16 @@ class Engine:
         order = np.arange(len(data.X)) if rows is None else rows
         n = len(order)
         out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
-        samples = self._samples(data, order)
-        kernel = step.infer(architecture.dtype)
+        kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(architecture.dtype)
         size = min(_INFERENCE_ROWS, 1 << max(0, n - 1).bit_length())  # few samples need little memory
-        prepared = _prepare(architecture._replace(dropout=()), size, 1, Descent())
+        listed = data.is_listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
+        prepared = _prepare(architecture._replace(dropout=()), size, 1, Descent(), listed=listed)
         blocks = -(-n // size)
         members = max(1, min(members, blocks))
-        flops = architecture.flops() * size / 2
+        flops = data.flops(architecture) * size / 2
         at_once = members * max(1, int(_INFERENCE_FLOPS / flops))
         scratches = [aligned_zeros(prepared.layout.scratch, architecture.dtype) for _ in range(members)]
+        X, Y = self._rows_of(data, size, listed, members)
 
         def work(member: Member, flags: np.ndarray) -> None:
             first, last = (
@@ -290,6 +359,7 @@ class Engine:
                 for part in (member.rank, member.rank + 1)
             )
             net = self._net(scratches[member.rank], prepared.plan, prepared.layers)
+            samples = step.Samples(X[member.rank], Y, data.weights, order)
             kernel(net, samples, out, losses, first, last)
 
         for begin in range(0, blocks, at_once):

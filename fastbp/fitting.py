@@ -23,6 +23,7 @@ from .run import Run
 from .scaling import Moments, Scaling
 from .schedules import Schedule
 from .seed import COMPILED, Hooks
+from .sparse import Samples, dense
 from .training import Chunks
 
 _FIRST_STEPS = 1000  # by when training should have learnt something
@@ -46,7 +47,7 @@ class Rows:
         return {
             "samples": self.samples,
             "type of X": str(X.dtype),
-            "first sample (CRC)": zlib.crc32(np.ascontiguousarray(X[:1]).tobytes()),
+            "first sample (CRC)": zlib.crc32(np.ascontiguousarray(dense(X[:1])).tobytes()),
         }
 
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
@@ -125,9 +126,7 @@ def _fit(
     if end > state.batches:
         numbers(state.batches, 1)  # a schedule that is refused changes nothing
     team = sizes(threads, architecture, batch_size, count)
-    engine = _engine(
-        net, hooks, parts, recipe, data.weights, batch_size, team.most, state.memory if goes_on else ()
-    )
+    engine = _engine(net, hooks, parts, recipe, data, batch_size, team.most, state.memory if goes_on else ())
     net._fastbp = replace(
         net._fastbp,
         task=found.task,
@@ -156,7 +155,7 @@ def _fit(
 
 
 def _scalings(
-    state: State, X: np.ndarray, targets: np.ndarray, rows: np.ndarray | None
+    state: State, X: Samples, targets: np.ndarray, rows: np.ndarray | None
 ) -> tuple[Scaling | None, Scaling | None]:
     """Those of inputs and outputs, learnt from the rows that are trained on unless an earlier `fit` did."""
     inputs, outputs = state.input_scaling, state.output_scaling
@@ -167,7 +166,7 @@ def _scalings(
     return inputs, outputs
 
 
-def _learnt(array: np.ndarray, state: State, rows: np.ndarray | None, name: str) -> Scaling:
+def _learnt(array: Samples, state: State, rows: np.ndarray | None, name: str) -> Scaling:
     moments = Moments(array.shape[1])
     moments.add(array if rows is None else array[rows], state.bytes_divisor, state.dtype)
     return moments.scaling(name)
@@ -306,7 +305,7 @@ def _engine(
     hooks: Hooks,
     parts: Parts,
     recipe: Recipe,
-    weights: np.ndarray,
+    data: Data,
     batch_size: int,
     members: int,
     memory: tuple[Parameters, ...],
@@ -315,11 +314,11 @@ def _engine(
     architecture = parts[0]
     if hooks.replaced(net, *COMPILED):
         replaced = [name for name in COMPILED if hooks.replaced(net, name)]
-        validate.plain_recipe(recipe, architecture, weights, replaced)
+        validate.plain_recipe(recipe, architecture, data.weights, replaced)
         return plain.MethodsEngine(net, *parts, batch_size)
     key = mask_key(net) if architecture.dropout else 0
     row = recipe.optimizer.row
     if not architecture.is_compiled:
         return plain.Engine(*parts, batch_size, row, recipe.clip_norm, key, memory)
     descent = Descent(FUSED if recipe.is_plain else row, recipe.clip_norm, key)
-    return Engine(*parts, batch_size, members, descent, memory)
+    return Engine(*parts, batch_size, members, descent, memory, listed=data.is_listed)

@@ -113,13 +113,15 @@ def layout(
     cache: int,
     shared: bool = False,
     input_gradient: bool = False,
+    listed: bool = False,
 ) -> Layout:
     """The layout of a network of `sizes` for batches of at most `batch_size`.
 
     `shape` holds the machine's (columns of a panel, lanes of a vector) for `dtype`, `cache` the bytes of its
     second-level cache.  Where a block of inputs fits there well, every member gathers it for itself, for that
     costs less than reading from another's cache what has just been written.  `shared` asks for a second
-    buffer of parameters though a batch is one block, `input_gradient` for the delta of the inputs.
+    buffer of parameters though a batch is one block, `input_gradient` for the delta of the inputs;
+    `listed` samples need no dense block.
     """
     columns, lanes = shape
     row_bytes = columns * np.dtype(dtype).itemsize
@@ -138,8 +140,10 @@ def layout(
     plan, layers = np.zeros(1, PLAN), np.zeros(len(sizes), LAYER)
     cached = cache // 4 // np.dtype(dtype).itemsize
     plan["rows"], plan["block"], plan["cached"] = rows, block, cached
-    plan["x"], plan["x_next"], plan["y"] = block_of(sizes[0]), block_of(sizes[0]), block_of(sizes[-1])
-    if rows * sizes[0] <= cached:
+    width = 0 if listed else sizes[0]
+    plan["x"], plan["x_next"], plan["y"] = block_of(width), block_of(width), block_of(sizes[-1])
+    plan["listed"] = listed
+    if rows * width <= cached:
         plan["own"] = scratch
         take((members - 1) * scratch)
     private = _up(columns + columns * columns + 2 * NUMBERS, _ALIGNMENT)

@@ -18,6 +18,7 @@ from .kernels import activations as activation_rows
 from .kernels import costs as cost_rows
 from .kernels import optimizers
 from .scaling import Scaling
+from .sparse import Samples, dense
 
 
 class Numpy:
@@ -394,7 +395,7 @@ class Engine:
 
     @_QUIET
     def outputs(
-        self, X: np.ndarray, divisor: float, members: int = 1, inputs: Scaling | None = None
+        self, X: Samples, divisor: float, members: int = 1, inputs: Scaling | None = None
     ) -> np.ndarray:
         return np.ascontiguousarray(self._forward(self._columns(X, divisor, inputs))[1].T)
 
@@ -411,9 +412,9 @@ class Engine:
         x = self._columns(data.X, data.divisor, data.inputs)
         return x, self._wanted(data.targets, data.outputs)
 
-    def _columns(self, X: np.ndarray, divisor: float, scaling: Scaling | None) -> np.ndarray:
+    def _columns(self, X: Samples, divisor: float, scaling: Scaling | None) -> np.ndarray:
         """Samples as columns (inputs, m)."""
-        dtype = self.architecture.dtype
+        X, dtype = dense(X), self.architecture.dtype
         rows = np.divide(X, divisor, dtype=dtype) if X.dtype == np.uint8 else X
         rows = np.asarray(rows if scaling is None else scaling.scaled(rows), dtype)
         return np.transpose(rows)
@@ -456,7 +457,7 @@ class MethodsEngine(Engine):
         return total, step_by_methods
 
     def outputs(
-        self, X: np.ndarray, divisor: float, members: int = 1, inputs: Scaling | None = None
+        self, X: Samples, divisor: float, members: int = 1, inputs: Scaling | None = None
     ) -> np.ndarray:
         return self._by_methods(self._columns(X, divisor, inputs))
 

@@ -13,6 +13,7 @@ import numpy as np
 from . import arrays, plain, validate
 from .architecture import checked
 from .history import History
+from .sparse import dense
 
 _ASIDE = ("seconds", "learning_rate", "threads")  # of a history, not drawn unless asked for
 _BAR_LIMIT = 60  # neurons of a layer whose bars are drawn with gaps
@@ -273,7 +274,8 @@ def _signals(net: Any, x: Any) -> list[np.ndarray]:
     """The inputs and every layer's activations as the network sees them, and the outputs as `fit`'s y is."""
     architecture, weights, biases = checked(net)
     state = net._fastbp
-    row = validate.samples(np.asarray(x).reshape(1, -1), architecture.sizes[0], architecture.dtype, "x")
+    x = validate.array(x, "x").reshape(1, -1)
+    row = dense(validate.samples(x, architecture.sizes[0], architecture.dtype, "x"))
     a = row[0] / (state.bytes_divisor if row.dtype == np.uint8 else state.input_divisor or 1.0)
     if (scaling := validate.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")) is not None:
         a = scaling.scaled(a)

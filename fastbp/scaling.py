@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import validate
+from .sparse import Samples, dense
 
 _AT_ONCE = 1 << 16  # numbers of a block
 _LEAST = float(np.finfo(np.float64).tiny)  # of a deviation, whose reciprocal is finite then
@@ -42,11 +43,11 @@ class Moments:
         self._mean = np.zeros(columns)
         self._squares = np.zeros(columns)  # of the differences from the mean, summed
 
-    def add(self, rows: np.ndarray, divisor: float = 1.0, dtype: Any = np.float64) -> None:
+    def add(self, rows: Samples, divisor: float = 1.0, dtype: Any = np.float64) -> None:
         """Takes in rows (n, columns); bytes are divided first, in a network's type as kernels divide them."""
         done = 0
         while done < len(rows):
-            taken = rows[done : done + len(self._block) - self._filled]
+            taken = dense(rows[done : done + len(self._block) - self._filled])
             if rows.dtype == np.uint8:
                 taken = np.divide(taken, divisor, dtype=dtype)
             self._block[self._filled : self._filled + len(taken)] = taken

@@ -169,12 +169,12 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             raise ValueError("fit: expected finite weights at the end; scale the columns of X")
         return self
 
-    def _checked(self, X: Any, y: Any, first: bool, one: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _checked(self, X: Any, y: Any, first: bool, one: bool) -> tuple[Any, np.ndarray]:
         X, y = validate_data(
             self,
             X,
             y,
-            accept_sparse=True,
+            accept_sparse="csr",
             multi_output=True,
             y_numeric=self._y_numeric,
             dtype=(np.float64, np.float32),
@@ -182,7 +182,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        return _dense(X), self._targets(y, first, one)
+        return X, self._targets(y, first, one)
 
     def _checked_validation(self, data: Any, learnt: Any) -> tuple[Any, Any, np.ndarray | None]:
         """Samples, targets and weights of validation data; `learnt` is the y that is trained on."""
@@ -208,7 +208,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         validate.some_weight(name, weights)
         return weights
 
-    def _begin(self, X: np.ndarray, random: Any, before: Network | None) -> None:
+    def _begin(self, X: Any, random: Any, before: Network | None) -> None:
         """A new network, with the weights of the one before or with scikit-learn's, number for number."""
         hidden = self.hidden_layer_sizes
         sizes = [X.shape[1], *(hidden if isinstance(hidden, Iterable) else [hidden]), self.n_outputs_]
@@ -260,13 +260,13 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def _descend(
         self,
-        X: np.ndarray,
+        X: Any,
         targets: np.ndarray,
         weights: np.ndarray | None,
         validation: dict[str, Any],
         one: bool,
     ) -> None:
-        size = self._size_of_batch(len(X))
+        size = self._size_of_batch(X.shape[0])
         penalty = self.alpha / size
         watch = _Watch(self, penalty, self.early_stopping, one)
         try:
@@ -297,12 +297,12 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         if watch.best:
             self.network_.weights, self.network_.biases = watch.best
 
-    def _minimize(self, X: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> None:
+    def _minimize(self, X: Any, targets: np.ndarray, weights: np.ndarray | None) -> None:
         """L-BFGS-B over all samples at once."""
         from scipy.optimize import minimize
 
-        net, total = self.network_, len(X) if weights is None else float(weights.sum())
-        l2, weights = self.alpha / total, None if weights is None else weights * (len(X) / total)
+        net, total = self.network_, X.shape[0] if weights is None else float(weights.sum())
+        l2, weights = self.alpha / total, None if weights is None else weights * (X.shape[0] / total)
 
         def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
             net.parameters = parameters
@@ -318,15 +318,15 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         net.parameters = found.x
         self.n_iter_ = min(found.nit, self.max_iter)
         self.loss_ = self.best_loss_ = found.fun / self._outputs_in_loss + self._loss_of_targets
-        self.t_ += len(X) * self.n_iter_
+        self.t_ += X.shape[0] * self.n_iter_
         if found.status:
             warnings.warn(f"fit: L-BFGS-B ended early: {found.message}", ConvergenceWarning, stacklevel=4)
 
     def _outputs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         dtype = self.network_.weights[0].dtype
-        X = validate_data(self, X, accept_sparse=True, dtype=(np.float64, np.float32), reset=False)
-        found: np.ndarray = self.network_.outputs(_dense(X).astype(dtype, copy=False))
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        found: np.ndarray = self.network_.outputs(X.astype(dtype, copy=False))
         return found
 
     @property
@@ -353,12 +353,6 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
-
-
-def _dense(X: Any) -> np.ndarray:
-    """The samples as rows of an array; kernels read no sparse ones."""
-    found: np.ndarray = X if isinstance(X, np.ndarray) else X.toarray()
-    return found
 
 
 class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]

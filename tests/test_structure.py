@@ -11,7 +11,8 @@ PACKAGE = Path(fastbp.__file__).parent
 THIRD_PARTY = {"numpy", "numba", "llvmlite"}
 ALLOWED = {  # file or folder -> what of the package, and what of others, it may import when it is imported
     "kernels": ({"kernels", "__version__"}, THIRD_PARTY),
-    "validate": ({"validate"}, {"numpy"}),
+    "sparse.py": (set(), {"numpy"}),
+    "validate": ({"sparse", "validate"}, {"numpy"}),
     "generator.py": (set(), {"numpy"}),
     "activations.py": ({"kernels"}, set()),
     "costs.py": (set(), set()),
@@ -19,7 +20,7 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "schedules.py": (set(), set()),
     "initializers.py": (set(), set()),
     "layout.py": ({"kernels"}, {"numpy"}),
-    "scaling.py": ({"validate"}, {"numpy"}),
+    "scaling.py": ({"sparse", "validate"}, {"numpy"}),
     "labels.py": ({"validate"}, {"numpy"}),
     "architecture.py": (
         {"activations", "costs", "generator", "optimizers", "scaling", "validate"},
@@ -27,12 +28,12 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     ),
     "metrics.py": ({"validate"}, {"numpy"}),
     "plain.py": (
-        {"activations", "architecture", "costs", "generator", "kernels", "scaling", "validate"},
+        {"activations", "architecture", "costs", "generator", "kernels", "scaling", "sparse", "validate"},
         {"numpy"},
     ),
     "machine.py": ({"validate"}, set()),
     "engine.py": (
-        {"activations", "architecture", "costs", "kernels", "layout", "machine", "scaling"},
+        {"activations", "architecture", "costs", "kernels", "layout", "machine", "scaling", "sparse"},
         {"numpy"},
     ),
     "pace.py": ({"architecture", "kernels", "machine"}, {"numpy"}),
@@ -47,7 +48,7 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
         {"numpy"},
     ),
     "progress.py": ({"training"}, set()),
-    "diagnosis.py": ({"activations", "architecture", "costs", "engine", "plain"}, {"numpy"}),
+    "diagnosis.py": ({"activations", "architecture", "costs", "engine", "plain", "sparse"}, {"numpy"}),
     "seed.py": (
         {
             *("architecture", "engine", "kernels", "machine", "metrics", "optimizers", "pace", "plain"),
@@ -58,25 +59,28 @@ ALLOWED = {  # file or folder -> what of the package, and what of others, it may
     "arrays.py": (
         {
             *("architecture", "costs", "engine", "kernels", "labels", "layout", "machine", "metrics"),
-            *("optimizers", "pace", "plain", "scaling", "seed", "training", "validate"),
+            *("optimizers", "pace", "plain", "scaling", "seed", "sparse", "training", "validate"),
         },
         {"numpy"},
     ),
     "blocks.py": (
-        {"architecture", "arrays", "engine", "generator", "kernels", "labels", "scaling", "validate"},
+        {
+            *("architecture", "arrays", "engine", "generator", "kernels", "labels", "scaling", "sparse"),
+            "validate",
+        },
         {"numpy"},
     ),
     "fitting.py": (
         {
             *("architecture", "arrays", "blocks", "callbacks", "checkpoint", "diagnosis", "engine"),
             *("evaluation", "generator", "history", "metrics", "pace", "plain", "recipe", "run", "scaling"),
-            *("kernels", "schedules", "seed", "training", "validate"),
+            *("kernels", "schedules", "seed", "sparse", "training", "validate"),
         },
         {"numpy"},
     ),
     "gradient_check.py": ({"architecture", "arrays", "validate"}, {"numpy"}),
     "summary.py": ({"activations", "architecture", "costs"}, set()),
-    "plot.py": ({"architecture", "arrays", "history", "plain", "validate"}, {"numpy"}),
+    "plot.py": ({"architecture", "arrays", "history", "plain", "sparse", "validate"}, {"numpy"}),
     "watch.py": ({"callbacks", "plot", "validate"}, {"numpy"}),
     "network.py": (
         {

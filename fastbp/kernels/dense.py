@@ -78,39 +78,59 @@ def outputs_of(layer: Any, memory: Memory, others: int, terms: int, member: Memb
     return width, share_of(vectors, width // lanes, others, terms * width, memory.cached, member)
 
 
-@inlined
-def forward(
-    layer: Any, memory: Memory, x: Any, m: int, hidden: bool, masks: tuple[int, int, int], member: Member
-) -> None:
-    """a = activation(x W + b) and d = da/dz, both with dropout; the last layer is left at z.
+def forward_by(product: Any) -> Any:
+    """The forward pass of a layer over samples that ``product`` knows how to read.
 
-    A unit is one tile of samples in one panel of outputs.  `masks` are the key, the word of its stream,
-    negative for no dropout, and the place in the batch of the first sample.
+    ``product(layer, memory, x, row, rows, vectors, a, b, w)`` makes a tile, a = x w + b, of `rows` samples
+    from the one at `row` on.
     """
-    key, word, sample = masks
-    nr, lanes, most_rows = constants(memory.scratch)
-    tiles = ceil_div(m, most_rows)
-    width, mine = outputs_of(layer, memory, tiles, layer.inputs, member)
-    for number in range(PARTS):
-        cursor = begin_of(number, mine)
-        for _ in range(units(cursor)):
-            first, tile = cursor.panel * width, cursor.other
-            panel, column = first // nr, first % nr
-            row = m * tile // tiles
-            rows = m * (tile + 1) // tiles - row
-            vectors = ceil_div(min(width, layer.outputs - first), lanes)
-            offset = (panel * memory.rows + row) * nr + column
-            a = shift(memory.scratch, layer.a + offset)
-            b = shift(memory.parameters, layer.biases + first)
-            w = shift(memory.parameters, layer.weights + panel * layer.panel + column)
-            dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
-            if hidden:
-                d = shift(memory.scratch, layer.delta + offset)
-                activate(layer.activation, layer.parameter, layer.address, rows, vectors, a, d)
-                if word >= 0 and layer.dropout > 0:
-                    unit = (sample + row) * layer.outputs + first
-                    drop(rows, vectors, a, d, key, word, unit, layer.outputs, layer.dropout)
-            cursor = after(cursor, mine)
+
+    @inlined
+    def forward(
+        layer: Any, memory: Memory, x: Any, m: int, hidden: bool, masks: tuple[int, int, int], member: Member
+    ) -> None:
+        """a = activation(x W + b) and d = da/dz, both with dropout; the last layer is left at z.
+
+        A unit is one tile of samples in one panel of outputs.  `masks` are the key, the word of its stream,
+        negative for no dropout, and the place in the batch of the first sample.
+        """
+        key, word, sample = masks
+        nr, lanes, most_rows = constants(memory.scratch)
+        tiles = ceil_div(m, most_rows)
+        width, mine = outputs_of(layer, memory, tiles, layer.inputs, member)
+        for number in range(PARTS):
+            cursor = begin_of(number, mine)
+            for _ in range(units(cursor)):
+                first, tile = cursor.panel * width, cursor.other
+                panel, column = first // nr, first % nr
+                row = m * tile // tiles
+                rows = m * (tile + 1) // tiles - row
+                vectors = ceil_div(min(width, layer.outputs - first), lanes)
+                offset = (panel * memory.rows + row) * nr + column
+                a = shift(memory.scratch, layer.a + offset)
+                b = shift(memory.parameters, layer.biases + first)
+                w = shift(memory.parameters, layer.weights + panel * layer.panel + column)
+                product(layer, memory, x, row, rows, vectors, a, b, w)
+                if hidden:
+                    d = shift(memory.scratch, layer.delta + offset)
+                    activate(layer.activation, layer.parameter, layer.address, rows, vectors, a, d)
+                    if word >= 0 and layer.dropout > 0:
+                        unit = (sample + row) * layer.outputs + first
+                        drop(rows, vectors, a, d, key, word, unit, layer.outputs, layer.dropout)
+                cursor = after(cursor, mine)
+
+    return forward
+
+
+@inlined
+def _product(
+    layer: Any, memory: Memory, x: Any, row: int, rows: int, vectors: int, a: Any, b: Any, w: Any
+) -> None:
+    nr, _, _ = constants(memory.scratch)
+    dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
+
+
+forward = forward_by(_product)
 
 
 @inlined
@@ -140,53 +160,73 @@ def backward(layer: Any, below: Any, memory: Memory, m: int, member: Member) -> 
             cursor = after(cursor, mine)
 
 
-@inlined
-def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, member: Member) -> None:
-    """target = kept target + scale x^T d, or at once the optimizer's step by x^T d.
+def update_by(gradient: Any) -> Any:
+    """The update of a layer over samples that ``gradient`` knows how to read.
 
-    A unit is a panel of outputs x one of inputs.  Samples are taken `SAMPLES_AT_ONCE`, so that both operands
-    of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are prefetched, some lines per unit,
-    for all at once would fill the queue.
+    ``gradient(memory, x, panel, m, rows, vectors, g, d, rule)`` makes a tile, g = kept g + scale x^T d, for a
+    panel of inputs.
     """
-    nr, lanes, _ = constants(memory.scratch)
-    input_panels = ceil_div(layer.inputs, nr)
-    width, mine = outputs_of(layer, memory, input_panels, m, member)
-    lines_per_unit = ceil_div(lines(ahead), max(1, count(mine)))
-    h = numbers(memory)
-    for number in range(PARTS):
-        cursor = begin_of(number, mine)
-        for _ in range(units(cursor)):
-            first, k = cursor.panel * width, cursor.other
-            panel, column = first // nr, first % nr
-            vectors = ceil_div(min(width, layer.outputs - first), lanes)
-            d = shift(memory.scratch, layer.delta + panel * memory.rows * nr + column)
-            if k == 0:
-                offset = layer.biases + first
+
+    @inlined
+    def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, member: Member) -> None:
+        """target = kept target + scale x^T d, or at once the optimizer's step by x^T d.
+
+        A unit is a panel of outputs x one of inputs.  Samples are taken `SAMPLES_AT_ONCE`, so that both
+        operands of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are prefetched, some
+        lines per unit, for all at once would fill the queue.
+        """
+        nr, lanes, _ = constants(memory.scratch)
+        input_panels = ceil_div(layer.inputs, nr)
+        width, mine = outputs_of(layer, memory, input_panels, m, member)
+        lines_per_unit = ceil_div(lines(ahead), max(1, count(mine)))
+        h = numbers(memory)
+        for number in range(PARTS):
+            cursor = begin_of(number, mine)
+            for _ in range(units(cursor)):
+                first, k = cursor.panel * width, cursor.other
+                panel, column = first // nr, first % nr
+                vectors = ceil_div(min(width, layer.outputs - first), lanes)
+                d = shift(memory.scratch, layer.delta + panel * memory.rows * nr + column)
+                if k == 0:
+                    offset = layer.biases + first
+                    g = shift(memory.target, offset)
+                    if rule.at_once:
+                        g = square(memory)
+                        clear(nr, g)
+                    bias(vectors, g, d, m, rule.scale)
+                    if rule.at_once:
+                        b, state = shift(memory.parameters, offset), shift(memory.state, offset)
+                        apply(rule.optimizer, 1, vectors, b, g, state, memory.stride, shift(h, NUMBERS))
+                offset = layer.weights + panel * layer.panel + k * nr * nr + column
+                rows = min(nr, layer.inputs - k * nr)
                 g = shift(memory.target, offset)
                 if rule.at_once:
                     g = square(memory)
-                    clear(nr, g)
-                bias(vectors, g, d, m, rule.scale)
+                    clear(rows * nr, g)
+                gradient(memory, x, k, m, rows, vectors, g, d, rule)
                 if rule.at_once:
-                    b, state = shift(memory.parameters, offset), shift(memory.state, offset)
-                    apply(rule.optimizer, 1, vectors, b, g, state, memory.stride, shift(h, NUMBERS))
-            offset = layer.weights + panel * layer.panel + k * nr * nr + column
-            rows = min(nr, layer.inputs - k * nr)
-            g = shift(memory.target, offset)
-            if rule.at_once:
-                g = square(memory)
-                clear(rows * nr, g)
-            x_here = shift(x, k * memory.rows * nr)
-            for sample in range(0, m, SAMPLES_AT_ONCE):
-                terms = min(SAMPLES_AT_ONCE, m - sample)
-                kept = rule.kept if sample == 0 else 1.0
-                x_now, d_now = shift(x_here, sample * nr), shift(d, sample * nr)
-                outer(rows, vectors, g, x_now, d_now, terms, rule.scale, kept)
-            if rule.at_once:
-                w, state = shift(memory.parameters, offset), shift(memory.state, offset)
-                apply(rule.optimizer, rows, vectors, w, g, state, memory.stride, h)
-            ahead = ask(ahead, lines_per_unit)
-            cursor = after(cursor, mine)
+                    w, state = shift(memory.parameters, offset), shift(memory.state, offset)
+                    apply(rule.optimizer, rows, vectors, w, g, state, memory.stride, h)
+                ahead = ask(ahead, lines_per_unit)
+                cursor = after(cursor, mine)
+
+    return update
+
+
+@inlined
+def _gradient(
+    memory: Memory, x: Any, panel: int, m: int, rows: int, vectors: int, g: Any, d: Any, rule: Rule
+) -> None:
+    nr, _, _ = constants(memory.scratch)
+    x_here = shift(x, panel * memory.rows * nr)
+    for sample in range(0, m, SAMPLES_AT_ONCE):
+        terms = min(SAMPLES_AT_ONCE, m - sample)
+        kept = rule.kept if sample == 0 else 1.0
+        x_now, d_now = shift(x_here, sample * nr), shift(d, sample * nr)
+        outer(rows, vectors, g, x_now, d_now, terms, rule.scale, kept)
+
+
+update = update_by(_gradient)
 
 
 @inlined

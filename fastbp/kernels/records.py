@@ -28,7 +28,8 @@ LAYER = np.dtype(
 # member's, or 0 where all share them; the first member's private memory, and what the blocks of a batch
 # share: a copy of the parameters or a gradient, negative where there is none); the size of a member's memory;
 # the rows that a block has room for, and its samples; the norm to which gradients are clipped, or 0; the key
-# of dropout's masks; the first layer that learns; the numbers that the second-level cache is trusted to keep.
+# of dropout's masks; the first layer that learns; the numbers that the second-level cache is trusted to keep;
+# 1 where a block of samples is lists of what it stores (kernels.sparse), else 0.
 PLAN = np.dtype(
     [
         ("cost", np.int64),
@@ -48,6 +49,7 @@ PLAN = np.dtype(
         ("key", np.int64),
         ("lowest", np.int64),
         ("cached", np.int64),
+        ("listed", np.int64),
     ]
 )
 # Instead of an optimizer: plain gradient descent, fused into the update; or nothing but the gradient.

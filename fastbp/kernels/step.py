@@ -24,6 +24,7 @@ from .jit import helper, inlined, kernel
 from .optimizers import COMMON, NUMBERS
 from .output import finish, output
 from .records import FUSED, GRADIENT, LAYER, PLAN
+from .sparse import Block, Stored, forward_listed, gather_lists, gather_panels, lists_of, update_listed
 from .team import WHOLE, Member, barrier, share
 from .tiles import ceil_div
 from .vector import clear, constants, pointer, shift
@@ -59,7 +60,7 @@ class Rows(NamedTuple):
 class Samples(NamedTuple):
     """Inputs, targets, weights (none, or one per row), and the order in which rows are taken."""
 
-    X: Rows
+    X: Rows | Stored
     Y: Rows
     weights: np.ndarray
     order: np.ndarray
@@ -81,10 +82,35 @@ _i64, _f64 = types.int64, types.float64
 _bytes = types.Array(types.uint8, 2, "C", readonly=True)
 _doubles = types.Array(_f64, 1, "C", readonly=True)
 _rows = types.NamedTuple([_bytes, _i64, _i64, _f64, _doubles, _doubles], Rows)
-_samples = types.NamedTuple(
-    [_rows, _rows, _doubles, types.Array(_i64, 1, "C", readonly=True)],
-    Samples,
-)
+
+
+def _array(element: Any) -> Any:
+    return types.Array(element, 1, "C", readonly=True)
+
+
+def _samples(X: Any) -> Any:
+    return types.NamedTuple([X, _rows, _doubles, _array(_i64)], Samples)
+
+
+def _stored(dtype: Any) -> Any:
+    values = [_array(element) for element in (types.uint8, types.float32, _f64)]
+    room = [types.int32[::1], _net(dtype).types[0]]
+    fields = [
+        _array(_i64),
+        _array(types.int32),
+        *values,
+        _i64,
+        _i64,
+        _f64,
+        _doubles,
+        _doubles,
+        _i64,
+        _i64,
+        *room,
+    ]
+    return types.NamedTuple(fields, Stored)
+
+
 _run = types.NamedTuple([_i64, _i64, _i64, _i64, _f64[:, ::1]], Run)
 _member = types.NamedTuple([_i64] * 4, Member)
 
@@ -131,18 +157,6 @@ def _own_rows(rows: int, plan: Any, member: Member) -> tuple[int, int]:
     return (0, rows) if plan.own else share(rows, member)
 
 
-@inlined
-def _gather_block(
-    samples: Samples, plan: Any, begin: int, end: int, x: Any, y: Any, memory: Memory, member: Member
-) -> None:
-    """This member's rows of the block order[begin:end] to x and y."""
-    nr, _, _ = constants(memory.scratch)
-    first, last = _own_rows(end - begin, plan, member)
-    mine = pointer(samples.order, begin + first)
-    _gather(samples.X, mine, last - first, shift(x, first * nr), memory)
-    _gather(samples.Y, mine, last - first, shift(y, first * nr), memory)
-
-
 @helper
 def _ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Ahead:
     """This member's rows of the block order[begin:end]."""
@@ -166,13 +180,13 @@ def _forward_all(
 ) -> None:
     """Activations of every layer but the last, which is left at its weighted input.
 
-    `masks` are the step that keys dropout's masks, negative for none, and the place in its batch of the
-    block's first sample.
+    Where samples are lists, the first layer has its own already, which are `x`.  `masks` are the step that
+    keys dropout's masks, negative for none, and the place in its batch of the block's first sample.
     """
     step, first = masks
     last = net.layers.shape[0] - 1
     signal = x
-    for number in range(1, last + 1):
+    for number in range(1 + net.plan[0].listed, last + 1):
         layer = net.layers[number]
         word = step * last + number - 1 if step >= 0 else -1
         forward(layer, memory, signal, m, number < last, (net.plan[0].key, word, first), member)
@@ -189,11 +203,12 @@ def _backward_all(
     At each it takes the delta of the layer below, then this layer's update.
 
     A layer is updated only after the barrier that follows the delta below it, for that product reads its
-    weights.  The next product reads other weights, so none is needed between the two.
+    weights.  The next product reads other weights, so none is needed between the two.  Where samples are
+    lists, the first layer is left to `_backward_stored`.
     """
     nothing = Ahead(ahead.raw, 0, ahead.targets, 0, ahead.order, 0, 0, 0)
     lowest = net.plan[0].lowest
-    first = max(1, lowest)
+    first = max(1 + net.plan[0].listed, lowest)
     for number in range(net.layers.shape[0] - 1, first - 1, -1):
         layer, below = net.layers[number], net.layers[number - 1]
         signal = shift(memory.scratch, below.a) if number > 1 else x
@@ -272,96 +287,196 @@ def _rule(net: Net, given: Any, samples: int, first: bool) -> Rule:
     return Rule(net.plan[0].shared < 0, optimizer, 1.0, 1.0)
 
 
-@kernel(lambda dtype: types.void(_net(dtype), _samples, _run, _f64[::1], _i64[::1], _i64[::1], _member))
-def train(
-    net: Net, samples: Samples, run: Run, losses: Any, reached: Any, flags: Any, member: Member
-) -> None:
-    """One member's part of a chunk of training on the rows order[run.first:run.last].
-
-    Batches are counted from the order's beginning.  `losses` is empty, or the running cost and room for one
-    cost per sample of a block: then the run stops before the step of a batch whose cost is not finite.
-    reached[0] becomes the position in the order that it came to.
-
-    A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until the
-    last is done, and a chunk may end after any of them.
-    """
-    memory = _memory(net, member)
-    scratch, plan = memory.scratch, net.plan[0]
-    inputs = shift(scratch, plan.own * member.rank)
-    x, x_next, y = shift(inputs, plan.x), shift(inputs, plan.x_next), shift(inputs, plan.y)
-    flags_here = pointer(flags, 0)
-    total = losses[0] if losses.size else 0.0
-    begin, size, n = run.first, run.batch_size, samples.order.size
-    batch = begin // size * size
-    batch_end = min(batch + size, n)
-    end = min(begin + plan.block, batch_end)
-    step, finished = 0, 0  # samples of the batch that has just been finished
-    if plan.shared >= 0 and begin == batch:
-        _begin_batches(net, memory, member)
-    while True:
-        _gather_block(samples, plan, begin, end, x, y, memory, member)
-        barrier(flags_here, member.rank, member.size)
-        if finished:
-            if plan.shared >= 0:
-                _finish_batch(net, memory, run.numbers[step], finished, flags_here, member)
-            step += 1
-        if begin >= run.last:
-            break
-        m = end - begin
-        _forward_all(net, memory, x, m, (run.step + step, begin - batch), flags_here, member)
-        layer = net.layers[net.layers.shape[0] - 1]
-        positions = pointer(samples.order, begin)
-        output(layer, plan, memory, y, m, losses[1:], samples.weights, positions, member)
-        barrier(flags_here, member.rank, member.size)
-        if losses.size:
-            for i in range(m):
-                total += losses[1 + i]
-            if not np.isfinite(total):
-                begin = batch
-                break
-        coming = end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
-        ahead = _ahead(samples, plan, coming, coming + plan.block, member)
-        rule = _rule(net, run.numbers[step], batch_end - batch, begin == batch)
-        if rule.at_once:
-            _set_numbers(memory, run.numbers[step], 1.0 / (batch_end - batch), 1.0)
-        _backward_all(net, memory, x, m, rule, ahead, flags_here, member)
-        begin = end
-        finished = batch_end - batch if begin == batch_end else 0
-        if finished:
-            batch = begin
-            batch_end = min(batch + size, n)
-        end = min(begin + plan.block, batch_end)
-        x, x_next = x_next, x
-    if member.rank == 0:
-        reached[0] = begin
-        if losses.size:
-            losses[0] = total
+# ---------------------------------------------------------------- sparse rows
 
 
-@kernel(
-    lambda dtype: types.void(_net(dtype), _samples, _net(dtype).types[0].copy(ndim=2), _f64[::1], _i64, _i64)
-)
-def infer(net: Net, samples: Samples, out: Any, losses: Any, first: int, last: int) -> None:
-    """out[i] = the outputs for the row order[i], first <= i < last; losses[i] its cost, if there is room."""
-    alone = Member(0, 1, 0, WHOLE)
-    memory = _memory(net, alone)
+@inlined
+def _block_at(scratch: Any, offset: int, rows: Rows) -> Any:
+    return shift(scratch, offset)
+
+
+@inlined
+def _gather_rows(rows: Rows, positions: Any, first: int, count: int, x: Any, memory: Memory) -> None:
+    """`count` rows, at those positions, to the rows of a block from `first` on."""
     nr, _, _ = constants(memory.scratch)
-    plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
-    x, y = shift(memory.scratch, plan.x), shift(memory.scratch, plan.y)
-    flags = pointer(np.zeros(1, np.int64), 0)
-    a = shift(memory.scratch, layer.a)
-    for begin in range(first, last, plan.block):
-        m = min(plan.block, last - begin)
-        positions = pointer(samples.order, begin)
-        _gather(samples.X, positions, m, x, memory)
-        _forward_all(net, memory, x, m, (-1, 0), flags, alone)
-        if losses.size:
-            _gather(samples.Y, positions, m, y, memory)
-            output(layer, plan, memory, y, m, losses[begin:], samples.weights, positions, alone)
-        else:
-            finish(layer, memory, 0, m, y, pointer(losses, 0), False)
-        for panel in range(ceil_div(out.shape[1], nr)):
-            for i in range(m):
-                row = (panel * memory.rows + i) * nr
-                for j in range(min(nr, out.shape[1] - panel * nr)):
-                    out[begin + i, panel * nr + j] = a[row + j]
+    _gather(rows, positions, count, shift(x, first * nr), memory)
+
+
+@inlined
+def _block_of_stored(scratch: Any, offset: int, rows: Stored) -> Block:
+    return Block(shift(scratch, offset), lists_of(rows))
+
+
+@inlined
+def _gather_stored(rows: Stored, positions: Any, first: int, count: int, x: Block, memory: Memory) -> None:
+    """The same; each member makes lists of all rows for itself."""
+    nr, _, _ = constants(memory.scratch)
+    if rows.most > 0:
+        gather_lists(rows, positions, count, x.lists)
+    else:
+        gather_panels(rows, positions, count, shift(x.panels, first * nr), memory)
+
+
+@helper
+def _nothing_ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Ahead:
+    """Rows of which lists are made are not prefetched."""
+    x, y, positions = pointer(samples.X.bytes, 0), pointer(samples.Y.raw, 0), pointer(samples.order, 0)
+    return Ahead(x, 0, y, 0, positions, 0, 0, 0)
+
+
+@inlined
+def _forward_stored(
+    net: Net, memory: Memory, x: Block, m: int, masks: tuple[int, int], flags: Any, member: Member
+) -> None:
+    signal = x.panels
+    if net.plan[0].listed:
+        step, first = masks
+        last = net.layers.shape[0] - 1
+        layer = net.layers[1]
+        word = step * last if step >= 0 else -1
+        forward_listed(layer, memory, x, m, last > 1, (net.plan[0].key, word, first), member)
+        barrier(flags, member.rank, member.size)
+        signal = shift(memory.scratch, layer.a)
+    _forward_all(net, memory, signal, m, masks, flags, member)
+
+
+@inlined
+def _backward_stored(
+    net: Net, memory: Memory, x: Block, m: int, rule: Rule, ahead: Ahead, flags: Any, member: Member
+) -> None:
+    _backward_all(net, memory, x.panels, m, rule, ahead, flags, member)
+    layer = net.layers[1]
+    if net.plan[0].listed and not layer.frozen:
+        update_listed(layer, memory, x, m, rule, ahead, member)
+
+
+# ---------------------------------------------------------------- the kernels
+
+
+def _kernels(block_at: Any, gather_x: Any, ahead_of: Any, forward_all: Any, backward_all: Any) -> Any:
+    """`train` and `infer` for one kind of rows."""
+
+    @inlined
+    def gather_block(
+        samples: Samples, plan: Any, begin: int, end: int, x: Any, y: Any, memory: Memory, member: Member
+    ) -> None:
+        """This member's rows of the block order[begin:end] to x and y."""
+        nr, _, _ = constants(memory.scratch)
+        first, last = _own_rows(end - begin, plan, member)
+        mine = pointer(samples.order, begin + first)
+        gather_x(samples.X, mine, first, last - first, x, memory)
+        _gather(samples.Y, mine, last - first, shift(y, first * nr), memory)
+
+    def train(
+        net: Net, samples: Samples, run: Run, losses: Any, reached: Any, flags: Any, member: Member
+    ) -> None:
+        """One member's part of a chunk of training on the rows order[run.first:run.last].
+
+        Batches are counted from the order's beginning.  `losses` is empty, or the running cost and room for
+        one cost per sample of a block: then the run stops before the step of a batch whose cost is not
+        finite.  reached[0] becomes the position in the order that it came to.
+
+        A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until
+        the last is done, and a chunk may end after any of them.
+        """
+        memory = _memory(net, member)
+        scratch, plan = memory.scratch, net.plan[0]
+        inputs = shift(scratch, plan.own * member.rank)
+        x, x_next = block_at(inputs, plan.x, samples.X), block_at(inputs, plan.x_next, samples.X)
+        y = shift(inputs, plan.y)
+        flags_here = pointer(flags, 0)
+        total = losses[0] if losses.size else 0.0
+        begin, size, n = run.first, run.batch_size, samples.order.size
+        batch = begin // size * size
+        batch_end = min(batch + size, n)
+        end = min(begin + plan.block, batch_end)
+        step, finished = 0, 0  # samples of the batch that has just been finished
+        if plan.shared >= 0 and begin == batch:
+            _begin_batches(net, memory, member)
+        while True:
+            gather_block(samples, plan, begin, end, x, y, memory, member)
+            barrier(flags_here, member.rank, member.size)
+            if finished:
+                if plan.shared >= 0:
+                    _finish_batch(net, memory, run.numbers[step], finished, flags_here, member)
+                step += 1
+            if begin >= run.last:
+                break
+            m = end - begin
+            forward_all(net, memory, x, m, (run.step + step, begin - batch), flags_here, member)
+            layer = net.layers[net.layers.shape[0] - 1]
+            positions = pointer(samples.order, begin)
+            output(layer, plan, memory, y, m, losses[1:], samples.weights, positions, member)
+            barrier(flags_here, member.rank, member.size)
+            if losses.size:
+                for i in range(m):
+                    total += losses[1 + i]
+                if not np.isfinite(total):
+                    begin = batch
+                    break
+            coming = end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
+            ahead = ahead_of(samples, plan, coming, coming + plan.block, member)
+            rule = _rule(net, run.numbers[step], batch_end - batch, begin == batch)
+            if rule.at_once:
+                _set_numbers(memory, run.numbers[step], 1.0 / (batch_end - batch), 1.0)
+            backward_all(net, memory, x, m, rule, ahead, flags_here, member)
+            begin = end
+            finished = batch_end - batch if begin == batch_end else 0
+            if finished:
+                batch = begin
+                batch_end = min(batch + size, n)
+            end = min(begin + plan.block, batch_end)
+            x, x_next = x_next, x
+        if member.rank == 0:
+            reached[0] = begin
+            if losses.size:
+                losses[0] = total
+
+    def infer(net: Net, samples: Samples, out: Any, losses: Any, first: int, last: int) -> None:
+        """out[i] = the outputs for the row order[i], first <= i < last; losses[i] its cost, if wanted."""
+        alone = Member(0, 1, 0, WHOLE)
+        memory = _memory(net, alone)
+        nr, _, _ = constants(memory.scratch)
+        plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
+        x, y = block_at(memory.scratch, plan.x, samples.X), shift(memory.scratch, plan.y)
+        flags = pointer(np.zeros(1, np.int64), 0)
+        a = shift(memory.scratch, layer.a)
+        for begin in range(first, last, plan.block):
+            m = min(plan.block, last - begin)
+            positions = pointer(samples.order, begin)
+            gather_x(samples.X, positions, 0, m, x, memory)
+            forward_all(net, memory, x, m, (-1, 0), flags, alone)
+            if losses.size:
+                _gather(samples.Y, positions, m, y, memory)
+                output(layer, plan, memory, y, m, losses[begin:], samples.weights, positions, alone)
+            else:
+                finish(layer, memory, 0, m, y, pointer(losses, 0), False)
+            for panel in range(ceil_div(out.shape[1], nr)):
+                for i in range(m):
+                    row = (panel * memory.rows + i) * nr
+                    for j in range(min(nr, out.shape[1] - panel * nr)):
+                        out[begin + i, panel * nr + j] = a[row + j]
+
+    return train, infer
+
+
+_functions = _kernels(_block_at, _gather_rows, _ahead, _forward_all, _backward_all)
+_functions_of_stored = _kernels(
+    _block_of_stored, _gather_stored, _nothing_ahead, _forward_stored, _backward_stored
+)
+
+
+def _signature_of_train(dtype: Any, X: Any) -> Any:
+    return types.void(_net(dtype), _samples(X), _run, _f64[::1], _i64[::1], _i64[::1], _member)
+
+
+def _signature_of_infer(dtype: Any, X: Any) -> Any:
+    return types.void(_net(dtype), _samples(X), _net(dtype).types[0].copy(ndim=2), _f64[::1], _i64, _i64)
+
+
+train = kernel(lambda dtype: _signature_of_train(dtype, _rows))(_functions[0])
+infer = kernel(lambda dtype: _signature_of_infer(dtype, _rows))(_functions[1])
+for function in _functions_of_stored:
+    function.__name__ += "_stored"
+train_stored = kernel(lambda dtype: _signature_of_train(dtype, _stored(dtype)))(_functions_of_stored[0])
+infer_stored = kernel(lambda dtype: _signature_of_infer(dtype, _stored(dtype)))(_functions_of_stored[1])

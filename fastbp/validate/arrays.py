@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ..sparse import Samples, SparseRows, dense
 from .options import nonnegative, rate
 
 Task = Literal["labels", "binary", "multilabel", "values", "value"]
@@ -106,12 +107,48 @@ def _numbers_of_frame(values: Any, found: np.ndarray, name: str) -> np.ndarray:
     return found.astype(np.result_type(*kinds))
 
 
-def samples(X: Any, inputs: int, dtype: np.dtype, name: str = "X") -> np.ndarray:
-    """X as a C-contiguous (n, inputs) array of uint8, float32 or float64, every number finite in `dtype`.
+def is_sparse(X: Any) -> bool:
+    """Whether X is a sparse matrix or array of SciPy."""
+    return hasattr(X, "tocsr") and hasattr(X, "nnz")
 
-    An array that is so already is not copied.
+
+def compressed(X: Any, name: str) -> SparseRows:
+    """The rows of a sparse matrix, which is never changed; one of CSR with sorted columns is not copied."""
+    found = X.tocsr()
+    rows, width = found.shape if len(found.shape) == 2 else (1, *found.shape)
+    starts = np.asarray(found.indptr, np.int64)
+    stored = int(starts[-1])
+    columns, values = np.asarray(found.indices)[:stored], np.asarray(found.data)[:stored]
+    whole = starts[0] == 0 and (np.diff(starts) >= 0).all() and len(columns) == len(values) == stored
+    if not whole or (stored and not 0 <= columns.min() <= columns.max() < width):
+        raise ValueError(
+            f"{name}: expected a valid sparse matrix of {rows} rows and {width} columns, got indices outside "
+            "of them; X.check_format() says which"
+        )
+    return SparseRows(starts, np.ascontiguousarray(columns, np.int32), values, width).canonical()
+
+
+def samples(X: Any, inputs: int, dtype: np.dtype, name: str = "X") -> Samples:
+    """X as (n, inputs) numbers of uint8, float32 or float64, every one finite in `dtype`.
+
+    They are the rows of a C-contiguous array, or sparse ones; what is so already is not copied.
     """
-    found = as_numbers(X, dtype, name)
+    if isinstance(X, SparseRows) or is_sparse(X):
+        check_columns(X, inputs, name)
+        rows = X if isinstance(X, SparseRows) else compressed(X, name)
+        values = np.ascontiguousarray(as_numbers(rows.values, dtype, name))
+        if (bad := _not_finite(values[:, None], dtype)) is not None:
+            row, column = rows.place(bad[0])
+            raise ValueError(f"{name}[{row}, {column}]: expected a finite {dtype}, got {values[bad[0]]}")
+        return SparseRows(rows.starts, rows.columns, values, inputs)
+    numbers = as_numbers(X, dtype, name)
+    check_columns(numbers, inputs, name)
+    check_finite(numbers, dtype, name)
+    return np.ascontiguousarray(numbers)
+
+
+def check_columns(found: Any, inputs: int, name: str) -> None:
+    """Refuses what is not (n, inputs)."""
     if found.ndim != 2 or found.shape[1] != inputs:
         hint = ""
         if found.ndim == 1:
@@ -121,8 +158,6 @@ def samples(X: Any, inputs: int, dtype: np.dtype, name: str = "X") -> np.ndarray
             f"{name}: expected shape (samples, {inputs}) for a network of {inputs} inputs, "
             f"got {found.shape}{hint}"
         )
-    check_finite(found, dtype, name)
-    return np.ascontiguousarray(found)
 
 
 def labels_or_numbers(y: Any, name: str) -> np.ndarray:
@@ -306,17 +341,23 @@ def as_numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
 
 
 def check_finite(array: np.ndarray, dtype: np.dtype, name: str) -> None:
+    if (bad := _not_finite(array, dtype)) is not None:
+        row, column = bad
+        raise ValueError(f"{name}[{row}, {column}]: expected a finite {dtype}, got {array[row, column]}")
+
+
+def _not_finite(array: np.ndarray, dtype: np.dtype) -> tuple[int, int] | None:
+    """The row and the column of the first number that is not finite in `dtype`."""
     if array.dtype.kind != "f" or not array.size:
-        return
+        return None
     largest = np.finfo(dtype).max
     step = max(1, _CHECKED_AT_ONCE // array.shape[1])
     for first in range(0, len(array), step):
         block = array[first : first + step]
         if not -largest <= block.min() <= block.max() <= largest:  # NaN fails every comparison
             row, column = np.argwhere(~(np.abs(block) <= largest))[0]
-            raise ValueError(
-                f"{name}[{first + row}, {column}]: expected a finite {dtype}, got {block[row, column]}"
-            )
+            return first + int(row), int(column)
+    return None
 
 
 def as_labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
@@ -331,25 +372,28 @@ def as_labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
     return np.ascontiguousarray(array, np.int64)
 
 
-def divided(samples: np.ndarray, divisor: float | None, dtype: np.dtype) -> np.ndarray:
+def divided(samples: Samples, divisor: float | None, dtype: np.dtype) -> Samples:
     """Checked samples divided by the network's `input_divisor`; kernels themselves divide those of uint8.
 
     The quotient is that of two numbers of `dtype`, as in the kernels.
     """
     if divisor in (None, 1.0) or samples.dtype == np.uint8:
         return samples
+    if isinstance(samples, SparseRows):
+        values = dense(divided(samples.values, divisor, dtype))
+        return SparseRows(samples.starts, samples.columns, values, samples.shape[1])
     return np.asarray(np.divide(samples.astype(dtype, copy=False), divisor, dtype=dtype))
 
 
 _SEEN_FOR_SCALE = 1 << 16  # numbers
 
 
-def scale(X: np.ndarray, state: Any) -> Scale | None:
+def scale(X: Samples, state: Any) -> Scale | None:
     """Whether checked samples X, not yet divided, look like pixels: "whole" numbers up to 255, or in 0 .. 1.
 
     None where neither is certain.  The first rows tell.
     """
-    seen = X[: max(1, _SEEN_FOR_SCALE // max(1, X.shape[1]))]
+    seen = dense(X[: max(1, _SEEN_FOR_SCALE // max(1, X.shape[1]))])
     if not seen.size or seen.min() < 0:
         return None
     largest = seen.max()
@@ -370,7 +414,7 @@ def same_scale(name: str, given: Scale | None, state: Any) -> None:
         )
 
 
-def chosen_divisor(name: str, X: np.ndarray, state: Any) -> None:
+def chosen_divisor(name: str, X: Samples, state: Any) -> None:
     """Warns of bytes that may be pixels, before the first training, where nobody has said what they are."""
     chosen = state.scale_inputs or state.scale or state.input_divisor or state.uint8_divisor
     if X.dtype == np.uint8 and not chosen and scale(X, state) == "whole":
@@ -380,7 +424,7 @@ def chosen_divisor(name: str, X: np.ndarray, state: Any) -> None:
         )
 
 
-def undivided_targets(y: np.ndarray, X: np.ndarray, state: Any) -> None:
+def undivided_targets(y: np.ndarray, X: Samples, state: Any) -> None:
     """Warns of an autoencoder's targets that are not divided as its inputs are."""
     if y.shape == X.shape and state.bytes_divisor != 1 and "whole" == scale(y, state) == scale(X, state):
         warn(

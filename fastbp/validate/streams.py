@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import array, labels_or_numbers, pair
+from ..sparse import Samples
+from .arrays import array, compressed, is_sparse, labels_or_numbers, pair
 from .options import rate
 
 
@@ -33,10 +34,11 @@ def blocks(given: Any, epochs: int) -> tuple[Callable[[], Iterator[Any]], bool]:
     return begin, again
 
 
-def block(name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
+def block(name: str, value: Any) -> tuple[Samples, np.ndarray]:
     """X and y of a block, of as many rows each."""
     X, y = pair(name, value)
-    X, y = array(X, f"{name}: X"), labels_or_numbers(y, f"{name}: y")
+    X = compressed(X, f"{name}: X") if is_sparse(X) else array(X, f"{name}: X")
+    y = labels_or_numbers(y, f"{name}: y")
     if not X.ndim or not y.ndim or len(X) != len(y):
         raise ValueError(f"{name}: expected as many rows of X and of y, got shapes {X.shape} and {y.shape}")
     return X, y
