@@ -71,6 +71,7 @@ class State:
     task: validate.Task | None = None
     scale: validate.Scale | None = None  # of the samples
     classes: tuple[Any, ...] | None = None  # labels that are not 0, 1, 2 ..., by their outputs
+    feature_names: tuple[str, ...] | None = None  # of the columns of the frame that it is trained on
     epochs: int = 0  # whose orders have been drawn
     batches: int = 0  # whose masks have been drawn
     masks: int | None = None  # the key of dropout's masks, where it was drawn without a seed

@@ -43,7 +43,7 @@ def weights_of(
 
 def outputs(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
     parts = checked(net)
-    return _infer(net, hooks, parts, samples_of(parts[0], X))
+    return _infer(net, hooks, parts, samples_of(net, parts[0], X))
 
 
 def classes(net: Any) -> np.ndarray:
@@ -54,7 +54,7 @@ def classes(net: Any) -> np.ndarray:
 
 def predict(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
     parts = checked(net)
-    found = _infer(net, hooks, parts, samples_of(parts[0], X))
+    found = _infer(net, hooks, parts, samples_of(net, parts[0], X))
     task = _task(net, parts[0])
     decided = metrics.decided(found, task)
     return labels.of_places(decided, net._fastbp.classes) if task in ("labels", "binary") else decided
@@ -62,7 +62,7 @@ def predict(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
 
 def predict_proba(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
     parts = checked(net)
-    found, task = _infer(net, hooks, parts, samples_of(parts[0], X)), _task(net, parts[0])
+    found, task = _infer(net, hooks, parts, samples_of(net, parts[0], X)), _task(net, parts[0])
     validate.probable(found, task, net._fastbp.output_activation)
     return metrics.probabilities(found, task)
 
@@ -188,7 +188,9 @@ def _task(net: Any, architecture: Architecture) -> validate.Task:
     return task
 
 
-def samples_of(architecture: Architecture, X: Any, prefix: str = "") -> Samples:
+def samples_of(net: Any, architecture: Architecture, X: Any, prefix: str = "") -> Samples:
+    """X as the network reads it, whose columns are those of its training."""
+    validate.same_features(prefix + "X", validate.feature_names(X), net._fastbp.feature_names)
     return validate.samples(X, architecture.sizes[0], architecture.dtype, prefix + "X")
 
 
@@ -227,6 +229,6 @@ def scorable(
     classes: labels.Classes = None,
 ) -> tuple[Samples, validate.Targets]:
     """Samples and their targets, at least one, for a network trained for `task`."""
-    samples = samples_of(architecture, X, prefix)
+    samples = samples_of(net, architecture, X, prefix)
     validate.count(f"rows of {prefix}X", len(samples))
     return samples, targets_of(net, architecture, y, len(samples), prefix + "y", task, classes)

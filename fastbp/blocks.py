@@ -66,6 +66,8 @@ class Blocks:
         The first rows, and the scalings of all.
     scale : Scale or None
         Of the first rows, before they are divided.
+    feature_names : tuple of str or None
+        Of the columns, where blocks are frames.
     seen : (Data, order)
         The last pool, which explains a failure.
     """
@@ -86,6 +88,7 @@ class Blocks:
         self._begin, self._again = validate.blocks(given, epochs)
         self._net, self._architecture, self._class_weight = net, architecture, class_weight
         self._state: State = net._fastbp
+        self.feature_names = self._state.feature_names
         self._batch_size, self._shuffle = batch_size, shuffle
         self._buffer_bytes = validate.count("buffer_bytes", buffer_bytes)
         self._task: validate.Task | None = None
@@ -112,7 +115,7 @@ class Blocks:
             block = self._look()
         rows = next(self._rows_of(block))
         self.found = self._targets(block)._replace(array=rows.targets)
-        samples = arrays.samples_of(self._architecture, block.X[: len(rows.X)], block.name)
+        samples = arrays.samples_of(self._net, self._architecture, block.X[: len(rows.X)], block.name)
         validate.chosen_divisor(block.name + "X", samples, state)
         self.scale = validate.scale(samples, state)
         self.data = Data(rows.X.copy(), rows.targets.copy(), state.bytes_divisor, rows.weights, *scalings)
@@ -213,6 +216,8 @@ class Blocks:
         try:
             for number, given in enumerate(blocks):
                 block = _Block(f"block {number}: ", *validate.block(f"block {number}", given))
+                names = validate.feature_names(given[0])
+                self.feature_names = validate.same_features(block.name + "X", names, self.feature_names)
                 if len(block.X):
                     yield block
         finally:
@@ -252,7 +257,7 @@ class Blocks:
             yield rows
 
     def _checked(self, block: _Block) -> _Rows:
-        samples = arrays.samples_of(self._architecture, block.X, block.name)
+        samples = arrays.samples_of(self._net, self._architecture, block.X, block.name)
         self._dtype = self._dtype or samples.dtype
         validate.same_kind(block.name + "X", samples.dtype, self._dtype)
         found = self._targets(block)

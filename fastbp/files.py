@@ -247,6 +247,9 @@ def _network(metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray], opti
         validate.equal(f"the arrays of {name}", learnt, wanted, f"network.{flag}")
     if trained.get("classes") is not None:
         trained["classes"] = validate.classes(trained["classes"], outputs, "trained.classes")
+    if trained.get("feature_names") is not None:
+        trained["feature_names"] = tuple(trained["feature_names"])
+        validate.equal("the length of trained.feature_names", len(trained["feature_names"]), inputs, "sizes")
     known = {*_named("", (weights, biases)), *schema.check_arrays(metadata, arrays, (weights, biases))}
     for number, parameters in enumerate(memory):
         known |= {*_named(f"optimizer.{number}.", parameters)}
@@ -304,6 +307,7 @@ def in_words(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "sizes": ", ".join(map(str, metadata["sizes"])),
         **{name: _word(value) for name, value in shown.items()},
+        **({"columns": ", ".join(names)} if (names := trained.get("feature_names")) else {}),
         "trained for": trained["task"] or "nothing yet",
         "epochs": trained["epochs"],
         "steps": trained["batches"],

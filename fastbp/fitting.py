@@ -98,7 +98,7 @@ def _fit(
         blocks = Blocks(net, architecture, X, epochs, class_weight, batch_size, buffer_bytes, shuffle)
         opened.callback(blocks.close)
         blocks.learn(counts=isinstance(recipe.schedule, Schedule) and recipe.schedule.spans_call)
-        given = _Given(blocks, blocks.found, blocks.data, blocks.scale)
+        given = _Given(blocks, blocks.found, blocks.data, blocks.scale, feature_names=blocks.feature_names)
     else:
         weighing, holding = (sample_weight, class_weight), (validation_split, validation_data)
         given = _given(net, architecture, X, y, task, weighing, holding, shuffle)
@@ -113,7 +113,9 @@ def _fit(
         saved = next(
             (checkpoint.read(keeper.path, arguments, net) for keeper in keepers if keeper.resume), None
         )
+    names = given.feature_names
     if saved:
+        names = validate.same_features("X", names, saved.network._fastbp.feature_names)
         validate.same_targets(saved.path, saved.network._fastbp, found.task, found.classes, given.scale)
         checkpoint.adopt(net, saved)
         parts, state = checked(net), net._fastbp
@@ -132,6 +134,7 @@ def _fit(
         task=found.task,
         scale=given.scale,
         classes=found.classes,
+        feature_names=names,
         input_scaling=data.inputs,
         output_scaling=data.outputs,
         optimizer=recipe.optimizer,
@@ -205,6 +208,7 @@ class _Given(NamedTuple):
     rows: np.ndarray | None = None  # that are trained on, all where it is None
     others: np.ndarray | None = None  # that are held out
     split: float = 0.0  # their share
+    feature_names: tuple[str, ...] | None = None
 
 
 def _given(
@@ -219,7 +223,8 @@ def _given(
 ) -> _Given:
     """Of arrays, with weights of samples and of classes, and what is to be held out or is given for it."""
     state: State = net._fastbp
-    samples = arrays.samples_of(architecture, X)
+    samples = arrays.samples_of(net, architecture, X)
+    names = validate.same_features("X", validate.feature_names(X), state.feature_names)
     split = validate.held_out(*holding, len(samples))
     found = arrays.targets_of(net, architecture, y, len(samples), task=task)
     by_class = arrays.class_weights(found, architecture, weighing[1])
@@ -231,7 +236,7 @@ def _given(
     X_divided = validate.divided(samples, state.input_divisor, state.dtype)
     data = Data(X_divided, found.array, state.bytes_divisor, weights, *scalings)
     scale = validate.scale(samples, state)
-    return _Given(Rows(data, rows, shuffle, state.seed), found, data, scale, rows, others, split)
+    return _Given(Rows(data, rows, shuffle, state.seed), found, data, scale, rows, others, split, names)
 
 
 def _evaluation(
@@ -247,6 +252,7 @@ def _evaluation(
     evaluation = Evaluation(measures, found)
     if validation_data is not None:
         X, y, sample_weight = validate.validation_data(validation_data)
+        validate.same_features("validation_X", validate.feature_names(X), given.feature_names)
         X, y = arrays.scorable(net, architecture, X, y, found.task, "validation_", found.classes)
         validate.same_scale("validation_X", validate.scale(X, state), replace(state, scale=given.scale))
         X = validate.divided(X, state.input_divisor, state.dtype)

@@ -217,6 +217,27 @@ class Network:
         self._fastbp = replace(self._fastbp, classes=found)
 
     @property
+    def feature_names_in_(self) -> Array:
+        """The names of the columns of the frame that `fit` was given, an array of `str` objects.
+
+        A frame of pandas or polars that is given later must have the same columns in the same order.  Where
+        no training had a frame whose names are all strings, there is no such attribute (AttributeError).
+
+        >>> import pandas
+        >>> X = pandas.DataFrame({"width": [0.0, 1.0], "height": [2.0, 1.0]})
+        >>> net = Network([2, 3, 2], seed=0)
+        >>> history = net.fit(X, [0, 1], epochs=1, batch_size=2)
+        >>> net.feature_names_in_
+        array(['width', 'height'], dtype=object)
+        """
+        if self._fastbp.feature_names is None:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute 'feature_names_in_': it was not trained "
+                "on a frame whose column names are all strings"
+            )
+        return np.array(self._fastbp.feature_names, object)
+
+    @property
     def parameters(self) -> Array:
         """All weights and biases as one array: layer by layer, weights row by row, then biases.  May be set.
 

@@ -62,8 +62,15 @@ TRAINED = {  # what training has brought it to, fields of its State
     "optimizer": optional(option_of((), _OPTIMIZERS)),
     "began": _WORD,
     "classes": optional(each(label)),
+    "feature_names": optional(each(text)),
 }
-LATER = ("input_divisor", "scale_inputs", "scale_outputs", "classes")  # came after the first files
+LATER = (
+    "input_divisor",
+    "scale_inputs",
+    "scale_outputs",
+    "classes",
+    "feature_names",
+)  # came after the first files
 
 _ARGUMENTS = {  # of the call of `fit` that a checkpoint is of
     **dict.fromkeys(("rate", "l2", "l1", "clip_norm"), real(0.0)),

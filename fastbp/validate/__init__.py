@@ -9,6 +9,7 @@ from .arrays import *
 from .book import *
 from .environment import *
 from .files import *
+from .frames import *
 from .options import *
 from .own import *
 from .pairs import *
