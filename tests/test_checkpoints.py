@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, files
+from command import said
+from fastbp import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, callbacks, files, run
 from ids import named
 from toy import LABELS, VALUES, X, bits, fresh
 
@@ -253,6 +254,215 @@ def test_a_network_alone_is_not_resumed_from(tmp_path):
     fresh().save(path)
     with pytest.raises(ValueError, match="expected a checkpoint to resume from, got a network alone"):
         fresh().fit(X, LABELS, callbacks=ModelCheckpoint(path, resume=True), **BASE)
+
+
+def test_notes_outlive_two_stops(tmp_path):
+    """The second comes before there is a new position to write."""
+
+    class Noting(fastbp.Callback):
+        def __init__(self, fails=False):
+            self.fails = fails
+
+        def on_train_begin(self, run):
+            if self.fails:
+                raise KeyboardInterrupt
+
+        def on_epoch_end(self, run):
+            run.history.notes.append(f"epoch {run.epoch}")
+
+    path = tmp_path / "run"
+
+    def train(*more):
+        keeper = ModelCheckpoint(path, every=10**9, resume=True)
+        return fresh().fit(X, LABELS, callbacks=[*more, keeper], **{**BASE, "epochs": 4})
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Noting(), Stop(18))
+    with pytest.raises(KeyboardInterrupt):
+        train(Noting(fails=True))
+    notes = [note for note in train(Noting()).notes if note.startswith("epoch")]
+    assert notes == [f"epoch {epoch}" for epoch in range(4)]
+
+
+class Clock(fastbp.Callback):
+    """Stands for the module `time`, and is a callback by which every step takes a second."""
+
+    every = 1
+
+    def __init__(self, begin):
+        self.now = begin
+
+    def on_step(self, run):
+        self.now += 1.0
+
+    def monotonic(self):
+        return self.now
+
+    perf_counter = monotonic
+
+
+def test_the_seconds_of_an_interrupted_epoch_and_of_a_time_limit_go_on(tmp_path, monkeypatch):
+    def train(begin, *more):
+        clock = Clock(begin)
+        monkeypatch.setattr(callbacks, "time", clock)
+        monkeypatch.setattr(run, "time", clock)
+        keeper = ModelCheckpoint(tmp_path / "run", every=10**9, resume=True)
+        hooks = [clock, fastbp.TimeLimit(24.0), *more, keeper]
+        return fresh().fit(X, LABELS, callbacks=hooks, threads=1, **BASE)  # 7 steps an epoch
+
+    with pytest.raises(KeyboardInterrupt):
+        train(100.0, Stop(10))
+    history = train(5e6)
+    assert history.seconds == [7.0, 7.0, 7.0]
+    assert history.notes[-1].startswith("TimeLimit: 24 s were over in epoch 3")
+
+
+def test_the_cooldown_of_a_plateau_goes_on(tmp_path):
+    class Constant(fastbp.Callback):
+        def on_epoch_end(self, run):
+            run.history["loss"][-1] = 0.5
+
+    def train(name, *more):
+        reduce = ReduceLROnPlateau("loss", factor=0.5, patience=2, cooldown=2)
+        keeper = ModelCheckpoint(tmp_path / name, every=10**9, resume=True)
+        hooks = [Constant(), reduce, *more, keeper]
+        return fresh().fit(X, LABELS, callbacks=hooks, **{**BASE, "epochs": 11}).learning_rate
+
+    wanted = train("whole")
+    assert wanted == [0.05] * 3 + [0.025] * 4 + [0.0125] * 4
+    for step in (16, 25, 30):
+        with pytest.raises(KeyboardInterrupt):
+            train(f"{step}", Stop(step))
+        assert train(f"{step}") == wanted
+
+
+def overflowing(step):
+    """A network whose cost is finite, being of sigmoids, and whose weights are not after such a step."""
+    net = fresh(dtype="float32")
+    net.weights[0] = net.weights[0] / 1000
+    return net, {"schedule": lambda at: 1e38 if at == step else 1e-6, **BASE}
+
+
+def test_a_resumed_epoch_that_diverges_goes_back_to_where_it_was_resumed(tmp_path):
+    path = tmp_path / "run"
+
+    def train(net, *more):
+        keeper = ModelCheckpoint(path, every=10**9, resume=True)
+        net.fit(1e3 * X, LABELS, callbacks=[*more, keeper], **options)
+
+    net, options = overflowing(13)  # the last step of the second epoch
+    with pytest.raises(KeyboardInterrupt):
+        train(net, Stop(10))
+    kept, (net, _) = fastbp.load(path), overflowing(13)
+    with pytest.raises(fastbp.DivergenceError, match="a weight is no longer finite"):
+        train(net)
+    assert bits(net) == bits(kept)
+    assert net._fastbp.batches == kept._fastbp.batches == 10
+
+
+def test_weights_that_are_not_finite_replace_no_checkpoint(tmp_path):
+    """The cost of sigmoids is finite whatever the weights are, which are looked at when the epoch ends."""
+    path = tmp_path / "run"
+
+    def train(stop):
+        net, options = overflowing(9)
+        net.fit(1e3 * X, LABELS, callbacks=[Stop(stop), ModelCheckpoint(path, every=1)], **options)
+
+    for stop, error in ((10, KeyboardInterrupt), (99, fastbp.DivergenceError)):
+        with pytest.raises(error):
+            train(stop)
+        assert fastbp.load(path)._fastbp.batches == 9
+
+
+def test_weights_that_a_callback_has_spoiled_are_not_saved(tmp_path):
+    def spoils(net, history):
+        net.weights[0][0, 0] = np.nan
+
+    path = tmp_path / "run"
+    with pytest.raises(
+        ValueError, match=rf"{path}: not saved: weights.0\[0, 0\]: expected finite numbers, got nan"
+    ):
+        fresh().fit(X, LABELS, callbacks=[spoils, ModelCheckpoint(path)], **BASE)
+    assert not path.exists()
+
+
+def test_callbacks_without_a_state_may_come_and_go(tmp_path):
+    """`verbose` has one, before all others; a state belongs to its class."""
+    wanted, history = training(tmp_path / "whole", 3, resume=False)
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        training(path, 3, [Stop(20)])
+    net, found = training(path, 3, verbose=True)
+    assert bits(net) == bits(wanted)
+    assert unlike_seconds(found) == unlike_seconds(history)
+
+
+class Remembering(fastbp.Callback):
+    """A callback of a user's own, whose state is nothing at first."""
+
+    kept: "dict | None" = None
+
+    def on_epoch_end(self, run):
+        self.kept = {
+            "dict": {"a": {"arrays": 3}},
+            "list": [1, "b", [2]],
+            "none": None,
+            "arrays": [np.ones(2)],
+        }
+
+    def state(self):
+        return self.kept or {}
+
+    def restore(self, state):
+        self.kept = {**state, "restored": True}
+
+
+def test_a_state_is_whatever_json_holds_and_lists_of_arrays(tmp_path):
+    path, remembering = tmp_path / "run", Remembering()
+    with pytest.raises(KeyboardInterrupt):
+        training(path, 3, [remembering, Stop(8)])
+    again = Remembering()
+    with pytest.raises(KeyboardInterrupt):
+        training(path, 3, [again, Stop(9)])
+    wanted = {**remembering.kept, "restored": True}
+    np.testing.assert_equal(again.kept, wanted)
+
+
+def test_the_fingerprint_of_a_checkpoint_is_its_network_s(tmp_path):
+    training(tmp_path / "run", None)
+    _, lines, _ = said("info", tmp_path / "run")
+    (line,) = (line for line in lines if line.startswith("fingerprint"))
+    assert line.split()[1] == fastbp.load(tmp_path / "run").fingerprint()
+
+
+def test_a_network_with_names_does_not_go_on_where_there_were_functions(tmp_path):
+    def train(activation):
+        net = fresh(activation=activation)
+        net.fit(X, LABELS, callbacks=ModelCheckpoint(tmp_path / "run", resume=True), **BASE)
+
+    train(fastbp.Activation(lambda z: z, lambda z: z * 0 + 1))
+    with pytest.raises(ValueError, match="functions of its own"):
+        train("linear")
+
+
+@pytest.mark.parametrize("seed", [3, None])
+def test_blocks_that_end_before_the_place_in_a_checkpoint(tmp_path, seed):
+    path = tmp_path / "run"
+
+    def train(rows, *more):
+        fresh(seed=seed).fit(
+            [(X[:rows], LABELS[:rows])],
+            callbacks=[*more, ModelCheckpoint(path, every=10**9, resume=True)],
+            **BASE,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        train(25, Stop(10))
+    with pytest.raises(
+        ValueError, match=r"damaged, or of other data: .*done: expected .* 8 samples.*, got 12"
+    ) as caught:
+        train(8)
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 # In processes that are stopped from outside

@@ -201,6 +201,43 @@ def test_the_mode_is_kept(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["weights.1", "biases.0", "optimizer.0.weights.0", "input_scaling.mean"])
+def test_numbers_that_are_not_finite_are_neither_read_nor_saved(path, name, number):
+    net = fresh(scale_inputs=True)
+    net.fit(X, LABELS, **OPTIONS, optimizer="rmsprop")
+    arrays, about = files.described(net)
+    array = arrays[name].copy()
+    array.flat[0] = number
+    files.write(path, {**arrays, name: array}, about)
+    if name.startswith("optimizer") and number == math.inf:  # a square may overflow
+        assert fastbp.load(path)._fastbp.memory[0][0][0].flat[0] == math.inf
+        return
+    refused(
+        path, f"damaged: .*{name.split('.')[-2]}.* expected .*finite|damaged: {name}.* expected numbers, got"
+    )
+    if name[:6] in ("weight", "biases"):
+        kind, layer = name.split(".")
+        getattr(net, kind)[int(layer)].flat[0] = number
+        before = path.read_bytes()
+        with pytest.raises(
+            ValueError, match=rf"{path}: not saved: {name}\[0, 0\]: expected finite numbers, got"
+        ):
+            net.save(path)
+        assert path.read_bytes() == before
+
+
+def test_an_optimizer_of_a_user_s_own_is_refused_at_once(path):
+    class Slower(fastbp.Adam):
+        row = "adam"
+
+    net = fitted(optimizer=Slower())
+    with pytest.raises(
+        ValueError, match=r"not saved: trained.optimizer.kind: expected one of 'SGD'.*, got 'Slower'"
+    ):
+        net.save(path)
+
+
 # What is refused
 
 
@@ -507,6 +544,16 @@ def test_whichever_call_fails_the_old_file_or_the_new_is_there(path):
         assert kept == bits(new if "replace" in failing.calls[:-1] else old)
     assert {"open file", "write", "flush", "fsync", "fchmod", "replace"} <= set(seen)
     assert seen[-2:] == ["open", "fsync"], "the folder's"
+
+
+def test_what_is_written_is_flushed_and_on_the_disk_before_it_has_the_name(path):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        failing = Failing(monkeypatch, 10**9)
+        network().save(path)
+    steps = [name for name in failing.calls if name in ("write", "flush", "fsync", "replace")]
+    while steps[:2] == ["write", "write"]:
+        del steps[0]
+    assert steps == ["write", "flush", "fsync", "replace", "fsync"], "the folder's last"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])

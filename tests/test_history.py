@@ -27,6 +27,14 @@ def test_the_names_and_lengths():
     assert history.validation_score == history["val_r2"] == history.val_r2
 
 
+def test_lists_stay_of_one_length():
+    history = History()
+    for numbers in ({"loss": 2.0}, {"loss": 1.0, "val_loss": 3.0}, {"loss": 0.5}):
+        history.append(numbers)
+    np.testing.assert_array_equal(history["val_loss"], [np.nan, 3.0, np.nan])
+    assert history.loss == [2.0, 1.0, 0.5]
+
+
 def test_it_is_a_mapping_of_plain_lists():
     _, history = history_of(validation_split=0.2)
     assert dict(history) == {name: history[name] for name in history}

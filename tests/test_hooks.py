@@ -142,6 +142,22 @@ def test_the_rate_is_reduced_on_a_plateau():
     assert history.learning_rate == [0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2]
 
 
+def test_epochs_of_the_cooldown_are_not_counted():
+    reduce = ReduceLROnPlateau("loss", factor=0.5, patience=2, cooldown=2)
+    history = fresh().fit(X, LABELS, callbacks=[Told("loss", [0.5] * 11), reduce], **OPTIONS | {"epochs": 11})
+    assert history.learning_rate == [0.5] * 3 + [0.25] * 4 + [0.125] * 4
+
+
+@pytest.mark.parametrize("factor", [-1.0, math.nan, math.inf])
+def test_a_factor_of_the_rate_that_is_refused(factor):
+    class Turned(fastbp.Callback):
+        def on_epoch_end(self, run):
+            run.rate_factor = factor
+
+    with pytest.raises(ValueError, match="rate_factor: expected a finite number of at least 0"):
+        fitted(callbacks=Turned())
+
+
 def test_a_reduced_rate_is_the_schedules_rate_times_the_factor():
     class Third(fastbp.Callback):
         def on_epoch_end(self, run):

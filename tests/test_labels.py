@@ -38,6 +38,14 @@ def test_labels_of_any_kind_are_learnt_and_given_back(kind):
         assert all(map(np.array_equal, found, wanted))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_classes_are_sorted_where_they_can_be(kind):
+    y, classes = KINDS[kind]
+    order = np.argsort(-LABELS, kind="stable")  # the last label is seen first
+    net = fitted(X[order], y[order] if isinstance(y, np.ndarray) else [y[row] for row in order])
+    assert net.classes_.tolist() == (classes[::-1] if kind == "text and numbers" else classes)
+
+
 def test_numbers_from_0_are_what_they_were():
     net = fitted()
     assert net._fastbp.classes is None
@@ -93,8 +101,9 @@ def test_classes_may_be_set_before_the_first_data_have_all():
     rows = LABELS < 2
     net.fit(X[rows], ANIMALS[rows], **OPTIONS)
     assert net.score(X, ANIMALS) >= 0
-    with pytest.raises(ValueError, match="classes_: expected 3 different labels for 3 outputs, got 2"):
-        net.classes_ = ["cat", "dog"]
+    for labels in (["cat", "dog"], ["cat", "dog", "cat"]):
+        with pytest.raises(ValueError, match="classes_: expected 3 different labels for 3 outputs, got"):
+            net.classes_ = labels
 
 
 @pytest.mark.parametrize(

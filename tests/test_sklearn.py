@@ -273,6 +273,28 @@ def test_class_weights_are_sample_weights():
     assert not np.array_equal(by_class.coefs_[0], ours.MLPClassifier(**options).fit(X, LABELS).coefs_[0])
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("name", BOTH)
+def test_the_mean_of_sample_weights_does_not_matter(name, solver):
+    weights = np.where(LABELS == 1, 3.0, 1.0)
+    first, other = (
+        getattr(ours, name)(random_state=0, max_iter=5, solver=solver).fit(X, target(name), factor * weights)
+        for factor in (1, 64)
+    )
+    assert first.loss_curve_ == other.loss_curve_
+    for one, another in zip(first.coefs_, other.coefs_, strict=True):
+        np.testing.assert_array_equal(one, another)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_its_network_is_saved(tmp_path, name):
+    model = getattr(ours, name)(random_state=0, max_iter=5).fit(X, target(name))
+    model.network_.save(tmp_path / "net")
+    net = fastbp.load(tmp_path / "net")
+    assert repr(net) == repr(model.network_) and net._fastbp == model.network_._fastbp
+    np.testing.assert_array_equal(net.outputs(X), model.network_.outputs(X))
+
+
 def test_activations_dropout_and_callbacks():
     stop = fastbp.TimeLimit(1e-9)
     model = ours.MLPClassifier((8, 6), ["gelu", fastbp.LeakyReLU(0.1)], dropout=[0.1, 0.2], callbacks=[stop])
