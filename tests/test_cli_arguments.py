@@ -63,7 +63,10 @@ from command import ENVIRONMENT, refused, said
         ("predict /nowhere.fastbp data.npy", "/nowhere.fastbp: No such file"),
         ("train --save /nowhere/net.fastbp", "--save /nowhere/net.fastbp: cannot be written: No such file"),
         (f"train --save {__file__}/net.fastbp", "cannot be written"),
-        ("train --sizes 784,30,5", "MNIST, training part: y[0]: expected a label 0 .. 4, got 5"),
+        (
+            "train --sizes 784,30,5",
+            "MNIST, training part: y: expected 5 different labels for 5 outputs, got 10",
+        ),
         (
             "train --sizes 783,30,10",
             "shape (samples, 783) for a network of 783 inputs, got (50000, 784)",
