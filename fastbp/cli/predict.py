@@ -4,12 +4,10 @@ import argparse
 import csv
 import io
 import sys
-from array import array
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from . import saving
+from . import saving, table
 from .failure import FAILED, Failure, check_variables, reason
 from .interrupt import Interrupt
 
@@ -23,9 +21,11 @@ _AT_ONCE = 10_000  # rows
 _TEXT = """\
 Let a saved network answer for every sample of a file, as CSV with a header.
 
-DATA is a table of numbers as CSV, a row per sample, with or without a header of names; an array saved by
-numpy.save; an .npz file with an array X; or an IDX file, plain or .gz.  Samples are given in the
-units of the training."""
+DATA is a table of numbers as text, a row per sample, its columns separated by commas, semicolons, tabs or
+spaces, with or without a header of names; an array saved by numpy.save; an .npz file with an array X; or an
+IDX file, plain or .gz.  A network that was trained on a frame finds its columns by their names in a header,
+in any order and among others.  Without a header, and for other networks, the order of columns is that of the
+inputs.  Samples are given in the units of the training."""
 
 
 def add_to(commands: Any) -> None:
@@ -38,6 +38,11 @@ def add_to(commands: Any) -> None:
     )
     predict.add_argument("model", metavar="MODEL", help="a file that fastbp train or Network.save wrote")
     predict.add_argument("data", metavar="DATA", help="the samples")
+    predict.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line of a table names its columns (default: as it looks)",
+    )
     what = predict.add_mutually_exclusive_group()
     what.add_argument(
         "--proba", action="store_true", help="write the probabilities of the labels, a column for each"
@@ -54,7 +59,8 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
         saving.writable("--output", options.output, {"MODEL": options.model, "DATA": options.data})
     check_variables()
     try:
-        net, X = files.load(options.model), _samples(options.data)
+        net = files.load(options.model)
+        X = _samples(net, options)
     except (OSError, ValueError) as error:
         raise Failure(reason(error)) from error
     try:
@@ -95,49 +101,23 @@ def _answers(net: "Network", X: "NDArray[Any]", options: argparse.Namespace) -> 
     return [f"output {number}" for number in range(rows.shape[1])], rows
 
 
-def _samples(path: str) -> "NDArray[Any]":
+def _samples(net: "Network", options: argparse.Namespace) -> "NDArray[Any]":
     from ..datasets import read_idx
     from ..datasets.npz import load_array
 
+    path = options.data
     if path.endswith((".npy", ".npz")):
-        return _rows(load_array(path))
-    with open(path, "rb") as file:
-        start = file.read(2)
-    if start in (b"\0\0", b"\x1f\x8b"):
-        return _rows(read_idx(path))
-    return _table(path)
+        kind, load = "a file of NumPy's", load_array
+    else:
+        with open(path, "rb") as file:
+            start = file.read(2)
+        if start not in (b"\0\0", b"\x1f\x8b"):
+            return table.read(path, options.header, list(getattr(net, "feature_names_in_", [])))
+        kind, load = "an IDX file", read_idx
+    if options.header is not None:
+        raise ValueError(f"{path}: expected a table of text with --header or --no-header, got {kind}")
+    return _rows(load(path))
 
 
 def _rows(samples: "NDArray[Any]") -> "NDArray[Any]":
     return samples.reshape(len(samples), -1) if samples.ndim > 1 and samples.size else samples
-
-
-def _table(path: str) -> "NDArray[Any]":
-    """The numbers of a CSV file; a first line without any number is a header."""
-    import numpy as np
-
-    numbers, columns = array("d"), 0
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        try:
-            for place, row in enumerate(filter(None, reader)):
-                if not place and not any(map(_is_number, row)):
-                    continue
-                numbers.extend(map(float, row))
-                columns = columns or len(row)
-                if len(row) != columns:
-                    raise ValueError(f"expected {columns} numbers as above, got {len(row)}")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: expected text in UTF-8: {error}") from error
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
-    if not numbers:
-        raise ValueError(f"{path}: expected a table of numbers, got none")
-    return np.frombuffer(numbers).reshape(-1, columns)
-
-
-def _is_number(cell: str) -> bool:
-    with suppress(ValueError):
-        float(cell)
-        return True
-    return False

@@ -1,0 +1,169 @@
+"""Tables of numbers as text: their separator, their header, and the cells that are no numbers."""
+
+import csv
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_DELIMITERS = "\t;,"  # a cell between the former may hold the latter, and spaces
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+_LIKE_NUMBER = re.compile(r"\s*[+-]?\.?\d")  # 1_000 or 0,5 are more likely written wrong than names
+_WHOLE = re.compile(r"\s*[0-9]{1,18}\s*")
+_MISSING = {
+    "",
+    "na",
+    "n/a",
+    "#n/a",
+    "nan",
+    "null",
+    "none",
+    "inf",
+    "infinity",
+}  # in lower case, without a sign
+_SHOWN = 8  # cells in an error
+
+
+def read(path: str, has_header: bool | None, names: Sequence[str]) -> "NDArray[Any]":
+    """The samples of a table, one per row.
+
+    Where there is a header, they are the columns of these `names`, in this order, if there are any.
+    Without `has_header` the first line tells, and is refused where it may be a header as well as a sample.
+    """
+    import numpy as np
+
+    numbers, columns, places = array("d"), 0, None
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = _Rows(file)
+        try:
+            for cells in rows:
+                if not columns:
+                    columns = len(cells)
+                    if _is_header(cells, names) if has_header is None else has_header:
+                        places = _places(cells, names) if names else None
+                        continue
+                if len(cells) != columns:
+                    raise ValueError(f"expected {columns} numbers as above, got {len(cells)}")
+                numbers.extend(_numbers(cells))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: expected text in UTF-8: {error}") from error
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"{path}, line {rows.line}: {error}") from error
+    if not numbers:
+        raise ValueError(f"{path}: expected a table of numbers, got none")
+    table = np.frombuffer(numbers).reshape(-1, columns)
+    return table if places is None else table[:, places]
+
+
+class _Rows:
+    """The cells of each line that is not blank; `line` is the number of the last one that was read."""
+
+    line = 0
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[list[str]]:
+        delimiter = self._delimiter()
+        self._file.seek(0)
+        lines = (" ".join(line.split()) for line in self._file) if delimiter == " " else self._file
+        reader = csv.reader(lines, delimiter=delimiter or ",")
+        blank = 0
+        while True:
+            try:
+                cells = next(reader, None)
+            finally:
+                self.line = reader.line_num
+            if cells is None:
+                return
+            if not cells or (delimiter and len(cells) == 1 and not cells[0].strip()):
+                blank = blank or self.line
+            elif blank and not delimiter:
+                raise ValueError(
+                    "expected a number in every line, as there is one column, got none in the blank line "
+                    f"{blank}"
+                )
+            else:
+                yield cells
+
+    def _delimiter(self) -> str | None:
+        """The character between columns, by the first two lines; None where there is one column."""
+        lines: list[str] = []
+        for line in self._file:
+            if line.strip("\r\n "):
+                lines.insert(0, line)  # the second line tells more: names may hold any character
+            if len(lines) == 2:
+                break
+        for line in lines:
+            for delimiter in _DELIMITERS:
+                with suppress(csv.Error):  # which reading the line will raise again
+                    if len(next(csv.reader([line], delimiter=delimiter))) > 1:
+                        return delimiter
+        return " " if lines and len(lines[0].split()) > 1 else None
+
+
+def _is_header(cells: list[str], names: Sequence[str]) -> bool:
+    """Whether a first line has the names of columns, not numbers.
+
+    Whole numbers that go up by one may number the columns, or be years; beside them the first cell is a name.
+    """
+    if names and {name.strip() for name in names} <= {cell.strip() for cell in cells}:
+        return True
+    numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
+    others = [cell for cell in cells if not _NUMBER.fullmatch(cell) and not _is_missing(cell)]
+    words = [cell for cell in others if not _LIKE_NUMBER.match(cell)]
+    counts = bool(numbers) and _goes_up(numbers)
+    if words and (not numbers or (counts and words[0] is cells[0])):
+        return True
+    if others or (counts and (len(numbers) > 1 or int(numbers[0]) == 0)):
+        raise ValueError(
+            f"expected the names of columns or the numbers of a sample, got {_listed(cells)}, which may be "
+            "either; --header or --no-header tells which"
+        )
+    return False
+
+
+def _goes_up(numbers: list[str]) -> bool:
+    """Whether the numbers are whole, each one more than the one before."""
+    if not all(map(_WHOLE.fullmatch, numbers)):
+        return False
+    first = int(numbers[0])
+    return [int(number) for number in numbers] == [*range(first, first + len(numbers))]
+
+
+def _is_missing(cell: str) -> bool:
+    return cell.strip().lower().lstrip("+-") in _MISSING
+
+
+def _places(cells: list[str], names: Sequence[str]) -> list[int]:
+    """The column of each name."""
+    places: dict[str, list[int]] = {}
+    for place, cell in enumerate(cells):
+        places.setdefault(cell.strip(), []).append(place)
+    for name in names:
+        if (count := len(places.get(name.strip(), []))) != 1:
+            raise ValueError(
+                f"expected one column {name!r}, as the network was trained on, got {count or 'none'} in "
+                f"{_listed(cells)}"
+            )
+    return [places[name.strip()][0] for name in names]
+
+
+def _numbers(cells: list[str]) -> list[float]:
+    text = "".join(cells)
+    if text.isascii() and "_" not in text:  # else Python reads numbers that no other program writes
+        with suppress(ValueError):
+            return list(map(float, cells))
+    for column, cell in enumerate(cells, 1):
+        if not _NUMBER.fullmatch(cell):
+            raise ValueError(f"expected a number in column {column}, got {_listed([cell])}")
+    return list(map(float, cells))
+
+
+def _listed(cells: list[str]) -> str:
+    shown = ", ".join(repr(cell if len(cell) < 50 else f"{cell[:40]}...") for cell in cells[:_SHOWN])
+    return shown + (", ..." if len(cells) > _SHOWN else "")
