@@ -32,17 +32,13 @@ def read(opened: Callable[[], AbstractContextManager[IO[bytes]]], size: int, com
             with opened() as file:
                 size = bounded.count(file, expected)
     if size != expected:
-        raise ValueError(f"expected {expected:,} bytes, for {description}, got {_or_more(size, expected)}")
+        raise ValueError(f"expected {expected:,} bytes, for {description}, got {size:,}")
     with opened() as file:
         file.read(start)
         values = bounded.numbers(file, math.prod(shape), dtype)
         if values.nbytes < size - start or file.read(1):  # the end of a zip's member: compares its checksum
             raise ValueError(f"expected {expected:,} bytes, for {description}, got others")
     return values.reshape(shape[::-1]).T if fortran_order else values.reshape(shape)
-
-
-def _or_more(size: int, expected: int) -> str:
-    return f"{size:,}" if size <= expected else f"{size:,} or more"
 
 
 def _header(begin: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from numpy.typing import NDArray
 
-from fastbp.datasets import npy
+from fastbp.datasets import bounded, npy
 from fastbp.datasets.part import Part, paired
 
 TRAINING = ("X", "y")
@@ -110,7 +110,7 @@ def _readable(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        why = str(error) if type(error) is ValueError else repr(error)
+        why = str(error) if type(error) in (ValueError, bounded.Bomb) else repr(error)
         raise ValueError(f"{os.fspath(path)}: not a readable {kind} file of plain arrays: {why}") from error
 
 
