@@ -59,7 +59,10 @@ class Data(NamedTuple):
     def is_listed(self) -> bool:
         """Whether the first layer is computed from what sparse rows store, not from dense blocks of them."""
         X = self.X
-        return isinstance(X, SparseRows) and self.inputs is None and len(X.values) < _DENSE * X.size
+        if not isinstance(X, SparseRows) or self.inputs is not None:
+            return False
+        most = min(len(X.values), BLOCK * X.shape[1])  # of a block, whose places are int32
+        return most < 1 << 31 and len(X.values) < _DENSE * X.size
 
 
 class Descent(NamedTuple):
@@ -261,6 +264,13 @@ class Engine:
         )
         return [_with_room(X) for _ in range(members)], _rows(data.targets, sizes[-1], 1.0, data.outputs)
 
+    def _samples(self, data: Data, order: np.ndarray, rank: int = 0) -> step.Samples:
+        """What a member is told of the samples that it trains on."""
+        if self._read is None or self._read[0] is not data:  # else it is the next epoch
+            self._read = data, *self._rows_of(data, self.block, self._listed, self._most)
+        _, X, Y = self._read
+        return step.Samples(X[rank], Y, data.weights, order)
+
     def train(
         self,
         data: Data,
@@ -278,9 +288,7 @@ class Engine:
         that the three agree whatever is raised meanwhile.
         """
         net = self._net(self._scratch, self._plan, self._layers)
-        if self._read is None or self._read[0] is not data:  # else it is the next epoch
-            self._read = data, *self._rows_of(data, self.block, self._listed, self._most)
-        _, X, Y = self._read
+        samples = [self._samples(data, order, rank) for rank in range(self.members)]
         span = step.Run(*positions, self.batch_size, first_step, numbers)
         kernel = (step.train_stored if isinstance(data.X, SparseRows) else step.train)(
             self.architecture.dtype
@@ -293,8 +301,7 @@ class Engine:
         def work(member: Member, flags: np.ndarray) -> None:
             if member.size == members:
                 member = member_of(member.rank, members, bounds)
-            samples = step.Samples(X[member.rank], Y, data.weights, order)
-            kernel(net, samples, span, losses, reached, flags, member)
+            kernel(net, samples[member.rank], span, losses, reached, flags, member)
 
         self.waited = run(members, work)
         return int(reached[0])

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastbp import Activation, Adam, ModelCheckpoint, Network
+from fastbp import Activation, Adam, ModelCheckpoint, Network, engine
 from fastbp.engine import Data
+from fastbp.kernels.sparse import Stored
 from fastbp.validate import samples
 
 DTYPES = ("float32", "float64")
@@ -323,3 +324,33 @@ def test_sklearn(dtype):
     model = MLPClassifier((9,), solver="lbfgs", max_iter=3, random_state=0)
     with pytest.warns(UserWarning):
         assert np.array_equal(model.fit(X, y).predict_proba(X), model.fit(X.toarray(), y).predict_proba(X))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("density", [0.04, 0.5])
+def test_nothing_is_read_before_it_is_written(density, dtype, monkeypatch):
+    X, y = rows_of(600, 75, density), labels_of(600, 3)
+
+    def parameters():
+        net = Network([75, 18, 3], dtype=dtype, seed=0)
+        net.fit(X, y, epochs=2, batch_size=550, optimizer="adam", threads=2)
+        return net.parameters
+
+    def poisoned(rows):
+        room = with_room(rows)
+        if isinstance(room, Stored):
+            room.numbers[:], room.integers[:] = np.nan, 123456
+        return room
+
+    wanted, with_room, zeros = parameters(), engine._with_room, engine.aligned_zeros
+    monkeypatch.setattr("fastbp.pace.cpus", lambda: 2)
+    monkeypatch.setattr(engine, "_with_room", poisoned)
+
+    def scratch(self):
+        if "poison" not in vars(self):
+            self.poison = zeros(self._layout.scratch, dtype)
+            self.poison[:] = np.nan
+        return self.poison
+
+    monkeypatch.setattr(engine.Engine, "_scratch", property(scratch))
+    assert np.array_equal(parameters(), wanted)

@@ -81,8 +81,8 @@ def outputs_of(layer: Any, memory: Memory, others: int, terms: int, member: Memb
 def forward_by(product: Any) -> Any:
     """The forward pass of a layer over samples that ``product`` knows how to read.
 
-    ``product(layer, memory, x, row, rows, vectors, a, b, w)`` makes a tile, a = x w + b, of `rows` samples
-    from the one at `row` on.
+    ``product(layer, memory, x, row, size, a, b, w)`` makes a tile, a = x w + b, of the size (rows, vectors),
+    from the sample at `row` on.
     """
 
     @inlined
@@ -110,7 +110,7 @@ def forward_by(product: Any) -> Any:
                 a = shift(memory.scratch, layer.a + offset)
                 b = shift(memory.parameters, layer.biases + first)
                 w = shift(memory.parameters, layer.weights + panel * layer.panel + column)
-                product(layer, memory, x, row, rows, vectors, a, b, w)
+                product(layer, memory, x, row, (rows, vectors), a, b, w)
                 if hidden:
                     d = shift(memory.scratch, layer.delta + offset)
                     activate(layer.activation, layer.parameter, layer.address, rows, vectors, a, d)
@@ -124,8 +124,9 @@ def forward_by(product: Any) -> Any:
 
 @inlined
 def _product(
-    layer: Any, memory: Memory, x: Any, row: int, rows: int, vectors: int, a: Any, b: Any, w: Any
+    layer: Any, memory: Memory, x: Any, row: int, size: tuple[int, int], a: Any, b: Any, w: Any
 ) -> None:
+    rows, vectors = size
     nr, _, _ = constants(memory.scratch)
     dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
 
@@ -163,8 +164,8 @@ def backward(layer: Any, below: Any, memory: Memory, m: int, member: Member) -> 
 def update_by(gradient: Any) -> Any:
     """The update of a layer over samples that ``gradient`` knows how to read.
 
-    ``gradient(memory, x, panel, m, rows, vectors, g, d, rule)`` makes a tile, g = kept g + scale x^T d, for a
-    panel of inputs.
+    ``gradient(memory, x, panel, m, size, g, d, rule)`` makes a tile, g = kept g + scale x^T d, of the size
+    (rows, vectors), for a panel of inputs.
     """
 
     @inlined
@@ -203,7 +204,7 @@ def update_by(gradient: Any) -> Any:
                 if rule.at_once:
                     g = square(memory)
                     clear(rows * nr, g)
-                gradient(memory, x, k, m, rows, vectors, g, d, rule)
+                gradient(memory, x, k, m, (rows, vectors), g, d, rule)
                 if rule.at_once:
                     w, state = shift(memory.parameters, offset), shift(memory.state, offset)
                     apply(rule.optimizer, rows, vectors, w, g, state, memory.stride, h)
@@ -215,8 +216,9 @@ def update_by(gradient: Any) -> Any:
 
 @inlined
 def _gradient(
-    memory: Memory, x: Any, panel: int, m: int, rows: int, vectors: int, g: Any, d: Any, rule: Rule
+    memory: Memory, x: Any, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: Rule
 ) -> None:
+    rows, vectors = size
     nr, _, _ = constants(memory.scratch)
     x_here = shift(x, panel * memory.rows * nr)
     for sample in range(0, m, SAMPLES_AT_ONCE):

@@ -334,9 +334,10 @@ def outer_stored(
 
 @inlined
 def _product(
-    layer: Any, memory: Memory, x: Block, row: int, rows: int, vectors: int, a: Any, b: Any, w: Any
+    layer: Any, memory: Memory, x: Block, row: int, size: tuple[int, int], a: Any, b: Any, w: Any
 ) -> None:
     """a = x w + b, sample by sample."""
+    rows, vectors = size
     nr, _, _ = constants(memory.scratch)
     lists = x.lists
     for i in range(rows):
@@ -351,9 +352,10 @@ def _product(
 
 @inlined
 def _gradient(
-    memory: Memory, x: Block, panel: int, m: int, rows: int, vectors: int, g: Any, d: Any, rule: Rule
+    memory: Memory, x: Block, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: Rule
 ) -> None:
     """g = kept g + scale x^T d, for a panel of inputs, by the samples that have numbers in it."""
+    rows, vectors = size
     nr, _, _ = constants(memory.scratch)
     lists, sums = x.lists, x.lists.sums
     begin = np.int64(lists.ends[panel - 1]) if panel > 0 else 0

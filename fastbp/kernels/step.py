@@ -353,8 +353,8 @@ def _backward_stored(
 # ---------------------------------------------------------------- the kernels
 
 
-def _kernels(block_at: Any, gather_x: Any, ahead_of: Any, forward_all: Any, backward_all: Any) -> Any:
-    """`train` and `infer` for one kind of rows."""
+def _gather_block_by(gather_x: Any) -> Any:
+    """The gather of a block by ``gather_x(rows, positions, first, count, x, memory)``."""
 
     @inlined
     def gather_block(
@@ -366,6 +366,12 @@ def _kernels(block_at: Any, gather_x: Any, ahead_of: Any, forward_all: Any, back
         mine = pointer(samples.order, begin + first)
         gather_x(samples.X, mine, first, last - first, x, memory)
         _gather(samples.Y, mine, last - first, shift(y, first * nr), memory)
+
+    return gather_block
+
+
+def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any, backward_all: Any) -> Any:
+    """The kernel that trains, for one kind of rows."""
 
     def train(
         net: Net, samples: Samples, run: Run, losses: Any, reached: Any, flags: Any, member: Member
@@ -432,6 +438,12 @@ def _kernels(block_at: Any, gather_x: Any, ahead_of: Any, forward_all: Any, back
             if losses.size:
                 losses[0] = total
 
+    return train
+
+
+def _infer_by(block_at: Any, gather_x: Any, forward_all: Any) -> Any:
+    """The kernel that infers, for one kind of rows."""
+
     def infer(net: Net, samples: Samples, out: Any, losses: Any, first: int, last: int) -> None:
         """out[i] = the outputs for the row order[i], first <= i < last; losses[i] its cost, if wanted."""
         alone = Member(0, 1, 0, WHOLE)
@@ -457,13 +469,7 @@ def _kernels(block_at: Any, gather_x: Any, ahead_of: Any, forward_all: Any, back
                     for j in range(min(nr, out.shape[1] - panel * nr)):
                         out[begin + i, panel * nr + j] = a[row + j]
 
-    return train, infer
-
-
-_functions = _kernels(_block_at, _gather_rows, _ahead, _forward_all, _backward_all)
-_functions_of_stored = _kernels(
-    _block_of_stored, _gather_stored, _nothing_ahead, _forward_stored, _backward_stored
-)
+    return infer
 
 
 def _signature_of_train(dtype: Any, X: Any) -> Any:
@@ -474,9 +480,27 @@ def _signature_of_infer(dtype: Any, X: Any) -> Any:
     return types.void(_net(dtype), _samples(X), _net(dtype).types[0].copy(ndim=2), _f64[::1], _i64, _i64)
 
 
-train = kernel(lambda dtype: _signature_of_train(dtype, _rows))(_functions[0])
-infer = kernel(lambda dtype: _signature_of_infer(dtype, _rows))(_functions[1])
-for function in _functions_of_stored:
-    function.__name__ += "_stored"
-train_stored = kernel(lambda dtype: _signature_of_train(dtype, _stored(dtype)))(_functions_of_stored[0])
-infer_stored = kernel(lambda dtype: _signature_of_infer(dtype, _stored(dtype)))(_functions_of_stored[1])
+def _named(name: str, function: Any) -> Any:
+    """With the name by which its machine code is kept."""
+    function.__name__ = name
+    return function
+
+
+_gather_block = _gather_block_by(_gather_rows)
+train = kernel(lambda dtype: _signature_of_train(dtype, _rows))(
+    _train_by(_block_at, _gather_block, _ahead, _forward_all, _backward_all)
+)
+infer = kernel(lambda dtype: _signature_of_infer(dtype, _rows))(
+    _infer_by(_block_at, _gather_rows, _forward_all)
+)
+
+_gather_block_stored = _gather_block_by(_gather_stored)
+train_stored = kernel(lambda dtype: _signature_of_train(dtype, _stored(dtype)))(
+    _named(
+        "train_stored",
+        _train_by(_block_of_stored, _gather_block_stored, _nothing_ahead, _forward_stored, _backward_stored),
+    )
+)
+infer_stored = kernel(lambda dtype: _signature_of_infer(dtype, _stored(dtype)))(
+    _named("infer_stored", _infer_by(_block_of_stored, _gather_stored, _forward_stored))
+)

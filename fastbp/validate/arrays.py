@@ -116,7 +116,7 @@ def compressed(X: Any, name: str) -> SparseRows:
     """The rows of a sparse matrix, which is never changed; one of CSR with sorted columns is not copied."""
     found = X.tocsr()
     rows, width = found.shape if len(found.shape) == 2 else (1, *found.shape)
-    starts = np.asarray(found.indptr, np.int64)
+    starts = np.require(found.indptr, np.int64, ["C", "ALIGNED"])
     stored = int(starts[-1])
     columns, values = np.asarray(found.indices)[:stored], np.asarray(found.data)[:stored]
     whole = starts[0] == 0 and (np.diff(starts) >= 0).all() and len(columns) == len(values) == stored
@@ -125,7 +125,8 @@ def compressed(X: Any, name: str) -> SparseRows:
             f"{name}: expected a valid sparse matrix of {rows} rows and {width} columns, got indices outside "
             "of them; X.check_format() says which"
         )
-    return SparseRows(starts, np.ascontiguousarray(columns, np.int32), values, width).canonical()
+    columns = np.require(columns, np.int32, ["C", "ALIGNED"])
+    return SparseRows(starts, columns, values, width).canonical()
 
 
 def samples(X: Any, inputs: int, dtype: np.dtype, name: str = "X") -> Samples:
@@ -136,7 +137,7 @@ def samples(X: Any, inputs: int, dtype: np.dtype, name: str = "X") -> Samples:
     if isinstance(X, SparseRows) or is_sparse(X):
         check_columns(X, inputs, name)
         rows = X if isinstance(X, SparseRows) else compressed(X, name)
-        values = np.ascontiguousarray(as_numbers(rows.values, dtype, name))
+        values = np.require(as_numbers(rows.values, dtype, name), requirements=["C", "ALIGNED"])
         if (bad := _not_finite(values[:, None], dtype)) is not None:
             row, column = rows.place(bad[0])
             raise ValueError(f"{name}[{row}, {column}]: expected a finite {dtype}, got {values[bad[0]]}")
