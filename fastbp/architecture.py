@@ -26,9 +26,10 @@ class Architecture(NamedTuple):
     @property
     def is_compiled(self) -> bool:
         """Whether kernels can compute it: of a user's own functions, those that Numba's ``njit`` made."""
-        return all(
+        own = [kind for kind in (*self.activations, self.cost) if not isinstance(kind, str)]
+        return not own or all(
             hasattr(function, "py_func")
-            for kind in (*self.activations, self.cost)
+            for kind in own
             if isinstance(kind, (activations.Activation, costs.Cost))
             for function in (kind.function, kind.derivative)
         )

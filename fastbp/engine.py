@@ -19,13 +19,14 @@ from .kernels.records import FUSED, GRADIENT
 from .kernels.team import Member, member_of, run
 from .kernels.vector import shape_of
 from .layout import BLOCK, Layout, aligned_zeros, layout
-from .machine import second_level_cache
+from .machine import free_cpus, second_level_cache
 from .scaling import Scaling
 from .sparse import Samples, SparseRows
 
 _DENSE = 0.1  # share of numbers stored, from which on sparse rows are gathered to dense blocks
 _INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
 _INFERENCE_FLOPS = 1e9  # of a call and member, so that an interrupt is answered soon
+_MEMBER_FLOPS = 2e6  # of a call and member, from which starting a thread pays
 NOTHING: np.ndarray = np.zeros(0)
 
 
@@ -76,6 +77,7 @@ class Descent(NamedTuple):
     key: int = 0  # of dropout's masks
 
 
+_PLAIN = Descent()
 _UNSCALED = np.zeros(1)
 
 
@@ -86,6 +88,9 @@ def _rows(array: np.ndarray, count: int, divisor: float, scaling: Scaling | None
     if scaling is None or kind == LABELS:
         return step.Rows(raw, count, kind, divisor, _UNSCALED, _UNSCALED)
     return step.Rows(raw, count, kind + SCALED, divisor, scaling.mean, 1.0 / scaling.deviation)
+
+
+_NO_TARGETS = _rows(np.zeros(0, np.int64), 1, 1.0, None)
 
 
 def _stored(data: Data, dtype: np.dtype, block: int, listed: bool) -> stored.Stored:
@@ -193,7 +198,7 @@ class Engine:
         biases: Sequence[np.ndarray],
         batch_size: int = _INFERENCE_ROWS,
         members: int = 1,
-        descent: Descent = Descent(),  # noqa: B008  a NamedTuple, which nobody changes
+        descent: Descent = _PLAIN,
         state: Sequence[Parameters] = (),
         input_gradient: bool = False,
         listed: bool = False,
@@ -251,18 +256,16 @@ class Engine:
     def restore(self, snapshot: tuple[np.ndarray, np.ndarray]) -> None:
         self.parameters[...], self._state[...] = snapshot
 
-    def _net(self, scratch: np.ndarray, plan: np.ndarray, layers: np.ndarray) -> step.Net:
-        return step.Net(self.parameters, self._state, scratch, plan, layers, self._squares)
-
     def _rows_of(self, data: Data, block: int, listed: bool, members: int) -> tuple[list[Any], step.Rows]:
         """What kernels are told of samples, for each member, and of targets."""
-        sizes = self.architecture.sizes
+        sizes, targets = self.architecture.sizes, data.targets
         X = (
             _stored(data, self.architecture.dtype, block, listed)
             if isinstance(data.X, SparseRows)
             else _rows(data.X, sizes[0], data.divisor, data.inputs)
         )
-        return [_with_room(X) for _ in range(members)], _rows(data.targets, sizes[-1], 1.0, data.outputs)
+        Y = _NO_TARGETS if targets is NOTHING else _rows(targets, sizes[-1], 1.0, data.outputs)
+        return [_with_room(X) for _ in range(members)], Y
 
     def _samples(self, data: Data, order: np.ndarray, rank: int = 0) -> step.Samples:
         """What a member is told of the samples that it trains on."""
@@ -287,7 +290,7 @@ class Engine:
         The kernel itself writes losses[0] and that position, to reached[0], when the weights are ready, so
         that the three agree whatever is raised meanwhile.
         """
-        net = self._net(self._scratch, self._plan, self._layers)
+        net = step.Net(self.parameters, self._state, self._scratch, self._plan, self._layers, self._squares)
         samples = [self._samples(data, order, rank) for rank in range(self.members)]
         span = step.Run(*positions, self.batch_size, first_step, numbers)
         kernel = (step.train_stored if isinstance(data.X, SparseRows) else step.train)(
@@ -332,44 +335,65 @@ class Engine:
         self._scratch[start : start + length] = 1.0
 
     def outputs(
-        self, X: Samples, divisor: float, members: int = 1, inputs: Scaling | None = None
+        self, X: Samples, divisor: float, members: int = 0, inputs: Scaling | None = None
     ) -> np.ndarray:
         """The network's outputs (n, outputs) for samples X (n, inputs), in its own units."""
-        data = Data(X, np.zeros(len(X), np.int64), divisor, inputs=inputs)
-        return self.infer(data, NOTHING, members)
+        return self.infer(Data(X, NOTHING, divisor, inputs=inputs), NOTHING, members)
 
     def infer(
-        self, data: Data, losses: np.ndarray, members: int = 1, rows: np.ndarray | None = None
+        self, data: Data, losses: np.ndarray, members: int = 0, rows: np.ndarray | None = None
     ) -> np.ndarray:
         """The outputs, and each sample's cost to `losses` (n,), where there is room: of all, or of some rows.
 
-        A call into the kernels takes a bounded time, and an interrupt waits for no more.
+        By a team of so many members; 0 stands for as many as pay.  A call into the kernels takes a bounded
+        time, and an interrupt waits for no more.
         """
         architecture = self.architecture
+        if architecture.dropout:
+            architecture = architecture._replace(dropout=())
         order = np.arange(len(data.X)) if rows is None else rows
         n = len(order)
-        out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
-        kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(architecture.dtype)
         size = min(_INFERENCE_ROWS, 1 << max(0, n - 1).bit_length())  # few samples need little memory
         listed = data.is_listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
-        prepared = _prepare(architecture._replace(dropout=()), size, 1, Descent(), listed=listed)
+        layout, plan, layers, _ = _prepare(architecture, size, 1, _PLAIN, listed=listed)
+        kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(architecture.dtype)
+        out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
         blocks = -(-n // size)
-        members = max(1, min(members, blocks))
-        flops = data.flops(architecture) * size / 2
-        at_once = members * max(1, int(_INFERENCE_FLOPS / flops))
-        scratches = [aligned_zeros(prepared.layout.scratch, architecture.dtype) for _ in range(members)]
+        members, at_once = _team_for(data.flops(architecture), blocks, members)
         X, Y = self._rows_of(data, size, listed, members)
+        samples = [step.Samples(rows, Y, data.weights, order) for rows in X]
+
+        def net() -> step.Net:
+            """With a scratch of its own, which nobody else may use meanwhile."""
+            parameters, scratch = self.parameters, aligned_zeros(layout.scratch, layout.dtype)
+            return step.Net(parameters, parameters[:0], scratch, plan, layers, NOTHING)
+
+        if n <= size:
+            kernel(net(), samples[0], out, losses, 0, n)
+            return out
+        nets = [net() for _ in range(members)]
 
         def work(member: Member, flags: np.ndarray) -> None:
             first, last = (
                 min(n, (begin + (end - begin) * part // member.size) * size)
                 for part in (member.rank, member.rank + 1)
             )
-            net = self._net(scratches[member.rank], prepared.plan, prepared.layers)
-            samples = step.Samples(X[member.rank], Y, data.weights, order)
-            kernel(net, samples, out, losses, first, last)
+            kernel(nets[member.rank], samples[member.rank], out, losses, first, last)
 
         for begin in range(0, blocks, at_once):
             end = min(blocks, begin + at_once)
             run(members, work)
         return out
+
+
+def _team_for(training_flops: float, blocks: int, members: int) -> tuple[int, int]:
+    """Members for a forward pass over so many whole blocks, and the blocks of one call into the kernels.
+
+    CPUs are counted only where the work is enough for more than one.
+    """
+    flops = training_flops * _INFERENCE_ROWS / 2
+    if not members:
+        members = max(1, int(blocks * flops / _MEMBER_FLOPS))
+        members = min(members, free_cpus()) if members > 1 else 1
+    members = max(1, min(members, blocks))
+    return members, members * max(1, int(_INFERENCE_FLOPS / flops))

@@ -3,6 +3,7 @@
 A panel holds NR columns side by side: ``[columns / NR][rows][NR]``, the last padded with zeros.
 """
 
+import ctypes
 import functools
 import itertools
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .kernels.optimizers import NUMBERS
+from .kernels.pack import move
 from .kernels.records import LAYER, PLAN
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -22,9 +24,9 @@ BLOCK = 512  # samples of a batch taken at once, so that scratch stays in cache;
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> np.ndarray:
     """`size` zeros from a 64-byte boundary."""
     dtype = np.dtype(dtype)
-    raw = np.zeros(size * dtype.itemsize + _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    return raw[start : start + size * dtype.itemsize].view(dtype)
+    raw = np.zeros(size + _ALIGNMENT // dtype.itemsize, dtype)
+    start = -ctypes.addressof(ctypes.c_byte.from_buffer(raw.data)) % _ALIGNMENT // dtype.itemsize
+    return raw[start : start + size]
 
 
 def _up(number: int, multiple: int) -> int:
@@ -43,16 +45,6 @@ def _panel_rows(rows: int, row_bytes: int) -> int:
     return (pages | 1) * _PAGE // row_bytes
 
 
-class Piece(NamedTuple):
-    """One panel of a layer's weights, and of its biases: which outputs it holds, and where it begins."""
-
-    layer: int
-    inputs: int
-    outputs: tuple[int, int]
-    weights: int
-    biases: int
-
-
 class Layout(NamedTuple):
     """Offsets for one network, batch size, dtype and team, as the records that kernels read."""
 
@@ -61,25 +53,29 @@ class Layout(NamedTuple):
     columns: int  # NR
     plan: np.ndarray  # one PLAN
     layers: np.ndarray  # LAYERs: the inputs, then every layer
-    pieces: tuple[Piece, ...]  # of all layers
+    places: tuple[tuple[int, int, int], ...]  # of each layer: its weights, from panel to panel, its biases
     parameters: int  # numbers in all weights and biases, padding included
     scratch: int  # numbers in the scratch
 
     def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> np.ndarray:
         """Weights [(n_out, n_in)] and biases [(n_out, 1)] as one aligned array of panels."""
         packed = aligned_zeros(self.parameters, self.dtype)
-        for plain, panel in self._pairs(packed, weights, biases):
-            panel[...] = plain
+        self._move(packed, list(map(_plain, weights)), list(map(_plain, biases)), True)
         return packed
 
     def unpack(self, packed: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """New weights and biases in the shapes of the seed."""
-        pairs = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
-        weights = [np.empty((n_out, n_in), self.dtype) for n_in, n_out in pairs]
-        biases = [np.empty((n_out, 1), self.dtype) for _, n_out in pairs]
-        for plain, panel in self._pairs(packed, weights, biases):
-            plain[...] = panel
+        weights = [np.empty(shape, self.dtype) for shape in zip(self.sizes[1:], self.sizes[:-1], strict=True)]
+        biases = [np.empty((n_out, 1), self.dtype) for n_out in self.sizes[1:]]
+        self._move(packed, weights, biases, False)
         return weights, biases
+
+    def _move(
+        self, packed: np.ndarray, weights: list[np.ndarray], biases: list[np.ndarray], packs: bool
+    ) -> None:
+        kernel = move(self.dtype)
+        for w, b, places in zip(weights, biases, self.places, strict=True):
+            kernel(w, b, packed, *places, packs)
 
     def unpack_rows(self, scratch: np.ndarray, offset: int, count: int, width: int) -> np.ndarray:
         """The first `count` rows, `width` numbers each, of a block of samples in the scratch."""
@@ -89,18 +85,11 @@ class Layout(NamedTuple):
         found: np.ndarray = block[:, :count].swapaxes(0, 1).reshape(count, -1)[:, :width].copy()
         return found
 
-    def _pairs(
-        self, packed: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(piece of a plain array, the same piece inside its panel), for every panel."""
-        pairs = []
-        for piece in self.pieces:
-            w, b = weights[piece.layer], biases[piece.layer]
-            first, last = piece.outputs
-            panel = packed[piece.weights : piece.weights + piece.inputs * self.columns]
-            pairs.append((w[first:last].T, panel.reshape(-1, self.columns)[:, : last - first]))
-            pairs.append((b[first:last, 0], packed[piece.biases : piece.biases + last - first]))
-        return pairs
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy that kernels can read: contiguous and aligned."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else array.copy()
 
 
 @functools.lru_cache(64)
@@ -149,7 +138,7 @@ def layout(
     private = _up(columns + columns * columns + 2 * NUMBERS, _ALIGNMENT)
     plan["private"], plan["private_size"] = take(members * private), private
     layers["delta_t"] = -1
-    pieces: list[Piece] = []
+    places = []
     layers[0]["outputs"] = sizes[0]
     if input_gradient:
         layers[0]["delta"] = block_of(sizes[0])
@@ -160,19 +149,10 @@ def layout(
         layer["weights"], layer["panel"] = parameters, panel
         parameters += _up(n_out, columns) // columns * panel
         layer["biases"] = parameters
-        pieces += [
-            Piece(
-                number - 1,
-                n_in,
-                (first, min(first + columns, n_out)),
-                int(layer["weights"]) + first // columns * panel,
-                parameters + first,
-            )
-            for first in range(0, n_out, columns)
-        ]
+        places.append((int(layer["weights"]), panel, parameters))
         parameters += _up(n_out, columns)
         layer["a"], layer["delta"] = block_of(n_out), block_of(n_out)
         if number > 1 or input_gradient:
             layer["delta_t"] = take(_up(rows, columns) * _up(n_out, lanes))
     plan["shared"] = take(parameters) if shared or batch_size > block else -1
-    return Layout(tuple(sizes), np.dtype(dtype), columns, plan, layers, tuple(pieces), parameters, scratch)
+    return Layout(tuple(sizes), np.dtype(dtype), columns, plan, layers, tuple(places), parameters, scratch)

@@ -12,7 +12,8 @@ Weights = np.ndarray | None  # of the rows (n,), not all 0; None where all weigh
 def decided(outputs: np.ndarray, task: Task) -> np.ndarray:
     """What the outputs (samples, outputs) say: labels, zeros and ones, or values, in the shape of y."""
     if task == "labels":
-        return np.asarray(np.argmax(outputs, axis=1))
+        labels: np.ndarray = outputs.argmax(axis=1)
+        return labels
     if task in ("binary", "multilabel"):
         outputs = (outputs >= 0.5).astype(np.int64)
     return outputs[:, 0] if task in ("binary", "value") else outputs

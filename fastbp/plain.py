@@ -380,7 +380,7 @@ class Engine:
 
     @_QUIET
     def infer(
-        self, data: Any, losses: np.ndarray, members: int = 1, rows: np.ndarray | None = None
+        self, data: Any, losses: np.ndarray, members: int = 0, rows: np.ndarray | None = None
     ) -> np.ndarray:
         """The outputs, and each sample's cost where there is room for them; of all rows, or of some."""
         kind = self.architecture.activations[-1]
@@ -395,7 +395,7 @@ class Engine:
 
     @_QUIET
     def outputs(
-        self, X: Samples, divisor: float, members: int = 1, inputs: Scaling | None = None
+        self, X: Samples, divisor: float, members: int = 0, inputs: Scaling | None = None
     ) -> np.ndarray:
         return np.ascontiguousarray(self._forward(self._columns(X, divisor, inputs))[1].T)
 
@@ -457,12 +457,12 @@ class MethodsEngine(Engine):
         return total, step_by_methods
 
     def outputs(
-        self, X: Samples, divisor: float, members: int = 1, inputs: Scaling | None = None
+        self, X: Samples, divisor: float, members: int = 0, inputs: Scaling | None = None
     ) -> np.ndarray:
         return self._by_methods(self._columns(X, divisor, inputs))
 
     def infer(
-        self, data: Any, losses: np.ndarray, members: int = 1, rows: np.ndarray | None = None
+        self, data: Any, losses: np.ndarray, members: int = 0, rows: np.ndarray | None = None
     ) -> np.ndarray:
         data = data.taken(rows)
         outputs = self.outputs(data.X, data.divisor, inputs=data.inputs)

@@ -11,7 +11,6 @@ from . import plain, validate
 from .architecture import Architecture, Parts, checked, mask_key
 from .engine import Data, Descent, Engine
 from .kernels import random as mersenne
-from .machine import free_cpus
 from .metrics import count_correct
 from .optimizers import SGD as _SGD
 from .pace import ALONE, Sizes, sizes
@@ -61,7 +60,10 @@ class Hooks:
                 return True
             else:
                 found = getattr(of_class, name, None)
-            if not any(found is was for was in were[name]):
+            for was in were[name]:
+                if found is was:
+                    break
+            else:
                 return True
         return False
 
@@ -98,7 +100,7 @@ def SGD(
             if not tests:
                 say(f"Epoch {epoch} complete")
             elif held_out and chunks:
-                correct = count_correct(chunks.engine.outputs(held_out[0], 1.0, free_cpus()), held_out[1])
+                correct = count_correct(chunks.engine.outputs(held_out[0], 1.0), held_out[1])
                 say(f"Epoch {epoch} : {correct} / {len(tests)}")
             else:
                 say(f"Epoch {epoch} : {net.evaluate(tests)} / {len(tests)}")
@@ -142,7 +144,7 @@ def evaluate(net: Any, hooks: Hooks, test_data: Pairs) -> int:
         return sum(int(np.argmax(net.feedforward(x)) == validate.one_label(y)) for x, y in tests)
     engine = inference_engine(checked(net))
     X, labels = validate.test_pairs(tests, engine.architecture.sizes[0], engine.architecture.dtype)
-    return count_correct(engine.outputs(X, 1.0, free_cpus()), labels)
+    return count_correct(engine.outputs(X, 1.0), labels)
 
 
 def _descend_compiled(

@@ -115,7 +115,8 @@ class Harness:
     def infer_into(self, out, X, first, last):
         """Writes the outputs of X[first:last] into the same rows of `out`."""
         engine = self._engine
-        net = engine._net(engine._scratch, engine._plan, engine._layers)
+        plan, layers = engine._plan, engine._layers
+        net = step.Net(engine.parameters, engine._state, engine._scratch, plan, layers, engine._squares)
         samples = engine._samples(Data(X, np.zeros(len(X), np.int64), 255.0), np.arange(len(X)))
         step.infer(out.dtype)(net, samples, out, NOTHING, first, last)
 

@@ -25,7 +25,6 @@ import numpy.typing as npt
 from .. import durable, initializers, plain, seed, validate
 from ..architecture import State, checked
 from ..engine import Data
-from ..machine import free_cpus
 from ..metrics import count_correct
 from ..seed import FORWARD, Pairs
 from ..training import Chunks, say
@@ -392,7 +391,7 @@ class _Kernels:
 
     @functools.cached_property
     def _outputs(self) -> Array:
-        outputs: Array = self.engine.outputs(self.data.X, self.data.divisor, free_cpus())
+        outputs: Array = self.engine.outputs(self.data.X, self.data.divisor)
         return outputs
 
     def cost(self, lmbda: float) -> float:

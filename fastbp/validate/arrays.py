@@ -20,6 +20,8 @@ _KEPT = (
     np.dtype(np.float64),
 )  # types that kernels read as they are
 
+_LARGEST = {np.dtype(name): np.finfo(name).max for name in ("float32", "float64")}
+_FEW = 1 << 12  # numbers, whose sum of squares BLAS takes without threads
 _CHECKED_AT_ONCE = 1 << 20  # numbers, so that a memory-mapped array is never read whole
 
 
@@ -351,7 +353,9 @@ def _not_finite(array: np.ndarray, dtype: np.dtype) -> tuple[int, int] | None:
     """The row and the column of the first number that is not finite in `dtype`."""
     if array.dtype.kind != "f" or not array.size:
         return None
-    largest = np.finfo(dtype).max
+    largest = _LARGEST[dtype]
+    if array.size <= _FEW and np.vdot(array, array) <= largest:  # then every square is, and it is quick
+        return None
     step = max(1, _CHECKED_AT_ONCE // array.shape[1])
     for first in range(0, len(array), step):
         block = array[first : first + step]

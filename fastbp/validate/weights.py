@@ -18,6 +18,19 @@ def parameter_arrays(weights: Sequence[Any], biases: Sequence[Any]) -> tuple[lis
     return plain("weights", weights), plain("biases", biases)
 
 
+def _converted(name: str, arrays: Sequence[Any], dtype: np.dtype) -> list[np.ndarray]:
+    """Arrays of numbers in `dtype`; what is so already is not copied."""
+    found = []
+    for i, one in enumerate(arrays):
+        if type(one) is not np.ndarray or one.dtype != dtype:
+            one = array(one, f"{name}[{i}]")
+            if one.dtype.kind not in "biuf":
+                raise TypeError(f"{name}[{i}]: expected numbers, got dtype {one.dtype}")
+            one = one.astype(dtype, copy=False)
+        found.append(one)
+    return found
+
+
 def some_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
     """Refuses what has nothing to train."""
     if len(weights) != len(biases) or not len(weights):
@@ -33,18 +46,17 @@ def parameters(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The network's weights [(n_out, n_in)] and biases [(n_out, 1)] in `dtype`."""
     some_layers(weights, biases)
-    ws, bs = parameter_arrays(weights, biases)
-    for name, arrays in ("weights", ws), ("biases", bs):
-        for i, found in enumerate(arrays):
-            if found.dtype.kind not in "biuf":
-                raise TypeError(f"{name}[{i}]: expected numbers, got dtype {found.dtype}")
-            arrays[i] = found.astype(dtype, copy=False)
+    ws, bs = _converted("weights", weights, dtype), _converted("biases", biases, dtype)
+    outputs: Any = None
     for i, (w, b) in enumerate(zip(ws, bs, strict=True)):
-        if w.ndim != 2 or (i and w.shape[1] != ws[i - 1].shape[0]):
-            inputs = ws[i - 1].shape[0] if i else "inputs"
-            raise ValueError(f"weights[{i}]: expected shape (outputs, {inputs}), got {w.shape}")
-        if b.shape != (w.shape[0], 1):
-            raise ValueError(f"biases[{i}]: expected shape ({w.shape[0]}, 1), got {b.shape}")
+        inputs, shape = outputs, w.shape
+        if len(shape) != 2 or (i and shape[1] != inputs):
+            raise ValueError(
+                f"weights[{i}]: expected shape (outputs, {inputs if i else 'inputs'}), got {shape}"
+            )
+        outputs = shape[0]
+        if b.shape != (outputs, 1):
+            raise ValueError(f"biases[{i}]: expected shape ({outputs}, 1), got {b.shape}")
     return ws, bs
 
 
