@@ -10,7 +10,6 @@ from .architecture import Architecture, Parameters, Parts, State, checked
 from .engine import NOTHING, Data, Descent, Engine
 from .kernels.records import GRADIENT
 from .layout import BLOCK
-from .machine import free_cpus
 from .optimizers import SGD
 from .pace import sizes
 from .scaling import Scaling
@@ -75,47 +74,73 @@ def score(net: Any, hooks: Hooks, X: Any, y: Any, sample_weight: Any) -> float:
     return metrics.score(_infer(net, hooks, parts, samples), targets, weights)
 
 
-def value_and_gradient(
-    net: Any,
-    hooks: Hooks,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    class_weight: Any,
-    l2: float,
-    l1: float,
-    threads: int | str,
-) -> tuple[float, Parameters]:
-    """The mean cost with its penalties, and its gradient; nothing is dropped."""
-    l2, l1 = validate.nonnegative("l2", l2), validate.nonnegative("l1", l1)
-    parts = checked(net)
-    architecture = parts[0]._replace(dropout=())
-    data = _data(net, hooks, architecture, X, y, sample_weight, class_weight)
-    n = len(data.X)
-    weights = parts[1]
-    if architecture.is_compiled:
-        team = sizes(validate.threads_of(threads), architecture, n, n)
-        engine = Engine(architecture, *parts[1:], n, team.most, Descent(GRADIENT), listed=data.is_listed)
-        losses = engine.new_losses()
-        Chunks(engine, data, _no_steps, sizes=team).epoch(np.arange(n), losses)
-        total, gradient = float(losses[0]), engine.gradient()
-    else:
-        total, gradient = plain.Engine(architecture, *parts[1:], n).all(data)
-    value = total / n
-    for number, w in enumerate(weights):
-        for array in (gradient[0][number], gradient[1][number]):
-            array /= n if math.isfinite(total) else math.nan  # the kernels stop at a cost that is not finite
-        if l2 or l1:
-            wide = w.astype(np.float64)
-            value += 0.5 * l2 * float(np.sum(wide * wide)) + l1 * float(np.sum(np.abs(wide)))
-            gradient[0][number] += l2 * w + l1 * np.sign(w)
-        if number in architecture.frozen:
-            gradient[0][number][...] = gradient[1][number][...] = 0.0
-    return value, gradient
+class Objective:
+    """The mean cost over some samples with its penalties, and its gradient, as a function of the parameters.
+
+    Nothing is dropped.  Data are checked once, and one engine serves all calls.  `start` are the parameters
+    that the network has.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        hooks: Hooks,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        threads: int | str = "auto",
+    ) -> None:
+        self._l2, self._l1 = validate.nonnegative("l2", l2), validate.nonnegative("l1", l1)
+        architecture, *self.start = checked(net)
+        self._architecture = architecture._replace(dropout=())
+        self._data = _data(net, hooks, self._architecture, X, y, sample_weight, class_weight)
+        n = self._samples = len(self._data.X)
+        self._sizes = sizes(validate.threads_of(threads), self._architecture, n, n, epochs=1)
+        self._order = np.arange(n)
+        self._engine: Engine | None = None
+
+    def __call__(self, weights: list[np.ndarray], biases: list[np.ndarray]) -> tuple[float, Parameters]:
+        n, l2, l1 = self._samples, self._l2, self._l1
+        if self._architecture.is_compiled:
+            total, gradient = self._by_kernels(weights, biases)
+        else:
+            total, gradient = plain.Engine(self._architecture, weights, biases, n).all(self._data)
+        value = total / n
+        for number, w in enumerate(weights):
+            for array in (gradient[0][number], gradient[1][number]):
+                array /= n if math.isfinite(total) else math.nan  # the kernels stop at a cost that is not
+            if l2 or l1:
+                wide = w.astype(np.float64)
+                value += 0.5 * l2 * float(np.sum(wide * wide)) + l1 * float(np.sum(np.abs(wide)))
+                gradient[0][number] += l2 * w + l1 * np.sign(w)
+            if number in self._architecture.frozen:
+                gradient[0][number][...] = gradient[1][number][...] = 0.0
+        return value, gradient
+
+    def _by_kernels(self, weights: list[np.ndarray], biases: list[np.ndarray]) -> tuple[float, Parameters]:
+        """The sums over all samples, of the cost and of its gradient."""
+        if self._engine is None:
+            descent, listed = Descent(GRADIENT), self._data.is_listed
+            self._engine = Engine(
+                self._architecture, weights, biases, self._samples, self._sizes.most, descent, listed=listed
+            )
+        else:
+            self._engine.pack(weights, biases)
+        losses = self._engine.new_losses()
+        Chunks(self._engine, self._data, _no_steps, sizes=self._sizes).epoch(self._order, losses)
+        return float(losses[0]), self._engine.gradient()
+
+
+_NO_STEP = SGD().numbers(np.zeros(1), 0)
 
 
 def _no_steps(first: int, count: int) -> np.ndarray:
-    return SGD().numbers(np.zeros(count), first)
+    """The numbers of the one step that is not made."""
+    return _NO_STEP
 
 
 def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
@@ -170,7 +195,7 @@ def _infer(net: Any, hooks: Hooks, parts: Parts, samples: Samples) -> np.ndarray
     own = hooks.replaced(net, *FORWARD)
     engine = plain.MethodsEngine(net, *parts) if own else inference_engine(parts)
     samples = validate.divided(samples, state.input_divisor, state.dtype)
-    found: np.ndarray = engine.outputs(samples, state.bytes_divisor, free_cpus(), inputs)
+    found: np.ndarray = engine.outputs(samples, state.bytes_divisor, inputs=inputs)
     return found if outputs is None else outputs.unscaled(found)
 
 

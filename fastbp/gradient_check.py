@@ -38,11 +38,11 @@ def check(net: Any, hooks: Any, X: Any, y: Any, step: float) -> GradientReport:
     step = validate.positive("step", step)
     wide = _widened(net)
     architecture, weights, biases = checked(wide)
-    _, gradient = arrays.value_and_gradient(wide, hooks, X, y, None, None, 0.0, 0.0, 1)
+    objective = arrays.Objective(wide, hooks, X, y, threads=1)
+    _, gradient = objective(weights, biases)
 
     def value() -> float:
-        found, _ = arrays.value_and_gradient(wide, hooks, X, y, None, None, 0.0, 0.0, 1)
-        return found
+        return objective(weights, biases)[0]
 
     report = GradientReport()
     for layer in range(len(weights)):

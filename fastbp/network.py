@@ -651,9 +651,10 @@ class Network:
         >>> gradient.shape
         (25,)
         """
-        value, (weights, biases) = arrays.value_and_gradient(
-            self, _HOOKS, X, y, sample_weight, class_weight, l2, l1, threads
+        found = objective(
+            self, X, y, sample_weight=sample_weight, class_weight=class_weight, l2=l2, l1=l1, threads=threads
         )
+        value, (weights, biases) = found(*found.start)
         pairs = zip(weights, biases, strict=True)
         return value, np.concatenate([array.reshape(-1) for pair in pairs for array in pair])
 
@@ -661,8 +662,8 @@ class Network:
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, threads: int | str = "auto"
     ) -> tuple[list[Array], list[Array]]:
         """The gradient of the mean cost, shaped as ``weights`` and ``biases``: `backprop` for rows."""
-        _, found = arrays.value_and_gradient(self, _HOOKS, X, y, None, None, 0.0, 0.0, threads)
-        return found
+        found = objective(self, X, y, threads=threads)
+        return found(*found.start)[1]
 
     def input_gradient(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Array:
         """dC/dx of each row's own cost, (samples, inputs): how the cost would change with each input.
@@ -685,6 +686,11 @@ class Network:
         True
         """
         return gradient_check.check(self, _HOOKS, X, y, step)
+
+
+def objective(net: Network, X: Any, y: Any, **options: Any) -> arrays.Objective:
+    """`Network.value_and_gradient` as a function of weights and biases, for many calls over the same data."""
+    return arrays.Objective(net, _HOOKS, X, y, **options)
 
 
 def _recipe(optimizer: Any, learning_rate: Any, schedule: Any, l2: Any, l1: Any, clip_norm: Any) -> Recipe:

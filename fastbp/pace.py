@@ -3,6 +3,7 @@
 No bit depends on either, so a team may grow or shrink at any moment: the fastest is found by measuring.
 """
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,19 +52,27 @@ class Sizes(NamedTuple):
 ALONE = Sizes(1, (1,))
 
 
-def sizes(threads: int | str, architecture: Architecture, batch_size: int, samples: float) -> Sizes:
+def sizes(
+    threads: int | str, architecture: Architecture, batch_size: int, samples: float, epochs: float = math.inf
+) -> Sizes:
     """Those for ``threads``, never more than CPUs, with so many samples per epoch.
 
     A number is taken as it is.  With "auto" as many begin as so much work keeps busy, and others are tried
-    where a step is long enough to be shared at all.
+    where a step is long enough to be shared at all, and training goes on after its first chunk.  CPUs are
+    counted only for more than one thread.
     """
     if threads != "auto":
-        size = max(1, min(cpus(), int(threads)))
+        size = 1 if threads == 1 else max(1, min(cpus(), int(threads)))
         return Sizes(size, (size,))
-    most, step = free_cpus(), architecture.flops() * batch_size
-    busy = max(step / _MEMBER_FLOPS, 2 if step >= _PAIR_FLOPS else 1)
-    size = max(1, min(most, int(min(busy, architecture.flops() * samples / _EPOCH_FLOPS))))
-    if step < _STEP_FLOPS:
+    flops = architecture.flops()
+    step, epoch = flops * batch_size, flops * samples
+    busy = int(min(max(step / _MEMBER_FLOPS, 2 if step >= _PAIR_FLOPS else 1), epoch / _EPOCH_FLOPS))
+    tried = step >= _STEP_FLOPS and epoch * epochs > _FIRST_FLOPS
+    if busy < 2 and not tried:
+        return ALONE
+    most = free_cpus()
+    size = max(1, min(most, busy))
+    if not tried:
         return Sizes(size, (size,))
     return Sizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))
 
@@ -135,6 +144,8 @@ class Pace:
 
     def bounds(self, size: int) -> list[int]:
         """Of the members' shares in a team of that size, in parts of `WHOLE`."""
+        if size == 1:
+            return [0, WHOLE]
         if size not in self._bounds:
             shares = self._shares.setdefault(size, np.full(size, 1 / size))
             self._bounds[size] = [0, *np.rint(WHOLE * np.cumsum(shares)).astype(int).tolist()]

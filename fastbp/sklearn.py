@@ -32,7 +32,7 @@ except ImportError as error:
 
 from . import validate
 from .callbacks import Callback
-from .network import Network
+from .network import Network, objective
 from .optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
 from .run import Run
 
@@ -304,17 +304,18 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         net, total = self.network_, X.shape[0] if weights is None else float(weights.sum())
         l2, weights = self.alpha / total, None if weights is None else weights * (X.shape[0] / total)
 
-        def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        cost = objective(net, X, targets, sample_weight=weights, l2=l2, threads=self.threads)
+
+        def value_and_gradient(parameters: np.ndarray) -> tuple[float, np.ndarray]:
             net.parameters = parameters
-            value, gradient = net.value_and_gradient(
-                X, targets, sample_weight=weights, l2=l2, threads=self.threads
-            )
+            value, gradient = cost(net.weights, net.biases)
             self.loss_curve_.append(value / self._outputs_in_loss + self._loss_of_targets)
-            return value, gradient.astype(np.float64)
+            flat = [array.reshape(-1) for pair in zip(*gradient, strict=True) for array in pair]
+            return value, np.concatenate(flat, dtype=np.float64)
 
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol}
         start = net.parameters.astype(np.float64)
-        found = minimize(objective, start, method="L-BFGS-B", jac=True, options=options)
+        found = minimize(value_and_gradient, start, method="L-BFGS-B", jac=True, options=options)
         net.parameters = found.x
         self.n_iter_ = min(found.nit, self.max_iter)
         self.loss_ = self.best_loss_ = found.fun / self._outputs_in_loss + self._loss_of_targets

@@ -28,18 +28,20 @@ def test_cpus_are_what_the_environment_says_within_reason(monkeypatch):
 def test_a_number_of_threads_that_is_none_is_refused_where_it_counts(text, monkeypatch):
     monkeypatch.setenv("FASTBP_NUM_THREADS", text)
     expected = r"^FASTBP_NUM_THREADS: expected a whole number of at least 1, got '.{1,50}'; unset it"
-    net, X = fastbp.Network([3, 4, 2], seed=0), np.zeros((200, 3))
+    net, X, y = fastbp.Network([30, 40, 2], seed=0), np.zeros((9_000, 30)), np.zeros(9_000, int)
     before = net.fingerprint()
     for call in (
         cpus,
         free_cpus,
         lambda: net.predict(X),
-        lambda: net.fit(X, np.zeros(200, int), epochs=1, batch_size=200, threads=2),
-        lambda: net.fit(np.zeros((40_000, 3)), np.zeros(40_000, int), epochs=1, batch_size=40_000),
+        lambda: net.fit(X, y, epochs=1, batch_size=200, threads=2),
+        lambda: net.fit(X, y, epochs=1, batch_size=9_000),
+        lambda: net.value_and_gradient(X, y, threads=2),
     ):
         with pytest.raises(ValueError, match=expected):
             call()
     assert net.fingerprint() == before
+    net.predict(X[:1])  # a row takes one thread, whatever there may be
 
 
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
