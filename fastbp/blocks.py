@@ -186,14 +186,15 @@ class Blocks:
         for block in self._pass():
             self.samples += len(block.X)
             if others:
-                distinct.update(dict.fromkeys(validate.hashable(block.y.tolist(), block.name + "y")))
+                distinct.update(dict.fromkeys(validate.hashable(labels.listed(block.y), block.name + "y")))
             for rows in self._rows_of(block) if any(learns) else ():
                 if moments[0]:
                     moments[0].add(rows.X, state.bytes_divisor, state.dtype)
                 if moments[1]:
                     moments[1].add(rows.targets)
         if others:
-            known = arrays.targets_of(self._net, self._architecture, list(distinct), len(distinct))
+            y = labels.as_array(tuple(distinct))
+            known = arrays.targets_of(self._net, self._architecture, y, len(y))
             self._task, self._classes = known.task, known.classes
         former = state.input_scaling, state.output_scaling
         return [

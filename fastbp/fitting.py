@@ -109,6 +109,8 @@ def _fit(
     evaluation = _evaluation(net, architecture, given, measures, validation_data, by_class)
     arguments, saved = {}, None
     if keepers := [callback for callback in hooked if isinstance(callback, ModelCheckpoint)]:
+        for keeper in keepers:
+            validate.plain_labels(keeper.path, found.classes or ())
         arguments = _arguments(recipe, source, batch_size, shuffle, given.split, hooked)
         saved = next(
             (checkpoint.read(keeper.path, arguments, net) for keeper in keepers if keeper.resume), None

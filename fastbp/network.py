@@ -199,8 +199,8 @@ class Network:
     def classes_(self) -> Array:
         """The label that each output stands for, or 0 and 1 where there is one output.  May be set.
 
-        They are 0, 1, 2 ... unless `fit` was given other labels first: text, or anything that has a hash, in
-        sorted order; or other numbers.
+        They are 0, 1, 2 ... unless `fit` was given other labels first: text, dates (``datetime64``), or
+        anything that has a hash, in sorted order; or other numbers.
 
         >>> net = Network([1, 3, 2], seed=0)
         >>> history = net.fit([[0.0], [1.0]], ["no", "yes"], epochs=1, batch_size=2)
@@ -420,9 +420,10 @@ class Network:
             labels that are not 0, 1, 2 ..., a scaling or the end of a schedule must be known first, the
             blocks are passed over once more, before training.
         y : array (samples,) or (samples, outputs), optional
-            Labels, learnt as one-hot targets: 0 .. outputs - 1, or text or anything else that has a hash, as
-            many different ones as outputs; see `classes_`.  Or values.  With one output, (samples,) integers
-            0 and 1, or two different texts, are two classes and other numbers values.  See `task`.
+            Labels, learnt as one-hot targets: 0 .. outputs - 1, or text, dates or anything else that has a
+            hash, as many different ones as outputs; see `classes_`.  Tuples are labels, but those of numbers
+            alone, which are rows of values.  Or values.  With one output, (samples,) integers 0 and 1, or
+            two different texts, are two classes and other numbers values.  See `task`.
         epochs, batch_size : int
             The last batch of an epoch is shorter where `batch_size` does not divide the samples.
         learning_rate : float, optional

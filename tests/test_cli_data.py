@@ -253,7 +253,7 @@ GOOD = np.ones((200, 5))
             {"X": np.where(np.arange(1000) == 11, np.nan, 1.0).reshape(200, 5)},
             "{path}, training part: X[2, 1]",
         ),
-        ({"X": GOOD.astype(str)}, "{path}, training part: X: expected numbers"),
+        ({"X": GOOD.astype(str)}, "{path}, training part: X[0, 0]: expected a number"),
         ({"X": GOOD.astype(object)}, "{path}: not a readable .npz file"),
         ({"X": GOOD[:, :0]}, "network 0,30,3: "),
         ({"X": GOOD[:0], "y": np.arange(0)}, "{path}, training part: no samples"),

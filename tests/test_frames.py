@@ -1,5 +1,7 @@
 """Frames of pandas and polars and sparse matrices of SciPy go in where arrays do, with the same bits."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas
 import polars
@@ -74,6 +76,36 @@ def test_columns_of_different_kinds_become_numbers():
     assert np.array_equal(net.outputs(frame), net.outputs([[0.5, 1, 3], [1.5, 0, 4]]))
 
 
+def test_sparse_columns_beside_nullable_ones_are_numbers():
+    frame = pandas.DataFrame(
+        {
+            "a": pandas.arrays.SparseArray([0, 2, 0]),
+            "b": pandas.arrays.SparseArray([0.5, 0.0, 0.0], fill_value=0.0),
+            "c": pandas.arrays.SparseArray([False, True, False]),
+            "d": pandas.array([1, 2, 3], dtype="Int64"),
+        }
+    )
+    net = Network([4, 2, 1], seed=0)
+    assert np.array_equal(net.outputs(frame), net.outputs([[0, 0.5, 0, 1], [2, 0, 1, 2], [0, 0, 0, 3]]))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.array([[Decimal("1.5"), 5], [True, 6]], object),
+        pandas.DataFrame({"a": pandas.Series([Decimal("1.5"), True], dtype=object), "b": [5, 6]}),
+        pandas.DataFrame(
+            {"a": pandas.Series([1.5, 1], dtype=object), "b": pandas.array([5, 6], dtype="Int64")}
+        ),
+        polars.DataFrame({"a": [Decimal("1.5"), Decimal(1)], "b": [5, 6]}),
+    ],
+    ids=["array", "pandas", "beside a nullable column", "polars"],
+)
+def test_objects_that_are_numbers_are_numbers(rows):
+    net = Network([2, 2, 1], seed=0)
+    assert np.array_equal(net.outputs(rows), net.outputs([[1.5, 5], [1, 6]]))
+
+
 def test_a_column_of_nullable_numbers_is_values():
     y = pandas.Series(pandas.array([0.5, 1.5], dtype="Float64"))
     net = Network([1, 1], output_activation="linear", seed=0)
@@ -92,12 +124,32 @@ def test_sparse_bytes_are_divided_as_others_are():
     [
         (
             pandas.DataFrame({"a": [1.0], "colour": ["red"]}),
-            r"X\[:, 'colour'\]: expected a column of numbers, got (str|object)",
+            r"X\[(:, 'colour'\]: expected a column of numbers, got str|0, 'colour'\]: .* number, got 'red')",
         ),
         (
             pandas.DataFrame({"a": [1.0, 2.0], "b": pandas.array([1, None], dtype="Int64")}),
             r"X\[1, 'b'\]: expected a number, got a missing one",
         ),
+        (
+            pandas.DataFrame({"a": [1.0, 2.0], "b": pandas.Series([3, "red"], dtype=object)}),
+            r"X\[1, 'b'\]: expected a number, got 'red'",
+        ),
+        (
+            pandas.DataFrame(
+                {"a": pandas.arrays.SparseArray([0.0, np.nan]), "b": pandas.array([1, 2], "Int8")}
+            ),
+            r"X\[1, 'a'\]: expected a number, got a missing one",
+        ),
+        (
+            pandas.DataFrame({"a": [1.0], "day": pandas.to_datetime(["2026-01-30"])}),
+            r"X\[:, 'day'\]: expected a column of numbers, got datetime64",
+        ),
+        (
+            pandas.DataFrame({"day": pandas.to_datetime(["2026-01-30"])}),
+            r"X\[:, 'day'\]: expected a column of numbers, got datetime64",
+        ),
+        (np.array([[1, 2], [3, "red"]], object), r"X\[1, 1\]: expected a number, got 'red'"),
+        ([[1, 2], [3, "red"]], r"X\[1, 1\]: expected a number, got 'red'"),
         (
             polars.DataFrame({"a": [1.0], "colour": ["red"]}),
             r"X\[:, 'colour'\]: expected a column of numbers, got String",

@@ -3,6 +3,8 @@
 import pickle
 
 import numpy as np
+import pandas
+import polars
 import pytest
 
 import fastbp
@@ -11,6 +13,8 @@ from toy import LABELS, OPTIONS, N, X, bits, fitted, fresh
 
 ANIMALS = np.array(["cat", "dog", "eel"])[LABELS]
 TUPLES = np.fromiter([(label, "x") for label in LABELS.tolist()], object)
+DAYS = np.datetime64("2026-01-30") + LABELS
+NANOSECONDS = np.datetime64("2026-01-30T12:00:00.123456789") + LABELS  # finer than Python's own
 KINDS = {
     "text": (ANIMALS, ["cat", "dog", "eel"]),
     "a list of text": (ANIMALS.tolist(), ["cat", "dog", "eel"]),
@@ -20,6 +24,15 @@ KINDS = {
     "whole floats": (LABELS * 10.0, [0.0, 10.0, 20.0]),
     "text and numbers": ([["a", 7, "b"][label] for label in LABELS], ["a", 7, "b"]),
     "tuples": (TUPLES, [(0, "x"), (1, "x"), (2, "x")]),
+    "a list of tuples": (TUPLES.tolist(), [(0, "x"), (1, "x"), (2, "x")]),
+    "tuples of any length": ([[(), ("a",), ("b", 1)][label] for label in LABELS], [(), ("a",), ("b", 1)]),
+    "numbers as objects": ((LABELS + 1).astype(object), [1, 2, 3]),
+    "text and numbers as objects": (np.array(["a", 7, "b"], object)[LABELS], ["a", 7, "b"]),
+    "bytes": (ANIMALS.astype("S3"), [b"cat", b"dog", b"eel"]),
+    "a list of dates": (DAYS.tolist(), DAYS[:3].tolist()),
+    "a column of dates": (pandas.Series(DAYS), DAYS[:3].astype("M8[s]").tolist()),
+    "dates of polars": (polars.Series(DAYS), DAYS[:3].tolist()),
+    "categories": (pandas.Series(ANIMALS, dtype="category"), ["cat", "dog", "eel"]),
 }
 
 
@@ -42,8 +55,47 @@ def test_labels_of_any_kind_are_learnt_and_given_back(kind):
 def test_classes_are_sorted_where_they_can_be(kind):
     y, classes = KINDS[kind]
     order = np.argsort(-LABELS, kind="stable")  # the last label is seen first
-    net = fitted(X[order], y[order] if isinstance(y, np.ndarray) else [y[row] for row in order])
-    assert net.classes_.tolist() == (classes[::-1] if kind == "text and numbers" else classes)
+    net = fitted(X[order], y[order] if isinstance(y, np.ndarray) else [y[row] for row in order.tolist()])
+    assert net.classes_.tolist() == (classes[::-1] if kind.startswith("text and numbers") else classes)
+
+
+@pytest.mark.parametrize("times", [DAYS, NANOSECONDS, np.timedelta64(5, "h") * (LABELS + 1)])
+def test_times_keep_their_unit_and_are_known_in_any_other(times, tmp_path):
+    net = fitted(y=times)
+    assert bits(net) == bits(fitted())
+    places = fitted().predict(X)
+    assert net.classes_.dtype == net.predict(X).dtype == times.dtype
+    assert (net.predict(X) == np.unique(times)[places]).all()
+    for unit in {"ns", np.datetime_data(times.dtype)[0]}:
+        other = times.astype(f"{times.dtype.kind}8[{unit}]")
+        assert net.score(X, other) == net.score(X, times) == fitted().score(X, LABELS)
+    restored = pickle.loads(pickle.dumps(net))
+    assert (restored.predict(X) == net.predict(X)).all()
+    in_blocks = fitted([(X[:9], times[:9]), (X[9:], times[9:].astype(f"{times.dtype.kind}8[ns]"))], None)
+    assert (in_blocks.classes_ == np.unique(times)).all()
+    with pytest.raises(ValueError, match=r"y\[0\]: expected one of .*, got "):
+        net.score(X[:1], times[:1] + 1000)
+    with pytest.raises(TypeError, match=r"expected labels that are text or numbers, got np.*; train on text"):
+        net.save(tmp_path / "net")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_of_any_kind_are_learnt_from_blocks(kind):
+    y, classes = KINDS[kind]
+    net = fitted([(X[:9], y[:9]), (X[9:], y[9:])], None, net=fresh(), shuffle=False)
+    assert net.classes_.tolist() == classes
+    assert bits(net) == bits(fitted(y=y, shuffle=False))
+
+
+def test_tuples_of_numbers_are_rows_of_values():
+    rows = [(0.25, 0.5, 1.0)] * N
+    assert fitted(y=rows).task == "values"
+
+
+def test_whole_numbers_as_objects_are_values_of_one_output():
+    y = np.arange(N).astype(object)
+    net, wanted = (fitted(y=y, net=fresh([6, 9, 1])) for y in (y, y.astype(np.int64)))
+    assert net.task == "value" and bits(net) == bits(wanted)
 
 
 def test_numbers_from_0_are_what_they_were():
@@ -115,7 +167,11 @@ def test_classes_may_be_set_before_the_first_data_have_all():
         (np.arange(N) % 4, r"y\[3\]: expected a label 0 .. 2, got 3"),
         (np.where(np.arange(N) == 7, -1, LABELS), r"y\[7\]: expected a label 0 .. 2, got -1"),
         (LABELS + 0.5, r"y\[0\]: expected a label 0 .. 2, got 0.5"),
-        ([[1]] * 3 + [["a"]] * 22, "y: expected"),
+        ([[1]] * 3 + [["a"]] * 22, r"y\[3, 0\]: expected a number, got 'a'"),
+        (np.array([["a", "b", "c"]] * N), r"y\[0, 0\]: expected a number, got 'a'"),
+        ([*[("a", 1)] * 24, ("b", [2])], r"y\[24\]: expected a label, got \('b', \[2\]\)"),
+        (pandas.Series(["cat"] * 24 + [None], dtype="string"), r"y\[24\]: expected a label, got <NA>"),
+        (np.where(np.arange(N) == 5, np.datetime64("NaT"), DAYS), r"y\[5\]: expected a label, got .*NaT"),
     ],
 )
 def test_labels_that_are_refused(y, message):
@@ -144,4 +200,8 @@ def test_labels_that_no_file_holds_are_refused(tmp_path):
     net = fitted(y=KINDS["tuples"][0])
     with pytest.raises(TypeError, match=r"expected labels that are text or numbers, got \(0, 'x'\)"):
         net.save(tmp_path / "net")
-    assert not list(tmp_path.iterdir())
+    checkpoint = fastbp.ModelCheckpoint(tmp_path / "net")
+    net = fresh()
+    with pytest.raises(TypeError, match=r"expected labels that are text or numbers, got \(0, 'x'\)"):
+        net.fit(X, TUPLES, callbacks=checkpoint, **OPTIONS)
+    assert bits(net) == bits(fresh()) and not list(tmp_path.iterdir())

@@ -190,7 +190,7 @@ REFUSED = {  # name -> (call, error, words of its message)
     "sample_weight: text": (
         lambda: validate.sample_weights(["1"], 1),
         TypeError,
-        "sample_weight: expected numbers",
+        "sample_weight[0]: expected a number, got '1'",
     ),
     "sample_weight: masked": (
         lambda: validate.sample_weights(masked([1]), 1),

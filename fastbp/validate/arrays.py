@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ..sparse import Samples, SparseRows, dense
+from .cells import are_numbers, numbers_of_frame, numbers_of_objects
 from .options import nonnegative, rate
 
 Task = Literal["labels", "binary", "multilabel", "values", "value"]
@@ -82,31 +83,9 @@ def array(values: Any, name: str) -> np.ndarray:
         found = np.asarray(values)
     except ValueError:  # NumPy on lists of unequal lengths
         raise ValueError(f"{name}: expected an array, got lists of unequal lengths") from None
-    if found.dtype == object and hasattr(values, "to_numpy"):
-        return _numbers_of_frame(values, found, name)
+    if found.dtype.kind not in "biuf" and hasattr(values, "to_numpy"):
+        return numbers_of_frame(values, found, name)
     return found
-
-
-def _numbers_of_frame(values: Any, found: np.ndarray, name: str) -> np.ndarray:
-    """A frame or a column that NumPy takes for objects, as numbers where its columns have numeric types.
-
-    pandas makes objects of columns of different kinds and of its nullable types.
-    """
-    columns = getattr(values, "columns", None)
-    types = [values.dtype] if columns is None else list(values.dtypes)
-    for place, dtype in enumerate(types):
-        if getattr(dtype, "kind", "O") in "biuf" or (hasattr(dtype, "is_numeric") and dtype.is_numeric()):
-            continue
-        if columns is None:
-            return found  # of labels
-        raise TypeError(f"{name}[:, {columns[place]!r}]: expected a column of numbers, got {dtype}")
-    missing = np.asarray(values.isna())
-    if missing.any():
-        row, *column = np.argwhere(missing)[0]
-        cell = "".join(f", {columns[place]!r}" for place in column if columns is not None)
-        raise ValueError(f"{name}[{row}{cell}]: expected a number, got a missing one")
-    kinds = [np.dtype(getattr(dtype, "numpy_dtype", dtype)) for dtype in types]
-    return found.astype(np.result_type(*kinds))
 
 
 def is_sparse(X: Any) -> bool:
@@ -164,20 +143,30 @@ def check_columns(found: Any, inputs: int, name: str) -> None:
 
 
 def labels_or_numbers(y: Any, name: str) -> np.ndarray:
-    """y as an array; a list of text and other things is not made text throughout."""
+    """y as an array; a list of text and other things is not made text throughout, nor tuples rows of it."""
+    are_tuples = isinstance(y, (list, tuple)) and y and all(isinstance(label, tuple) for label in y)
+    if are_tuples and not all(map(are_numbers, y)):
+        found = np.empty(len(y), object)
+        found[:] = y
+        return found
     found = array(y, name)
-    if found.dtype.kind == "U" and not isinstance(y, np.ndarray) and found.ndim == 1:
-        plain = list(y)
-        if not all(isinstance(label, str) for label in plain):
-            found = np.empty(len(plain), object)
-            found[:] = plain
+    if found.dtype.kind in "US" and not isinstance(y, np.ndarray):
+        plain = np.asarray(y, object)
+        if not all(isinstance(label, str if found.dtype.kind == "U" else bytes) for label in plain.flat):
+            found = plain
+    if found.dtype == object and found.size and are_numbers(found.flat):
+        return numbers_of_objects(found, name)
     return found
 
 
 def hashable(labels: list[Any], name: str) -> list[Any]:
     """Labels that can be told apart: no lists, no missing ones."""
     for row, label in enumerate(labels):
-        if label is None or label != label or label.__hash__ is None:
+        try:
+            good = hash(label) is not None and label is not None and bool(label == label)
+        except (TypeError, ValueError):  # it has no hash, or is pandas.NA
+            good = False
+        if not good:
             raise ValueError(f"{name}[{row}]: expected a label, got {label!r}")
     return labels
 
@@ -334,13 +323,22 @@ def _check_bits(found: np.ndarray, task: Task, name: str) -> None:
 
 def as_numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
     """An array in one of the kept types and native byte order."""
-    found = array(values, name)
-    if found.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected numbers, got dtype {found.dtype}")
+    found = plain_numbers(values, name)
     native = found.dtype.newbyteorder("=")
     if native in _KEPT:
         return found.astype(native, copy=False)
     return found.astype(np.float32 if native == np.float16 else dtype)
+
+
+def plain_numbers(values: Any, name: str) -> np.ndarray:
+    """An array of any of NumPy's types of real numbers."""
+    found = array(values, name)
+    if found.dtype.kind in "USO" and found.ndim:
+        is_array = isinstance(values, np.ndarray) or hasattr(values, "to_numpy")
+        found = numbers_of_objects(found.astype(object) if is_array else np.asarray(values, object), name)
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected numbers, got dtype {found.dtype}")
+    return found
 
 
 def check_finite(array: np.ndarray, dtype: np.dtype, name: str) -> None:

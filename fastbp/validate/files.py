@@ -46,7 +46,10 @@ def plain_labels(path: str, labels: tuple[Any, ...]) -> None:
     """Refuses labels that no file of ours can hold."""
     for label in labels:
         if type(label) not in (str, int, float, bool):
-            raise TypeError(f"{path}: expected labels that are text or numbers, got {label!r}")
+            raise TypeError(
+                f"{path}: expected labels that are text or numbers, got {label!r}; train on text of them, "
+                "such as [str(label) for label in y], or pickle the network"
+            )
 
 
 def file_begins(path: str, found: bytes, wanted: bytes, version: bytes) -> None:

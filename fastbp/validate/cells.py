@@ -1,0 +1,69 @@
+"""Frames of pandas and polars, and arrays of Python's objects, as arrays of numbers."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+_NUMBERS = (Real, np.bool_, Decimal)
+_LARGEST = float(np.finfo(np.float64).max)
+
+
+def are_numbers(cells: Iterable[Any]) -> bool:
+    return all(isinstance(cell, _NUMBERS) for cell in cells)
+
+
+def numbers_of_frame(values: Any, found: np.ndarray, name: str) -> np.ndarray:
+    """A frame as numbers, and a column where it holds any; NumPy has `found` objects or times in it.
+
+    pandas makes objects of columns of different kinds, of its nullable types and of sparse ones beside them.
+    """
+    labels = getattr(values, "columns", None)
+    if labels is None:
+        types, cells, places = [values.dtype], found[:, None], [""]
+    else:
+        types, cells, places = list(values.dtypes), found, [f", {label!r}" for label in labels]
+    for dtype, place in zip(types, places, strict=True):
+        if not _is_numeric(dtype) and labels is None:
+            return found  # labels
+        if not _is_numeric(dtype) and dtype != np.dtype(object):
+            raise TypeError(f"{name}[:{place}]: expected a column of numbers, got {dtype}")
+    missing = np.asarray(values.isna()).reshape(cells.shape) if hasattr(values, "isna") else np.zeros((0, 0))
+    if missing.any():
+        row, column = np.argwhere(missing)[0]
+        raise ValueError(f"{name}[{row}{places[column]}]: expected a number, got a missing one")
+    kinds = []
+    for dtype, place, column in zip(types, places, cells.T, strict=True):
+        kind = getattr(
+            dtype, "numpy_dtype", getattr(dtype, "subtype", dtype)
+        )  # of nullable, of sparse columns
+        is_plain = isinstance(kind, np.dtype) and kind != np.dtype(object)
+        kinds.append(kind if is_plain else numbers_of_objects(column, name, place).dtype)
+    return found.astype(np.result_type(*kinds))
+
+
+def _is_numeric(dtype: Any) -> bool:
+    """Whether the type of a column, of NumPy, pandas or polars, is one of real numbers."""
+    return getattr(dtype, "kind", "O") in "biuf" or (hasattr(dtype, "is_numeric") and dtype.is_numeric())
+
+
+def numbers_of_objects(found: np.ndarray, name: str, column: str = "") -> np.ndarray:
+    """Python's numbers as integers where NumPy has a type for all of them, else as float64.
+
+    `column` names the column in messages where `found` is one of a frame.
+    """
+    cells = found.ravel().tolist()
+    for number, cell in enumerate(cells):
+        good = isinstance(cell, _NUMBERS)
+        if good and not (isinstance(cell, int) and abs(cell) > _LARGEST):
+            continue
+        where = ", ".join(map(str, np.unravel_index(number, found.shape))) + column
+        if not good:
+            raise TypeError(f"{name}[{where}]: expected a number, got {cell!r}")
+        raise ValueError(f"{name}[{where}]: expected a number within float64, got one beyond 1e308")
+    plain = np.array(cells)
+    if plain.dtype == object:
+        plain = np.array([float(cell) for cell in cells])
+    return plain.reshape(found.shape)
