@@ -213,10 +213,17 @@ def _task(net: Any, architecture: Architecture) -> validate.Task:
     return task
 
 
-def samples_of(net: Any, architecture: Architecture, X: Any, prefix: str = "") -> Samples:
-    """X as the network reads it, whose columns are those of its training."""
-    validate.same_features(prefix + "X", validate.feature_names(X), net._fastbp.feature_names)
-    return validate.samples(X, architecture.sizes[0], architecture.dtype, prefix + "X")
+def samples_of(
+    net: Any, architecture: Architecture, X: Any, prefix: str = "", learns: bool = False
+) -> Samples:
+    """X as the network reads it, whose columns are those of its training.
+
+    Where the network `learns` from it, digits that are lost are warned of.
+    """
+    state: State = net._fastbp
+    validate.same_features(prefix + "X", validate.feature_names(X), state.feature_names)
+    inputs = architecture.sizes[0]
+    return validate.samples(X, inputs, architecture.dtype, prefix + "X", state.scale_inputs, learns)
 
 
 def targets_of(
@@ -239,6 +246,8 @@ def targets_of(
     dtype = np.dtype(np.float64) if state.scale_outputs else architecture.dtype
     found = validate.targets(y, rows, outputs, dtype, name, task, several)
     validate.suits_cost(found, cost, output, name)
+    if task is None and found.task in ("value", "values"):
+        validate.lost_digits(validate.plain_numbers(y, name), dtype, name, "scale_outputs")
     if state.scale_outputs:
         validate.values_are_scaled(found.task)
     return found._replace(classes=classes)

@@ -258,7 +258,7 @@ class Blocks:
             yield rows
 
     def _checked(self, block: _Block) -> _Rows:
-        samples = arrays.samples_of(self._net, self._architecture, block.X, block.name)
+        samples = arrays.samples_of(self._net, self._architecture, block.X, block.name, learns=True)
         self._dtype = self._dtype or samples.dtype
         validate.same_kind(block.name + "X", samples.dtype, self._dtype)
         found = self._targets(block)

@@ -225,7 +225,7 @@ def _given(
 ) -> _Given:
     """Of arrays, with weights of samples and of classes, and what is to be held out or is given for it."""
     state: State = net._fastbp
-    samples = arrays.samples_of(net, architecture, X)
+    samples = arrays.samples_of(net, architecture, X, learns=True)
     names = validate.same_features("X", validate.feature_names(X), state.feature_names)
     split = validate.held_out(*holding, len(samples))
     found = arrays.targets_of(net, architecture, y, len(samples), task=task)

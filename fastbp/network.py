@@ -99,8 +99,9 @@ class Network:
         As `input_divisor`, but for samples of type uint8 alone: what networks of fastbp 0.2 did by 255.
     scale_inputs, scale_outputs : bool
         Whether each column of X, or of values y, is brought to mean 0 and deviation 1 as it is read.  The
-        first `fit` learns means and deviations, which belong to the network from then on.  `predict`,
-        `outputs` and `score` are in the units of y, costs and what takes column vectors in the network's.
+        first `fit` learns means and deviations, which belong to the network from then on.  Integers of any
+        type are float64 until the mean is subtracted.  `predict`, `outputs` and `score` are in the units of
+        y, costs and what takes column vectors in the network's.
 
     Attributes
     ----------
@@ -488,7 +489,8 @@ class Network:
             For data that do not fit; nothing has been changed then.
         RuntimeWarning
             For whole numbers up to 255 beside numbers from 0 to 1, which may be pixels that were divided; and
-            for uint8 numbers above 1 without `input_divisor`.
+            for uint8 numbers above 1 without `input_divisor`.  For whole numbers that float32 or float64
+            rounds, beyond 2^24 or 2^53.
         DivergenceError
             When the cost or a weight is no longer finite; the last finite weights are kept.
 

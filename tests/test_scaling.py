@@ -3,7 +3,10 @@
 import pickle
 
 import numpy as np
+import pandas
+import polars
 import pytest
+from scipy import sparse
 
 import fastbp
 from experiments import DTYPES
@@ -142,6 +145,111 @@ def test_float64_data_keep_their_digits_in_a_float32_network():
     net = network((1, 1), dtype="float32", init=[np.ones((1, 1))], scale_inputs=True, scale_outputs=True)
     net.fit(wide, wide[:, 0], epochs=1, batch_size=N, learning_rate=1e-9)
     np.testing.assert_allclose(net.predict(wide), wide[:, 0], rtol=0, atol=1e-5)
+
+
+SECONDS = 1_700_000_000 + 10 * np.arange(N)[:, None]
+AS = {
+    "int64": lambda rows: rows,
+    "uint64": lambda rows: rows.astype(np.uint64),
+    "big-endian": lambda rows: rows.astype(">i8"),
+    "uint32": lambda rows: rows.astype(np.uint32),
+    "objects": lambda rows: rows.astype(object),
+    "lists": lambda rows: rows.tolist(),
+    "long double": lambda rows: rows.astype(np.longdouble),
+    "frame": lambda rows: pandas.DataFrame(rows),
+    "nullable": lambda rows: pandas.DataFrame(rows).astype("Int64"),
+    "polars": lambda rows: polars.DataFrame(rows),
+    "sparse": sparse.csr_array,
+}
+
+
+@pytest.mark.parametrize("given", AS)
+def test_integers_keep_their_digits_in_a_float32_network(given):
+    """They are float64 when the mean is taken off, and rounded to float32 after that."""
+    y = SECONDS[:, 0] % 60 / 60
+    bits = []
+    for rows, values in ((AS[given](SECONDS), AS[given](SECONDS)), (SECONDS * 1.0, SECONDS * 1.0)):
+        net = network((1, 8, 1), dtype="float32", scale_inputs=True)
+        history = net.fit(rows, y, validation_data=(rows, y), **OPTIONS)
+        assert len(np.unique(net.outputs(rows))) == N
+        gradient = net.input_gradient(rows, y)
+        bits.append([net.parameters, net.outputs(rows), gradient, history.val_loss, net.score(rows, y)])
+        targets = network((1, 8, 1), dtype="float32", scale_outputs=True)
+        targets.fit(y[:, None], values, **OPTIONS)
+        bits[-1] += [targets.parameters, targets.outputs(y[:, None])]
+    for found, wanted in zip(*bits, strict=True):
+        assert np.array_equal(found, wanted)
+
+
+def test_integers_in_blocks_keep_their_digits():
+    y = SECONDS[:, 0] % 60 / 60
+    nets = [network((1, 8, 1), dtype="float32", scale_inputs=True) for _ in range(2)]
+    for net, rows in zip(nets, (SECONDS, SECONDS * 1.0), strict=True):
+        net.fit([(rows[:70], y[:70]), (rows[70:], y[70:])], **OPTIONS)
+    assert np.array_equal(nets[0].parameters, nets[1].parameters)
+    assert len(np.unique(nets[0].outputs(SECONDS))) == N
+
+
+ROUNDED = {  # X, options, which column is named and with what hint
+    "int64": (SECONDS, {}, r"X\[:, 0\]: .* at most 16,777,216, .* float32 .*scale_inputs=True"),
+    "negative": (-SECONDS, {}, r"X\[:, 0\]: .* float32"),
+    "uint32": (SECONDS.astype(np.uint32), {}, r"X\[:, 0\]: .* float32"),
+    "objects": (SECONDS.astype(object), {}, r"X\[:, 0\]: .* float32"),
+    "whole floats": (SECONDS * 1.0, {}, r"X\[:, 0\]: .* float32"),
+    "a frame of several kinds": (
+        pandas.DataFrame({"a": np.linspace(0, 1, N), "b": SECONDS[:, 0]}),
+        {},
+        r"X\[:, 1\]: .* float32",
+    ),
+    "float64": (
+        SECONDS * 10**9,
+        {"dtype": "float64"},
+        r"X\[:, 0\]: .* at most 9,007,199,254,740,992, .* float64 .*subtract an offset",
+    ),
+    "sparse": (sparse.csr_matrix(np.hstack([SECONDS % 7, SECONDS])), {}, r"X\[:, 1\]: .* float32"),
+    "scaled": (SECONDS.astype(np.uint64) * 10**9, {"scale_inputs": True}, r"X\[:, 0\]: .* float64 .*offset"),
+}
+
+
+@pytest.mark.parametrize("as_blocks", [False, True])
+@pytest.mark.parametrize("case", ROUNDED)
+def test_digits_that_are_lost_are_told(case, as_blocks):
+    rows, options, message = ROUNDED[case]
+    net = network((rows.shape[1], 2, 1), **{"dtype": "float32", **options})
+    y = np.linspace(0, 1, N)
+    data = ([(rows[:9], y[:9]), (rows[9:], y[9:])],) if as_blocks else (rows, y)
+    with pytest.warns(RuntimeWarning, match=message) as told:
+        net.fit(*data, epochs=1, batch_size=N, learning_rate=1e-30)
+    assert len({str(warning.message) for warning in told}) == 1
+    if not as_blocks:
+        assert len(told) == 1 and told[0].filename == __file__
+    net.predict(rows)
+
+
+def test_digits_of_targets_that_are_lost_are_told():
+    net = network((1, 2, 1), dtype="float32")
+    with pytest.warns(
+        RuntimeWarning, match=r"y: expected whole numbers .* float32 rounds; .*scale_outputs=True"
+    ):
+        net.fit(np.zeros((N, 1)), SECONDS[:, 0], epochs=1, batch_size=N, learning_rate=1e-30)
+
+
+@pytest.mark.parametrize(
+    ("rows", "options"),
+    [
+        (SECONDS, {"dtype": "float64"}),
+        (SECONDS, {"scale_inputs": True}),
+        (SECONDS.astype(np.float32), {}),
+        (np.full((N, 1), 1 << 24), {}),
+        (np.full((N, 1), -(1 << 24)), {}),
+        (SECONDS + 0.5, {}),
+        (np.arange(N)[:, None].astype(np.int16), {}),
+        (np.arange(N)[:, None] * 1e20, {}),
+    ],
+)
+def test_digits_that_are_kept_are_not_told_of(rows, options):
+    net = network((1, 2, 1), **{"dtype": "float32", **options})
+    net.fit(rows, np.linspace(0, 1, N), epochs=0, batch_size=N)
 
 
 def test_bytes_and_the_floats_that_they_stand_for_give_the_same_bits(dtype):

@@ -110,22 +110,34 @@ def compressed(X: Any, name: str) -> SparseRows:
     return SparseRows(starts, columns, values, width).canonical()
 
 
-def samples(X: Any, inputs: int, dtype: np.dtype, name: str = "X") -> Samples:
+def samples(
+    X: Any, inputs: int, dtype: np.dtype, name: str = "X", scaled: bool = False, learns: bool = False
+) -> Samples:
     """X as (n, inputs) numbers of uint8, float32 or float64, every one finite in `dtype`.
 
-    They are the rows of a C-contiguous array, or sparse ones; what is so already is not copied.
+    They are the rows of a C-contiguous array, or sparse ones; what is so already is not copied.  Numbers that
+    are to be `scaled` keep all digits that float64 has.  Where a network `learns` from them, a warning tells
+    of digits that are lost.
     """
+    kept_in = np.dtype(np.float64) if scaled else dtype
     if isinstance(X, SparseRows) or is_sparse(X):
         check_columns(X, inputs, name)
         rows = X if isinstance(X, SparseRows) else compressed(X, name)
-        values = np.require(as_numbers(rows.values, dtype, name), requirements=["C", "ALIGNED"])
+        given = plain_numbers(rows.values, name)
+        values = np.require(_kept(given, dtype, scaled), requirements=["C", "ALIGNED"])
         if (bad := _not_finite(values[:, None], dtype)) is not None:
             row, column = rows.place(bad[0])
             raise ValueError(f"{name}[{row}, {column}]: expected a finite {dtype}, got {values[bad[0]]}")
+        if learns and len(values):
+            column = rows.columns[int(np.argmax(np.abs(values)))]
+            lost_digits(given, kept_in, f"{name}[:, {column}]", "scale_inputs")
         return SparseRows(rows.starts, rows.columns, values, inputs)
-    numbers = as_numbers(X, dtype, name)
+    given = plain_numbers(X, name)
+    numbers = _kept(given, dtype, scaled)
     check_columns(numbers, inputs, name)
     check_finite(numbers, dtype, name)
+    if learns:
+        lost_digits(given, kept_in, name, "scale_inputs")
     return np.ascontiguousarray(numbers)
 
 
@@ -139,6 +151,34 @@ def check_columns(found: Any, inputs: int, name: str) -> None:
         raise ValueError(
             f"{name}: expected shape (samples, {inputs}) for a network of {inputs} inputs, "
             f"got {found.shape}{hint}"
+        )
+
+
+def lost_digits(given: np.ndarray, dtype: np.dtype, name: str, option: str) -> None:
+    """Warns of a column of whole numbers that `dtype` rounds; the option is what keeps their digits.
+
+    They may be float64, of which the first rows tell: those of a frame are where any of its columns is.
+    """
+    most = 1 << np.finfo(dtype).nmant + 1
+    columns = given[:, None] if given.ndim == 1 else given
+    if not given.size:
+        return
+    if given.dtype.kind in "iu":
+        bad = (columns.max(axis=0) > most) | (columns.min(axis=0) < -most)
+    elif given.dtype == np.float64:
+        seen = columns[: max(1, _SEEN_FOR_SCALE // columns.shape[1])]
+        sizes = np.abs(seen).max(axis=0)
+        bad = (most < sizes) & (sizes < _WHOLE_BY_CHANCE)
+        bad[bad] = (np.floor(seen[:, bad]) == seen[:, bad]).all(axis=0)
+    else:
+        return
+    if bad.any():
+        name = name.rpartition(": ")[2]  # without that of a block, so that Python shows the warning once
+        column = f"{name}[:, {int(np.argmax(bad))}]" if given.ndim == 2 else name
+        is_wide = dtype == np.float64
+        warn(
+            f"{column}: expected whole numbers of at most {most:,}, got larger ones, which {dtype} rounds; "
+            + ("subtract an offset first" if is_wide else f"Network(..., {option}=True) takes off their mean")
         )
 
 
@@ -323,11 +363,7 @@ def _check_bits(found: np.ndarray, task: Task, name: str) -> None:
 
 def as_numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
     """An array in one of the kept types and native byte order."""
-    found = plain_numbers(values, name)
-    native = found.dtype.newbyteorder("=")
-    if native in _KEPT:
-        return found.astype(native, copy=False)
-    return found.astype(np.float32 if native == np.float16 else dtype)
+    return _kept(plain_numbers(values, name), dtype)
 
 
 def plain_numbers(values: Any, name: str) -> np.ndarray:
@@ -339,6 +375,16 @@ def plain_numbers(values: Any, name: str) -> np.ndarray:
     if found.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected numbers, got dtype {found.dtype}")
     return found
+
+
+def _kept(found: np.ndarray, dtype: np.dtype, scaled: bool = False) -> np.ndarray:
+    """Numbers in one of the kept types: others in `dtype`, or in float64 where they will be `scaled`."""
+    native = found.dtype.newbyteorder("=")
+    if native in _KEPT:
+        return found.astype(native, copy=False)
+    if native == np.float16:
+        return found.astype(np.float32)
+    return found.astype(np.float64 if scaled and not np.can_cast(native, np.float32) else dtype)
 
 
 def check_finite(array: np.ndarray, dtype: np.dtype, name: str) -> None:
@@ -389,6 +435,7 @@ def divided(samples: Samples, divisor: float | None, dtype: np.dtype) -> Samples
 
 
 _SEEN_FOR_SCALE = 1 << 16  # numbers
+_WHOLE_BY_CHANCE = 1 << 43  # from here on a float64 that measures something is often whole
 
 
 def scale(X: Samples, state: Any) -> Scale | None:
