@@ -4,6 +4,7 @@ import argparse
 import inspect
 import pickle
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,6 +77,24 @@ def test_a_subclass_s_own_private_names_stay():
     net._task, net._dtype = "mine", "mine"
     twin = pickle.loads(pickle.dumps(net))
     assert (twin._task, twin._dtype, twin.task, twin.dtype) == ("mine", "mine", None, np.float64)
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
+def test_a_pickle_of_an_earlier_release_predicts_its_bits(version):
+    """Each was written by that release, with what its networks answered."""
+    content = pickle.loads((Path(__file__).parent / "saved" / f"{version}.pickle").read_bytes())
+    net, X, pixels = (content[name] for name in ("network", "X", "pixels"))
+    if version == "0.1.0":
+        assert np.array_equal(net.outputs(X), content["outputs"])
+        assert np.array_equal(net.outputs(pixels), content["of_pixels"])
+        net.fit(X, np.arange(30) % 3, epochs=1, batch_size=10)
+        return
+    assert np.array_equal(net.outputs(X), content["outputs"])
+    assert np.array_equal(net.outputs(pixels), content["of_pixels"])  # bytes are still divided
+    assert np.array_equal(content["scaled"].outputs(X), content["of_scaled"])
+    assert content["record"].loss == content["history"]["loss"]
+    assert net.classes_.tolist() == ["a", "b", "c"] and net._fastbp.optimizer == fastbp.Adam(beta_1=0.8)
+    net.fit(X, np.array(["a", "b", "c"])[np.arange(30) % 3], epochs=1, batch_size=10, optimizer="adam")
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
