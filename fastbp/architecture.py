@@ -104,7 +104,7 @@ def checked(net: Any) -> Parts:
     state: State = net._fastbp
     weights, biases = validate.parameters(net.weights, net.biases, state.dtype)
     sizes = (weights[0].shape[1], *(len(w) for w in weights))
-    dropout = validate.layers("dropout", state.dropout, len(weights) - 1)
+    dropout = validate.layers("dropout", state.dropout, len(weights) - 1) if state.dropout != 0 else ()
     architecture = Architecture(
         sizes,
         state.activations(len(weights)),

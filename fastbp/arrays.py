@@ -11,7 +11,7 @@ from .engine import NOTHING, Data, Descent, Engine
 from .kernels.records import GRADIENT
 from .layout import BLOCK
 from .optimizers import SGD
-from .pace import sizes
+from .pace import is_one_chunk, sizes
 from .scaling import Scaling
 from .seed import COMPILED, FORWARD, Hooks, inference_engine
 from .sparse import Samples
@@ -97,42 +97,67 @@ class Objective:
         self._l2, self._l1 = validate.nonnegative("l2", l2), validate.nonnegative("l1", l1)
         architecture, *self.start = checked(net)
         self._architecture = architecture._replace(dropout=())
+        self._is_compiled = architecture.is_compiled
         self._data = _data(net, hooks, self._architecture, X, y, sample_weight, class_weight)
         n = self._samples = len(self._data.X)
         self._sizes = sizes(validate.threads_of(threads), self._architecture, n, n, epochs=1)
+        self._is_short = is_one_chunk(self._architecture, n)
+        self._shapes = [array.shape for pair in zip(*self.start, strict=True) for array in pair]
         self._order = np.arange(n)
         self._engine: Engine | None = None
 
     def __call__(self, weights: list[np.ndarray], biases: list[np.ndarray]) -> tuple[float, Parameters]:
         n, l2, l1 = self._samples, self._l2, self._l1
-        if self._architecture.is_compiled:
+        if self._is_compiled:
             total, gradient = self._by_kernels(weights, biases)
         else:
             total, gradient = plain.Engine(self._architecture, weights, biases, n).all(self._data)
         value = total / n
+        divisor = n if math.isfinite(total) else math.nan  # the kernels stop at a cost that is not
         for number, w in enumerate(weights):
-            for array in (gradient[0][number], gradient[1][number]):
-                array /= n if math.isfinite(total) else math.nan  # the kernels stop at a cost that is not
+            nabla_w, nabla_b = gradient[0][number], gradient[1][number]
+            nabla_w /= divisor
+            nabla_b /= divisor
             if l2 or l1:
-                wide = w.astype(np.float64)
-                value += 0.5 * l2 * float(np.sum(wide * wide)) + l1 * float(np.sum(np.abs(wide)))
-                gradient[0][number] += l2 * w + l1 * np.sign(w)
+                wide = w.astype(np.float64, copy=False)
+                penalty, pull = 0.5 * l2 * float((wide * wide).sum()), l2 * w
+                if l1:
+                    penalty, pull = penalty + l1 * float(np.abs(wide).sum()), pull + l1 * np.sign(w)
+                value += penalty
+                nabla_w += pull
             if number in self._architecture.frozen:
-                gradient[0][number][...] = gradient[1][number][...] = 0.0
+                nabla_w[...] = nabla_b[...] = 0.0
         return value, gradient
+
+    def flat(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        """The same for parameters in one array, as `Network.parameters` has them; the gradient in float64."""
+        numbers, start = parameters.astype(self._architecture.dtype, copy=False), 0
+        arrays = []
+        for shape in self._shapes:
+            end = start + shape[0] * shape[1]
+            arrays.append(numbers[start:end].reshape(shape))
+            start = end
+        value, (weights, biases) = self(arrays[::2], arrays[1::2])
+        pairs = zip(weights, biases, strict=True)
+        return value, np.concatenate(
+            [array.reshape(-1) for pair in pairs for array in pair], dtype=np.float64
+        )
 
     def _by_kernels(self, weights: list[np.ndarray], biases: list[np.ndarray]) -> tuple[float, Parameters]:
         """The sums over all samples, of the cost and of its gradient."""
-        if self._engine is None:
-            descent, listed = Descent(GRADIENT), self._data.is_listed
-            self._engine = Engine(
-                self._architecture, weights, biases, self._samples, self._sizes.most, descent, listed=listed
-            )
+        n, engine = self._samples, self._engine
+        if engine is None:
+            descent, most, listed = Descent(GRADIENT), self._sizes.most, self._data.is_listed
+            engine = Engine(self._architecture, weights, biases, n, most, descent, listed=listed)
+            self._engine = engine
         else:
-            self._engine.pack(weights, biases)
-        losses = self._engine.new_losses()
-        Chunks(self._engine, self._data, _no_steps, sizes=self._sizes).epoch(self._order, losses)
-        return float(losses[0]), self._engine.gradient()
+            engine.pack(weights, biases)
+        losses = engine.new_losses()
+        if self._is_short:
+            engine.train(self._data, self._order, (0, n), _NO_STEP, losses=losses)
+        else:
+            Chunks(engine, self._data, _no_steps, sizes=self._sizes).epoch(self._order, losses)
+        return float(losses[0]), engine.gradient()
 
 
 _NO_STEP = SGD().numbers(np.zeros(1), 0)
@@ -189,7 +214,7 @@ def _data(
 def _infer(net: Any, hooks: Hooks, parts: Parts, samples: Samples) -> np.ndarray:
     """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
     state: State = net._fastbp
-    validate.same_scale("X", validate.scale(samples, state), state)
+    validate.trained_scale("X", samples, state)
     validate.chosen_divisor("X", samples, state)
     inputs, outputs = _scalings(state)
     own = hooks.replaced(net, *FORWARD)

@@ -79,12 +79,14 @@ class Descent(NamedTuple):
 
 _PLAIN = Descent()
 _UNSCALED = np.zeros(1)
+_FIRST = np.arange(_INFERENCE_ROWS)  # rows of a block that is all there is
 
 
 def _rows(array: np.ndarray, count: int, divisor: float, scaling: Scaling | None) -> step.Rows:
     kind = LABELS if array.ndim == 1 else KINDS[array.dtype]
     width = array.itemsize * (1 if array.ndim == 1 else array.shape[1])
-    raw = np.asarray(array).view(np.uint8).reshape(len(array), width)
+    raw = np.asarray(array).view(np.uint8)
+    raw = raw.reshape(len(array), width) if array.ndim == 1 else raw
     if scaling is None or kind == LABELS:
         return step.Rows(raw, count, kind, divisor, _UNSCALED, _UNSCALED)
     return step.Rows(raw, count, kind + SCALED, divisor, scaling.mean, 1.0 / scaling.deviation)
@@ -207,7 +209,7 @@ class Engine:
         self.batch_size = batch_size
         self.members = members  # of the team that trains; may be set to any smaller number
         self.bounds: Sequence[int] = ()  # of their shares, which are equal if there are none
-        self.waited = np.zeros(members)  # seconds that each waited for others in the last call of `train`
+        self.waited = NOTHING  # seconds that each waited for others in the last call of `train`
         self._descent, self._given_state = descent, state
         self._most = members
         self._listed = listed  # whether it trains on data that are
@@ -351,15 +353,15 @@ class Engine:
         architecture = self.architecture
         if architecture.dropout:
             architecture = architecture._replace(dropout=())
-        order = np.arange(len(data.X)) if rows is None else rows
-        n = len(order)
+        n = len(data.X if rows is None else rows)
         size = min(_INFERENCE_ROWS, 1 << max(0, n - 1).bit_length())  # few samples need little memory
+        order = rows if rows is not None else _FIRST[:n] if n <= size else np.arange(n)
         listed = data.is_listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
         layout, plan, layers, _ = _prepare(architecture, size, 1, _PLAIN, listed=listed)
         kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(architecture.dtype)
         out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
         blocks = -(-n // size)
-        members, at_once = _team_for(data.flops(architecture), blocks, members)
+        members, at_once = (1, 1) if n <= size else _team_for(data.flops(architecture), blocks, members)
         X, Y = self._rows_of(data, size, listed, members)
         samples = [step.Samples(rows, Y, data.weights, order) for rows in X]
 

@@ -60,7 +60,7 @@ class Layout(NamedTuple):
     def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> np.ndarray:
         """Weights [(n_out, n_in)] and biases [(n_out, 1)] as one aligned array of panels."""
         packed = aligned_zeros(self.parameters, self.dtype)
-        self._move(packed, list(map(_plain, weights)), list(map(_plain, biases)), True)
+        self._move(packed, weights, biases, True)
         return packed
 
     def unpack(self, packed: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -71,11 +71,11 @@ class Layout(NamedTuple):
         return weights, biases
 
     def _move(
-        self, packed: np.ndarray, weights: list[np.ndarray], biases: list[np.ndarray], packs: bool
+        self, packed: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], packs: bool
     ) -> None:
         kernel = move(self.dtype)
         for w, b, places in zip(weights, biases, self.places, strict=True):
-            kernel(w, b, packed, *places, packs)
+            kernel(_plain(w), _plain(b), packed, *places, packs)
 
     def unpack_rows(self, scratch: np.ndarray, offset: int, count: int, width: int) -> np.ndarray:
         """The first `count` rows, `width` numbers each, of a block of samples in the scratch."""

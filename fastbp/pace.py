@@ -67,7 +67,7 @@ def sizes(
     flops = architecture.flops()
     step, epoch = flops * batch_size, flops * samples
     busy = int(min(max(step / _MEMBER_FLOPS, 2 if step >= _PAIR_FLOPS else 1), epoch / _EPOCH_FLOPS))
-    tried = step >= _STEP_FLOPS and epoch * epochs > _FIRST_FLOPS
+    tried = step >= _STEP_FLOPS and not is_one_chunk(architecture, samples * epochs)
     if busy < 2 and not tried:
         return ALONE
     most = free_cpus()
@@ -75,6 +75,11 @@ def sizes(
     if not tried:
         return Sizes(size, (size,))
     return Sizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))
+
+
+def is_one_chunk(architecture: Architecture, samples: float) -> bool:
+    """Whether training on so many samples is over after the first chunk, on any machine."""
+    return architecture.flops() * samples <= _FIRST_FLOPS
 
 
 class _Networks:

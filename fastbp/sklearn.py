@@ -305,18 +305,21 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         l2, weights = self.alpha / total, None if weights is None else weights * (X.shape[0] / total)
 
         cost = objective(net, X, targets, sample_weight=weights, l2=l2, threads=self.threads)
+        latest = net.parameters.astype(np.float64)
 
         def value_and_gradient(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            net.parameters = parameters
-            value, gradient = cost(net.weights, net.biases)
+            nonlocal latest
+            latest = parameters
+            value, gradient = cost.flat(parameters)
             self.loss_curve_.append(value / self._outputs_in_loss + self._loss_of_targets)
-            flat = [array.reshape(-1) for pair in zip(*gradient, strict=True) for array in pair]
-            return value, np.concatenate(flat, dtype=np.float64)
+            return value, gradient
 
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol}
-        start = net.parameters.astype(np.float64)
-        found = minimize(value_and_gradient, start, method="L-BFGS-B", jac=True, options=options)
-        net.parameters = found.x
+        try:
+            found = minimize(value_and_gradient, latest, method="L-BFGS-B", jac=True, options=options)
+            latest = found.x
+        finally:
+            net.parameters = latest
         self.n_iter_ = min(found.nit, self.max_iter)
         self.loss_ = self.best_loss_ = found.fun / self._outputs_in_loss + self._loss_of_targets
         self.t_ += X.shape[0] * self.n_iter_

@@ -134,6 +134,9 @@ def test_an_objective_is_the_same_at_every_call(options, own, dtype):
         assert found == value or found != found
         flat = [array.reshape(-1) for pair in zip(weights, biases, strict=True) for array in pair]
         np.testing.assert_array_equal(np.concatenate(flat), gradient)
+        found, flat = objective.flat(net.parameters.astype(np.float64))
+        assert (flat.dtype, found == value or found != found) == (np.float64, True)
+        np.testing.assert_array_equal(flat, gradient)
 
 
 def test_lbfgs_checks_its_data_once(monkeypatch):
@@ -146,3 +149,22 @@ def test_lbfgs_checks_its_data_once(monkeypatch):
     with pytest.warns(UserWarning, match="L-BFGS"):
         model.fit(*datasets.load_iris(return_X_y=True))
     assert (len(checked), len(model.loss_curve_) > 20) == (1, True)
+
+
+def test_lbfgs_that_is_interrupted_keeps_what_was_tried_last(monkeypatch):
+    pytest.importorskip("sklearn")
+    from fastbp.sklearn import MLPClassifier
+
+    tried, real = [], fastbp.arrays.Objective.flat
+
+    def interrupted(objective, parameters):
+        tried.append(parameters)
+        if len(tried) == 9:
+            raise KeyboardInterrupt
+        return real(objective, parameters)
+
+    monkeypatch.setattr(fastbp.arrays.Objective, "flat", interrupted)
+    model = MLPClassifier((4,), solver="lbfgs", random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(RANDOM.random((30, 3)), np.arange(30) % 3)
+    np.testing.assert_array_equal(model.network_.parameters, tried[-1])

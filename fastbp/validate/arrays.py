@@ -72,6 +72,8 @@ def given(name: str, value: Any) -> Any:
 
 def array(values: Any, name: str) -> np.ndarray:
     """A plain array, of nested lists, frames of pandas and polars, and sparse matrices of SciPy as well."""
+    if type(values) is np.ndarray:
+        return values
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(
             f"{name}: expected an array without a mask, got a masked array; "
@@ -90,7 +92,7 @@ def array(values: Any, name: str) -> np.ndarray:
 
 def is_sparse(X: Any) -> bool:
     """Whether X is a sparse matrix or array of SciPy."""
-    return hasattr(X, "tocsr") and hasattr(X, "nnz")
+    return type(X) is not np.ndarray and hasattr(X, "tocsr") and hasattr(X, "nnz")
 
 
 def compressed(X: Any, name: str) -> SparseRows:
@@ -379,6 +381,8 @@ def plain_numbers(values: Any, name: str) -> np.ndarray:
 
 def _kept(found: np.ndarray, dtype: np.dtype, scaled: bool = False) -> np.ndarray:
     """Numbers in one of the kept types: others in `dtype`, or in float64 where they will be `scaled`."""
+    if found.dtype in _KEPT:
+        return found
     native = found.dtype.newbyteorder("=")
     if native in _KEPT:
         return found.astype(native, copy=False)
@@ -443,7 +447,7 @@ def scale(X: Samples, state: Any) -> Scale | None:
 
     None where neither is certain.  The first rows tell.
     """
-    seen = dense(X[: max(1, _SEEN_FOR_SCALE // max(1, X.shape[1]))])
+    seen = dense(_seen(X))
     if not seen.size or seen.min() < 0:
         return None
     largest = seen.max()
@@ -452,6 +456,21 @@ def scale(X: Samples, state: Any) -> Scale | None:
         divides_bytes = X.dtype == np.uint8 and state.uint8_divisor not in (None, 1.0)
         return "divided" if divides_bytes else "whole" if 1 < largest <= 255 else None
     return "divided" if largest <= 1 else None
+
+
+def _seen(X: Samples) -> Samples:
+    return X[: max(1, _SEEN_FOR_SCALE // max(1, X.shape[1]))]
+
+
+def trained_scale(name: str, X: Samples, state: Any) -> None:
+    """`same_scale` for checked samples X, where their largest number leaves any doubt."""
+    if state.scale is None:
+        return
+    if isinstance(X, np.ndarray) and X.dtype != np.uint8 and X.size:
+        largest = dense(_seen(X)).max()
+        if (largest <= 1) == (state.scale == "divided"):
+            return
+    same_scale(name, scale(X, state), state)
 
 
 def same_scale(name: str, given: Scale | None, state: Any) -> None:

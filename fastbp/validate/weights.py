@@ -20,15 +20,14 @@ def parameter_arrays(weights: Sequence[Any], biases: Sequence[Any]) -> tuple[lis
 
 def _converted(name: str, arrays: Sequence[Any], dtype: np.dtype) -> list[np.ndarray]:
     """Arrays of numbers in `dtype`; what is so already is not copied."""
-    found = []
-    for i, one in enumerate(arrays):
-        if type(one) is not np.ndarray or one.dtype != dtype:
-            one = array(one, f"{name}[{i}]")
-            if one.dtype.kind not in "biuf":
-                raise TypeError(f"{name}[{i}]: expected numbers, got dtype {one.dtype}")
-            one = one.astype(dtype, copy=False)
-        found.append(one)
-    return found
+
+    def one(given: Any, i: int) -> np.ndarray:
+        found = array(given, f"{name}[{i}]")
+        if found.dtype.kind not in "biuf":
+            raise TypeError(f"{name}[{i}]: expected numbers, got dtype {found.dtype}")
+        return found.astype(dtype, copy=False)
+
+    return [a if type(a) is np.ndarray and a.dtype == dtype else one(a, i) for i, a in enumerate(arrays)]
 
 
 def some_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
