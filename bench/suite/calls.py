@@ -1,12 +1,13 @@
 """Single calls, where the way into the kernels and back counts; short ones many times, to be warm."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from fastbp import Network
 
-from .networks import PIXELS, Prepared, difference, digits, reference
+from .networks import PIXELS, Prepared, difference, digits, network, not_yet, reference
 
 
 class Inference(Prepared):
@@ -42,6 +43,75 @@ class Inference(Prepared):
     def time_feedforward_times_1000(self, dtype: str) -> None:
         for _ in range(1000):
             self.net.feedforward(self.x)
+
+
+class OneRow(Prepared):
+    """`predict` of one row, as a service calls it."""
+
+    params = [[(784, 30, 10), (8, 32, 3)]]  # noqa: RUF012
+    param_names = ("sizes",)
+
+    def prepare(self, sizes: tuple[int, ...]) -> None:
+        self.net = Network(sizes, seed=0)
+        X = np.random.default_rng(0).random((200, sizes[0]))
+        self.X = X[:1]
+        assert self.net.predict(self.X) == self.net.predict(X)[:1]
+
+    def time_predict_times_100(self, sizes: tuple[int, ...]) -> None:
+        for _ in range(100):
+            self.net.predict(self.X)
+
+
+class Gradient(Prepared):
+    """`value_and_gradient` over 150 rows, as a full-batch optimizer calls it."""
+
+    params = ["float32", "float64"]  # noqa: RUF012
+    param_names = ("dtype",)
+
+    def prepare(self, dtype: str) -> None:
+        self.X, self.y = flowers()
+        options = {"output_activation": "softmax", "cost": "cross_entropy"}
+        self.net = network((4, 100, 3), dtype, **options)
+        with not_yet():
+            gradient = getattr(self.net, "value_and_gradient", None)
+            if gradient is None:
+                raise ImportError("value_and_gradient")
+        value, slope = gradient(self.X, self.y)
+        self.net.parameters = self.net.parameters - 1e-4 * slope
+        assert gradient(self.X, self.y)[0] < value
+
+    def time_value_and_gradient_times_100(self, dtype: str) -> None:
+        for _ in range(100):
+            self.net.value_and_gradient(self.X, self.y)
+
+
+class FullBatch(Prepared):
+    """Forty iterations of L-BFGS on 150 rows, by fastbp and by scikit-learn, where that is installed."""
+
+    params = ["fastbp", "scikit-learn"]  # noqa: RUF012
+    param_names = ("package",)
+
+    def prepare(self, package: str) -> None:
+        with not_yet():
+            import sklearn.neural_network
+
+            import fastbp.sklearn
+        module: Any = fastbp.sklearn if package == "fastbp" else sklearn.neural_network
+        self.X, self.y = flowers()
+        self.model = module.MLPClassifier((10,), solver="lbfgs", max_iter=40, random_state=0)
+        self.time_fit(package)
+        assert self.model.score(self.X, self.y) > 0.9
+
+    def time_fit(self, package: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # forty are too few to converge
+            self.model.fit(self.X, self.y)
+
+
+def flowers() -> tuple[np.ndarray, np.ndarray]:
+    """As many rows, columns and classes as the irises."""
+    random, y = np.random.default_rng(0), np.arange(150) % 3
+    return np.eye(3, 4)[y] + 0.3 * random.standard_normal((150, 4)), y
 
 
 class MiniBatch(Prepared):
