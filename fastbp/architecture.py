@@ -144,4 +144,8 @@ def from_0_1(attributes: dict[str, Any]) -> dict[str, Any]:
     """
     former = {_FORMER[name]: value for name, value in attributes.items() if name in _FORMER}
     kept = {name: value for name, value in attributes.items() if name not in (*_FORMER, "_random")}
-    return {**kept, "_fastbp": State(**{"uint8_divisor": 255.0, **former})} if len(kept) < len(attributes) else kept
+    return (
+        {**kept, "_fastbp": State(**{"uint8_divisor": 255.0, **former})}
+        if len(kept) < len(attributes)
+        else kept
+    )

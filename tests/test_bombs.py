@@ -255,7 +255,7 @@ def test_npy_files_that_are_not_what_they_say(tmp_path, content, part):
 @pytest.mark.parametrize("dtype", [">f4", "<i2", "?", "u1", "<f8"])
 def test_npy_files_of_any_order_and_type(tmp_path, order, dtype):
     X = (np.arange(12).reshape(4, 3) % 5).astype(dtype)
-    net, path = Network([3, 2], seed=0), tmp_path / "data.npy"
+    net, path = Network([3, 2], input_divisor=1, seed=0), tmp_path / "data.npy"
     net.save(tmp_path / "net")
     np.save(path, np.asarray(X, order=order))
     status, lines, _ = said("predict", tmp_path / "net", path, "--outputs")

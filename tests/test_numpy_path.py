@@ -133,7 +133,7 @@ def test_outputs_beyond_all_numbers_are_told_by_no_warning(rate, network, on_num
 def test_bytes_and_float32(on_numpy):
     pixels = np.abs(X * 60).astype(np.uint8)
     options = {"epochs": 2, "batch_size": 7, "learning_rate": 0.05, "sample_weight": np.linspace(0, 1, N)}
-    nets = [fresh(dtype="float32", activation="tanh") for _ in range(2)]
+    nets = [fresh(dtype="float32", activation="tanh", input_divisor=255) for _ in range(2)]
     nets[0].fit(pixels, LABELS, **options)
     on_numpy(lambda: nets[1].fit(pixels, LABELS, **options))
     np.testing.assert_allclose(nets[0].parameters, nets[1].parameters, rtol=1e-4, atol=1e-5)
