@@ -16,14 +16,14 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from fastbp.architecture import Architecture
-from fastbp.engine import Data, Engine
-from fastbp.kernels.dense import Rule, backward, forward, update
-from fastbp.kernels.output import output
-from fastbp.kernels.step import Samples, _ahead, _gather_block, _memory
-from fastbp.kernels.team import WHOLE, Member, barrier, run
-from fastbp.kernels.vector import pointer, shift
-from fastbp.optimizers import SGD
+from fastbp.engine.architecture import Architecture
+from fastbp.engine.kernels.dense import Rule, backward, forward, update
+from fastbp.engine.kernels.output import output
+from fastbp.engine.kernels.step import Samples, _ahead, _gather_block, _memory
+from fastbp.engine.kernels.team import WHOLE, Member, barrier, run
+from fastbp.engine.kernels.vector import pointer, shift
+from fastbp.engine.packed import Data, Engine
+from fastbp.options.optimizers import SGD
 
 from .suite.networks import DIGITS, Case, digits, start
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from differences import HIDDEN, PAIRS, REGULARISERS, largest_differences
-from fastbp.costs import COSTS
+from fastbp.options.costs import COSTS
 
 
 def main() -> None:

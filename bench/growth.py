@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbp import Network
-from fastbp.machine import cpus
+from fastbp.engine.machine import cpus
 
 from .suite.machine import gflops
 from .suite.networks import DIGITS, FULL, PIXELS, Case, start

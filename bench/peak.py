@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from fastbp.machine import cpus
+from fastbp.engine.machine import cpus
 
 from .suite.machine import CHAINS, gflops, widest_loop
 

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from fastbp import activations, optimizers
-from fastbp.architecture import Architecture
-from fastbp.engine import Data, Descent, Engine
-from fastbp.kernels.apply import apply
-from fastbp.kernels.dense import Rule, backward, forward, numbers, square, update
-from fastbp.kernels.output import output
-from fastbp.kernels.panels import activate, drop
-from fastbp.kernels.step import _ahead, _gather_block, _memory
-from fastbp.kernels.team import WHOLE, Member, barrier
-from fastbp.kernels.tiles import ceil_div
-from fastbp.kernels.vector import constants, pointer, shape_of, shift
+from fastbp.engine.architecture import Architecture
+from fastbp.engine.kernels.apply import apply
+from fastbp.engine.kernels.dense import Rule, backward, forward, numbers, square, update
+from fastbp.engine.kernels.output import output
+from fastbp.engine.kernels.panels import activate, drop
+from fastbp.engine.kernels.shares import ceil_div
+from fastbp.engine.kernels.step import _ahead, _gather_block, _memory
+from fastbp.engine.kernels.team import WHOLE, Member, barrier
+from fastbp.engine.kernels.vector import constants, pointer, shape_of, shift
+from fastbp.engine.packed import Data, Descent, Engine
+from fastbp.options import activations, optimizers
 
 from .suite.networks import DIGITS, ODD, Case, digits, start, targets
 

@@ -10,7 +10,7 @@ import statistics
 from typing import Any, NamedTuple
 
 from fastbp import Network
-from fastbp.optimizers import OPTIMIZERS
+from fastbp.options.optimizers import OPTIMIZERS
 
 from .suite.networks import PIXELS, Case, digits, start
 

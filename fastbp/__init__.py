@@ -3,15 +3,21 @@
 ``Network`` replaces the class of that name in a ``network.py`` script; its ``fit`` trains on arrays.
 """
 
+import sys
+
 __version__ = "0.2.0"
 
 TYPE_CHECKING = False  # True for type checkers; `typing` takes longer to import than a signal may wait
 if TYPE_CHECKING:
     from typing import Any
 
-    from .activations import ELU, GELU, Activation, LeakyReLU
-    from .callbacks import (
-        Callback,
+    from .engine.chunks import DivergenceError
+    from .network import Network, load, sigmoid, sigmoid_prime
+    from .options.activations import ELU, GELU, Activation, LeakyReLU
+    from .options.costs import Cost, Huber
+    from .options.optimizers import SGD, Adam, AdamW, IRprop, Momentum, Nesterov, RMSprop
+    from .options.schedules import Constant, Cosine, Exponential, OneCycle, Step
+    from .training.callbacks import (
         CSVLogger,
         EarlyStopping,
         ModelCheckpoint,
@@ -19,14 +25,9 @@ if TYPE_CHECKING:
         ReduceLROnPlateau,
         TimeLimit,
     )
-    from .costs import Cost, Huber
-    from .files import load
-    from .history import History
-    from .network import Network, sigmoid, sigmoid_prime
-    from .optimizers import SGD, Adam, AdamW, IRprop, Momentum, Nesterov, RMSprop
-    from .schedules import Constant, Cosine, Exponential, OneCycle, Step
-    from .training import DivergenceError
-    from .watch import LivePlot, TensorBoard
+    from .training.history import History
+    from .training.live import LivePlot, TensorBoard
+    from .training.run import Callback
 
 __all__ = [
     "ELU",
@@ -65,29 +66,66 @@ __all__ = [
     "sigmoid_prime",
 ]
 
-_HOMES = {
-    "activations": ("ELU", "GELU", "Activation", "LeakyReLU"),
-    "callbacks": (
-        *("Callback", "CSVLogger", "EarlyStopping", "ModelCheckpoint", "ProgressBar", "ReduceLROnPlateau"),
-        "TimeLimit",
+_HOMES = {  # where public names are defined
+    "network": ("Network", "load", "sigmoid", "sigmoid_prime"),
+    "options.activations": ("ELU", "GELU", "Activation", "LeakyReLU"),
+    "options.costs": ("Cost", "Huber"),
+    "options.optimizers": ("SGD", "Adam", "AdamW", "IRprop", "Momentum", "Nesterov", "RMSprop"),
+    "options.schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step"),
+    "engine.chunks": ("DivergenceError",),
+    "training.run": ("Callback",),
+    "training.callbacks": (
+        *("CSVLogger", "EarlyStopping", "ModelCheckpoint", "ProgressBar", "ReduceLROnPlateau", "TimeLimit"),
     ),
-    "costs": ("Cost", "Huber"),
-    "files": ("load",),
-    "history": ("History",),
-    "network": ("Network", "sigmoid", "sigmoid_prime"),
-    "optimizers": ("SGD", "Adam", "AdamW", "IRprop", "Momentum", "Nesterov", "RMSprop"),
-    "schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step"),
-    "training": ("DivergenceError",),
-    "watch": ("LivePlot", "TensorBoard"),
+    "training.history": ("History",),
+    "training.live": ("LivePlot", "TensorBoard"),
 }
+_MODULES = ("compat", "datasets", "export", "network", "plot", "sklearn")  # imported when first asked for
+
+
+_FORMER = {  # modules by the names that pickles of earlier releases have for them
+    "activations": "options.activations",
+    "architecture": "engine.architecture",
+    "callbacks": "training.callbacks",
+    "costs": "options.costs",
+    "history": "training.history",
+    "optimizers": "options.optimizers",
+    "scaling": "data.scaling",
+    "schedules": "options.schedules",
+}
+
+
+class _FormerNames:
+    """A finder and loader of modules by their former names."""
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        package, _, former = name.partition(".")
+        if package != __name__ or former not in _FORMER:
+            return None
+        from importlib.machinery import ModuleSpec
+
+        return ModuleSpec(name, self)  # type: ignore[arg-type]
+
+    def create_module(self, spec: "Any") -> "Any":
+        from importlib import import_module
+
+        module = import_module(f".{_FORMER[spec.name.partition('.')[2]]}", __name__)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: "Any") -> None:
+        module.__spec__ = self._spec  # its own, which the import has replaced
+
+
+sys.meta_path.append(_FormerNames())
 
 
 def __getattr__(name: str) -> "Any":
     """Imports a public name when it is first asked for, for ``fastbp --help`` needs no Numba."""
     from importlib import import_module
 
-    for home, names in _HOMES.items():
-        if name == home or name in names:
+    for home, names in (*_HOMES.items(), *((module, (module,)) for module in _MODULES)):
+        if name in names:
             module = import_module(f".{home}", __name__)
             globals()[name] = found = module if name == home else getattr(module, name)
             return found
@@ -95,4 +133,4 @@ def __getattr__(name: str) -> "Any":
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_HOMES})
+    return sorted({*__all__, *_MODULES})

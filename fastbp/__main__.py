@@ -1,8 +1,15 @@
-"""``python -m fastbp``, the same as ``fastbp``."""
+"""``fastbp``, and ``python -m fastbp``: signals are taken before anything that takes time is imported."""
 
-import sys
+from .cli import signals
 
-from .cli.entry import main
+
+def main() -> int:
+    """Runs the command with the arguments of the process, and returns its exit status."""
+    signals.take()
+    from .cli.main import main
+
+    return main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

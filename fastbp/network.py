@@ -15,21 +15,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import arrays, files, fitting, gradient_check, initializers, plain, seed, summary, validate
-from .activations import ACTIVATIONS, OUTPUT_ACTIVATIONS, row_of
-from .activations import Kind as Activation
-from .architecture import State, from_0_1
-from .callbacks import Callback
-from .costs import COSTS, OUTPUTS_OF
-from .costs import Kind as Cost
-from .costs import row_of as cost_row_of
-from .history import History
-from .optimizers import OPTIMIZERS, Optimizer
-from .recipe import Recipe
-from .schedules import SCHEDULES, Schedule
-from .seed import Pairs
+from .data import arrays
+from .data import parameters as data_parameters
+from .engine import formulas, gradient_check, gradients, inference, replaced, summary
+from .engine.architecture import State, from_0_1, state_of
+from .files import network_file
+from .options import checks, initializers
+from .options.activations import Kind as Activation
+from .options.activations import row_of
+from .options.costs import Kind as Cost
+from .options.costs import row_of as cost_row_of
+from .options.optimizers import OPTIMIZERS, Optimizer
+from .options.schedules import SCHEDULES, Schedule
+from .options.step_numbers import Recipe
+from .training import fit
+from .training import pairs as training_pairs
+from .training.history import History
+from .training.pairs import Pairs
+from .training.run import Callback
 
-__all__ = ["Network", "np", "random", "sigmoid", "sigmoid_prime"]  # what a script finds in the seed's module
+__all__ = [
+    "Network",
+    "load",
+    "np",
+    "random",
+    "sigmoid",
+    "sigmoid_prime",
+]  # what a script finds in the seed's module
 
 Array = npt.NDArray[Any]
 Callbacks = Callback | Callable[..., object] | Iterable[Callback | Callable[..., object]]
@@ -148,36 +160,36 @@ class Network:
         scale_inputs: bool = False,
         scale_outputs: bool = False,
     ) -> None:
-        plain_sizes = validate.sizes_of(sizes)
+        plain_sizes = checks.sizes_of(sizes)
         self.num_layers = len(plain_sizes)
         self.sizes = sizes
-        layers = self.num_layers - 1
-        by_inputs, by_uint8 = validate.divisors(
-            input_divisor, uint8_divisor, scale_inputs, validate.float_type(dtype)
-        )
-        state = replace(
-            _state(layers, activation, output_activation, cost, dtype, seed, dropout, frozen),
-            input_divisor=by_inputs,
-            uint8_divisor=by_uint8,
-            scale_inputs=validate.flag("scale_inputs", scale_inputs),
-            scale_outputs=validate.flag("scale_outputs", scale_outputs),
-        )
-        if state.scale_outputs:
-            validate.scales_outputs(cost_row_of(state.cost)[0])
-        allowed = OUTPUTS_OF.get(cost_row_of(state.cost)[0], ())
-        validate.suits_output(
-            cost_row_of(state.cost)[0], state.output_activation, allowed, plain_sizes[-1] if layers else 2
+        state = state_of(
+            plain_sizes,
+            {
+                "activation": activation,
+                "output_activation": output_activation,
+                "cost": cost,
+                "dtype": dtype,
+                "seed": seed,
+                "dropout": dropout,
+                "frozen": frozen,
+                "input_divisor": input_divisor,
+                "uint8_divisor": uint8_divisor,
+                "scale_inputs": scale_inputs,
+                "scale_outputs": scale_outputs,
+            },
         )
         if state != State() or type(self) is not Network:  # which tells our pickles from 0.1.0's
             self._fastbp = state
+        layers = self.num_layers - 1
         rows = ["gelu" if row == "gelu_tanh" else row for row, _ in map(row_of, state.activations(layers))]
         names = initializers.default_init(rows, cost_row_of(state.cost)[0])
         if isinstance(init, str):
-            names = [validate.choice("init", init, initializers.INITIALIZERS)] * layers
+            names = [checks.choice("init", init, initializers.INITIALIZERS)] * layers
         if init is None or isinstance(init, str):
             weights, biases = initializers.initial(plain_sizes, names, state.seed)
         else:
-            weights = validate.initial_arrays(init, plain_sizes, state.dtype)
+            weights = data_parameters.initial_arrays(init, plain_sizes, state.dtype)
             biases = [np.zeros((n_out, 1)) for n_out in plain_sizes[1:]]
         self.biases: list[Array] = [b.astype(state.dtype, copy=False) for b in biases]
         self.weights: list[Array] = [w.astype(state.dtype, copy=False) for w in weights]
@@ -188,7 +200,7 @@ class Network:
         return self._fastbp.dtype
 
     @property
-    def task(self) -> validate.Task | None:
+    def task(self) -> arrays.Task | None:
         """What `fit` has last trained the network for, by its y; None before.
 
         "labels", "binary" (0 or 1, one output), "multilabel" (0 or 1 for each output), "values" (a row of
@@ -208,13 +220,11 @@ class Network:
         >>> net.classes_
         array(['no', 'yes'], dtype='<U3')
         """
-        return arrays.classes(self)
+        return inference.classes(self)
 
     @classes_.setter
     def classes_(self, labels: Sequence[Any]) -> None:
-        found = validate.classes(
-            validate.hashable(list(labels), "classes_"), len(self.biases[-1]), "classes_"
-        )
+        found = arrays.classes(arrays.hashable(list(labels), "classes_"), len(self.biases[-1]), "classes_")
         self._fastbp = replace(self._fastbp, classes=found)
 
     @property
@@ -247,12 +257,12 @@ class Network:
         >>> net.parameters.shape
         (13,)
         """
-        pairs = zip(*validate.parameters(self.weights, self.biases, self.dtype), strict=True)
+        pairs = zip(*data_parameters.parameters(self.weights, self.biases, self.dtype), strict=True)
         return np.concatenate([array.reshape(-1) for pair in pairs for array in pair])
 
     @parameters.setter
     def parameters(self, flat: npt.ArrayLike) -> None:
-        self.weights, self.biases = validate.unflattened(flat, self.weights, self.biases, self.dtype)
+        self.weights, self.biases = data_parameters.unflattened(flat, self.weights, self.biases, self.dtype)
 
     def __setstate__(self, state: Any) -> None:
         """Also takes what fastbp 0.1.0 pickled."""
@@ -262,7 +272,7 @@ class Network:
             setattr(self, name, value)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({summary.arguments(self)})"
+        return f"{type(self).__name__}({summary.arguments(self.sizes, self._fastbp)})"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the network to a file, durably, from which `load` makes it again, in any process.
@@ -282,7 +292,7 @@ class Network:
         >>> bool((load(path).parameters == net.parameters).all())
         True
         """
-        files.save(self, path)
+        network_file.save(self, path)
 
     def fingerprint(self) -> str:
         """SHA-256 in hexadecimal of what the network computes: layers and cost, weights and scaling.
@@ -294,7 +304,7 @@ class Network:
         >>> Network([2, 3, 1], seed=0).fingerprint()[:16]
         '417247bed07fc3e4'
         """
-        return files.fingerprint(*files.described(self))
+        return network_file.fingerprint(*network_file.described(self))
 
     def summary(self) -> str:
         """A table of the layers, and what training would minimise.
@@ -319,7 +329,7 @@ class Network:
         >>> Network([3, 4, 2], seed=0).feedforward([[0.1], [0.2], [0.3]]).shape
         (2, 1)
         """
-        output: Array = plain.feedforward(self, _HOOKS.module, a)
+        output: Array = formulas.feedforward(self, _HOOKS.module, a)
         return output
 
     def SGD(
@@ -346,14 +356,14 @@ class Network:
         Each epoch prints ``Epoch 0 : 9123 / 10000``, or ``Epoch 0 complete`` without test data; the book's
         own line has no space before the colon.
         """
-        seed.SGD(self, _HOOKS, training_data, epochs, mini_batch_size, eta, test_data)
+        training_pairs.SGD(self, _HOOKS, training_data, epochs, mini_batch_size, eta, test_data)
 
     def update_mini_batch(self, mini_batch: Sequence[tuple[Any, Any]], eta: float) -> None:
         """One step down the gradient averaged over `mini_batch`, a list of (x, y).
 
         ``weights`` and ``biases`` become new lists of new arrays.
         """
-        seed.update_mini_batch(self, _HOOKS, mini_batch, eta)
+        training_pairs.update_mini_batch(self, _HOOKS, mini_batch, eta)
 
     def backprop(self, x: Any, y: Any) -> tuple[list[Array], list[Array]]:
         """The gradient of the cost of one sample: (nabla_b, nabla_w), shaped as biases and weights.
@@ -366,15 +376,17 @@ class Network:
         (2, 3)
         """
         own_cost = _HOOKS.replaced(self, "cost_derivative")
-        return plain.backprop(self, _HOOKS.module, x, y, plain.output_error(self, _HOOKS.module, own_cost))
+        return formulas.backprop(
+            self, _HOOKS.module, x, y, formulas.output_error(self, _HOOKS.module, own_cost)
+        )
 
     def evaluate(self, test_data: Pairs) -> int:
         """How many of `test_data`, a list of (x, label), the largest output names the label of."""
-        return seed.evaluate(self, _HOOKS, test_data)
+        return training_pairs.evaluate(self, _HOOKS, test_data)
 
     def cost_derivative(self, output_activations: Any, y: Any) -> Any:
         """dC/da of the network's cost: a - y of the quadratic one.  A subclass may have another."""
-        return plain.cost_derivative(self, output_activations, y)
+        return formulas.cost_derivative(self, output_activations, y)
 
     # Arrays: rows are samples
 
@@ -502,7 +514,7 @@ class Network:
         >>> history.loss[-1] < 1e-3
         True
         """
-        return fitting.fit(
+        return fit.fit(
             self,
             _HOOKS,
             X,
@@ -564,11 +576,11 @@ class Network:
         True
         """
         last = self._fastbp.optimizer or "sgd"
-        return fitting.fit(
+        return fit.fit(
             self,
             _HOOKS,
             X,
-            validate.given("y", y),
+            arrays.given("y", y),
             task=self.task,
             epochs=1,
             batch_size=200 if batch_size is None else batch_size,
@@ -594,7 +606,7 @@ class Network:
         (samples, outputs); else values.  A network that `fit` has not trained gives labels where it has more
         than one output, and values (samples, 1) where it has one.
         """
-        return arrays.predict(self, _HOOKS, X)
+        return inference.predict(self, _HOOKS, X)
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """The probabilities of the labels, (samples, labels); rows add up to one.
@@ -608,11 +620,11 @@ class Network:
         ValueError
             For a network that is trained for values, or whose outputs are no probabilities: see `outputs`.
         """
-        return arrays.predict_proba(self, _HOOKS, X)
+        return inference.predict_proba(self, _HOOKS, X)
 
     def outputs(self, X: npt.ArrayLike) -> Array:
         """The outputs themselves, (samples, outputs): `feedforward` for rows."""
-        return arrays.outputs(self, _HOOKS, X)
+        return inference.outputs(self, _HOOKS, X)
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """The share of rows predicted right; for values the coefficient of determination R^2.
@@ -620,7 +632,7 @@ class Network:
         What the network is trained for decides, never y, which must be of that kind.  With `sample_weight`
         (samples,) each row counts by its weight, as in scikit-learn's ``accuracy_score`` and ``r2_score``.
         """
-        return arrays.score(self, _HOOKS, X, y, sample_weight)
+        return inference.score(self, _HOOKS, X, y, sample_weight)
 
     # Gradients laid open
 
@@ -673,7 +685,7 @@ class Network:
 
         With `uint8_divisor` it is the derivative by the divided numbers.
         """
-        return arrays.input_gradient(self, _HOOKS, X, y)
+        return gradients.input_gradient(self, _HOOKS, X, y)
 
     def check_gradients(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, step: float = 1e-5
@@ -691,60 +703,67 @@ class Network:
         return gradient_check.check(self, _HOOKS, X, y, step)
 
 
-def objective(net: Network, X: Any, y: Any, **options: Any) -> arrays.Objective:
+def objective(net: Network, X: Any, y: Any, **options: Any) -> gradients.Objective:
     """`Network.value_and_gradient` as a function of weights and biases, for many calls over the same data."""
-    return arrays.Objective(net, _HOOKS, X, y, **options)
+    return gradients.Objective(net, _HOOKS, X, y, **options)
+
+
+def load(
+    path: str | os.PathLike[str], *, activation: Any = None, output_activation: Any = None, cost: Any = None
+) -> "Network":
+    """The network that `Network.save`, a `ModelCheckpoint` or ``fastbp train`` wrote.
+
+    It predicts the same bits, and `fit` goes on with the optimizer's state as if there had been no file.  Of
+    a subclass, it is a `Network` with its weights.
+
+    Parameters
+    ----------
+    path : str or path-like
+    activation, output_activation, cost : object, optional
+        What the network had of a user's own functions, which no file holds; as `Network` takes it.  Each is
+        looked at only where it had.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    OSError
+        For a file that cannot be read.
+    ValueError
+        For a file that is damaged, truncated, of another format or of a later version.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.fastbp")
+    >>> net = Network([3, 2], seed=0)
+    >>> net.save(path)
+    >>> load(path)
+    Network([3, 2], seed=0, dtype='float64')
+    """
+    own = {"activation": activation, "output_activation": output_activation, "cost": cost}
+    saved = network_file.load(os.fspath(path), own)
+    net = Network.__new__(Network)
+    net.num_layers, net.sizes = len(saved.sizes), saved.sizes
+    net.weights, net.biases = saved.weights, saved.biases
+    if saved.state != State():
+        net._fastbp = saved.state
+    return net
 
 
 def _recipe(optimizer: Any, learning_rate: Any, schedule: Any, l2: Any, l1: Any, clip_norm: Any) -> Recipe:
     """How to step, each argument checked."""
-    chosen: Optimizer = validate.option("optimizer", optimizer, OPTIMIZERS, Optimizer)
+    chosen: Optimizer = checks.option("optimizer", optimizer, OPTIMIZERS, Optimizer)
     return Recipe(
         chosen,
-        validate.positive("learning_rate", chosen.usual_rate if learning_rate is None else learning_rate),
-        validate.schedule(schedule, SCHEDULES, Schedule),
-        validate.nonnegative("l2", l2),
-        validate.nonnegative("l1", l1),
-        0.0 if clip_norm is None else validate.positive("clip_norm", clip_norm),
+        checks.positive("learning_rate", chosen.usual_rate if learning_rate is None else learning_rate),
+        checks.schedule(schedule, SCHEDULES, Schedule),
+        checks.nonnegative("l2", l2),
+        checks.nonnegative("l1", l1),
+        0.0 if clip_norm is None else checks.positive("clip_norm", clip_norm),
     )
 
 
-def _state(
-    layers: int,
-    activation: Any,
-    output_activation: Any,
-    cost: Any,
-    dtype: Any,
-    seed: Any,
-    dropout: Any,
-    frozen: Any,
-) -> State:
-    """What a network keeps of its arguments, each checked."""
-    float_type = validate.float_type(dtype)
-    hidden = max(0, layers - 1)
-
-    def kind(name: str, value: Any, known: Any) -> Any:
-        return validate.option(name, value, known, Activation)
-
-    several = isinstance(activation, (list, tuple))
-    kinds = [
-        kind("activation", value, ACTIVATIONS)
-        for value in (validate.layers("activation", activation, hidden) if several else [activation])
-    ]
-    each = isinstance(dropout, (list, tuple)) or np.ndim(dropout)
-    rates = [
-        validate.rate("dropout", value)
-        for value in (validate.layers("dropout", dropout, hidden) if each else [dropout])
-    ]
-    return State(
-        float_type,
-        tuple(kinds) if several else kinds[0],
-        kind("output_activation", output_activation, OUTPUT_ACTIVATIONS),
-        validate.option("cost", cost, COSTS, Cost),
-        tuple(rates) if each else rates[0],
-        validate.frozen_layers(frozen, layers),
-        seed=None if seed is None else validate.seed("seed", seed),
-    )
-
-
-_HOOKS = seed.Hooks(sys.modules[__name__], Network)
+_HOOKS = replaced.Hooks(sys.modules[__name__], Network)

@@ -10,89 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from . import arrays, plain, validate
-from .architecture import checked
-from .history import History
-from .sparse import dense
+from .data import arrays, parameters
+from .data.sparse import dense
+from .engine import formulas, inference
+from .engine.architecture import checked
+from .options import checks
+from .training import pictures
+from .training.curves import _COLORS, pyplot
 
-_ASIDE = ("seconds", "learning_rate", "threads")  # of a history, not drawn unless asked for
 _BAR_LIMIT = 60  # neurons of a layer whose bars are drawn with gaps
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: for all eyes
-
-
-def pyplot(who: str) -> Any:
-    """``matplotlib.pyplot``, or an ImportError that says who needs it."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            f"{who}: expected matplotlib; pip install '.[plot]' in fastbp's source folder"
-        ) from error
-    return plt
-
-
-def history(found: History, *names: str, ax: Any = None) -> Any:
-    """Learning curves: the lists of a history over epochs, which are counted from 1.
-
-    Parameters
-    ----------
-    found : History
-    names : str
-        Of the history; without them everything but seconds, rates and threads: what falls (costs and errors)
-        in one panel and scores (accuracy, R^2) in another.
-    ax : matplotlib axes, optional
-        To draw all into one.
-
-    Returns
-    -------
-    axes, or array of axes
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib.
-    ValueError
-        For names that the history does not have.
-
-    Examples
-    --------
-    >>> axes = history(History({"loss": [0.5, 0.25], "val_loss": [0.6, 0.4]}))
-    >>> [line.get_label() for line in axes.lines], axes.get_ylabel()
-    (['loss', 'val_loss'], 'loss')
-    """
-    plt = pyplot("History.plot")
-    shown = [validate.choice("names", name, tuple(found)) for name in names]
-    shown = shown or [name for name in found if name not in _ASIDE]
-    scores = [name for name in shown if name.endswith(("accuracy", "r2"))]
-    panels = [part for part in ([name for name in shown if name not in scores], scores) if part]
-    if ax is not None or names or len(panels) < 2:
-        axes = plt.subplots(layout="constrained")[1] if ax is None else ax
-        _curves(axes, found, shown)
-        return axes
-    _, several = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for axes, part in zip(several, panels, strict=True):
-        _curves(axes, found, part)
-    return several
-
-
-def _curves(axes: Any, found: History, names: Sequence[str]) -> None:
-    """One color per quantity; what was held out is dashed."""
-    colors: dict[str, Any] = {}
-    for name in names:
-        quantity = name.removeprefix("val_")
-        numbers = found[name]
-        axes.plot(
-            range(1, len(numbers) + 1),
-            numbers,
-            "--" if name.startswith("val_") else "-",
-            color=colors.setdefault(quantity, _COLORS[len(colors) % len(_COLORS)]),
-            marker="o" if len(numbers) == 1 else None,
-            label=name,
-        )
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(", ".join(colors))
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend()
 
 
 def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, most: int = 64) -> Any:
@@ -127,9 +53,9 @@ def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, m
     ((2, 2), (3, 3))
     """
     plt = pyplot("plot.weights")
-    found, _ = validate.parameter_arrays(net.weights, net.biases)
-    w = np.asarray(found[validate.place("layer", layer, len(found))])[: validate.count("most", most)]
-    height, width = validate.image_shape("shape", shape, w.shape[1])
+    found, _ = parameters.parameter_arrays(net.weights, net.biases)
+    w = np.asarray(found[pictures.place("layer", layer, len(found))])[: checks.count("most", most)]
+    height, width = pictures.image_shape("shape", shape, w.shape[1])
     columns = math.ceil(math.sqrt(len(w)))
     rows = math.ceil(len(w) / columns)
     figure, axes = plt.subplots(
@@ -200,12 +126,12 @@ def confusion_matrix(net: Any, X: Any, y: Any, *, ax: Any = None) -> Any:
 
 def _confusion(net: Any, X: Any, y: Any) -> tuple[np.ndarray, list[str]]:
     """Counts (labels, labels), true by predicted, and the labels."""
-    validate.trained_for_labels(net.task)
-    labels = arrays.classes(net).tolist()
+    pictures.trained_for_labels(net.task)
+    labels = inference.classes(net).tolist()
     places = {label: place for place, label in enumerate(labels)}
-    predicted = validate.places(net.predict(X).tolist(), places, "predicted")
-    true = validate.places(validate.labels_or_numbers(y, "y").tolist(), places, "y")
-    validate.same_rows("y", len(true), len(predicted))
+    predicted = arrays.places(net.predict(X).tolist(), places, "predicted")
+    true = arrays.places(arrays.labels_or_numbers(y, "y").tolist(), places, "y")
+    pictures.same_rows("y", len(true), len(predicted))
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, (true, predicted), 1)
     return counts, list(map(str, labels))
@@ -243,7 +169,7 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
     """
     plt = pyplot("plot.activations")
     signals = _signals(net, x)
-    labels = [str(label) for label in arrays.classes(net)]
+    labels = [str(label) for label in inference.classes(net)]
     if net.task == "binary":
         labels = labels[1:]  # the one that the output is large for
     elif net.task not in ("labels", None):
@@ -254,7 +180,7 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
     )
     side = math.isqrt(len(signals[0]))
     if shape is not None or (side * side == len(signals[0]) and side > 1):
-        axes[0].imshow(signals[0].reshape(validate.image_shape("shape", shape, len(signals[0]))), cmap="gray")
+        axes[0].imshow(signals[0].reshape(pictures.image_shape("shape", shape, len(signals[0]))), cmap="gray")
         axes[0].set_axis_off()
     else:
         _bars(axes[0], signals[0], [])
@@ -274,14 +200,14 @@ def _signals(net: Any, x: Any) -> list[np.ndarray]:
     """The inputs and every layer's activations as the network sees them, and the outputs as `fit`'s y is."""
     architecture, weights, biases = checked(net)
     state = net._fastbp
-    x = validate.array(x, "x").reshape(1, -1)
-    row = dense(validate.samples(x, architecture.sizes[0], architecture.dtype, "x"))
+    x = arrays.array(x, "x").reshape(1, -1)
+    row = dense(arrays.samples(x, architecture.sizes[0], architecture.dtype, "x"))
     a = row[0] / (state.bytes_divisor if row.dtype == np.uint8 else state.input_divisor or 1.0)
-    if (scaling := validate.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")) is not None:
+    if (scaling := arrays.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")) is not None:
         a = scaling.scaled(a)
     found = [a]
     for kind, w, b in zip(architecture.activations[:-1], weights[:-1], biases[:-1], strict=True):
-        found.append(plain.activation(kind, w @ found[-1] + b.ravel())[0])
+        found.append(formulas.activation(kind, w @ found[-1] + b.ravel())[0])
     return [*found, net.outputs(row)[0]]
 
 

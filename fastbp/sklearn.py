@@ -30,11 +30,11 @@ except ImportError as error:
         "pip install '.[sklearn]' in fastbp's source folder"
     ) from error
 
-from . import validate
-from .callbacks import Callback
+from .data import arrays
 from .network import Network, objective
-from .optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
-from .run import Run
+from .options import checks
+from .options.optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
+from .training.run import Callback, Run
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -145,8 +145,8 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         return self._fit(X, y, sample_weight, None, one=True)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, one: bool = False) -> Any:
-        validate.choice("solver", self.solver, _SOLVERS)
-        validate.choice("learning_rate", self.learning_rate, ("constant", "invscaling", "adaptive"))
+        checks.choice("solver", self.solver, _SOLVERS)
+        checks.choice("learning_rate", self.learning_rate, ("constant", "invscaling", "adaptive"))
         first = not hasattr(self, "network_") or not (self.warm_start or one)
         if validation_data is not None and not self.early_stopping:
             raise ValueError("validation_data: expected early_stopping=True, which goes by them")
@@ -186,7 +186,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def _checked_validation(self, data: Any, learnt: Any) -> tuple[Any, Any, np.ndarray | None]:
         """Samples, targets and weights of validation data; `learnt` is the y that is trained on."""
-        X, y, sample_weight = validate.validation_data(data)
+        X, y, sample_weight = arrays.validation_data(data)
         X, targets = self._checked(X, y, first=False, one=True)
         weights = self._weights(y, sample_weight, learnt, "validation_sample_weight")
         return X, targets, None if weights is None else weights / weights.mean()
@@ -204,8 +204,8 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """The weights of the rows of y; "balanced" ones follow from `learnt`, or from y itself."""
         if sample_weight is None:
             return None
-        weights = validate.sample_weights(sample_weight, len(np.asarray(y)), name)
-        validate.some_weight(name, weights)
+        weights = arrays.sample_weights(sample_weight, len(np.asarray(y)), name)
+        arrays.some_weight(name, weights)
         return weights
 
     def _begin(self, X: Any, random: Any, before: Network | None) -> None:
@@ -244,9 +244,9 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def _size_of_batch(self, rows: int) -> int:
         if isinstance(self.batch_size, str):
-            validate.choice("batch_size", self.batch_size, ("auto",))
+            checks.choice("batch_size", self.batch_size, ("auto",))
             return min(200, rows)
-        size = validate.count("batch_size", self.batch_size)
+        size = checks.count("batch_size", self.batch_size)
         if size > rows:
             warnings.warn(f"batch_size: {size} is more than the {rows} samples that there are", stacklevel=4)
         return min(size, rows)
@@ -571,7 +571,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         outputs = 1 if y.ndim == 1 else y.shape[1]
         if first:
             rows = {"squared_error": ("quadratic", "identity"), "poisson": ("poisson", "exp")}
-            validate.choice("loss", self.loss, rows)
+            checks.choice("loss", self.loss, rows)
             self._cost, self.out_activation_ = rows[self.loss]
             self.n_outputs_ = self._outputs_in_loss = outputs
         if outputs != self.n_outputs_:

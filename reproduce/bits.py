@@ -173,7 +173,7 @@ def conditions() -> str:
     import numba
     import numpy as np
 
-    from fastbp.kernels import vector
+    from fastbp.engine.kernels import vector
 
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}"
     fma = "FMA" if vector.has_fma() else "no FMA"

@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 
 from fastbp import GELU, Network
-from fastbp.activations import ACTIVATIONS, OUTPUT_ACTIVATIONS
-from fastbp.costs import COSTS, OUTPUTS_OF
+from fastbp.options.activations import ACTIVATIONS, OUTPUT_ACTIVATIONS
+from fastbp.options.costs import COSTS, OUTPUTS_OF
 
 HIDDEN = {**ACTIVATIONS, "gelu, tanh": GELU("tanh")}
 PAIRS = [

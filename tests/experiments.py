@@ -23,16 +23,16 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 import fastbp
-import fastbp.engine
-import fastbp.layout
-from fastbp.architecture import Architecture
-from fastbp.engine import FUSED, NOTHING, Data, Descent, Engine
-from fastbp.kernels import step
-from fastbp.kernels import vector as machine
-from fastbp.kernels.activations import ROWS
-from fastbp.kernels.elementary import Elementary
-from fastbp.layout import BLOCK
-from fastbp.optimizers import SGD
+import fastbp.engine.layout
+import fastbp.engine.packed
+from fastbp.engine.architecture import Architecture
+from fastbp.engine.kernels import step
+from fastbp.engine.kernels import vector as machine
+from fastbp.engine.kernels.elementary import Elementary
+from fastbp.engine.layout import BLOCK
+from fastbp.engine.packed import FUSED, NOTHING, Data, Descent, Engine
+from fastbp.options.activations import ROWS
+from fastbp.options.optimizers import SGD
 
 __all__ = ["BLOCK", "Data"]
 
@@ -128,10 +128,10 @@ class Guarded:
     ZONE = 1024  # numbers, a whole number of cache lines
 
     def __init__(self):
-        self._aligned_zeros, self._blocks = fastbp.layout.aligned_zeros, []
+        self._aligned_zeros, self._blocks = fastbp.engine.layout.aligned_zeros, []
 
     def install(self, monkeypatch):
-        for module in (fastbp.layout, fastbp.engine):
+        for module in (fastbp.engine.layout, fastbp.engine.packed):
             monkeypatch.setattr(module, "aligned_zeros", self._allocate)
 
     def _allocate(self, size, dtype):

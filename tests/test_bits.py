@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import DTYPES, MIXED, Case, Experiment, in_new_process, train, trained
-from fastbp.optimizers import OPTIMIZERS
+from fastbp.options.optimizers import OPTIMIZERS
 from reproduce import bits as bits_table
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import ModelCheckpoint, Network, blocks
-from fastbp.kernels import team
+from fastbp import ModelCheckpoint, Network
+from fastbp.engine.kernels import team
+from fastbp.training import blocks
 from test_checkpoints import Stop, generator, unlike_seconds
 from test_interrupts import interrupted_after, signals
 from toy import LABELS, VALUES, X, bits, fresh
@@ -149,7 +150,7 @@ def test_every_row_is_taken_once_an_epoch_in_a_new_order_within_its_pool():
 
 
 def parts(net):
-    from fastbp.architecture import checked
+    from fastbp.engine.architecture import checked
 
     return checked(net)[0]
 
@@ -192,7 +193,7 @@ def test_blocks_of_every_kind(kind, dtype):
 
 @pytest.mark.parametrize("given", [INPUTS.astype(float) + 1e6, pixels()], ids=["float64", "bytes"])
 def test_scalings_are_learnt_from_all_blocks(given, monkeypatch):
-    from fastbp import scaling
+    from fastbp.data import scaling
 
     monkeypatch.setattr(scaling, "_AT_ONCE", 6 * 64)
     values = 1e3 * INPUTS[:, :3] + 7

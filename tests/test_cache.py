@@ -22,8 +22,9 @@ from numba import types
 from numba.core import config
 
 import fastbp
-from fastbp.kernels import jit
-from fastbp.kernels.random import shuffle
+from fastbp.engine.kernels import cache as kernels_cache
+from fastbp.engine.kernels import jit
+from fastbp.engine.kernels.shuffle import shuffle
 
 PACKAGE = Path(fastbp.__file__).parent
 KERNELS = sorted(path.name for path in PACKAGE.joinpath("kernels").glob("*.py"))
@@ -84,7 +85,7 @@ def new_process(*arguments, **keywords):
 
 
 def forget_kernels():
-    for loaded in (shuffle, jit._warn_once, jit._announce, jit._digest):
+    for loaded in (shuffle, kernels_cache._warn_once, kernels_cache._announce, kernels_cache._digest):
         loaded.cache_clear()
 
 
@@ -152,7 +153,7 @@ def test_kernels_saved_at_once_for_two_types_are_not_mixed_up(first, second, ses
     def itemsize(array):
         return array.itemsize
 
-    save, waiting = jit._Cache.save_overload, []
+    save, waiting = kernels_cache._Cache.save_overload, []
 
     def interleaved(cache, signature, code):
         if not waiting:  # the first is about to write: here comes the second
@@ -161,7 +162,7 @@ def test_kernels_saved_at_once_for_two_types_are_not_mixed_up(first, second, ses
         save(cache, signature, code)
 
     with monkeypatch.context() as patch:
-        patch.setattr(jit._Cache, "save_overload", interleaved)
+        patch.setattr(kernels_cache._Cache, "save_overload", interleaved)
         itemsize(first)
     itemsize.cache_clear()  # a third process
     for size in (4, 8):
@@ -231,7 +232,9 @@ def test_missing_file_is_compiled_without_a_word_of_warning(session, warm):
 
 # ---------------------------------------------------------------- planted by another user: a pickle runs code
 
-owners = pytest.mark.skipif(not jit._OWNERS, reason="access control lists instead of owners and modes")
+owners = pytest.mark.skipif(
+    not kernels_cache._OWNERS, reason="access control lists instead of owners and modes"
+)
 NOBODY = 65534
 
 
@@ -444,30 +447,30 @@ def test_every_kernel_source_names_the_folder(name, copy, monkeypatch):
     for comment in ("", "# 1", "# 2", ""):
         source = PACKAGE.joinpath("kernels", name).read_text("utf-8") + comment
         copy.joinpath("fastbp", "kernels", name).write_text(source, "utf-8")
-        jit._digest.cache_clear()
-        folders.append(jit.cache_folder())
-    jit._digest.cache_clear()
+        kernels_cache._digest.cache_clear()
+        folders.append(kernels_cache.cache_folder())
+    kernels_cache._digest.cache_clear()
     assert len(set(folders)) == 3 and folders[0] == folders[-1]
 
 
 @pytest.mark.parametrize("option", ["OPT", "BOUNDSCHECK"])
 def test_every_option_names_the_folder(option, monkeypatch):
-    jit._digest.cache_clear()
-    before = jit.cache_folder()
+    kernels_cache._digest.cache_clear()
+    before = kernels_cache.cache_folder()
     monkeypatch.setattr(config, option, 1 if getattr(config, option) != 1 else 0)
-    jit._digest.cache_clear()
-    assert jit.cache_folder() != before
+    kernels_cache._digest.cache_clear()
+    assert kernels_cache.cache_folder() != before
     monkeypatch.undo()
-    jit._digest.cache_clear()
-    assert jit.cache_folder() == before
+    kernels_cache._digest.cache_clear()
+    assert kernels_cache.cache_folder() == before
 
 
 def test_another_version_has_another_folder(monkeypatch):
-    before = jit.cache_folder()
+    before = kernels_cache.cache_folder()
     monkeypatch.setattr(jit, "__version__", "0.0.0")
-    jit._digest.cache_clear()
-    assert jit.cache_folder() != before
-    jit._digest.cache_clear()
+    kernels_cache._digest.cache_clear()
+    assert kernels_cache.cache_folder() != before
+    kernels_cache._digest.cache_clear()
 
 
 def zipped(folder, path):

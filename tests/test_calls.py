@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Network, engine, machine, validate
-from fastbp.kernels.vector import shape_of
-from fastbp.layout import layout
+from fastbp import Network, validate
+from fastbp.data import arrays as data_arrays
+from fastbp.engine import machine
+from fastbp.engine import packed as engine_packed
+from fastbp.engine.kernels.vector import shape_of
+from fastbp.engine.layout import layout
 
 RANDOM = np.random.default_rng(0)
 
@@ -35,7 +38,7 @@ def unasked(monkeypatch):
     short_calls([5, 4, 2])  # the cache's size and machine code are asked for once a process
     for place, name in (
         *((builtins, "open"), (os, "cpu_count"), (os, "sched_getaffinity")),
-        *((machine, "cpus"), (engine, "free_cpus")),
+        *((machine, "cpus"), (engine_packed, "free_cpus")),
     ):
         monkeypatch.setattr(place, name, asked, raising=False)
 
@@ -46,9 +49,11 @@ def test_a_short_call_asks_nothing_of_the_machine(sizes, unasked):
 
 
 def test_a_long_one_takes_what_there_is(monkeypatch):
-    teams, real = [], engine.run
-    monkeypatch.setattr(engine, "free_cpus", lambda: 3)
-    monkeypatch.setattr(engine, "run", lambda members, work: teams.append(members) or real(members, work))
+    teams, real = [], engine_packed.run
+    monkeypatch.setattr(engine_packed, "free_cpus", lambda: 3)
+    monkeypatch.setattr(
+        engine_packed, "run", lambda members, work: teams.append(members) or real(members, work)
+    )
     net = Network([784, 30, 10], seed=0)
     X = RANDOM.random((1000, 784))
     whole = net.outputs(X)
@@ -143,7 +148,7 @@ def test_lbfgs_checks_its_data_once(monkeypatch):
     datasets = pytest.importorskip("sklearn.datasets")
     from fastbp.sklearn import MLPClassifier
 
-    checked, real = [], validate.samples
+    checked, real = [], data_arrays.samples
     monkeypatch.setattr(validate, "samples", lambda *given: checked.append(1) or real(*given))
     model = MLPClassifier((10,), solver="lbfgs", max_iter=20, random_state=0)
     with pytest.warns(UserWarning, match="L-BFGS"):
@@ -155,7 +160,7 @@ def test_lbfgs_that_is_interrupted_keeps_what_was_tried_last(monkeypatch):
     pytest.importorskip("sklearn")
     from fastbp.sklearn import MLPClassifier
 
-    tried, real = [], fastbp.arrays.Objective.flat
+    tried, real = [], fastbp.engine.gradients.Objective.flat
 
     def interrupted(objective, parameters):
         tried.append(parameters)
@@ -163,7 +168,7 @@ def test_lbfgs_that_is_interrupted_keeps_what_was_tried_last(monkeypatch):
             raise KeyboardInterrupt
         return real(objective, parameters)
 
-    monkeypatch.setattr(fastbp.arrays.Objective, "flat", interrupted)
+    monkeypatch.setattr(fastbp.engine.gradients.Objective, "flat", interrupted)
     model = MLPClassifier((4,), solver="lbfgs", random_state=0)
     with pytest.raises(KeyboardInterrupt):
         model.fit(RANDOM.random((30, 3)), np.arange(30) % 3)

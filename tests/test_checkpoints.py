@@ -13,7 +13,9 @@ import pytest
 
 import fastbp
 from command import said
-from fastbp import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, callbacks, files, run
+from fastbp import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from fastbp.files import container, network_file
+from fastbp.training import callbacks, run
 from ids import named
 from toy import LABELS, VALUES, X, bits, fresh
 
@@ -92,7 +94,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path, recipe, s
 
 def test_a_batch_of_several_chunks_that_is_stopped(tmp_path, monkeypatch):
     """It begins anew, for the gradient of its first samples is in no file."""
-    from fastbp import pace
+    from fastbp.engine import team_size
 
     rng = np.random.default_rng(0)
     inputs, labels = rng.random((1500, 6)), rng.integers(0, 3, 1500)
@@ -119,8 +121,8 @@ def test_a_batch_of_several_chunks_that_is_stopped(tmp_path, monkeypatch):
         )
         return net
 
-    monkeypatch.setattr(pace, "_FIRST_FLOPS", 1.0)  # chunks of a block of 512 samples
-    monkeypatch.setattr(pace, "_CHUNK", 0.0)
+    monkeypatch.setattr(team_size, "_FIRST_FLOPS", 1.0)  # chunks of a block of 512 samples
+    monkeypatch.setattr(team_size, "_CHUNK", 0.0)
     wanted = train(tmp_path / "whole", -1)
     for stop in (1, 2, 4, 5):
         path = tmp_path / f"{stop}"
@@ -184,7 +186,7 @@ def test_a_checkpoint_of_the_best_epoch(tmp_path):
 @pytest.mark.parametrize(("every", "writes"), [("epoch", 2), (5, 3), (datetime.timedelta(seconds=1e-6), 16)])
 def test_when_a_checkpoint_is_written(tmp_path, monkeypatch, every, writes):
     calls = []
-    monkeypatch.setattr(files, "write", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(network_file, "write", lambda *arguments: calls.append(arguments))
     net = fresh()
     net.fit(
         X,
@@ -241,9 +243,9 @@ def test_a_checkpoint_without_a_part_is_refused(tmp_path, name):
     path = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         training(path, None, [Stop(7)])
-    arrays, about = files.read(path)
+    arrays, about = container.read(path)
     del about["training"][name]
-    files.write(path, arrays, about)
+    container.write(path, arrays, about)
     with pytest.raises(ValueError, match=rf"damaged: training.{name}: expected a value, got none") as caught:
         training(path, None)
     assert str(caught.value).startswith(f"{path}: ")

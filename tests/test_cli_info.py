@@ -12,8 +12,8 @@ import pytest
 
 import fastbp
 from command import ENVIRONMENT, run, said
-from fastbp.kernels import jit, vector
-from fastbp.machine import cpus
+from fastbp.engine.kernels import cache, jit, vector
+from fastbp.engine.machine import cpus
 
 
 def test_info(tmp_path):
@@ -32,7 +32,7 @@ def test_info(tmp_path):
     assert told["vector width"] == f"{8 * vector.width()[0]} bits"
     assert told["fused multiply-add"].startswith("yes" if vector.has_fma() else "no")
     assert told["CPUs usable"] == str(cpus())
-    assert told["cache folder"] == str(tmp_path / "cache" / "fastbp" / jit.cache_folder().name)
+    assert told["cache folder"] == str(tmp_path / "cache" / "fastbp" / cache.cache_folder().name)
     assert told["cache"] == "0 files, 0 bytes, writable"
 
 

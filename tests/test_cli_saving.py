@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from command import FEW, MNIST, POINTS, POSIX, network, refused, said, write
-from fastbp import durable
+from fastbp.files import durable
 
 
 def test_a_place_that_cannot_be_written_is_found_before_training(tmp_path):

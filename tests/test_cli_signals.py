@@ -22,11 +22,12 @@ from command import (
     without_compiling,
     write,
 )
-from fastbp import Network, progress
+from fastbp import Network
 from fastbp.cli import data, info, main, saving, train
 from fastbp.cli.failure import Failure
 from fastbp.datasets import load_mnist
-from fastbp.engine import Engine
+from fastbp.engine.packed import Engine
+from fastbp.training import progress
 
 
 @POSIX

@@ -101,7 +101,7 @@ def wrong(noted):
 @pytest.mark.parametrize("begin", BEGINNINGS)
 def test_a_signal_at_any_import_of_the_command(begin):
     seen, noted = imports(begin, "--version")
-    first = seen.index("fastbp.cli.entry") + 1
+    first = seen.index("fastbp.cli.signals") + 1
     assert all(name.startswith("fastbp") for name in seen[seen.index("fastbp") : first]), (
         "nothing else before"
     )

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import DivergenceError, Network, costs, diagnosis
-from fastbp.architecture import checked
-from fastbp.engine import NOTHING, Data
+from fastbp import DivergenceError, Network
+from fastbp.engine.architecture import checked
+from fastbp.engine.packed import NOTHING, Data
+from fastbp.options import costs
+from fastbp.training import diagnosis
 
 N = 600
 random = np.random.default_rng(0)

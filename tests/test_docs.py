@@ -16,8 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import fastbp
 from command import ENVIRONMENT, POSIX
-from fastbp.activations import OUTPUT_ACTIVATIONS
-from fastbp.costs import COSTS
+from fastbp.options.activations import OUTPUT_ACTIVATIONS
+from fastbp.options.costs import COSTS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```([^\s`]*).*?\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -8,7 +8,7 @@ import pytest
 
 from experiments import Data, Harness
 from fastbp import Network
-from fastbp.activations import ACTIVATIONS
+from fastbp.options.activations import ACTIVATIONS
 from reference_functions import MATCHED, cost_of, costs_from_logits, delta_of, output_of
 from test_elementary import EXACT, EXTENDED, exact
 

@@ -159,10 +159,10 @@ def test_a_training_is_resumed_with_the_same_columns(tmp_path):
 
 @pytest.mark.parametrize("names", [[1, 2, 3], "abc", {}, ["a", None, "c"], ["a", "b"]])
 def test_files_whose_names_are_none(tmp_path, names):
-    from fastbp import files
+    from fastbp.files import container, network_file
 
-    arrays, metadata = files.described(network())
+    arrays, metadata = network_file.described(network())
     metadata["trained"]["feature_names"] = names
-    files.write(tmp_path / "net", arrays, metadata)
+    container.write(tmp_path / "net", arrays, metadata)
     with pytest.raises(ValueError, match="feature_names"):
         fastbp.load(tmp_path / "net")

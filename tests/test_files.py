@@ -21,8 +21,9 @@ import pytest
 
 import fastbp
 from command import said
-from fastbp import Network, durable, files, schema
-from fastbp.architecture import State
+from fastbp import Network
+from fastbp.engine.architecture import State
+from fastbp.files import container, durable, network_file, schema
 from toy import LABELS, OPTIONS, X, bits, fitted, fresh
 
 RECIPES = {
@@ -98,15 +99,15 @@ def test_training_goes_on_after_loading_as_without(path, recipe):
 
 def test_every_field_of_the_state_is_kept():
     """A new field must be named in schema.py."""
-    kept = {*schema.NETWORK, *schema.TRAINED, *files._SCALINGS, "memory"}
+    kept = {*schema.NETWORK, *schema.TRAINED, *network_file._SCALINGS, "memory"}
     assert kept == {field.name for field in dataclasses.fields(State)}
 
 
 def test_a_field_that_came_after_a_file_has_its_default(path):
-    arrays, about = files.described(network())
+    arrays, about = network_file.described(network())
     for name in schema.LATER:
         del about["network" if name in schema.NETWORK else "trained"][name]
-    files.write(path, arrays, about)
+    container.write(path, arrays, about)
     back = fastbp.load(path)._fastbp
     assert (back.scale_inputs, back.scale_outputs, back.classes) == (False, False, None)
 
@@ -206,10 +207,10 @@ def test_the_mode_is_kept(path):
 def test_numbers_that_are_not_finite_are_neither_read_nor_saved(path, name, number):
     net = fresh(scale_inputs=True)
     net.fit(X, LABELS, **OPTIONS, optimizer="rmsprop")
-    arrays, about = files.described(net)
+    arrays, about = network_file.described(net)
     array = arrays[name].copy()
     array.flat[0] = number
-    files.write(path, {**arrays, name: array}, about)
+    container.write(path, {**arrays, name: array}, about)
     if name.startswith("optimizer") and number == math.inf:  # a square may overflow
         assert fastbp.load(path)._fastbp.memory[0][0][0].flat[0] == math.inf
         return
@@ -358,7 +359,7 @@ def test_hostile_files_are_refused(path, content):
 
 def test_a_file_of_no_network_is_refused(path):
     path.write_bytes(signed(header()))
-    assert files.read(path) == ({}, {})
+    assert container.read(path) == ({}, {})
     refused(path, "damaged: version: expected a value, got none")
 
 
@@ -389,10 +390,10 @@ def test_a_later_format_is_told_from_damage(path):
     ],
 )
 def test_networks_that_cannot_be_are_refused(path, change, match):
-    arrays, about = files.described(fresh())
+    arrays, about = network_file.described(fresh())
     about = copy.deepcopy(about)
     change(about)
-    files.write(path, arrays, about)
+    container.write(path, arrays, about)
     refused(path, match)
     status, _, err = said("info", path)
     assert (status, len(err)) in ((0, 0), (2, 1)), "it tells what can be told, or what is wrong"
@@ -408,26 +409,26 @@ def test_networks_that_cannot_be_are_refused(path, change, match):
     ],
 )
 def test_arrays_of_no_network_are_refused(path, name, array, match):
-    arrays, about = files.described(fresh())
-    files.write(path, arrays | {name: array}, about)
+    arrays, about = network_file.described(fresh())
+    container.write(path, arrays | {name: array}, about)
     refused(path, match)
 
 
 def test_half_an_optimizer_s_state_is_refused(path):
-    arrays, about = files.described(network())
-    files.write(path, {name: array for name, array in arrays.items() if "optimizer.1" not in name}, about)
+    arrays, about = network_file.described(network())
+    container.write(path, {name: array for name, array in arrays.items() if "optimizer.1" not in name}, about)
     refused(path, "optimizer: expected 2 numbers per weight as its state, got 1")
 
 
 def test_sizes_without_weights_take_no_memory(path):
-    _, about = files.described(fresh())
-    files.write(path, {}, about | {"sizes": [10**9] * 3})
+    _, about = network_file.described(fresh())
+    container.write(path, {}, about | {"sizes": [10**9] * 3})
     assert fastbp.load(path).weights == []
 
 
 def test_a_header_that_the_library_would_not_read_is_neither_written_nor_read(path, monkeypatch):
     small_file(path)
-    monkeypatch.setattr(files, "_LONGEST", 100)
+    monkeypatch.setattr(network_file, "_LONGEST", 100)
     refused(path, "damaged: its header is too long")
     with pytest.raises(ValueError, match="not written: more than 100 bytes"):
         fresh().save(path)
@@ -435,9 +436,9 @@ def test_a_header_that_the_library_would_not_read_is_neither_written_nor_read(pa
 
 def test_what_no_file_can_hold_is_named(path):
     with pytest.raises(TypeError, match=r"net.fastbp: a: expected an array of float64, .*, got int32"):
-        files.write(path, {"a": np.zeros(2, np.int32)}, {})
+        container.write(path, {"a": np.zeros(2, np.int32)}, {})
     with pytest.raises(TypeError, match=r"net.fastbp: expected text, numbers, lists and dicts .* set "):
-        files.write(path, {}, {"a": {1}})
+        container.write(path, {}, {"a": {1}})
     assert not path.exists()
 
 

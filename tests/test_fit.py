@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastbp.generator import Stream, key, uniform
+from fastbp.options.random_streams import Stream, key, uniform
 from reference import assert_close, fit_reference, one_hot
 from toy import LABELS, OPTIONS, VALUES, N, X, bits, fitted, fresh
 

@@ -8,8 +8,8 @@ import pytest
 
 import fastbp
 from fastbp import Network
-from fastbp.optimizers import OPTIMIZERS
-from fastbp.schedules import SCHEDULES
+from fastbp.options.optimizers import OPTIMIZERS
+from fastbp.options.schedules import SCHEDULES
 from ids import named
 from reference import one_hot
 from reference_functions import elu, gelu_tanh, huber, leaky_relu

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import generator
-from fastbp.generator import Stream, key, normal, uniform, words
-from fastbp.kernels.random import permute
+from fastbp.engine.kernels.shuffle import permute
+from fastbp.options import random_streams
+from fastbp.options.random_streams import Stream, key, normal, uniform, words
 
 N = 200_000
 PACKAGE = Path(fastbp.__file__).parent
@@ -110,7 +110,7 @@ def digested():
         "words": words(key(1, "weights", 0), N),
         "uniform": uniform(key(1, "weights", 1), N),
         "normal": normal(key(1, "weights", 2), N),
-        "log": generator.log(uniform(key(1, "weights", 3), N) + 2.0**-54),
+        "log": random_streams.log(uniform(key(1, "weights", 3), N) + 2.0**-54),
     }
 
 
@@ -165,10 +165,10 @@ def test_logarithm():
     )
     with localcontext() as context:
         context.prec = 40
-        for number, log in zip(x.tolist(), generator.log(x).tolist(), strict=True):
+        for number, log in zip(x.tolist(), random_streams.log(x).tolist(), strict=True):
             expected = Decimal(number).ln()
             assert abs(Decimal(log) - expected) <= 2 * Decimal(math.ulp(float(expected))), number
-    assert generator.log(np.array([1.0])).tolist() == [0.0]
+    assert random_streams.log(np.array([1.0])).tolist() == [0.0]
 
 
 def test_each_call_of_a_stream_draws_other_numbers():

@@ -69,7 +69,7 @@ CASES = [([1, 1], 1), ([3, 17, 1], 31), ([19, 33, 16, 10], 65), ([70, 9, 3], 512
 @pytest.mark.parametrize(("sizes", "n"), CASES, ids=str)
 def test_ragged_sizes_several_blocks_and_threads(sizes, n, dtype, monkeypatch):
     """Blocks hold 512 samples; threads change no bit."""
-    monkeypatch.setattr("fastbp.pace.cpus", lambda: 4)
+    monkeypatch.setattr("fastbp.engine.team_size.cpus", lambda: 4)
     rng = np.random.default_rng(n)
     net = Network(sizes, activation="silu", cost="cross_entropy", dtype=dtype, seed=0)
     X, y = rng.normal(size=(n, sizes[0])), rng.uniform(0, 1, (n, sizes[-1]))

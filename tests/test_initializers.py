@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from fastbp.generator import Stream, key
-from fastbp.initializers import INITIALIZERS, WITH_BIASES, default_init
+from fastbp.options.initializers import INITIALIZERS, WITH_BIASES, default_init
+from fastbp.options.random_streams import Stream, key
 
 N_OUT, N_IN = 300, 200
 
@@ -111,5 +111,7 @@ def test_default(activations, cost, expected):
 
 
 def test_names_are_read_without_numpy():
-    code = "import sys, fastbp.initializers, fastbp.schedules; sys.exit('numpy' in sys.modules)"
+    code = (
+        "import sys, fastbp.options.initializers, fastbp.options.schedules; sys.exit('numpy' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -56,7 +56,7 @@ def inlined_functions():
     return {
         f"{name}.{key}": value
         for name in names
-        for key, value in vars(importlib.import_module(f"fastbp.kernels.{name}")).items()
+        for key, value in vars(importlib.import_module(f"fastbp.engine.kernels.{name}")).items()
         if isinstance(value, Dispatcher)
     }
 

@@ -8,9 +8,9 @@ import pytest
 import fastbp
 from command import ENVIRONMENT, POINTS, refused, run, said
 from experiments import Case, bits
-from fastbp import engine, machine
-from fastbp.machine import Cache, cpus, free_cpus, second_level_cache
-from fastbp.optimizers import OPTIMIZERS
+from fastbp.engine import machine, packed
+from fastbp.engine.machine import Cache, cpus, free_cpus, second_level_cache
+from fastbp.options.optimizers import OPTIMIZERS
 
 
 def test_cpus_are_what_the_environment_says_within_reason(monkeypatch):
@@ -165,8 +165,8 @@ def test_no_bit_depends_on_the_size_of_a_cache(optimizer, members, dtype, monkey
     recipe = {"optimizer": OPTIMIZERS[optimizer]} if optimizer else {}
     found = set()
     for size in (1 << 12, 1 << 14, 1 << 16, 1 << 20, 1 << 30):
-        monkeypatch.setattr(engine, "second_level_cache", lambda size=size: Cache(size))
-        engine._prepare.cache_clear()
+        monkeypatch.setattr(packed, "second_level_cache", lambda size=size: Cache(size))
+        packed._prepare.cache_clear()
         found.add(bits(case, dtype, members, **recipe))
-    engine._prepare.cache_clear()
+    packed._prepare.cache_clear()
     assert len(found) == 1

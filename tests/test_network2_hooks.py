@@ -247,9 +247,9 @@ def test_cost_changed_between_calls():
 def test_kernels_compute_where_nothing_is_replaced(monkeypatch):
     """No function and no method of the book is called, but for the cost's formula over arrays."""
     net = seeded(network2.Network, SIZES)
-    monkeypatch.setattr("fastbp.plain.feedforward", None)
-    monkeypatch.setattr("fastbp.plain.backprop", None)
-    monkeypatch.setattr("fastbp.plain.update_mini_batch", None)
+    monkeypatch.setattr("fastbp.engine.formulas.feedforward", None)
+    monkeypatch.setattr("fastbp.engine.formulas.backprop", None)
+    monkeypatch.setattr("fastbp.engine.formulas.update_mini_batch", None)
     for cost in (network2.CrossEntropyCost, network2.QuadraticCost()):
         net.cost = cost
         train(net, list(DATA), *RULE, **ALL)
@@ -315,7 +315,7 @@ def test_interrupted_at_a_line(error, lines, monkeypatch):
 
 @pytest.mark.parametrize("own", [False, True], ids=["kernels", "own"])
 def test_interrupted_within_an_epoch_leaves_whole_batches(own, monkeypatch):
-    from fastbp import engine
+    from fastbp.engine import packed
 
     calls = iter(range(100))
     if own:
@@ -327,13 +327,13 @@ def test_interrupted_within_an_epoch_leaves_whole_batches(own, monkeypatch):
                 return super().backprop(x, y)
 
     else:
-        Interrupted, original = network2.Network, engine.Engine.train
+        Interrupted, original = network2.Network, packed.Engine.train
 
         def interrupted(self, data, order, positions, *rest):
             original(self, data, order, (0, 4), *rest)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(engine.Engine, "train", interrupted)
+        monkeypatch.setattr(packed.Engine, "train", interrupted)
     net, samples = seeded(Interrupted, SIZES), list(DATA)
     with pytest.raises(KeyboardInterrupt):
         net.SGD(samples, 2, 4, 0.5, 0.3)

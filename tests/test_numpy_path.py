@@ -8,9 +8,9 @@ import pytest
 
 import fastbp
 from fastbp import DivergenceError
-from fastbp.activations import ACTIVATIONS, OUTPUT_ACTIVATIONS
-from fastbp.costs import COSTS, OUTPUTS_OF
-from fastbp.optimizers import OPTIMIZERS
+from fastbp.options.activations import ACTIVATIONS, OUTPUT_ACTIVATIONS
+from fastbp.options.costs import COSTS, OUTPUTS_OF
+from fastbp.options.optimizers import OPTIMIZERS
 from toy import CLOSE, LABELS, VALUES, N, X, assert_alike, fresh, trained
 
 ONE_HOT = np.eye(3)[LABELS]
@@ -30,7 +30,7 @@ def on_numpy(monkeypatch):
 
     def call(function):
         with monkeypatch.context() as patched:
-            patched.setattr("fastbp.architecture.Architecture.is_compiled", False)
+            patched.setattr("fastbp.engine.architecture.Architecture.is_compiled", False)
             return function()
 
     return call

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import Case, experiment
-from fastbp import Activation, Cost, plain
+from fastbp import Activation, Cost
+from fastbp.engine import numpy_engine
 from toy import CLOSE, LABELS, VALUES, N, X, assert_alike, bits, fresh, trained
 
 
@@ -151,7 +152,7 @@ def test_an_interrupt_within_a_step_leaves_whole_steps(monkeypatch):
             raise KeyboardInterrupt
         return (w - h.rate * g,)
 
-    monkeypatch.setitem(plain.optimizers.ROWS, "sgd", (interrupted, ()))
+    monkeypatch.setitem(numpy_engine.optimizers.ROWS, "sgd", (interrupted, ()))
     net, whole = fresh(activation=NUMPY), fresh(activation=NUMPY)
     with pytest.raises(KeyboardInterrupt):
         trained(net, shuffle=False)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import pace, training
-from fastbp.architecture import Architecture
-from fastbp.kernels.team import WHOLE
-from fastbp.pace import Pace, Sizes, sizes
+from fastbp.engine import chunks as engine_chunks
+from fastbp.engine import team_size
+from fastbp.engine.architecture import Architecture
+from fastbp.engine.kernels.team import WHOLE
+from fastbp.engine.team_size import Pace, Sizes, sizes
 
 NET = Architecture((784, 100, 10), ("sigmoid", "sigmoid"), np.dtype(np.float32))
 TINY = Architecture((2, 2, 1), ("sigmoid", "sigmoid"), np.dtype(np.float32))
@@ -86,8 +87,8 @@ def test_chunks_take_50_ms_and_grow_by_8_at_most():
 
 
 def test_sizes(monkeypatch):
-    monkeypatch.setattr(pace, "cpus", lambda: 6)
-    monkeypatch.setattr(pace, "free_cpus", lambda: 6)
+    monkeypatch.setattr(team_size, "cpus", lambda: 6)
+    monkeypatch.setattr(team_size, "free_cpus", lambda: 6)
     assert sizes(1, NET, 32, 1e9) == Sizes(1, (1,))
     assert sizes(4, NET, 32, 1e9) == Sizes(4, (4,))
     assert sizes(100, NET, 32, 1e9) == Sizes(6, (6,))
@@ -97,13 +98,13 @@ def test_sizes(monkeypatch):
     assert sizes("auto", NET, 1, 1e9) == Sizes(1, (1, 2, 4, 6))
     assert sizes("auto", NET, 32, 100) == Sizes(1, (1, 2, 4, 6)), "an epoch too short to start a thread for"
     assert sizes("auto", TINY, 32, 1e9) == Sizes(1, (1,)), "no step of this can be shared"
-    monkeypatch.setattr(pace, "free_cpus", lambda: 1)
+    monkeypatch.setattr(team_size, "free_cpus", lambda: 1)
     assert sizes("auto", NET, 32, 1e9) == Sizes(1, (1,))
     assert sizes(3, NET, 32, 1e9) == Sizes(3, (3,)), "a number is taken as it is"
 
 
 def test_networks_side_by_side_share_the_cpus(monkeypatch):
-    monkeypatch.setattr(pace, "NETWORKS", networks := pace._Networks())
+    monkeypatch.setattr(team_size, "NETWORKS", networks := team_size._Networks())
     speeds = {size: 1e6 * size for size in (1, 2, 4, 6)}
     machine = Machine(6, speeds)
     with networks.one_more():
@@ -131,7 +132,7 @@ def test_networks_side_by_side_share_the_cpus(monkeypatch):
 
 
 def test_training_counts_itself(monkeypatch):
-    monkeypatch.setattr(training, "NETWORKS", networks := pace._Networks())
+    monkeypatch.setattr(engine_chunks, "NETWORKS", networks := team_size._Networks())
     seen = []
     net = fastbp.Network([6, 40, 3], seed=0)
     net.fit(X, LABELS, epochs=1, batch_size=50, callbacks=[lambda *_: seen.append(networks.count)])
@@ -153,9 +154,9 @@ def test_training_counts_itself(monkeypatch):
 @pytest.mark.parametrize("sizes_", [[6, 30, 20, 3], [6, 70, 3]], ids=str)
 def test_bits_do_not_depend_on_teams_that_change(sizes_, recipe, dtype, monkeypatch):
     """Every chunk has a batch or two, and another team."""
-    monkeypatch.setattr(pace, "cpus", lambda: 4)
-    monkeypatch.setattr(pace, "free_cpus", lambda: 4)
-    monkeypatch.setattr(pace, "_STEP_FLOPS", 0)  # so that small networks may have teams
+    monkeypatch.setattr(team_size, "cpus", lambda: 4)
+    monkeypatch.setattr(team_size, "free_cpus", lambda: 4)
+    monkeypatch.setattr(team_size, "_STEP_FLOPS", 0)  # so that small networks may have teams
     trained = []
     for seed in (None, 0, 1):
         rng, used = np.random.default_rng(seed), set()
@@ -204,7 +205,7 @@ def test_a_slow_member_gets_less_until_none_waits():
 
 @pytest.mark.parametrize("members", [2, 3])
 def test_bits_do_not_depend_on_shares(members, dtype, monkeypatch):
-    monkeypatch.setattr(pace, "cpus", lambda: members)
+    monkeypatch.setattr(team_size, "cpus", lambda: members)
     found = set()
     for shares in ([1, 1, 1], [3, 2, 1], [1, 9, 100], [1, 0, 0], [0, 1, 1]):
         parts = [0, *np.cumsum(shares[:members])]

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from fastbp.activations import ACTIVATIONS
+from fastbp.options.activations import ACTIVATIONS
 from toy import LABELS, OPTIONS, VALUES, N, X, fitted, fresh
 
 BOUNDED = [name for name in ACTIVATIONS if name != "exponential"]  # which grows beyond what fit survives

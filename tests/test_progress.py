@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastbp import progress
+from fastbp.training import progress
 from terminal import Terminal, shown_by
 
 LINE = "epoch   {0}/3  loss {1}  validation 0.9000  0.500 s  2,000 samples/s"
@@ -230,7 +230,7 @@ def test_a_real_terminal(bar):
 import sys, time
 if {bar == "own"}:
     sys.modules["tqdm.auto"] = None
-from fastbp.progress import Progress
+from fastbp.training.progress import Progress
 shown = Progress()
 shown.begin(2, 100)
 for epoch in range(2):

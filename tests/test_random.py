@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastbp import Network
-from fastbp.kernels.random import shuffle
+from fastbp.engine.kernels.shuffle import shuffle
 from toy import LABELS, SIZES, N, X, bits, fitted, fresh
 
 

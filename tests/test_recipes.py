@@ -7,9 +7,9 @@ import pytest
 
 import reference_training
 from experiments import MASKS, Case, Data, experiment, train
-from fastbp.activations import ACTIVATIONS, GELU
-from fastbp.costs import COSTS, OUTPUTS_OF, Huber
-from fastbp.optimizers import OPTIMIZERS, Adam, IRprop, Momentum, RMSprop
+from fastbp.options.activations import ACTIVATIONS, GELU
+from fastbp.options.costs import COSTS, OUTPUTS_OF, Huber
+from fastbp.options.optimizers import OPTIMIZERS, Adam, IRprop, Momentum, RMSprop
 from reference_functions import activation_of, costs_from_logits, delta_of, gelu_tanh, huber
 from reference_training import mask
 
@@ -257,8 +257,8 @@ def test_a_chunk_may_end_within_a_batch(dtype):
 def test_own_functions_are_called_by_the_kernels(dtype):
     from numba import njit
 
-    from fastbp.activations import Activation
-    from fastbp.costs import Cost
+    from fastbp.options.activations import Activation
+    from fastbp.options.costs import Cost
 
     softsign = Activation(njit(lambda z: z / (1 + abs(z))), njit(lambda z: 1 / (1 + abs(z)) ** 2))
     quartic = Cost(njit(lambda a, y: (a - y) ** 4), njit(lambda a, y: 4 * (a - y) ** 3))

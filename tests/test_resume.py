@@ -10,7 +10,7 @@ import pytest
 
 import fastbp
 from fastbp import DivergenceError, Network
-from fastbp.optimizers import OPTIMIZERS
+from fastbp.options.optimizers import OPTIMIZERS
 from toy import LABELS, N, X
 
 EPOCHS = 4
@@ -88,7 +88,7 @@ def test_a_seed_takes_nothing_of_the_global_generator():
 @pytest.mark.parametrize("members", [1, 2, 3, 4])
 @optimizers
 def test_threads_change_no_bit(optimizer, members, dtype, monkeypatch):
-    monkeypatch.setattr("fastbp.pace.cpus", lambda: 4)
+    monkeypatch.setattr("fastbp.engine.team_size.cpus", lambda: 4)
     net = fit(network(dtype=dtype), 2, optimizer=optimizer, threads=members)
     assert bits(net) == bits(fit(network(dtype=dtype), 2, optimizer=optimizer, threads=1))
 
@@ -210,8 +210,8 @@ def test_steps_on_pairs_are_none_of_the_optimizer_s():
 
 def test_a_schedule_that_breaks_off_leaves_what_was_trained(monkeypatch):
     """As many steps as its state says: the rest of the order goes on from there."""
-    monkeypatch.setattr("fastbp.pace._FIRST_FLOPS", 1)  # a step per chunk
-    monkeypatch.setattr("fastbp.pace._CHUNK", 0)
+    monkeypatch.setattr("fastbp.engine.team_size._FIRST_FLOPS", 1)  # a step per chunk
+    monkeypatch.setattr("fastbp.engine.team_size._CHUNK", 0)
     net, wanted = network(dropout=0.0), network(dropout=0.0)
     options = {"optimizer": "adam", "shuffle": False, "epochs": 1}
     with pytest.raises(ValueError, match="schedule at step 2: expected a finite rate of at least 0, got nan"):

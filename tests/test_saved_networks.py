@@ -12,11 +12,12 @@ import pytest
 import fastbp
 import reference_functions
 import reference_training
-from fastbp import Network, activations, costs, initializers, optimizers, schedules
+from fastbp import Network
 from fastbp.cli import train
-from fastbp.kernels import activations as activation_rows
-from fastbp.kernels import costs as cost_rows
-from fastbp.kernels import optimizers as optimizer_rows
+from fastbp.options import activations, costs, initializers, optimizers, schedules
+from fastbp.options import activations as activation_rows
+from fastbp.options import costs as cost_rows
+from fastbp.options import optimizers as optimizer_rows
 from toy import LABELS, N, X, bits
 
 # ---------------------------------------------------------------- pickles

@@ -11,8 +11,8 @@ from scipy import sparse
 import fastbp
 from experiments import DTYPES
 from fastbp import Network
-from fastbp.scaling import Moments
-from fastbp.seed import Hooks
+from fastbp.data.scaling import Moments
+from fastbp.engine.replaced import Hooks
 
 N = 200
 random = np.random.default_rng(3)

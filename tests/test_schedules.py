@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-import fastbp.schedules
-from fastbp.schedules import SCHEDULES, Constant, Cosine, Exponential, OneCycle, Step, rates_of
+import fastbp.options.schedules
+from fastbp.options.schedules import SCHEDULES, Constant, Cosine, Exponential, OneCycle, Step, rates_of
 
 RATE = 0.3
 STEPS = 1000
@@ -139,7 +139,7 @@ def test_names():
 
 @schedules
 def test_prints_as_it_is_written(schedule):
-    assert eval(repr(schedule), vars(fastbp.schedules)) == schedule
+    assert eval(repr(schedule), vars(fastbp.options.schedules)) == schedule
 
 
 def test_options_are_kept_as_plain_numbers():

@@ -10,7 +10,8 @@ import pytest
 
 import fastbp
 from command import said
-from fastbp import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TimeLimit, files
+from fastbp import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TimeLimit
+from fastbp.files import container
 from toy import X, fresh
 
 REMOVED, ADDED = object(), object()
@@ -125,14 +126,14 @@ def test_whatever_value_is_changed(tmp_path, monkeypatch, kind):
     """It is refused by one line that names the file and the value, or the network trains on."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
     path, go_on = saved(tmp_path, kind)
-    arrays, about = files.read(path)
+    arrays, about = container.read(path)
     good = re.compile(f"{GOOD_IN_ANY}|{GOOD_IN_NETWORK if kind == 'network' else GOOD_IN_CHECKPOINT}")
     tried = 0
     for place, value in itertools.product(places(about), VALUES):
         if (other := changed(about, place, value)) is None:
             continue
         name, tried = ".".join(map(str, place)), tried + 1
-        files.write(path, arrays, other)
+        container.write(path, arrays, other)
         try:
             assert fastbp.load(path).predict(X).shape == (25,)
             net, history = go_on()
@@ -151,11 +152,11 @@ def test_whatever_value_is_changed(tmp_path, monkeypatch, kind):
 @pytest.mark.parametrize("kind", ["network", "checkpoint"])
 def test_info_tells_what_load_would_refuse(tmp_path, kind):
     path, _ = saved(tmp_path, kind)
-    arrays, about = files.read(path)
+    arrays, about = container.read(path)
     for place, value in itertools.product(places(about), [None, -1, REMOVED]):
         if (other := changed(about, place, value)) is None:
             continue
-        files.write(path, arrays, other)
+        container.write(path, arrays, other)
         try:
             fastbp.load(path)
             wanted = 0, []

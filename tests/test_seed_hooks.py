@@ -15,8 +15,8 @@ import pytest
 import fastbp.compat.network
 import reference
 from fastbp import DivergenceError, Network
-from fastbp.generator import key
-from fastbp.kernels.random import permute
+from fastbp.engine.kernels.shuffle import permute
+from fastbp.options.random_streams import key
 from reference import assert_close
 from test_seed_surface import (
     MODULES,
@@ -401,7 +401,7 @@ def test_only_training_goes_by_a_replaced_cost_derivative(monkeypatch):
     """What computes outputs is still the kernels: no method of the network's own is called."""
     net = Own(SIZES, seed=3)
     expected = Network(SIZES, seed=3).outputs(X)
-    monkeypatch.setattr("fastbp.plain.feedforward", None)
+    monkeypatch.setattr("fastbp.engine.formulas.feedforward", None)
     assert net.outputs(X).tobytes() == expected.tobytes()
     assert net.evaluate([(column(x), 0) for x in X]) == np.count_nonzero(expected.argmax(axis=1) == 0)
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import fastbp.compat.network
 import fastbp.network
 import reference
-from fastbp import Network, validate
+from fastbp import Network
 from fastbp.compat import mnist_loader
+from fastbp.data import book_pairs
 from reference import assert_close, fit_reference, numerical_gradient, one_hot
 
 MODULES = [fastbp.network, fastbp.compat.network]
@@ -664,7 +665,7 @@ def test_divided_pixels_are_kept_as_bytes_only_where_the_numbers_are_the_same(dt
     pixels = np.random.default_rng(0).integers(0, 256, (300, 7)).astype(stored)
     X = pixels / stored(divisor)
     pairs = [(x[:, None], np.ones((1, 1))) for x in X]
-    kept, _, used = validate.training_pairs(pairs, 7, 1, np.dtype(dtype), True)
+    kept, _, used = book_pairs.training_pairs(pairs, 7, 1, np.dtype(dtype), True)
     divided = kept / np.dtype(dtype).type(used) if kept.dtype == np.uint8 else kept.astype(dtype)
     assert divided.tobytes() == X.astype(dtype).tobytes()
     assert (kept.dtype == np.uint8) == (divisor == 256 or X.itemsize >= np.dtype(dtype).itemsize)
@@ -675,5 +676,5 @@ def test_one_number_that_is_no_divided_pixel_keeps_all_as_they_are(odd):
     X = np.random.default_rng(0).integers(0, 256, (300, 7)) / 256
     X[299, 6] = odd
     pairs = [(x[:, None], np.ones((1, 1))) for x in X]
-    kept, _, divisor = validate.training_pairs(pairs, 7, 1, np.dtype("f8"), True)
+    kept, _, divisor = book_pairs.training_pairs(pairs, 7, 1, np.dtype("f8"), True)
     assert divisor == 1.0 and kept.tobytes() == X.tobytes()

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastbp import Activation, Adam, ModelCheckpoint, Network, engine
-from fastbp.engine import Data
-from fastbp.kernels.sparse import Stored
-from fastbp.validate import samples
+from fastbp import Activation, Adam, ModelCheckpoint, Network
+from fastbp.data.arrays import samples
+from fastbp.engine import packed
+from fastbp.engine.kernels.sparse import Stored
+from fastbp.engine.packed import Data
 
 DTYPES = ("float32", "float64")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "irprop")
@@ -63,7 +64,7 @@ def assert_same(X, y, sizes, network=None, **recipe):
     ],
 )
 def test_the_bits_of_an_array(sizes, n, batch, threads, dtype, monkeypatch):
-    monkeypatch.setattr("fastbp.pace.cpus", lambda: threads)
+    monkeypatch.setattr("fastbp.engine.team_size.cpus", lambda: threads)
     X = rows_of(n, sizes[0])
     for optimizer in ("sgd", "adam"):
         y = labels_of(n, sizes[-1])
@@ -342,9 +343,9 @@ def test_nothing_is_read_before_it_is_written(density, dtype, monkeypatch):
             room.numbers[:], room.integers[:] = np.nan, 123456
         return room
 
-    wanted, with_room, zeros = parameters(), engine._with_room, engine.aligned_zeros
-    monkeypatch.setattr("fastbp.pace.cpus", lambda: 2)
-    monkeypatch.setattr(engine, "_with_room", poisoned)
+    wanted, with_room, zeros = parameters(), packed._with_room, packed.aligned_zeros
+    monkeypatch.setattr("fastbp.engine.team_size.cpus", lambda: 2)
+    monkeypatch.setattr(packed, "_with_room", poisoned)
 
     def scratch(self):
         if "poison" not in vars(self):
@@ -352,5 +353,5 @@ def test_nothing_is_read_before_it_is_written(density, dtype, monkeypatch):
             self.poison[:] = np.nan
         return self.poison
 
-    monkeypatch.setattr(engine.Engine, "_scratch", property(scratch))
+    monkeypatch.setattr(packed.Engine, "_scratch", property(scratch))
     assert np.array_equal(parameters(), wanted)

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp.kernels import team
-from fastbp.kernels.team import barrier, member_of
-from fastbp.kernels.vector import pointer
-from fastbp.machine import cpus
+from fastbp.engine.kernels import team
+from fastbp.engine.kernels.team import barrier, member_of
+from fastbp.engine.kernels.vector import pointer
+from fastbp.engine.machine import cpus
 
 POSIX = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers")
 

@@ -5,19 +5,19 @@ from itertools import product
 import numba
 import pytest
 
-from fastbp.kernels import team, tiles
+from fastbp.engine.kernels import shares, team
 
 
 @numba.njit
 def walked(vectors, most, others, reused, cached, member):
     """The units (panel, other) of a member, in its order."""
     found = []
-    mine = tiles.share_of(vectors, most, others, reused, cached, member)
-    for number in range(tiles.PARTS):
-        place = tiles.begin_of(number, mine)
-        for _ in range(tiles.units(place)):
+    mine = shares.share_of(vectors, most, others, reused, cached, member)
+    for number in range(shares.PARTS):
+        place = shares.begin_of(number, mine)
+        for _ in range(shares.units(place)):
             found.append((place.panel, place.other))
-            place = tiles.after(place, mine)
+            place = shares.after(place, mine)
     return found
 
 

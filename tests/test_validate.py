@@ -5,7 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fastbp import Network, validate
+from fastbp import Network
+from fastbp.data import arrays, parameters
+from fastbp.options import checks
 
 FLOAT32, FLOAT64 = np.dtype("f4"), np.dtype("f8")
 X = np.random.default_rng(0).normal(size=(25, 6))
@@ -33,29 +35,29 @@ OPTIONS = {"activation": ["tanh", "relu"]}
 
 REFUSED = {  # name -> (call, error, words of its message)
     # numbers
-    "number: text": (lambda: validate.number("eta", "3"), TypeError, "eta: expected a number, got '3'"),
-    "number: array": (lambda: validate.number("eta", np.ones(2)), TypeError, "eta: expected a number"),
-    "number: huge": (lambda: validate.number("eta", 10**400), TypeError, "eta: expected a number"),
+    "number: text": (lambda: checks.number("eta", "3"), TypeError, "eta: expected a number, got '3'"),
+    "number: array": (lambda: checks.number("eta", np.ones(2)), TypeError, "eta: expected a number"),
+    "number: huge": (lambda: checks.number("eta", 10**400), TypeError, "eta: expected a number"),
     "positive: text": (
         lambda: fit(learning_rate="0.5"),
         TypeError,
         "learning_rate: expected a number, got '0.5'",
     ),
     "nonnegative": (
-        lambda: validate.nonnegative("l2", -0.1),
+        lambda: checks.nonnegative("l2", -0.1),
         ValueError,
         "l2: expected",
         "at least 0",
         "got -0.1",
     ),
-    "nonnegative: nan": (lambda: validate.nonnegative("l2", np.nan), ValueError, "l2: expected", "got nan"),
-    "nonnegative: inf": (lambda: validate.nonnegative("l2", np.inf), ValueError, "l2: expected", "got inf"),
-    "nonnegative: text": (lambda: validate.nonnegative("l2", "1"), TypeError, "l2: expected a number", "'1'"),
-    "rate: one": (lambda: validate.rate("dropout", 1), ValueError, "dropout: expected", "below 1", "got 1.0"),
-    "rate: negative": (lambda: validate.rate("dropout", -0.5), ValueError, "dropout: expected", "got -0.5"),
-    "rate: nan": (lambda: validate.rate("dropout", np.nan), ValueError, "dropout: expected", "got nan"),
+    "nonnegative: nan": (lambda: checks.nonnegative("l2", np.nan), ValueError, "l2: expected", "got nan"),
+    "nonnegative: inf": (lambda: checks.nonnegative("l2", np.inf), ValueError, "l2: expected", "got inf"),
+    "nonnegative: text": (lambda: checks.nonnegative("l2", "1"), TypeError, "l2: expected a number", "'1'"),
+    "rate: one": (lambda: checks.rate("dropout", 1), ValueError, "dropout: expected", "below 1", "got 1.0"),
+    "rate: negative": (lambda: checks.rate("dropout", -0.5), ValueError, "dropout: expected", "got -0.5"),
+    "rate: nan": (lambda: checks.rate("dropout", np.nan), ValueError, "dropout: expected", "got nan"),
     "layers": (
-        lambda: validate.layers("dropout", [1, 2, 3], 2),
+        lambda: checks.layers("dropout", [1, 2, 3], 2),
         ValueError,
         "one value, or 2",
         "got 3: [1, 2, 3]",
@@ -166,87 +168,87 @@ REFUSED = {  # name -> (call, error, words of its message)
     ),
     # weights of samples and classes
     "sample_weight: shape": (
-        lambda: validate.sample_weights(np.ones((25, 1)), 25),
+        lambda: arrays.sample_weights(np.ones((25, 1)), 25),
         ValueError,
         "sample_weight: expected shape (25,), one per row of X, got (25, 1)",
     ),
     "sample_weight: negative": (
-        lambda: validate.sample_weights([1, 2, -3], 3),
+        lambda: arrays.sample_weights([1, 2, -3], 3),
         ValueError,
         "sample_weight[2]: expected a finite number of at least 0, got -3",
     ),
     "sample_weight: nan": (
-        lambda: validate.sample_weights([1, np.nan], 2),
+        lambda: arrays.sample_weights([1, np.nan], 2),
         ValueError,
         "sample_weight[1]",
         "nan",
     ),
     "sample_weight: inf": (
-        lambda: validate.sample_weights([np.inf, 1], 2),
+        lambda: arrays.sample_weights([np.inf, 1], 2),
         ValueError,
         "sample_weight[0]",
         "inf",
     ),
     "sample_weight: text": (
-        lambda: validate.sample_weights(["1"], 1),
+        lambda: arrays.sample_weights(["1"], 1),
         TypeError,
         "sample_weight[0]: expected a number, got '1'",
     ),
     "sample_weight: masked": (
-        lambda: validate.sample_weights(masked([1]), 1),
+        lambda: arrays.sample_weights(masked([1]), 1),
         TypeError,
         "sample_weight",
         "mask",
     ),
     "class_weight: name": (
-        lambda: validate.class_weights("equal", LABELS, (0, 1, 2)),
+        lambda: arrays.class_weights("equal", LABELS, (0, 1, 2)),
         TypeError,
         "class_weight: expected a dict of label to weight or 'balanced', got 'equal'",
     ),
     "class_weight: list": (
-        lambda: validate.class_weights([1, 2, 3], LABELS, (0, 1, 2)),
+        lambda: arrays.class_weights([1, 2, 3], LABELS, (0, 1, 2)),
         TypeError,
         "class_weight: expected",
     ),
     "class_weight: label": (
-        lambda: validate.class_weights({3: 1.0}, LABELS, (0, 1, 2)),
+        lambda: arrays.class_weights({3: 1.0}, LABELS, (0, 1, 2)),
         ValueError,
         "class_weight: expected labels 0, 1, 2, got 3",
     ),
     "class_weight: text": (
-        lambda: validate.class_weights({"a": 1.0}, LABELS, (0, 1, 2)),
+        lambda: arrays.class_weights({"a": 1.0}, LABELS, (0, 1, 2)),
         ValueError,
         "class_weight: expected labels 0, 1, 2, got 'a'",
     ),
     "class_weight: negative": (
-        lambda: validate.class_weights({1: -1.0}, LABELS, (0, 1, 2)),
+        lambda: arrays.class_weights({1: -1.0}, LABELS, (0, 1, 2)),
         ValueError,
         "class_weight[1]: expected a finite number of at least 0, got -1.0",
     ),
     # first weights
     "init: no list": (
-        lambda: validate.initial_arrays(3, [6, 3], FLOAT64),
+        lambda: parameters.initial_arrays(3, [6, 3], FLOAT64),
         ValueError,
         "init: expected a name, or 1 arrays",
     ),
     "init: count": (
-        lambda: validate.initial_arrays([np.ones((3, 6))], [6, 3, 2], FLOAT64),
+        lambda: parameters.initial_arrays([np.ones((3, 6))], [6, 3, 2], FLOAT64),
         ValueError,
         "init: expected a name, or 2 arrays",
         "got 1",
     ),
     "init: shape": (
-        lambda: validate.initial_arrays([np.ones((6, 3))], [6, 3], FLOAT64),
+        lambda: parameters.initial_arrays([np.ones((6, 3))], [6, 3], FLOAT64),
         ValueError,
         "init[0]: expected shape (3, 6), got (6, 3)",
     ),
     "init: nan": (
-        lambda: validate.initial_arrays([np.ones((1, 1)), [[np.nan]]], [1, 1, 1], FLOAT64),
+        lambda: parameters.initial_arrays([np.ones((1, 1)), [[np.nan]]], [1, 1, 1], FLOAT64),
         ValueError,
         "init[1][0, 0]: expected a finite float64, got nan",
     ),
     "init: too large": (
-        lambda: validate.initial_arrays([[[1e39]]], [1, 1], FLOAT32),
+        lambda: parameters.initial_arrays([[[1e39]]], [1, 1], FLOAT32),
         ValueError,
         "init[0][0, 0]: expected a finite float32, got 1e+39",
     ),
@@ -266,25 +268,23 @@ def test_refused(case):
     "value", [0.5, np.float32(0.5), np.array(0.5), np.array([[0.5]]), Fraction(1, 2)], ids=repr
 )
 def test_numbers(value):
-    for check in (validate.number, validate.positive, validate.nonnegative, validate.rate):
+    for check in (checks.number, checks.positive, checks.nonnegative, checks.rate):
         found = check("name", value)
         assert type(found) is float and found == 0.5
 
 
 def test_bounds_of_numbers():
-    assert validate.nonnegative("l2", 0) == validate.rate("dropout", 0) == 0
-    assert validate.nonnegative("l2", 1e300) == 1e300
-    assert validate.rate("dropout", 0.999) == 0.999
-    assert validate.number("eta", -np.inf) == -np.inf
+    assert checks.nonnegative("l2", 0) == checks.rate("dropout", 0) == 0
+    assert checks.nonnegative("l2", 1e300) == 1e300
+    assert checks.rate("dropout", 0.999) == 0.999
+    assert checks.number("eta", -np.inf) == -np.inf
 
 
 def test_layers():
-    assert validate.layers("dropout", 0.5, 3) == (0.5, 0.5, 0.5)
-    assert (
-        validate.layers("dropout", [0.1, 0.2], 2) == validate.layers("dropout", (0.1, 0.2), 2) == (0.1, 0.2)
-    )
-    assert validate.layers("activation", "relu", 2) == ("relu", "relu")
-    assert validate.layers("activation", "relu", 0) == validate.layers("activation", [], 0) == ()
+    assert checks.layers("dropout", 0.5, 3) == (0.5, 0.5, 0.5)
+    assert checks.layers("dropout", [0.1, 0.2], 2) == checks.layers("dropout", (0.1, 0.2), 2) == (0.1, 0.2)
+    assert checks.layers("activation", "relu", 2) == ("relu", "relu")
+    assert checks.layers("activation", "relu", 0) == checks.layers("activation", [], 0) == ()
 
 
 @pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
@@ -328,14 +328,14 @@ def test_activations_one_a_layer():
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64", "int64", "uint8", "bool", ">f8"])
 def test_sample_weights(kind):
     given = np.array([0, 1, 1, 3]).astype(kind)
-    found = validate.sample_weights(given, 4)
+    found = arrays.sample_weights(given, 4)
     assert found.dtype == np.float64 and found.flags.c_contiguous
     assert found.tolist() == given.astype(float).tolist()
     assert not np.shares_memory(found, given)
 
 
 def test_class_weights_by_a_dict():
-    found = validate.class_weights({0: 2, np.int64(2): 0.5}, LABELS, (0, 1, 2))
+    found = arrays.class_weights({0: 2, np.int64(2): 0.5}, LABELS, (0, 1, 2))
     assert found.dtype == np.float64
     assert found.tolist() == [2.0, 1.0, 0.5]
 
@@ -344,16 +344,16 @@ def test_class_weights_by_a_dict():
 def test_balanced_class_weights(classes):
     """As scikit-learn's: n / (classes seen * samples of the class); 1 where there is none of them."""
     labels = np.array([0, 0, 0, 2, 2, 1])
-    found = validate.class_weights("balanced", labels, range(classes))
+    found = arrays.class_weights("balanced", labels, range(classes))
     np.testing.assert_allclose(found, [2 / 3, 2, 1, 1, 1][:classes])
     assert found[labels].mean() == pytest.approx(1)
-    assert validate.class_weights("balanced", labels[:0], range(classes)).tolist() == [1.0] * classes
+    assert arrays.class_weights("balanced", labels[:0], range(classes)).tolist() == [1.0] * classes
 
 
 def test_initial_arrays():
     given = [np.ones((3, 6), "f4"), [[1, 2, 3]]]
-    found = validate.initial_arrays(given, [6, 3, 1], FLOAT64)
+    found = parameters.initial_arrays(given, [6, 3, 1], FLOAT64)
     assert [w.dtype for w in found] == [FLOAT64] * 2
     assert [w.shape for w in found] == [(3, 6), (1, 3)] and found[1].tolist() == [[1, 2, 3]]
     same = np.ones((3, 6))
-    assert not np.shares_memory(validate.initial_arrays([same], [6, 3], FLOAT64)[0], same)
+    assert not np.shares_memory(parameters.initial_arrays([same], [6, 3], FLOAT64)[0], same)

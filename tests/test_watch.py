@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Activation, Callback, LivePlot, ModelCheckpoint, Network, TensorBoard, watch
-from fastbp.summary import table
+from fastbp import Activation, Callback, LivePlot, ModelCheckpoint, Network, TensorBoard
+from fastbp.engine.summary import table
+from fastbp.training import live
 from toy import LABELS, OPTIONS, X, bits, fresh
 
 mpl.use("Agg")
@@ -229,4 +230,4 @@ def test_without_tensorboard(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(ImportError, match=r"pip install '\.\[tensorboard\]' in fastbp's source folder"):
         fresh().fit(X, LABELS, **OPTIONS, callbacks=fastbp.TensorBoard(tmp_path))
-    assert watch.TensorBoard is fastbp.TensorBoard
+    assert live.TensorBoard is fastbp.TensorBoard

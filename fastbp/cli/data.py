@@ -9,8 +9,8 @@ from .failure import Failure, reason
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..data.labels import Classes
     from ..datasets import Part
-    from ..labels import Classes
     from ..network import Network
 
 PIXELS = 255.0  # the largest number of a pixel
@@ -109,20 +109,20 @@ def classes(y: "NDArray[Any]", outputs: int, name: str, why: str) -> "Classes":
     """The label that each output stands for, sorted; None where labels are 0 .. outputs - 1 themselves."""
     import numpy as np
 
-    from .. import validate
+    from ..data import arrays
 
     if y.ndim > 1 or not (is_text(y) or y.min() < 0 or y.max() >= max(2, outputs)):
         return None
     try:
-        return validate.classes(np.unique(y).tolist(), outputs, name)
+        return arrays.classes(np.unique(y).tolist(), outputs, name)
     except ValueError as error:
         raise Failure(f"{error}; y is taken for labels, {why}") from error
 
 
 def check(part: "Part", net: "Network", classes: "Classes", task: str, why: str, name: str) -> None:
     """Refuses what `Network.fit` would, by the data's own name."""
-    from ..labels import encoded
-    from ..validate import samples, targets
+    from ..data.arrays import samples, targets
+    from ..data.labels import encoded
 
     y, outputs = part.y, net.sizes[-1]
     try:

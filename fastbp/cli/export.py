@@ -27,13 +27,13 @@ def add_to(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
-    from .. import files
+    from ..network import load
 
     if not options.out.endswith((".onnx", ".c")):
         raise Failure(f"{options.out}: expected a name that ends in .onnx or .c")
     saving.writable("OUT", options.out, {"MODEL": options.model})
     try:
-        net = files.load(options.model)
+        net = load(options.model)
     except (OSError, ValueError) as error:
         raise Failure(reason(error)) from error
     from ..export import to_c, to_onnx

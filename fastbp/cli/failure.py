@@ -20,9 +20,9 @@ def reason(error: BaseException) -> str:
 
 def check_variables() -> None:
     """Refuses environment variables of the package that make no sense."""
-    from .. import validate
+    from ..options import environment
 
     try:
-        validate.check_variables()
+        environment.check_variables()
     except ValueError as error:
         raise Failure(error) from error

@@ -31,16 +31,16 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
 
 def _of_file(path: str) -> dict[str, Any]:
     """What a saved network or a checkpoint holds; functions of a user's own are only named."""
-    from .. import files
+    from ..files import container, network_file
 
     try:
-        arrays, metadata = files.read(path)
-        files.check(path, arrays, metadata)
+        arrays, metadata = container.read(path)
+        network_file.check(path, arrays, metadata)
         rows = {
             "file": f"{path}, {os.path.getsize(path):,} bytes, checksum good",
             "written by": f"fastbp {metadata['version']}",
-            **files.in_words(metadata),
-            "fingerprint": files.fingerprint(arrays, metadata),
+            **network_file.in_words(metadata),
+            "fingerprint": network_file.fingerprint(arrays, metadata),
             "arrays": f"{len(arrays)}, {sum(array.size for array in arrays.values()):,} numbers",
         }
         if training := metadata["training"]:
@@ -64,13 +64,13 @@ def _of_machine() -> dict[str, Any]:
     import numpy as np
     from numba.core.registry import cpu_target
 
-    from ..kernels import jit, vector
-    from ..machine import cpus, second_level_cache
+    from ..engine.kernels import cache, vector
+    from ..engine.machine import cpus, second_level_cache
 
     check_variables()
     triple, cpu, _ = cpu_target.target_context.codegen().magic_tuple()
     try:
-        folder, state = str(jit.cache_folder()), _state(str(jit.cache_folder()))
+        folder, state = str(cache.cache_folder()), _state(str(cache.cache_folder()))
     except RuntimeError as error:  # nobody's home folder
         folder, state = "none", f"{error}; set NUMBA_CACHE_DIR"
     return {
@@ -106,7 +106,7 @@ def _state(folder: str) -> str:
     """What lies in the cache folder and whether more can."""
     import tempfile
 
-    from ..kernels import jit
+    from ..engine.kernels import cache
 
     sizes = []
     with suppress(OSError), os.scandir(folder) as entries:
@@ -119,7 +119,7 @@ def _state(folder: str) -> str:
     try:
         tempfile.TemporaryFile(dir=nearest).close()
         if os.path.lexists(os.path.dirname(folder)):  # and is one that kernels would keep code in
-            with jit.opened_folder():
+            with cache.opened_folder():
                 pass
         writable = "writable"
     except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .entry import DEFAULTS, end, words
+from .signals import DEFAULTS, end, words
 
 
 class Interrupt:

@@ -53,13 +53,14 @@ def add_to(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
-    from .. import durable, files
+    from ..files import durable
+    from ..network import load
 
     if options.output is not None:
         saving.writable("--output", options.output, {"MODEL": options.model, "DATA": options.data})
     check_variables()
     try:
-        net = files.load(options.model)
+        net = load(options.model)
         X = _samples(net, options)
     except (OSError, ValueError) as error:
         raise Failure(reason(error)) from error

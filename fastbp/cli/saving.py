@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .. import durable
+from ..files import durable
 from .failure import FAILED, Failure
 
 if TYPE_CHECKING:

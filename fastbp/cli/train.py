@@ -8,19 +8,19 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..activations import ACTIVATIONS, OUTPUT_ACTIVATIONS
-from ..costs import COSTS
-from ..initializers import INITIALIZERS
-from ..optimizers import OPTIMIZERS
-from ..schedules import SCHEDULES
+from ..options.activations import ACTIVATIONS, OUTPUT_ACTIVATIONS
+from ..options.costs import COSTS
+from ..options.initializers import INITIALIZERS
+from ..options.optimizers import OPTIMIZERS
+from ..options.schedules import SCHEDULES
 from . import arguments, data, saving
 from .failure import FAILED, Failure, check_variables, reason
 from .interrupt import Interrupt
 
 if TYPE_CHECKING:
     from ..datasets import Part
-    from ..history import History
     from ..network import Network
+    from ..training.history import History
 
 _OF_NETWORK = (  # options that are Network's arguments
     *("activation", "cost", "init", "dropout", "frozen", "input_divisor", "scale_inputs", "scale_outputs"),
@@ -407,8 +407,9 @@ def _fit(net: "Network", parts: dict[str, "Part"], options: argparse.Namespace, 
 
     import numpy as np
 
-    from ..callbacks import Callback, ModelCheckpoint
-    from ..training import DivergenceError
+    from ..engine.chunks import DivergenceError
+    from ..training.callbacks import ModelCheckpoint
+    from ..training.run import Callback
 
     first = [*net.weights, *net.biases]
     done = 0

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import validate
+from fastbp.compat import checks
 from fastbp.datasets import Part, load_mnist
 
 Float32 = NDArray[np.float32]
@@ -54,7 +54,7 @@ def load_data(
     >>> X.shape, float(X.max()), y[:5].tolist()
     ((50000, 784), 0.99609375, [5, 0, 4, 1, 9])
     """
-    validate.path_of_digits(path)
+    checks.path_of_digits(path)
     training, validation, test = load_mnist()
     return _scaled(training), _scaled(validation), _scaled(test)
 

@@ -22,12 +22,19 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .. import durable, initializers, plain, seed, validate
-from ..architecture import State, checked
-from ..engine import Data
-from ..metrics import count_correct
-from ..seed import FORWARD, Pairs
-from ..training import Chunks, say
+from ..data import book_pairs, parameters
+from ..data.metrics import count_correct
+from ..engine import formulas, replaced
+from ..engine.architecture import State, checked
+from ..engine.chunks import Chunks, say
+from ..engine.packed import Data
+from ..engine.replaced import FORWARD
+from ..files import durable
+from ..options import checks as options_checks
+from ..options import initializers
+from ..training import pairs as training_pairs
+from ..training.pairs import Pairs
+from . import checks
 from .mnist_loader import vectorized_result
 
 __all__ = [  # what a script finds in the book's module
@@ -151,10 +158,10 @@ class Network:
     weights: list[Array]
 
     def __init__(self, sizes: Sequence[int], cost: Cost = CrossEntropyCost) -> None:
-        self.num_layers = len(validate.sizes_of(sizes))
+        self.num_layers = len(options_checks.sizes_of(sizes))
         self.sizes = sizes
         self.default_weight_initializer()
-        self.cost = validate.book_cost("cost", cost)
+        self.cost = checks.book_cost("cost", cost)
 
     @property
     def _fastbp(self) -> State:
@@ -173,13 +180,13 @@ class Network:
         self._initialize("normal")
 
     def _initialize(self, name: str) -> None:
-        sizes = validate.sizes_of(self.sizes)
+        sizes = options_checks.sizes_of(self.sizes)
         weights, biases = initializers.initial(sizes, [name] * (len(sizes) - 1), None)
         self.biases, self.weights = biases, weights
 
     def feedforward(self, a: npt.ArrayLike) -> Array:
         """The network's output for input `a`, of shape (inputs, 1), or (inputs, m) for m samples."""
-        output: Array = plain.feedforward(self, _HOOKS.module, a)
+        output: Array = formulas.feedforward(self, _HOOKS.module, a)
         return output
 
     def SGD(
@@ -231,17 +238,17 @@ class Network:
             For data that do not fit, a monitor that has no data, or early stopping without a monitor of
             accuracy; nothing has been changed then.
         """
-        pairs = seed.listed(training_data)
-        held_out = [] if evaluation_data is None else seed.listed(evaluation_data)
+        pairs = training_pairs.listed(training_data)
+        held_out = [] if evaluation_data is None else training_pairs.listed(evaluation_data)
         training = _Monitor("training", len(pairs), monitor_training_cost, monitor_training_accuracy)
         evaluation = _Monitor(
             "evaluation", len(held_out), monitor_evaluation_cost, monitor_evaluation_accuracy
         )
-        validate.monitored_data(evaluation_data, evaluation.is_on)
+        checks.monitored_data(evaluation_data, evaluation.is_on)
         watched = evaluation if evaluation.of_accuracy else training
-        patience = validate.patience(early_stopping_n, watched.of_accuracy)
+        patience = checks.patience(early_stopping_n, watched.of_accuracy)
 
-        def begin(chunks: Chunks | None) -> seed.Report:
+        def begin(chunks: Chunks | None) -> training_pairs.Report:
             evaluated = None
             if chunks and evaluation.is_on:
                 evaluated = _read(self, held_out, "evaluation_data", True, evaluation.of_cost)
@@ -257,7 +264,7 @@ class Network:
 
             return report
 
-        seed.descend(self, _HOOKS, pairs, epochs, mini_batch_size, (eta, lmbda, len(pairs)), begin)
+        training_pairs.descend(self, _HOOKS, pairs, epochs, mini_batch_size, (eta, lmbda, len(pairs)), begin)
         return evaluation.costs, evaluation.accuracies, training.costs, training.accuracies
 
     def update_mini_batch(
@@ -268,20 +275,20 @@ class Network:
         Weights, not biases, are multiplied by 1 - eta lmbda / n as well, for a training set of `n`.
         ``weights`` and ``biases`` become new lists of new arrays.
         """
-        seed.update_mini_batch(self, _HOOKS, mini_batch, eta, lmbda, n)
+        training_pairs.update_mini_batch(self, _HOOKS, mini_batch, eta, lmbda, n)
 
     def backprop(self, x: Any, y: Any) -> tuple[list[Array], list[Array]]:
         """The gradient of the cost of one sample: (nabla_b, nabla_w), shaped as biases and weights."""
-        return plain.backprop(self, _HOOKS.module, x, y, self.cost.delta)
+        return formulas.backprop(self, _HOOKS.module, x, y, self.cost.delta)
 
     def accuracy(self, data: Pairs, convert: bool = False) -> int:
         """How many of `data`, a list of (x, label), the largest output names the label of.
 
         With `convert` it is a list of (x, y), as training data are; the largest of y is the label.
         """
-        pairs = seed.listed(data)
+        pairs = training_pairs.listed(data)
         if not convert:
-            return seed.evaluate(self, _HOOKS, pairs)
+            return training_pairs.evaluate(self, _HOOKS, pairs)
         if not _is_computed(self):
             return sum(int(np.argmax(self.feedforward(x)) == np.argmax(y)) for x, y in pairs)
         return _judged(self, pairs, labelled=False).correct()
@@ -292,13 +299,13 @@ class Network:
 
         With `convert` it is a list of (x, label); y is then 1 at the label, and 0 at the other outputs.
         """
-        pairs = seed.listed(data)
+        pairs = training_pairs.listed(data)
         if _is_computed(self, "fn", *(["vectorized_result"] if convert else [])):
             return _judged(self, pairs, convert, costed=True).cost(lmbda)
         cost = 0.0
         for x, y in pairs:
             each = self.cost.fn(self.feedforward(x), _vectorized(self, y) if convert else y)
-            cost += validate.number("cost.fn", each) / len(pairs)
+            cost += options_checks.number("cost.fn", each) / len(pairs)
         return cost + _penalty(self, lmbda, len(pairs))
 
     def save(self, filename: str | os.PathLike[str]) -> None:
@@ -307,9 +314,9 @@ class Network:
         Whatever happens, there is the old file afterwards or the new one, whole.
         """
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
-        weights, biases = validate.parameter_arrays(self.weights, self.biases)
+        weights, biases = parameters.parameter_arrays(self.weights, self.biases)
         content = {
-            "sizes": list(validate.sizes_of(self.sizes)),
+            "sizes": list(options_checks.sizes_of(self.sizes)),
             "weights": [w.tolist() for w in weights],
             "biases": [b.tolist() for b in biases],
             "cost": cost.__name__,
@@ -333,8 +340,8 @@ def load(filename: str | os.PathLike[str]) -> Network:
     """
     module = sys.modules[__name__]
     with open(filename, encoding="utf-8") as file:
-        found = validate.book_network(filename, file)
-    cost = validate.book_cost(f"{filename}: cost", getattr(module, found.cost, found.cost))
+        found = checks.book_network(filename, file)
+    cost = checks.book_cost(f"{filename}: cost", getattr(module, found.cost, found.cost))
     net = Network(found.sizes, cost)
     net.weights, net.biases = found.weights, found.biases
     return net
@@ -424,17 +431,17 @@ def _read(net: Network, pairs: list[Any], name: str, labelled: bool, costed: boo
     """
     sizes, _, dtype, *_ = checked(net)[0]
     if not labelled:
-        return Data(*validate.training_pairs(pairs, sizes[0], sizes[-1], dtype, False, name))
-    return Data(*validate.test_pairs(pairs, sizes[0], dtype, name, sizes[-1] if costed else 0), 1.0)
+        return Data(*book_pairs.training_pairs(pairs, sizes[0], sizes[-1], dtype, False, name))
+    return Data(*book_pairs.test_pairs(pairs, sizes[0], dtype, name, sizes[-1] if costed else 0), 1.0)
 
 
 def _judged(net: Network, pairs: list[Any], labelled: bool, costed: bool = False) -> _Kernels:
-    return _Kernels(net, seed.inference_engine(checked(net)), _read(net, pairs, "data", labelled, costed))
+    return _Kernels(net, replaced.inference_engine(checked(net)), _read(net, pairs, "data", labelled, costed))
 
 
 def _penalty(net: Network, lmbda: float, n: int) -> float:
     squares = sum(float(np.sum(np.square(w))) for w in net.weights)  # BLAS would wake its threads
-    return 0.5 * (validate.number("lmbda", lmbda) / n) * squares
+    return 0.5 * (options_checks.number("lmbda", lmbda) / n) * squares
 
 
 def _vectorized(net: Network, label: Any) -> Any:
@@ -442,7 +449,7 @@ def _vectorized(net: Network, label: Any) -> Any:
     if _HOOKS.replaced(net, "vectorized_result"):
         return _HOOKS.module.vectorized_result(label)
     outputs = net.sizes[-1]
-    return np.eye(outputs)[:, [validate.label(label, outputs, "data")]]
+    return np.eye(outputs)[:, [book_pairs.label(label, outputs, "data")]]
 
 
 def _plain_number(value: Any) -> Any:
@@ -450,7 +457,7 @@ def _plain_number(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-_HOOKS = seed.Hooks(
+_HOOKS = replaced.Hooks(
     sys.modules[__name__],
     Network,
     training=(*FORWARD, "sigmoid_prime", "update_mini_batch", "backprop", "delta"),

@@ -1,0 +1,40 @@
+"""Where the command begins: signals are taken before anything that takes time is imported.
+
+``signal`` itself imports ``enum``, so this file takes its functions from ``_signal``, which is built in.
+"""
+
+import _signal  # type: ignore[import-not-found]
+import os
+
+DEFAULTS = {  # the handlers that Python begins with, by signal
+    getattr(_signal, name): handler
+    for name, handler in (
+        ("SIGINT", _signal.default_int_handler),
+        ("SIGTERM", _signal.SIG_DFL),
+        ("SIGHUP", _signal.SIG_DFL),
+    )
+    if hasattr(_signal, name)
+}
+
+
+def take() -> None:
+    """Takes the signals that would end the process with a traceback, or without a word."""
+    for signum, handler in DEFAULTS.items():
+        if _signal.getsignal(signum) == handler:
+            _signal.signal(signum, end)
+
+
+def end(signum: int, frame: object) -> None:
+    """Ends the process, which has done nothing yet; an import could swallow an exception."""
+    try:
+        os.write(2, f"fastbp: {words(signum)}\n".encode())
+    except OSError:  # a closed stderr
+        pass
+    finally:
+        os._exit(128 + signum)
+
+
+def words(signum: int) -> str:
+    """How the process ended, where Ctrl-C or this signal ended it."""
+    names = {getattr(_signal, name, 0): name for name in ("SIGTERM", "SIGHUP")}
+    return f"ended by {names[signum]}" if signum in names else "interrupted"

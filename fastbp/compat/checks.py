@@ -1,0 +1,80 @@
+"""The book's second network: its costs, monitors and files."""
+
+import json
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data.arrays import as_numbers
+from ..options.checks import integer, sizes_of
+
+
+def book_cost(name: str, cost: Any) -> Any:
+    """A cost, as a class or an object: the book's or a user's own."""
+    if not callable(getattr(cost, "delta", None)):
+        raise (AttributeError if name.endswith(": cost") else TypeError)(
+            f"{name}: expected CrossEntropyCost, QuadraticCost, or a class with functions fn(a, y) and "
+            f"delta(z, a, y), got {cost!r}"
+        )
+    return cost
+
+
+def monitored_data(evaluation_data: Any, is_on: bool) -> None:
+    if is_on and evaluation_data is None:
+        raise TypeError("evaluation_data: expected a list of (x, label) for its monitors, got None")
+
+
+def patience(epochs: Any, by_accuracy: bool) -> int:
+    """After how many epochs without a better accuracy to stop; 0 is never."""
+    found = integer("early_stopping_n", epochs)
+    if found > 0 and not by_accuracy:
+        raise ValueError(
+            "early_stopping_n: expected monitor_evaluation_accuracy or monitor_training_accuracy with it, "
+            "which it goes by, got neither"
+        )
+    return found
+
+
+class BookNetwork(NamedTuple):
+    """What a file of network2 says."""
+
+    sizes: list[int]
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    cost: str
+
+
+def book_network(path: Any, file: Any) -> BookNetwork:
+    """What network2's `save` writes, its keys in any order."""
+    keys = BookNetwork._fields
+    try:
+        content = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected the JSON that network2 saves: {error}") from None
+    if not isinstance(content, dict) or not content.keys() >= set(keys):
+        raise ValueError(f"{path}: expected an object with {', '.join(keys)}, as network2 saves it")
+    sizes = list(sizes_of(content["sizes"]))
+    arrays = {}
+    for key, widths in ("weights", sizes[:-1]), ("biases", [1] * (len(sizes) - 1)):
+        shapes, given = list(zip(sizes[1:], widths, strict=True)), content[key]
+        names = [f"{path}: {key}[{i}]" for i in range(len(shapes))]
+        if not isinstance(given, list) or len(given) != len(shapes):
+            raise ValueError(f"{path}: {key}: expected a list of {len(shapes)}, for the sizes {sizes}")
+        arrays[key] = [
+            as_numbers(each, np.dtype(np.float64), name) for name, each in zip(names, given, strict=True)
+        ]
+        for name, shape, found in zip(names, shapes, arrays[key], strict=True):
+            if found.shape != shape:
+                raise ValueError(f"{name}: expected shape {shape}, got {found.shape}")
+    return BookNetwork(sizes, **arrays, cost=str(content["cost"]))
+
+
+def path_of_digits(path: Any) -> None:
+    """Refuses a path of other data than the shipped digits, which the book's loader reads whatever it is."""
+    names = ("mnist.pkl.gz", "mnist.pkl", "mnist_py3k.pkl.gz")
+    if path is not None and os.path.basename(os.fspath(path)) not in names:
+        raise ValueError(
+            f"path: expected that of {', '.join(names)}, whose digits fastbp ships, got {path!r}; "
+            "fastbp.datasets reads other files"
+        )

@@ -1,0 +1,83 @@
+"""Labels as people have them, and the outputs that stand for them."""
+
+from typing import Any
+
+import numpy as np
+
+from . import arrays
+
+_OTHERS = "USOmM"  # kinds of arrays of labels that are no numbers: text, objects and times
+_PLAIN = {str, int, float, bool, np.datetime64, np.timedelta64}
+
+Classes = tuple[Any, ...] | None  # the label of each output, or None where they are 0, 1, 2 ...
+
+
+def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> tuple[Any, Classes]:
+    """y with a label's place instead of the label, and the classes; as it is where it holds no such labels.
+
+    Labels are text, dates, or anything that can be hashed; or numbers other than 0 .. outputs - 1, as many
+    different ones as there are outputs.  Where labels are `learnt` already, no others are.
+    """
+    found = arrays.labels_or_numbers(y, name)
+    is_other = found.dtype.kind in _OTHERS
+    if found.ndim != 1 or not len(found) or not (is_other or found.dtype.kind in "iuf" or classes):
+        return found, classes
+    if classes is None and learnt:
+        classes = tuple(range(max(2, outputs))) if is_other else None
+    elif classes is None and not is_other:
+        classes = _numbers(found, outputs)
+    elif classes is None:
+        classes = arrays.classes(_distinct(found, name), outputs, name)
+    if classes is None:
+        return found, None
+    known: Any = classes
+    if found.dtype.kind in "mM" and as_array(classes).dtype.kind == found.dtype.kind:
+        unit = np.promote_types(
+            found.dtype, as_array(classes).dtype
+        )  # in which equal times have the same hash
+        found, known = found.astype(unit), as_array(classes).astype(unit)
+    places = {label: place for place, label in enumerate(known)}
+    return arrays.places(listed(found), places, name), classes
+
+
+def are_other(y: np.ndarray, outputs: int) -> bool:
+    """Whether y holds labels other than 0 .. outputs - 1, whose classes all of them tell."""
+    if y.ndim != 1 or y.dtype.kind not in _OTHERS + "iuf":
+        return False
+    return y.dtype.kind in _OTHERS or (outputs > 1 and not 0 <= y.min() <= y.max() < outputs)
+
+
+def listed(y: np.ndarray) -> list[Any]:
+    """The labels of an array: Python's objects, but NumPy's times, which may be finer than Python's."""
+    return list(y) if y.dtype.kind in "mM" else y.tolist()
+
+
+def _numbers(y: np.ndarray, outputs: int) -> Classes:
+    """The classes that numbers are; None where they are 0 .. outputs - 1, or what only `targets` can tell."""
+    if outputs == 1 or (y.min() >= 0 and y.max() < outputs):
+        return None
+    distinct = np.unique(y)
+    whole = np.isfinite(distinct).all() and (np.floor(distinct) == distinct).all()
+    return tuple(distinct.tolist()) if whole and len(distinct) == outputs else None
+
+
+def _distinct(y: np.ndarray, name: str) -> list[Any]:
+    """Sorted where they can be, else in the order in which they are first seen."""
+    distinct = list(dict.fromkeys(arrays.hashable(listed(y), name)))
+    try:
+        return sorted(distinct)
+    except TypeError:
+        return distinct
+
+
+def of_places(places: np.ndarray, classes: Classes) -> np.ndarray:
+    """The labels that places stand for."""
+    return places if classes is None else as_array(classes)[places]
+
+
+def as_array(classes: tuple[Any, ...]) -> np.ndarray:
+    """An array of labels: of text, numbers or times where all are, else of objects."""
+    found = np.empty(len(classes), object)
+    found[:] = classes
+    kinds = {type(label) for label in classes}
+    return np.array(classes) if len(kinds) == 1 and kinds <= _PLAIN else found

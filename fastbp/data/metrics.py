@@ -1,0 +1,93 @@
+"""Decisions and scores, from the outputs of a network."""
+
+from typing import Any
+
+import numpy as np
+
+from .arrays import Targets, Task
+
+Weights = np.ndarray | None  # of the rows (n,), not all 0; None where all weigh the same
+
+
+def decided(outputs: np.ndarray, task: Task) -> np.ndarray:
+    """What the outputs (samples, outputs) say: labels, zeros and ones, or values, in the shape of y."""
+    if task == "labels":
+        labels: np.ndarray = outputs.argmax(axis=1)
+        return labels
+    if task in ("binary", "multilabel"):
+        outputs = (outputs >= 0.5).astype(np.int64)
+    return outputs[:, 0] if task in ("binary", "value") else outputs
+
+
+def probabilities(outputs: np.ndarray, task: Task) -> np.ndarray:
+    """The outputs of a network of sigmoids or a softmax as probabilities.
+
+    A row holds those of the labels, which add up to one; of two classes; or each label's own of several.
+    """
+    if task == "binary":
+        return np.hstack([1 - outputs, outputs])
+    if task == "multilabel":
+        return outputs
+    total = outputs.sum(axis=1, keepdims=True)
+    even = np.full_like(outputs, 1 / outputs.shape[1])  # where every sigmoid is 0
+    return np.asarray(np.divide(outputs, total, out=even, where=total > 0))
+
+
+def score(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
+    """The share of rows that are right altogether; for values the coefficient of determination R^2."""
+    return (r2 if targets.task in ("value", "values") else accuracy)(outputs, targets, weights)
+
+
+def accuracy(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
+    """The share of rows that are right altogether."""
+    wanted = targets.array
+    right = decided(outputs, targets.task).reshape(wanted.shape) == wanted
+    return _mean(right if right.ndim == 1 else right.all(axis=1), weights)
+
+
+def r2(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
+    """The coefficient of determination."""
+    wanted, share = targets.array, np.ones(1)
+    mean = wanted.mean(axis=0, dtype=np.float64)
+    if weights is not None:
+        counted = weights > 0
+        outputs, wanted, share = outputs[counted], wanted[counted], weights[counted, None]
+        mean = np.average(wanted, axis=0, weights=share[:, 0])
+    with np.errstate(over="ignore", invalid="ignore"):  # outputs may be anything
+        residual = float(np.sum((outputs.astype(np.float64) - wanted) ** 2 * share))
+    spread = float(np.sum((wanted - mean) ** 2 * share))
+    return 1.0 - residual / spread if spread else float(residual == 0.0)
+
+
+def mse(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
+    """The mean of the squared differences, over rows and outputs."""
+    return _mean(_differences(outputs, targets) ** 2, weights)
+
+
+def mae(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
+    """The mean of the absolute differences, over rows and outputs."""
+    return _mean(np.abs(_differences(outputs, targets)), weights)
+
+
+def _mean(values: np.ndarray, weights: Weights) -> float:
+    """The mean over rows and outputs; a row of weight 0 does not count, even where it is not finite."""
+    if weights is None:
+        return float(np.mean(values))
+    counted = weights > 0
+    rows = values[counted].reshape(np.count_nonzero(counted), -1)
+    return float(np.average(rows.mean(axis=1), weights=weights[counted]))
+
+
+def _differences(outputs: np.ndarray, targets: Targets) -> np.ndarray:
+    wanted = targets.array
+    if wanted.ndim == 1:  # labels, as one-hot rows
+        wanted = np.eye(outputs.shape[1])[wanted]
+    return np.asarray(outputs.astype(np.float64) - wanted)
+
+
+METRICS = {"accuracy": accuracy, "r2": r2, "mse": mse, "mae": mae}
+
+
+def count_correct(outputs: np.ndarray, labels: Any) -> int:
+    """How many rows have their largest output at their label."""
+    return int(np.count_nonzero(np.argmax(outputs, axis=1) == labels)) if len(outputs) else 0

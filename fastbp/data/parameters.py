@@ -1,0 +1,137 @@
+"""Weights and biases, of the user's own too."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..options import checks
+from .arrays import array, as_numbers, check_finite
+
+
+def parameter_arrays(weights: Sequence[Any], biases: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The network's weights and biases as plain arrays, for a user may have set nested lists."""
+
+    def plain(name: str, arrays: Sequence[Any]) -> list[Any]:
+        return [a if type(a) is np.ndarray else array(a, f"{name}[{i}]") for i, a in enumerate(arrays)]
+
+    return plain("weights", weights), plain("biases", biases)
+
+
+def _converted(name: str, arrays: Sequence[Any], dtype: np.dtype) -> list[np.ndarray]:
+    """Arrays of numbers in `dtype`; what is so already is not copied."""
+
+    def one(given: Any, i: int) -> np.ndarray:
+        found = array(given, f"{name}[{i}]")
+        if found.dtype.kind not in "biuf":
+            raise TypeError(f"{name}[{i}]: expected numbers, got dtype {found.dtype}")
+        return found.astype(dtype, copy=False)
+
+    return [a if type(a) is np.ndarray and a.dtype == dtype else one(a, i) for i, a in enumerate(arrays)]
+
+
+def some_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
+    """Refuses what has nothing to train."""
+    if len(weights) != len(biases) or not len(weights):
+        alone = "" if len(weights) or len(biases) else "; a network of one layer has nothing to train"
+        raise ValueError(
+            f"weights, biases: expected as many of each, at least 1, "
+            f"got {len(weights)} and {len(biases)}{alone}"
+        )
+
+
+def parameters(
+    weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The network's weights [(n_out, n_in)] and biases [(n_out, 1)] in `dtype`."""
+    some_layers(weights, biases)
+    ws, bs = _converted("weights", weights, dtype), _converted("biases", biases, dtype)
+    outputs: Any = None
+    for i, (w, b) in enumerate(zip(ws, bs, strict=True)):
+        inputs, shape = outputs, w.shape
+        if len(shape) != 2 or (i and shape[1] != inputs):
+            raise ValueError(
+                f"weights[{i}]: expected shape (outputs, {inputs if i else 'inputs'}), got {shape}"
+            )
+        outputs = shape[0]
+        if b.shape != (outputs, 1):
+            raise ValueError(f"biases[{i}]: expected shape ({outputs}, 1), got {b.shape}")
+    return ws, bs
+
+
+def initial_arrays(arrays: Any, sizes: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
+    """First weights that a user gives as ``init``, [(n_out, n_in)]: finite, copied, in `dtype`."""
+    shapes = [(n_out, n_in) for n_in, n_out in itertools.pairwise(sizes)]
+    several = isinstance(arrays, (list, tuple)) or np.ndim(arrays)
+    if not several or len(arrays) != len(shapes):
+        got = f"{len(arrays)}" if several else repr(arrays)
+        raise ValueError(
+            f"init: expected a name, or {len(shapes)} arrays of weights, one per layer, got {got}"
+        )
+    weights = []
+    for i, (given, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        found = as_numbers(given, dtype, f"init[{i}]")
+        if found.shape != shape:
+            raise ValueError(f"init[{i}]: expected shape {shape}, got {found.shape}")
+        check_finite(found, dtype, f"init[{i}]")
+        weights.append(found.astype(dtype))
+    return weights
+
+
+def unflattened(
+    flat: Any, weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """One array of all parameters, layer by layer, in the shapes of the present ones."""
+    found = as_numbers(flat, dtype, "parameters")
+    arrays = [array for pair in zip(*parameters(weights, biases, dtype), strict=True) for array in pair]
+    total = sum(array.size for array in arrays)
+    if found.shape != (total,):
+        raise ValueError(f"parameters: expected shape ({total},), got {found.shape}")
+    pieces, start = [], 0
+    for present in arrays:
+        pieces.append(found[start : start + present.size].reshape(present.shape).astype(dtype))
+        start += present.size
+    return pieces[::2], pieces[1::2]
+
+
+def same_sizes(sizes: Sequence[int], expected: Sequence[int]) -> None:
+    """Refuses weights whose shapes were changed while they were trained."""
+    if tuple(sizes) != tuple(expected):
+        raise ValueError(f"weights: expected layers {list(expected)} while training, got {list(sizes)}")
+
+
+def float_type(dtype: Any) -> np.dtype:
+    for known in (np.dtype(np.float32), np.dtype(np.float64)):
+        try:
+            if known == dtype:
+                return known
+        except TypeError:  # what NumPy says of a dtype it does not know
+            break
+    raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
+
+
+def divisors(
+    inputs: Any, uint8: Any, scale_inputs: bool, dtype: np.dtype
+) -> tuple[float | None, float | None]:
+    """The `input_divisor` and the `uint8_divisor`, of which at most one is given."""
+    if inputs is not None and uint8 is not None:
+        raise ValueError("input_divisor, uint8_divisor: expected one of them, got both")
+    if inputs is not None and scale_inputs:
+        raise ValueError(
+            f"input_divisor: expected None beside scale_inputs=True, which scales columns, got {inputs!r}"
+        )
+    return (
+        None if inputs is None else _divisor("input_divisor", inputs, dtype),
+        None if uint8 is None else _divisor("uint8_divisor", uint8, dtype),
+    )
+
+
+def _divisor(name: str, value: Any, dtype: np.dtype) -> float:
+    """A divisor by which 1 and 255 have quotients that are normal numbers of `dtype`."""
+    found = checks.positive(name, value)
+    limits = np.finfo(dtype)
+    least, most = 255 / float(limits.max), 1 / float(limits.tiny)
+    if not least <= found <= most:
+        raise ValueError(f"{name}: expected {least:.3g} to {most:.3g} for {dtype}, got {found}")
+    return found

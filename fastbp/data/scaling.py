@@ -1,0 +1,95 @@
+"""Inputs and values brought to mean 0 and deviation 1, column by column."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import arrays
+from .sparse import Samples, dense
+
+_AT_ONCE = 1 << 16  # numbers of a block
+_LEAST = float(np.finfo(np.float64).tiny)  # of a deviation, whose reciprocal is finite then
+_NOISE = 4 * float(np.finfo(np.float64).eps)  # a deviation that is no more of the mean is rounding
+
+
+class Scaling(NamedTuple):
+    """What is subtracted from each column, and what the difference is divided by: (columns,) float64."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    def scaled(self, rows: np.ndarray) -> np.ndarray:
+        """In float64, as the kernels compute it: (x - mean) * (1 / deviation)."""
+        return np.asarray((rows.astype(np.float64) - self.mean) * (1.0 / self.deviation))
+
+    def unscaled(self, rows: np.ndarray) -> np.ndarray:
+        """The inverse, in float64, for the mean may be far from 0."""
+        return np.asarray(rows.astype(np.float64) * self.deviation + self.mean)
+
+
+class Moments:
+    """What is known of the mean and the deviation of columns after any number of rows.
+
+    The same bits on every machine and however the rows come: they are merged a block of a fixed size at a
+    time, and only operations on single numbers are used, for NumPy's sums may take another order in another
+    version.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self._block = np.empty((max(1, _AT_ONCE // columns), columns))
+        self._filled = 0  # rows of the block
+        self._count = 0  # rows merged
+        self._first = np.zeros(columns)  # the first row, from which the others are taken
+        self._mean = np.zeros(columns)
+        self._squares = np.zeros(columns)  # of the differences from the mean, summed
+
+    def add(self, rows: Samples, divisor: float = 1.0, dtype: Any = np.float64) -> None:
+        """Takes in rows (n, columns); bytes are divided first, in a network's type as kernels divide them."""
+        done = 0
+        while done < len(rows):
+            taken = dense(rows[done : done + len(self._block) - self._filled])
+            if rows.dtype == np.uint8:
+                taken = np.divide(taken, divisor, dtype=dtype)
+            self._block[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            done += len(taken)
+            if self._filled == len(self._block):
+                self._merge()
+
+    def scaling(self, name: str) -> Scaling:
+        """Of the rows so far; the deviation of a constant column is 1, so that it is only moved to 0."""
+        if self._filled:
+            self._merge()
+        mean = self._first + self._mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            deviation = np.sqrt(self._squares / max(1, self._count))
+            constant = deviation <= np.maximum(_LEAST, _NOISE * np.abs(mean))
+        deviation = np.where(constant, 1.0, deviation)
+        arrays.finite_moments(name, mean, deviation)
+        return Scaling(mean, deviation)
+
+    def _merge(self) -> None:
+        """Takes in the block, by the formula of Chan, Golub and LeVeque (1979)."""
+        block, n, before = self._block[: self._filled], self._filled, self._count
+        if not before:
+            self._first = block[0].copy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            block -= self._first
+            mean = _sum(block.copy()) / n
+            block -= mean
+            block *= block
+            between = mean - self._mean
+            self._mean += between * (n / (before + n))
+            self._squares += between * between * (before * n / (before + n))
+            self._squares += _sum(block)
+        self._filled, self._count = 0, before + n
+
+
+def _sum(block: np.ndarray) -> np.ndarray:
+    """The sum of the rows of a block, which it overwrites: halves are added until one row is left."""
+    n = len(block)
+    while n > 1:
+        half = n // 2
+        block[:half] += block[n - half : n]
+        n -= half
+    return np.asarray(block[0])

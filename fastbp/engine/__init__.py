@@ -1,0 +1,1 @@
+"""What computes: a network packed for the kernels, forward passes, gradients, and the same in NumPy."""

@@ -1,0 +1,199 @@
+"""What a network is, but for its weights."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data import arrays, parameters
+from ..data.scaling import Scaling
+from ..options import activations, checks, costs, random_streams
+from ..options.optimizers import Optimizer
+
+Parameters = tuple[list[np.ndarray], list[np.ndarray]]  # weights [(n_out, n_in)] and biases [(n_out, 1)]
+
+
+class Architecture(NamedTuple):
+    """What kernels must know of a network; activations are those of every layer but the inputs."""
+
+    sizes: tuple[int, ...]
+    activations: tuple[activations.Kind, ...]
+    dtype: np.dtype
+    cost: costs.Kind = "quadratic"
+    dropout: tuple[float, ...] = ()  # the rate of each hidden layer, or nothing
+    frozen: tuple[int, ...] = ()  # layers, counted as weights are, whose weights stay
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether kernels can compute it: of a user's own functions, those that Numba's ``njit`` made."""
+        own = [kind for kind in (*self.activations, self.cost) if not isinstance(kind, str)]
+        return not own or all(
+            hasattr(function, "py_func")
+            for kind in own
+            if isinstance(kind, (activations.Activation, costs.Cost))
+            for function in (kind.function, kind.derivative)
+        )
+
+    def flops(self) -> int:
+        """Floating-point operations to train on one sample, padding not counted.
+
+        4 per weight (forward, update) and 2 more where the layer's input needs a delta.
+        """
+        weights = [n_in * n_out for n_in, n_out in itertools.pairwise(self.sizes)]
+        return 4 * sum(weights) + 2 * sum(weights[1:])
+
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a network keeps beside the seed's four attributes, in one attribute, ``_fastbp``.
+
+    So no private name of a subclass collides with one of ours.  The defaults are the class's, for a pickle of
+    the seed's class holds the four attributes alone.  A state is replaced, never changed, for a shallow copy
+    of the network shares it.
+    """
+
+    dtype: np.dtype = _FLOAT64
+    activation: activations.Kind | tuple[activations.Kind, ...] = (
+        "sigmoid"  # of hidden layers: of all, or each
+    )
+    output_activation: activations.Kind = "sigmoid"
+    cost: costs.Kind = "quadratic"
+    dropout: float | tuple[float, ...] = 0.0
+    frozen: tuple[int, ...] = ()
+    input_divisor: float | None = None  # of samples; None where nobody has chosen one
+    uint8_divisor: float | None = None  # of samples of type uint8 alone, as in networks of fastbp 0.2
+    seed: int | None = None
+    scale_inputs: bool = False
+    scale_outputs: bool = False
+    # What training has brought it to
+    task: arrays.Task | None = None
+    scale: arrays.Scale | None = None  # of the samples
+    classes: tuple[Any, ...] | None = None  # labels that are not 0, 1, 2 ..., by their outputs
+    feature_names: tuple[str, ...] | None = None  # of the columns of the frame that it is trained on
+    epochs: int = 0  # whose orders have been drawn
+    batches: int = 0  # whose masks have been drawn
+    masks: int | None = None  # the key of dropout's masks, where it was drawn without a seed
+    optimizer: Optimizer | None = None
+    began: int = 0  # the batches before the optimizer's state began
+    memory: tuple[Parameters, ...] = field(default=(), compare=False)  # that state
+    input_scaling: Scaling | None = field(default=None, compare=False)
+    output_scaling: Scaling | None = field(default=None, compare=False)
+
+    @property
+    def bytes_divisor(self) -> float:
+        """The number that kernels divide samples of type uint8 by."""
+        return self.input_divisor or self.uint8_divisor or 1.0
+
+    def activations(self, layers: int) -> tuple[activations.Kind, ...]:
+        """The activation of each of so many layers, the input not counted."""
+        if not layers:
+            return ()
+        if isinstance(self.activation, str):
+            return (*[self.activation] * (layers - 1), self.output_activation)
+        return (*checks.layers("activation", self.activation, layers - 1), self.output_activation)
+
+
+def state_of(sizes: Sequence[int], options: Mapping[str, Any]) -> State:
+    """The state of a new network with those `options`, which are the arguments of `Network`, each checked."""
+    layers = len(sizes) - 1
+    dtype = parameters.float_type(options["dtype"])
+    by_inputs, by_uint8 = parameters.divisors(
+        options["input_divisor"], options["uint8_divisor"], options["scale_inputs"], dtype
+    )
+    seed = options["seed"]
+    state = State(
+        dtype=dtype,
+        activation=_of_each("activation", options["activation"], layers - 1, _activation),
+        output_activation=checks.option(
+            "output_activation",
+            options["output_activation"],
+            activations.OUTPUT_ACTIVATIONS,
+            activations.Kind,
+        ),
+        cost=checks.option("cost", options["cost"], costs.COSTS, costs.Kind),
+        dropout=_of_each("dropout", options["dropout"], layers - 1, checks.rate),
+        frozen=checks.frozen_layers(options["frozen"], layers),
+        input_divisor=by_inputs,
+        uint8_divisor=by_uint8,
+        seed=None if seed is None else checks.seed("seed", seed),
+        scale_inputs=checks.flag("scale_inputs", options["scale_inputs"]),
+        scale_outputs=checks.flag("scale_outputs", options["scale_outputs"]),
+    )
+    cost, _ = costs.row_of(state.cost)
+    if state.scale_outputs:
+        checks.scales_outputs(cost)
+    outputs = sizes[-1] if layers else 2
+    checks.suits_output(cost, state.output_activation, costs.OUTPUTS_OF.get(cost, ()), outputs)
+    return state
+
+
+def _activation(name: str, value: Any) -> activations.Kind:
+    found: activations.Kind = checks.option(name, value, activations.ACTIVATIONS, activations.Kind)
+    return found
+
+
+def _of_each(name: str, value: Any, hidden: int, check: Callable[[str, Any], Any]) -> Any:
+    """One checked value of all hidden layers, or a tuple of one for each."""
+    if not isinstance(value, (list, tuple)) and not np.ndim(value):
+        return check(name, value)
+    return tuple(check(name, item) for item in checks.layers(name, value, max(0, hidden)))
+
+
+Parts = tuple[Architecture, list[np.ndarray], list[np.ndarray]]  # and weights and biases
+
+
+def checked(net: Any) -> Parts:
+    """The network as it is trained, for its weights, which a user may have set, say the sizes."""
+    state: State = net._fastbp
+    weights, biases = parameters.parameters(net.weights, net.biases, state.dtype)
+    sizes = (weights[0].shape[1], *(len(w) for w in weights))
+    dropout = checks.layers("dropout", state.dropout, len(weights) - 1) if state.dropout != 0 else ()
+    architecture = Architecture(
+        sizes,
+        state.activations(len(weights)),
+        state.dtype,
+        state.cost,
+        dropout if any(dropout) else (),
+        state.frozen,
+    )
+    return architecture, weights, biases
+
+
+def mask_key(net: Any) -> int:
+    """The key of dropout's masks: the seed's, or one that is drawn from NumPy's global generator, once."""
+    state: State = net._fastbp
+    if state.seed is not None:
+        return random_streams.key(state.seed, "mask")
+    if state.masks is None:
+        high, low = np.random.randint(0, 1 << 32, 2, np.uint64).tolist()  # noqa: NPY002  the global one
+        net._fastbp = replace(state, masks=high << 32 | low)
+    masks: int = net._fastbp.masks
+    return masks
+
+
+_FORMER = {
+    "_dtype": "dtype",
+    "_activation": "activation",
+    "_output": "output_activation",
+    "_divisor": "uint8_divisor",
+    "_task": "task",
+}
+
+
+def from_0_1(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a network that fastbp 0.1.0 pickled, with its private ones in one state.
+
+    Its generator is left out: orders of samples then come from NumPy's global one.
+    """
+    former = {_FORMER[name]: value for name, value in attributes.items() if name in _FORMER}
+    kept = {name: value for name, value in attributes.items() if name not in (*_FORMER, "_random")}
+    return (
+        {**kept, "_fastbp": State(**{"uint8_divisor": 255.0, **former})}
+        if len(kept) < len(attributes)
+        else kept
+    )

@@ -1,0 +1,99 @@
+"""The loop over chunks of mini-batches.
+
+A chunk is one compiled call of at most about 50 ms.  Between chunks Python sees an interrupt, shows
+progress and notices divergence.  How mini-batches fall into chunks never changes a bit.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from .packed import NOTHING, Data, Engine
+from .team_size import ALONE, NETWORKS, Pace, Sizes
+
+Numbers = Callable[[int, int], np.ndarray]  # those of so many steps from a first on: `Optimizer.numbers`
+
+
+class DivergenceError(ArithmeticError):
+    """The cost or a weight is no longer finite; the network keeps its last finite weights."""
+
+
+class Chunks:
+    """Trains an engine chunk by chunk, each of so many samples and by such a team as its pace says.
+
+    Where it is can be read at any moment, also after an exception: `step` counts the steps that were made.
+    """
+
+    pauses: tuple[int, ...] = ()  # a chunk ends at each step that one of these numbers divides
+
+    def __init__(
+        self, engine: Engine, data: Data, numbers: Numbers, step: int = 0, sizes: Sizes = ALONE
+    ) -> None:
+        self.engine, self.data, self._numbers = engine, data, numbers
+        self.step = step
+        self.pace = Pace(engine.architecture, sizes)
+
+    @property
+    def step(self) -> int:
+        begin, reached, length = self._now
+        done, size = int(reached[0]), self.engine.batch_size
+        return begin + (-(-done // size) if done == length else done // size)
+
+    @step.setter
+    def step(self, step: int) -> None:
+        self._now = step, np.zeros(1, np.int64), 0  # replaced as one
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the order has been passed to its end."""
+        _, reached, length = self._now
+        return int(reached[0]) == length
+
+    def epoch(
+        self,
+        order: np.ndarray,
+        losses: np.ndarray = NOTHING,
+        reached: np.ndarray | None = None,
+        after: Callable[[int], bool] | None = None,
+    ) -> int:
+        """One pass over `order`; returns how many positions it trained, fewer where the cost diverged.
+
+        It begins at position reached[0], after so many of the steps that `step` counts, and keeps it up to
+        date together with losses[0].  ``after(position)`` is called after every chunk and may end the pass.
+        """
+        reached = np.zeros(1, np.int64) if reached is None else reached
+        size, n = self.engine.batch_size, len(order)
+        begin = self.step - -(-int(reached[0]) // size)
+        self._now = begin, reached, n
+        with NETWORKS.one_more():
+            while (done := int(reached[0])) < n:
+                self.engine.members, samples = self.pace.next()
+                self.engine.bounds = self.pace.bounds(self.engine.members)
+                last = self._end(begin, done, n, samples)
+                step = begin + done // size
+                numbers = self._numbers(step, 1 + (last - 1) // size - done // size)
+                start = time.perf_counter()
+                if self.engine.train(self.data, order, (done, last), numbers, step, losses, reached) < last:
+                    break
+                self.pace.took(last - done, time.perf_counter() - start, self.engine.waited)
+                if after and after(last):
+                    break
+        return int(reached[0])
+
+    def _end(self, begin: int, done: int, n: int, samples: int) -> int:
+        """Where the next chunk ends: after whole batches, or within the one in which it begins."""
+        size = self.engine.batch_size
+        last = min(n, done + max(1, samples // self.engine.block) * self.engine.block)
+        for pause in self.pauses:
+            step = begin + done // size
+            last = min(last, done // size * size + (pause - step % pause) * size)
+        return last // size * size if last < n and last // size * size > done else last
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Prints at once; a user's stdout may be any object with `write`."""
+    print(text, end=end)
+    if hasattr(sys.stdout, "flush"):
+        sys.stdout.flush()

@@ -1,0 +1,203 @@
+"""The four equations of backpropagation in NumPy, for one sample or for columns of them; rows over NumPy."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..data import book_pairs
+from ..data import parameters as data_parameters
+from ..options import activations, checks, costs
+from ..options import activations as activation_rows
+from ..options import costs as cost_rows
+from . import user_functions
+
+
+class Numpy:
+    """What rows may use besides + - * / and comparisons, over arrays; see kernels.elementary."""
+
+    abs, sqrt, copysign, sign, where = np.abs, np.sqrt, np.copysign, np.sign, np.where
+    maximum, minimum, expm1, log1p = np.maximum, np.minimum, np.expm1, np.log1p
+
+    @staticmethod
+    def fma(x: Any, y: Any, z: Any) -> Any:
+        return x * y + z
+
+    @staticmethod
+    def exp(x: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return np.exp(x)
+
+    @staticmethod
+    def log(x: Any) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.log(x)
+
+    @staticmethod
+    def normal(x: Any) -> tuple[Any, Any]:
+        """The distribution function of the standard normal distribution, and its density."""
+        tail = np.array([0.5 * math.erfc(-z / math.sqrt(2)) for z in np.ravel(x)], np.asarray(x).dtype)
+        return tail.reshape(np.shape(x)), np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+def activation(kind: activations.Kind, z: Any) -> tuple[Any, Any]:
+    """a and da/dz of one layer but a softmax."""
+    if isinstance(kind, activations.Activation):
+        return _own(kind, "function", z), _own(kind, "derivative", z)
+    name, parameter = activations.row_of(kind)
+    row: Any = activation_rows.ROWS[name]
+    a, derivative = row(Numpy, z, parameter) if row.__code__.co_argcount > 2 else row(Numpy, z)
+    return a, derivative
+
+
+def softmax(z: Any) -> Any:
+    """Of each column."""
+    e = np.exp(z - np.max(z, axis=0, keepdims=True))
+    return e / np.sum(e, axis=0, keepdims=True)
+
+
+def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) -> tuple[Any, Any]:
+    """C of each output and dC/da, from the outputs alone."""
+    if isinstance(kind, costs.Cost):
+        return _own(kind, "function", a, y), _own(kind, "derivative", a, y)
+    name, parameter = costs.row_of(kind)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if name == "cross_entropy":
+            least = np.finfo(np.asarray(a).dtype).tiny  # outputs may have been rounded to 0 and 1
+            of_ones = y * np.log(np.maximum(a, least))
+            if output_activation == "softmax":
+                return -of_ones, np.where(y > 0, -y / a, 0.0)
+            return -of_ones - (1 - y) * np.log(np.maximum(1 - a, least)), (a - y) / (a * (1 - a))
+        row: Any = cost_rows.ROWS[name]
+        c, derivative = row(Numpy, a, y, parameter) if row.__code__.co_argcount > 3 else row(Numpy, a, y)
+    return c, derivative
+
+
+def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: Any, y: Any) -> Any:
+    """C of each output, in float64; from z where that is the stable form."""
+    z, a, y = (np.asarray(array, np.float64) for array in (z, a, y))
+    if not is_short(kind, output_activation):
+        return cost(kind, output_activation, a, y)[0]
+    if output_activation == "softmax":
+        z = z - np.max(z, axis=0, keepdims=True)
+        z = z - np.log(np.sum(np.exp(z), axis=0, keepdims=True))
+    row: Any = cost_rows.LOGITS[_pair(kind, output_activation)]
+    return row(Numpy, z, y)
+
+
+def is_short(kind: costs.Kind, output_activation: activations.Kind) -> bool:
+    """Whether dC/dz of the outputs is simply a - y."""
+    return _pair(kind, output_activation) in cost_rows.LOGITS
+
+
+def _pair(kind: costs.Kind, output_activation: activations.Kind) -> tuple[str, str]:
+    return costs.row_of(kind)[0], activations.row_of(output_activation)[0]
+
+
+def output_delta(output_activation: activations.Kind, z: Any, a: Any, gradient: Any) -> Any:
+    """dC/dz of the outputs from `gradient`, dC/da; a column is a sample."""
+    if output_activation == "softmax":
+        return a * (gradient - np.sum(gradient * a, axis=0, keepdims=True))
+    return gradient * activation(output_activation, z)[1]
+
+
+def _own(kind: activations.Activation | costs.Cost, name: str, *arrays: Any) -> Any:
+    """What a user's function makes of arrays: one of NumPy arrays, or of numbers, that Numba compiled."""
+    function = getattr(kind, name)
+    if hasattr(function, "py_func"):
+        function = np.vectorize(function, otypes=[float])
+    return user_functions.own_values(f"{type(kind).__name__}.{name}", function(*arrays), arrays[0])
+
+
+def feedforward(net: Any, module: Any, a: Any) -> Any:
+    """The outputs (outputs, m) for inputs `a` (inputs, m): a = sigma(w a' + b), layer by layer."""
+    weights, biases = data_parameters.parameter_arrays(net.weights, net.biases)
+    signal = book_pairs.column_vectors(a, weights[0].shape[1] if weights else net.sizes[0])
+    for kind, b, w in zip(net._fastbp.activations(len(weights)), biases, weights, strict=True):
+        signal = _activated(kind, module, module.np.dot(w, signal) + b)
+    return signal
+
+
+Delta = Callable[[Any, Any, Any], Any]
+
+
+def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[list[Any], list[Any]]:
+    """The gradient of one sample's cost, (nabla_b, nabla_w), by the four equations of backpropagation.
+
+    BP1  delta^L = dC/da * sigma'(z^L)
+    BP2  delta^l = (w^(l+1)^T delta^(l+1)) * sigma'(z^l)
+    BP3  dC/db^l[j] = delta^l[j]
+    BP4  dC/dw^l[j, k] = a^(l-1)[k] delta^l[j]
+
+    ``delta_of(z, a, y)`` is BP1.
+    """
+    np, delta = module.np, None
+    data_parameters.some_layers(net.weights, net.biases)
+    weights, biases = data_parameters.parameter_arrays(net.weights, net.biases)
+    kinds = net._fastbp.activations(len(weights))
+    signals, zs = [x], []
+    for kind, b, w in zip(kinds, biases, weights, strict=True):
+        zs.append(np.dot(w, signals[-1]) + b)
+        signals.append(_activated(kind, module, zs[-1]))
+    nabla_b: list[Any] = []
+    nabla_w: list[Any] = []
+    for layer in reversed(range(len(weights))):
+        if layer < len(weights) - 1:
+            prime = _prime(kinds[layer], module, zs[layer])
+            delta = np.dot(np.transpose(weights[layer + 1]), delta) * prime  # BP2
+        else:
+            delta = delta_of(zs[-1], signals[-1], y)  # BP1
+        nabla_b.insert(0, delta)  # BP3
+        nabla_w.insert(0, np.dot(delta, np.transpose(signals[layer])))  # BP4
+    return nabla_b, nabla_w
+
+
+def output_error(net: Any, module: Any, own_cost: bool) -> Delta:
+    """BP1; a - y where cost and output activation match, unless the cost derivative is the user's own."""
+    kind = net._fastbp.output_activation
+    if is_short(net._fastbp.cost, kind) and not own_cost:
+        return lambda z, a, y: a - y
+    if kind == "softmax":
+        return lambda z, a, y: output_delta(kind, z, a, net.cost_derivative(a, y))
+    return lambda z, a, y: net.cost_derivative(a, y) * _prime(kind, module, z)
+
+
+def cost_derivative(net: Any, a: Any, y: Any) -> Any:
+    """dC/da of the network's cost."""
+    kind = net._fastbp.cost
+    return a - y if kind == "quadratic" else cost(kind, net._fastbp.output_activation, a, y)[1]
+
+
+def update_mini_batch(
+    net: Any, mini_batch: Sequence[tuple[Any, Any]], eta: float, lmbda: float = 0.0, n: int = 1
+) -> None:
+    """One step down the gradient averaged over the mini-batch; weights decay by lmbda in a set of n."""
+    checks.number("eta", eta)
+    kept = 1 - eta * (checks.number("lmbda", lmbda) / n)
+    weights, biases = data_parameters.parameter_arrays(net.weights, net.biases)
+    nabla_b, nabla_w = [np.zeros(b.shape) for b in biases], [np.zeros(w.shape) for w in weights]
+    for x, y in mini_batch:
+        delta_b, delta_w = net.backprop(x, y)
+        nabla_b = [total + part for total, part in zip(nabla_b, delta_b, strict=False)]
+        nabla_w = [total + part for total, part in zip(nabla_w, delta_w, strict=False)]
+    step = eta / len(mini_batch)
+    net.weights = [kept * w - step * nabla for w, nabla in zip(weights, nabla_w, strict=False)]
+    net.biases = [b - step * nabla for b, nabla in zip(biases, nabla_b, strict=False)]
+
+
+def _activated(kind: activations.Kind, module: Any, z: Any) -> Any:
+    if kind == "sigmoid":
+        return module.sigmoid(z)
+    return softmax(z) if kind == "softmax" else activation(kind, z)[0]
+
+
+def _prime(kind: activations.Kind, module: Any, z: Any) -> Any:
+    return module.sigmoid_prime(z) if kind == "sigmoid" else activation(kind, z)[1]
+
+
+def _mixed(x: Any) -> Any:
+    """A hash of 32 bits."""
+    for shift, factor in ((16, 0x21F0AAAD), (15, 0xD35A2D97)):
+        x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
+    return x ^ (x >> np.uint32(15))

@@ -1,0 +1,156 @@
+"""The mean cost of rows and its gradients, by weights and by inputs."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..data import arrays as data_arrays
+from ..options import checks
+from ..options.optimizers import SGD
+from . import numpy_engine, user_functions
+from .architecture import Architecture, Parameters, State, checked
+from .chunks import Chunks
+from .inference import _scalings, class_weights, scorable, weights_of
+from .kernels.records import GRADIENT
+from .layout import BLOCK
+from .packed import Data, Descent, Engine
+from .replaced import COMPILED, Hooks
+from .team_size import is_one_chunk, sizes
+
+
+class Objective:
+    """The mean cost over some samples with its penalties, and its gradient, as a function of the parameters.
+
+    Nothing is dropped.  Data are checked once, and one engine serves all calls.  `start` are the parameters
+    that the network has.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        hooks: Hooks,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        threads: int | str = "auto",
+    ) -> None:
+        self._l2, self._l1 = checks.nonnegative("l2", l2), checks.nonnegative("l1", l1)
+        architecture, *self.start = checked(net)
+        self._architecture = architecture._replace(dropout=())
+        self._is_compiled = architecture.is_compiled
+        self._data = _data(net, hooks, self._architecture, X, y, sample_weight, class_weight)
+        n = self._samples = len(self._data.X)
+        self._sizes = sizes(checks.threads_of(threads), self._architecture, n, n, epochs=1)
+        self._is_short = is_one_chunk(self._architecture, n)
+        self._shapes = [array.shape for pair in zip(*self.start, strict=True) for array in pair]
+        self._order = np.arange(n)
+        self._engine: Engine | None = None
+
+    def __call__(self, weights: list[np.ndarray], biases: list[np.ndarray]) -> tuple[float, Parameters]:
+        n, l2, l1 = self._samples, self._l2, self._l1
+        if self._is_compiled:
+            total, gradient = self._by_kernels(weights, biases)
+        else:
+            total, gradient = numpy_engine.Engine(self._architecture, weights, biases, n).all(self._data)
+        value = total / n
+        divisor = n if math.isfinite(total) else math.nan  # the kernels stop at a cost that is not
+        for number, w in enumerate(weights):
+            nabla_w, nabla_b = gradient[0][number], gradient[1][number]
+            nabla_w /= divisor
+            nabla_b /= divisor
+            if l2 or l1:
+                wide = w.astype(np.float64, copy=False)
+                penalty, pull = 0.5 * l2 * float((wide * wide).sum()), l2 * w
+                if l1:
+                    penalty, pull = penalty + l1 * float(np.abs(wide).sum()), pull + l1 * np.sign(w)
+                value += penalty
+                nabla_w += pull
+            if number in self._architecture.frozen:
+                nabla_w[...] = nabla_b[...] = 0.0
+        return value, gradient
+
+    def flat(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        """The same for parameters in one array, as `Network.parameters` has them; the gradient in float64."""
+        numbers, start = parameters.astype(self._architecture.dtype, copy=False), 0
+        arrays = []
+        for shape in self._shapes:
+            end = start + shape[0] * shape[1]
+            arrays.append(numbers[start:end].reshape(shape))
+            start = end
+        value, (weights, biases) = self(arrays[::2], arrays[1::2])
+        pairs = zip(weights, biases, strict=True)
+        return value, np.concatenate(
+            [array.reshape(-1) for pair in pairs for array in pair], dtype=np.float64
+        )
+
+    def _by_kernels(self, weights: list[np.ndarray], biases: list[np.ndarray]) -> tuple[float, Parameters]:
+        """The sums over all samples, of the cost and of its gradient."""
+        n, engine = self._samples, self._engine
+        if engine is None:
+            descent, most, listed = Descent(GRADIENT), self._sizes.most, self._data.is_listed
+            engine = Engine(self._architecture, weights, biases, n, most, descent, listed=listed)
+            self._engine = engine
+        else:
+            engine.pack(weights, biases)
+        losses = engine.new_losses()
+        if self._is_short:
+            engine.train(self._data, self._order, (0, n), _NO_STEP, losses=losses)
+        else:
+            Chunks(engine, self._data, _no_steps, sizes=self._sizes).epoch(self._order, losses)
+        return float(losses[0]), engine.gradient()
+
+
+_NO_STEP = SGD().numbers(np.zeros(1), 0)
+
+
+def _no_steps(first: int, count: int) -> np.ndarray:
+    """The numbers of the one step that is not made."""
+    return _NO_STEP
+
+
+def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
+    """dC/dx of each sample's own cost, (n, inputs)."""
+    parts = checked(net)
+    architecture = parts[0]._replace(dropout=())
+    data = _data(net, hooks, architecture, X, y, None, None)
+    n = len(data.X)
+    if not architecture.is_compiled:
+        engine = numpy_engine.Engine(architecture, *parts[1:], n)
+        engine.all(data)
+        return _by_inputs(np.ascontiguousarray(engine.input_delta.T), data, net._fastbp)
+    found = np.empty((n, architecture.sizes[0]), architecture.dtype)
+    still = architecture._replace(frozen=tuple(range(len(architecture.sizes) - 1)))
+    engine_ = Engine(still, *parts[1:], max(1, min(n, BLOCK)), input_gradient=True)
+    order, numbers, losses = np.arange(n), _no_steps(0, 1), engine_.new_losses()
+    for first in range(0, n, engine_.block):
+        last = min(n, first + engine_.block)
+        engine_.begin_input_delta()
+        losses[0] = 0.0
+        if engine_.train(data, order, (first, last), numbers, losses=losses) < last:  # stopped by a cost
+            engine_.train(data, order, (first, last), numbers)
+        found[first:last] = engine_.input_delta(last - first)
+        found[first:last][~np.isfinite(losses[1 : 1 + last - first])] = np.nan
+    return _by_inputs(found, data, net._fastbp)
+
+
+def _by_inputs(gradient: np.ndarray, data: Data, state: State) -> np.ndarray:
+    """The gradient by the inputs as the user has them, from that by what the network sees."""
+    units = state.input_divisor if data.inputs is None else data.inputs.deviation
+    return gradient if units is None else (gradient / units).astype(gradient.dtype)
+
+
+def _data(
+    net: Any, hooks: Hooks, architecture: Architecture, X: Any, y: Any, sample_weight: Any, class_weight: Any
+) -> Data:
+    """At least one sample, of a network that is computed as it is written here."""
+    user_functions.unreplaced([name for name in COMPILED if hooks.replaced(net, name)])
+    state: State = net._fastbp
+    samples, targets = scorable(net, architecture, X, y, state.task)
+    weights = weights_of(targets, sample_weight, class_weights(targets, architecture, class_weight))
+    X_divided = data_arrays.divided(samples, state.input_divisor, state.dtype)
+    return Data(X_divided, targets.array, state.bytes_divisor, weights, *_scalings(state))

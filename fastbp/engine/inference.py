@@ -1,0 +1,153 @@
+"""The second surface: arrays whose rows are samples."""
+
+from typing import Any
+
+import numpy as np
+
+from ..data import arrays as data_arrays
+from ..data import frames, labels, metrics
+from ..data.scaling import Scaling
+from ..data.sparse import Samples
+from ..options import checks, costs
+from . import numpy_engine, user_functions
+from .architecture import Architecture, Parts, State, checked
+from .packed import NOTHING
+from .replaced import FORWARD, Hooks, inference_engine
+
+
+def class_weights(
+    found: data_arrays.Targets, architecture: Architecture, class_weight: Any
+) -> np.ndarray | None:
+    """The weight of each class, in the order of the outputs; None where all weigh the same."""
+    if class_weight is None:
+        return None
+    wanted, count = data_arrays.classes_of(found), max(2, architecture.sizes[-1])
+    return data_arrays.class_weights(class_weight, wanted, found.classes or tuple(range(count)))
+
+
+def weights_of(
+    found: data_arrays.Targets, sample_weight: Any, by_class: np.ndarray | None, name: str = "sample_weight"
+) -> np.ndarray:
+    """The weight of each sample times that of its class; none where all weigh the same."""
+    rows = len(found.array)
+    weights = NOTHING if sample_weight is None else data_arrays.sample_weights(sample_weight, rows, name)
+    if by_class is None:
+        return weights
+    each = np.asarray(by_class[data_arrays.classes_of(found)])
+    return each * weights if weights.size else each
+
+
+def outputs(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
+    parts = checked(net)
+    return _infer(net, hooks, parts, samples_of(net, parts[0], X))
+
+
+def classes(net: Any) -> np.ndarray:
+    """The label of each output, or of 0 and 1 where there is one."""
+    found = net._fastbp.classes
+    return np.arange(max(2, len(net.biases[-1]))) if found is None else labels.as_array(found)
+
+
+def predict(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
+    parts = checked(net)
+    found = _infer(net, hooks, parts, samples_of(net, parts[0], X))
+    task = _task(net, parts[0])
+    decided = metrics.decided(found, task)
+    return labels.of_places(decided, net._fastbp.classes) if task in ("labels", "binary") else decided
+
+
+def predict_proba(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
+    parts = checked(net)
+    found, task = _infer(net, hooks, parts, samples_of(net, parts[0], X)), _task(net, parts[0])
+    user_functions.probable(found, task, net._fastbp.output_activation)
+    return metrics.probabilities(found, task)
+
+
+def score(net: Any, hooks: Hooks, X: Any, y: Any, sample_weight: Any) -> float:
+    parts = checked(net)
+    samples, targets = scorable(net, parts[0], X, y, _task(net, parts[0]))
+    weights = None if sample_weight is None else data_arrays.sample_weights(sample_weight, len(samples))
+    data_arrays.some_weight("sample_weight", weights)
+    return metrics.score(_infer(net, hooks, parts, samples), targets, weights)
+
+
+def _infer(net: Any, hooks: Hooks, parts: Parts, samples: Samples) -> np.ndarray:
+    """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
+    state: State = net._fastbp
+    data_arrays.trained_scale("X", samples, state)
+    data_arrays.chosen_divisor("X", samples, state)
+    inputs, outputs = _scalings(state)
+    own = hooks.replaced(net, *FORWARD)
+    engine = numpy_engine.MethodsEngine(net, *parts) if own else inference_engine(parts)
+    samples = data_arrays.divided(samples, state.input_divisor, state.dtype)
+    found: np.ndarray = engine.outputs(samples, state.bytes_divisor, inputs=inputs)
+    return found if outputs is None else outputs.unscaled(found)
+
+
+def _scalings(state: State) -> tuple[Scaling | None, Scaling | None]:
+    """Those of inputs and outputs, which must have been learnt."""
+    return (
+        data_arrays.learnt(state.scale_inputs, state.input_scaling, "scale_inputs"),
+        data_arrays.learnt(state.scale_outputs, state.output_scaling, "scale_outputs"),
+    )
+
+
+def _task(net: Any, architecture: Architecture) -> data_arrays.Task:
+    """What the network is trained for; before any training, labels where it has several outputs."""
+    task: data_arrays.Task = net._fastbp.task or ("labels" if architecture.sizes[-1] > 1 else "values")
+    return task
+
+
+def samples_of(
+    net: Any, architecture: Architecture, X: Any, prefix: str = "", learns: bool = False
+) -> Samples:
+    """X as the network reads it, whose columns are those of its training.
+
+    Where the network `learns` from it, digits that are lost are warned of.
+    """
+    state: State = net._fastbp
+    frames.same_features(prefix + "X", frames.feature_names(X), state.feature_names)
+    inputs = architecture.sizes[0]
+    return data_arrays.samples(X, inputs, architecture.dtype, prefix + "X", state.scale_inputs, learns)
+
+
+def targets_of(
+    net: Any,
+    architecture: Architecture,
+    y: Any,
+    rows: int,
+    name: str = "y",
+    task: data_arrays.Task | None = None,
+    classes: labels.Classes = None,
+) -> data_arrays.Targets:
+    """y as the network can learn it, or as the targets of a task; `classes` are those that fit has learnt."""
+    state: State = net._fastbp
+    outputs = architecture.sizes[-1]
+    if task not in ("value", "values", "multilabel"):
+        learnt = task is not None or state.task in ("labels", "binary")
+        y, classes = labels.encoded(y, state.classes or classes, outputs, name, learnt)
+    cost, output = costs.row_of(architecture.cost)[0], architecture.activations[-1]
+    several = cost == "cross_entropy" and output == "sigmoid"
+    dtype = np.dtype(np.float64) if state.scale_outputs else architecture.dtype
+    found = data_arrays.targets(y, rows, outputs, dtype, name, task, several)
+    data_arrays.suits_cost(found, cost, output, name)
+    if task is None and found.task in ("value", "values"):
+        data_arrays.lost_digits(data_arrays.plain_numbers(y, name), dtype, name, "scale_outputs")
+    if state.scale_outputs:
+        data_arrays.values_are_scaled(found.task)
+    return found._replace(classes=classes)
+
+
+def scorable(
+    net: Any,
+    architecture: Architecture,
+    X: Any,
+    y: Any,
+    task: data_arrays.Task | None,
+    prefix: str = "",
+    classes: labels.Classes = None,
+) -> tuple[Samples, data_arrays.Targets]:
+    """Samples and their targets, at least one, for a network trained for `task`."""
+    samples = samples_of(net, architecture, X, prefix)
+    checks.count(f"rows of {prefix}X", len(samples))
+    return samples, targets_of(net, architecture, y, len(samples), prefix + "y", task, classes)

@@ -1,0 +1,284 @@
+"""One layer over a mini-batch: forward, then its counterparts backward and update.
+
+Letters: m samples of the batch, x [m, inputs] what enters, a [m, outputs] the activation, d [m, outputs]
+first its derivative da/dz, then the delta dC/dz, W [inputs, outputs] the weights, all in panels of NR
+columns.  Every function does one member's share of a phase; members own outputs, so none waits for another
+inside a phase.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...options.optimizers import NUMBERS
+from .apply import apply
+from .gather import Ahead, ask, lines
+from .jit import helper, inlined
+from .microkernel import bias, dot, outer
+from .output import delta_t
+from .panels import activate, drop, multiply_transposed, transposed
+from .shares import PARTS, Share, after, begin_of, ceil_div, count, share_of, units
+from .team import Member, share
+from .vector import clear, constants, shift
+
+# Of an update: 2 x 16 KiB of operands with AVX-512.  A constant, for the bits depend on it.
+SAMPLES_AT_ONCE = 128
+
+
+class Memory(NamedTuple):
+    """Pointers, and how many rows (samples) the panels of a block have room for."""
+
+    parameters: Any
+    target: Any  # what `update` writes: the parameters, a copy of them, or the gradient of a whole batch
+    state: Any  # of the optimizer, in panels like the parameters
+    stride: int  # numbers from one state of a weight to the next
+    scratch: Any
+    private: (
+        Any  # one member's own: a row of zeros, a square tile, the numbers of a step for weights and biases
+    )
+    rows: int
+    cached: int  # numbers that stay in the second-level cache
+
+
+class Rule(NamedTuple):
+    """What an update does with a tile of the gradient: adds `scale` of it to what is `kept` of the target's
+    weights, or steps at once.
+    """
+
+    at_once: bool
+    optimizer: int
+    scale: float
+    kept: float
+
+
+@helper
+def square(memory: Memory) -> Any:
+    """The member's own square tile."""
+    nr, _, _ = constants(memory.scratch)
+    return shift(memory.private, nr)
+
+
+@helper
+def numbers(memory: Memory) -> Any:
+    """The numbers of a step for weights; NUMBERS further on are those for biases."""
+    nr, _, _ = constants(memory.scratch)
+    return shift(memory.private, nr + nr * nr)
+
+
+@helper
+def outputs_of(layer: Any, memory: Memory, others: int, terms: int, member: Member) -> tuple[int, Share]:
+    """A member's share of the layer's outputs x others, and how many outputs a unit has.
+
+    They are a panel's, or a vector's where there are fewer panels than members: then each reads and writes
+    its own cache lines of the weights alone.
+    """
+    nr, lanes, _ = constants(memory.scratch)
+    width = nr if layer.outputs > nr * (member.size - 1) else lanes
+    vectors = ceil_div(layer.outputs, lanes)
+    return width, share_of(vectors, width // lanes, others, terms * width, memory.cached, member)
+
+
+def forward_by(product: Any) -> Any:
+    """The forward pass of a layer over samples that ``product`` knows how to read.
+
+    ``product(layer, memory, x, row, size, a, b, w)`` makes a tile, a = x w + b, of the size (rows, vectors),
+    from the sample at `row` on.
+    """
+
+    @inlined
+    def forward(
+        layer: Any, memory: Memory, x: Any, m: int, hidden: bool, masks: tuple[int, int, int], member: Member
+    ) -> None:
+        """a = activation(x W + b) and d = da/dz, both with dropout; the last layer is left at z.
+
+        A unit is one tile of samples in one panel of outputs.  `masks` are the key, the word of its stream,
+        negative for no dropout, and the place in the batch of the first sample.
+        """
+        key, word, sample = masks
+        nr, lanes, most_rows = constants(memory.scratch)
+        tiles = ceil_div(m, most_rows)
+        width, mine = outputs_of(layer, memory, tiles, layer.inputs, member)
+        for number in range(PARTS):
+            cursor = begin_of(number, mine)
+            for _ in range(units(cursor)):
+                first, tile = cursor.panel * width, cursor.other
+                panel, column = first // nr, first % nr
+                row = m * tile // tiles
+                rows = m * (tile + 1) // tiles - row
+                vectors = ceil_div(min(width, layer.outputs - first), lanes)
+                offset = (panel * memory.rows + row) * nr + column
+                a = shift(memory.scratch, layer.a + offset)
+                b = shift(memory.parameters, layer.biases + first)
+                w = shift(memory.parameters, layer.weights + panel * layer.panel + column)
+                product(layer, memory, x, row, (rows, vectors), a, b, w)
+                if hidden:
+                    d = shift(memory.scratch, layer.delta + offset)
+                    activate(layer.activation, layer.parameter, layer.address, rows, vectors, a, d)
+                    if word >= 0 and layer.dropout > 0:
+                        unit = (sample + row) * layer.outputs + first
+                        drop(rows, vectors, a, d, key, word, unit, layer.outputs, layer.dropout)
+                cursor = after(cursor, mine)
+
+    return forward
+
+
+@inlined
+def _product(
+    layer: Any, memory: Memory, x: Any, row: int, size: tuple[int, int], a: Any, b: Any, w: Any
+) -> None:
+    rows, vectors = size
+    nr, _, _ = constants(memory.scratch)
+    dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
+
+
+forward = forward_by(_product)
+
+
+@inlined
+def backward(layer: Any, below: Any, memory: Memory, m: int, member: Member) -> None:
+    """d of `below` *= d W^T; a unit is one panel of inputs x one of samples."""
+    nr, lanes, most_rows = constants(memory.scratch)
+    zeros, g = memory.private, square(memory)
+    sample_panels = ceil_div(m, nr)
+    mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, memory.cached, member)
+    for number in range(PARTS):
+        cursor = begin_of(number, mine)
+        for _ in range(units(cursor)):
+            panel, sample = cursor.panel, cursor.other * nr
+            inputs, samples = min(nr, layer.inputs - panel * nr), min(nr, m - sample)
+            tiles = ceil_div(inputs, most_rows)
+            d_t = delta_t(layer, memory, 0, sample)
+            for tile in range(tiles):
+                row = inputs * tile // tiles
+                rows = inputs * (tile + 1) // tiles - row
+                w = shift(memory.parameters, layer.weights + (panel * nr + row) * nr)
+                vectors = ceil_div(samples, lanes)
+                dot(rows, vectors, shift(g, row * nr), zeros, 0, w, layer.panel, d_t, layer.outputs)
+            d = shift(memory.scratch, below.delta + (panel * memory.rows + sample) * nr)
+            multiply_transposed(inputs, samples, d, g)
+            if below.delta_t >= 0:
+                transposed(samples, inputs, delta_t(below, memory, panel * nr, sample), d)
+            cursor = after(cursor, mine)
+
+
+def update_by(gradient: Any) -> Any:
+    """The update of a layer over samples that ``gradient`` knows how to read.
+
+    ``gradient(memory, x, panel, m, size, g, d, rule)`` makes a tile, g = kept g + scale x^T d, of the size
+    (rows, vectors), for a panel of inputs.
+    """
+
+    @inlined
+    def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, member: Member) -> None:
+        """target = kept target + scale x^T d, or at once the optimizer's step by x^T d.
+
+        A unit is a panel of outputs x one of inputs.  Samples are taken `SAMPLES_AT_ONCE`, so that both
+        operands of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are prefetched, some
+        lines per unit, for all at once would fill the queue.
+        """
+        nr, lanes, _ = constants(memory.scratch)
+        input_panels = ceil_div(layer.inputs, nr)
+        width, mine = outputs_of(layer, memory, input_panels, m, member)
+        lines_per_unit = ceil_div(lines(ahead), max(1, count(mine)))
+        h = numbers(memory)
+        for number in range(PARTS):
+            cursor = begin_of(number, mine)
+            for _ in range(units(cursor)):
+                first, k = cursor.panel * width, cursor.other
+                panel, column = first // nr, first % nr
+                vectors = ceil_div(min(width, layer.outputs - first), lanes)
+                d = shift(memory.scratch, layer.delta + panel * memory.rows * nr + column)
+                if k == 0:
+                    offset = layer.biases + first
+                    g = shift(memory.target, offset)
+                    if rule.at_once:
+                        g = square(memory)
+                        clear(nr, g)
+                    bias(vectors, g, d, m, rule.scale)
+                    if rule.at_once:
+                        b, state = shift(memory.parameters, offset), shift(memory.state, offset)
+                        apply(rule.optimizer, 1, vectors, b, g, state, memory.stride, shift(h, NUMBERS))
+                offset = layer.weights + panel * layer.panel + k * nr * nr + column
+                rows = min(nr, layer.inputs - k * nr)
+                g = shift(memory.target, offset)
+                if rule.at_once:
+                    g = square(memory)
+                    clear(rows * nr, g)
+                gradient(memory, x, k, m, (rows, vectors), g, d, rule)
+                if rule.at_once:
+                    w, state = shift(memory.parameters, offset), shift(memory.state, offset)
+                    apply(rule.optimizer, rows, vectors, w, g, state, memory.stride, h)
+                ahead = ask(ahead, lines_per_unit)
+                cursor = after(cursor, mine)
+
+    return update
+
+
+@inlined
+def _gradient(
+    memory: Memory, x: Any, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: Rule
+) -> None:
+    rows, vectors = size
+    nr, _, _ = constants(memory.scratch)
+    x_here = shift(x, panel * memory.rows * nr)
+    for sample in range(0, m, SAMPLES_AT_ONCE):
+        terms = min(SAMPLES_AT_ONCE, m - sample)
+        kept = rule.kept if sample == 0 else 1.0
+        x_now, d_now = shift(x_here, sample * nr), shift(d, sample * nr)
+        outer(rows, vectors, g, x_now, d_now, terms, rule.scale, kept)
+
+
+update = update_by(_gradient)
+
+
+@inlined
+def step_all(layer: Any, memory: Memory, optimizer: int, member: Member) -> None:
+    """The optimizer's step by a whole batch's gradient, which is cleared; the units are those of `update`."""
+    nr, lanes, _ = constants(memory.scratch)
+    input_panels = ceil_div(layer.inputs, nr)
+    width, mine = outputs_of(layer, memory, input_panels, 1, member)
+    h = numbers(memory)
+    for number in range(PARTS):
+        cursor = begin_of(number, mine)
+        for _ in range(units(cursor)):
+            first, k = cursor.panel * width, cursor.other
+            panel, column = first // nr, first % nr
+            vectors = ceil_div(min(width, layer.outputs - first), lanes)
+            if k == 0:
+                offset = layer.biases + first
+                b, g = shift(memory.parameters, offset), shift(memory.target, offset)
+                apply(
+                    optimizer, 1, vectors, b, g, shift(memory.state, offset), memory.stride, shift(h, NUMBERS)
+                )
+                clear(vectors * lanes, g)
+            offset = layer.weights + panel * layer.panel + k * nr * nr + column
+            rows = min(nr, layer.inputs - k * nr)
+            w, g = shift(memory.parameters, offset), shift(memory.target, offset)
+            apply(optimizer, rows, vectors, w, g, shift(memory.state, offset), memory.stride, h)
+            for row in range(rows):
+                clear(vectors * lanes, shift(g, row * nr))
+            cursor = after(cursor, mine)
+
+
+@helper
+def squares(layer: Any, memory: Memory, scale: float, l2: float, l1: float, out: Any, member: Member) -> None:
+    """out[j] = the sum of the squared gradients of unit j's bias and weights, in float64, inputs ascending.
+
+    The gradients are `scale` times the target's, with those of the penalties.
+    """
+    nr, _, _ = constants(memory.scratch)
+    panels = ceil_div(layer.outputs, nr)
+    begin, end = share(panels, member)
+    for panel in range(begin, end):
+        columns = min(nr, layer.outputs - panel * nr)
+        b = shift(memory.target, layer.biases + panel * nr)
+        g = shift(memory.target, layer.weights + panel * layer.panel)
+        w = shift(memory.parameters, layer.weights + panel * layer.panel)
+        for j in range(columns):
+            gradient = scale * b[j]
+            out[panel * nr + j] = gradient * gradient
+        for k in range(layer.inputs):
+            for j in range(columns):
+                weight = np.float64(w[k * nr + j])
+                gradient = scale * g[k * nr + j] + l2 * weight + l1 * np.sign(weight)
+                out[panel * nr + j] += gradient * gradient

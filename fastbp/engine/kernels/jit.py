@@ -1,0 +1,66 @@
+"""The one policy by which everything here is compiled and cached.
+
+What Python calls is a ``kernel``, compiled for an explicit signature on first use.  Of the functions it is
+made of, those with vector IR are ``inlined`` before lowering, because Numba would otherwise optimise the same
+tiles several times.  But Numba copies all of an inlined function at every place it is called from, and what
+has inlined it again; so the others are each a ``helper``, compiled once and inlined by LLVM.
+
+Machine code is kept on disk, one file per kernel, signature and CPU.  Numba's own cache is not used: it
+does not notice an edit in another file, mixes up processes that write at once, and hands the user whatever a
+damaged file holds.  Here the folder's name is a digest of all kernel sources and every file begins with its
+own checksum, so that code is never stale and damage costs a compile and one warning.
+
+The files are pickles, and a pickle runs whatever its writer wants; a checksum is no signature.  So only what
+nobody but the user can have written is read.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from numba import cfunc, njit
+from numba.core import config
+
+from .cache import _Cache
+
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
+
+inlined = functools.partial(njit, inline="always", **_OPTIONS)
+# Without a wrapper a helper costs less to compile, but Python must not call it: that is a segmentation fault.
+helper = functools.partial(njit, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
+
+
+def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorates a function that kernels call through its ``address``; made of a user's, it is not cached."""
+    return cfunc(signature, error_model="numpy")
+
+
+# ---------------------------------------------------------------- the cache folder
+
+
+# ---------------------------------------------------------------- what is kept there
+
+
+# ---------------------------------------------------------------- kernels
+
+
+def kernel(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[[Any], Any]]:
+    """Decorates a kernel that Python calls: ``kernel(key)`` is the code for ``signature_for(key)``."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[[Any], Any]:
+        @functools.cache
+        def compiled(key: Any) -> Any:
+            if config.DISABLE_JIT:
+                raise RuntimeError(
+                    f"NUMBA_DISABLE_JIT is set ({config.DISABLE_JIT}), but fastbp's kernels exist only as "
+                    "compiled code: unset it and start Python again"
+                )
+            dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS)(function)
+            target = dispatcher.targetctx.codegen().magic_tuple()
+            dispatcher._cache = _Cache(f"{function.__name__}-{key}", target)
+            # The compiled call itself: it takes read-only arrays inside tuples, which a dispatcher refuses.
+            return dispatcher.compile(signature_for(key))
+
+        return functools.update_wrapper(compiled, function)
+
+    return decorate

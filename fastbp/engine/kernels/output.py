@@ -1,0 +1,357 @@
+"""The last layer's end: from its weighted input z to outputs a, costs and deltas, for a block of samples.
+
+Sums over the outputs of a sample are taken in eight partial sums, of the columns equal modulo 8, and then in
+one order: the same bits whatever the vector's width.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ...options import costs as cost_rows
+from ...options.activations import CODES
+from .elementary import Elementary
+from .jit import helper, inlined
+from .panels import activate, call_address, converted, row_of, transposed
+from .shares import ceil_div
+from .team import Member, share
+from .vector import (
+    F32,
+    F64,
+    I64,
+    Vector,
+    at,
+    call,
+    constant,
+    constants,
+    element_of,
+    lanes_below,
+    load,
+    loop,
+    pointer,
+    routine,
+    shape,
+    shift,
+    store,
+    sum_of_eight,
+    switch,
+)
+
+SOFTMAX, CUSTOM = CODES["softmax"], cost_rows.CUSTOM
+FIRST_OF_LOGITS = cost_rows.FIRST_OF_LOGITS
+SOFTMAX_CROSS_ENTROPY = cost_rows.code_of("cross_entropy", "softmax")
+
+
+@contextmanager
+def _eights(
+    b: ir.IRBuilder, columns: int, row: ir.Value, outputs: ir.Value, panel: ir.Value
+) -> Iterator[tuple[ir.Value, ir.Value]]:
+    """A loop over a sample's outputs, eight at a time: the offset of the first, and which of them exist."""
+    with loop(b, b.sdiv(b.add(outputs, I64(7)), I64(8))) as group:
+        start = b.mul(group, I64(8))
+        within = b.add(b.mul(b.sdiv(start, I64(columns)), panel), b.srem(start, I64(columns)))
+        yield b.add(row, within), lanes_below(b, ir.VectorType(F64, 8), b.sub(outputs, start))
+
+
+class _Sum:
+    """Eight partial sums (or maxima) of a loop."""
+
+    def __init__(self, v: Elementary, first: float) -> None:
+        self.v, self.first = v, first
+        self.slot = cgutils.alloca_once_value(v.b, constant(v.vector, first))
+
+    def add(self, real: ir.Value, value: Vector, combine: Callable[..., Vector] = Vector.__add__) -> None:
+        total = combine(self.value, self.v.where(real, value, self.first))
+        self.v.b.store(total.value, self.slot)
+
+    @property
+    def value(self) -> Vector:
+        return self.v.of(self.v.b.load(self.slot))
+
+    def clear(self) -> None:
+        self.v.b.store(constant(self.v.vector, self.first), self.slot)
+
+
+def _largest(v: Elementary, eight: Vector) -> Vector:
+    """The largest of eight lanes, in every lane."""
+    for half in (4, 2, 1):
+        order = ir.Constant(ir.VectorType(ir.IntType(32), 8), [(lane + half) % 8 for lane in range(8)])
+        other = v.b.shuffle_vector(eight.value, ir.Constant(v.vector, ir.Undefined), order)
+        eight = v.maximum(eight, v.of(other))
+    return eight
+
+
+def _wide(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    return b.fpext(value, ir.VectorType(F64, 8)) if value.type.element == F32 else value
+
+
+@intrinsic
+def softmax(
+    typingctx: Any, rows: Any, outputs: Any, panel: Any, a: Any, d: Any, y: Any, costs: Any, wanted: Any
+) -> Any:
+    """a = exp(z) / sum of exp(z) over each sample's outputs, in place, and d = 1.
+
+    Where `wanted`, also the cross-entropies to costs[i].  Panels lie `panel` numbers apart.
+    """
+    element = element_of(a)
+    columns = shape(element).columns
+    eight = ir.VectorType(element, 8)
+
+    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
+        rows, outputs, panel, a, d, y, costs, wanted = args
+        v, w = Elementary(b, eight), Elementary(b, ir.VectorType(F64, 8))
+        largest, total, cost = _Sum(v, float("-inf")), _Sum(v, 0.0), _Sum(w, 0.0)
+        with loop(b, rows) as i:
+            row = b.mul(i, I64(columns))
+            for total_or_other in (largest, total, cost):
+                total_or_other.clear()
+            with _eights(b, columns, row, outputs, panel) as (offset, real):
+                largest.add(real, v.of(load(b, at(b, a, offset), eight)), v.maximum)
+            most = _largest(v, largest.value)
+            with _eights(b, columns, row, outputs, panel) as (offset, real):
+                e = v.exp(v.of(load(b, at(b, a, offset), eight)) - most)
+                store(b, e.value, at(b, d, offset))
+                total.add(real, e)
+            whole = v.of(sum_of_eight(b, total.value.value))
+            with b.if_then(b.icmp_signed("!=", wanted, I64(0))):
+                top, log_of_sum = w.of(_wide(b, most.value)), w.log(w.of(_wide(b, whole.value)))
+                with _eights(b, columns, row, outputs, panel) as (offset, real):
+                    z, wish = (w.of(_wide(b, load(b, at(b, x, offset), eight))) for x in (a, y))
+                    cost.add(real, cost_rows.softmax_cross_entropy(w, z - top - log_of_sum, wish))
+                b.store(sum_of_eight(b, cost.value.value), at(b, costs, i))
+            with _eights(b, columns, row, outputs, panel) as (offset, real):
+                store(b, (v.of(load(b, at(b, d, offset), eight)) / whole).value, at(b, a, offset))
+                store(b, constant(eight, 1.0), at(b, d, offset))
+
+    i = types.int64
+    address = element.as_pointer()
+    arguments = [I64, I64, I64, address, address, address, F64.as_pointer(), I64]
+    return call(
+        lambda module: routine(module, f"softmax_{element}", arguments, emit), (i, i, i, a, d, y, costs, i)
+    )
+
+
+@intrinsic
+def softmax_delta(typingctx: Any, rows: Any, outputs: Any, panel: Any, d: Any, a: Any) -> Any:
+    """From d = dC/da to dC/dz = a (d - sum of d a over the sample's outputs); zeros beyond."""
+    element = element_of(a)
+    columns = shape(element).columns
+    eight = ir.VectorType(element, 8)
+
+    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
+        rows, outputs, panel, d, a = args
+        v = Elementary(b, eight)
+        total = _Sum(v, 0.0)
+        with loop(b, rows) as i:
+            row = b.mul(i, I64(columns))
+            total.clear()
+            for finished in (False, True):
+                whole = v.of(sum_of_eight(b, total.value.value)) if finished else v.of(0.0)
+                with _eights(b, columns, row, outputs, panel) as (offset, real):
+                    gradient, output = (v.of(load(b, at(b, x, offset), eight)) for x in (d, a))
+                    if finished:
+                        store(b, v.where(real, output * (gradient - whole), 0.0).value, at(b, d, offset))
+                    else:
+                        total.add(real, gradient * output)
+
+    i = types.int64
+    address = element.as_pointer()
+    arguments = [I64, I64, I64, address, address]
+    return call(lambda module: routine(module, f"softmax_delta_{element}", arguments, emit), (i, i, i, d, a))
+
+
+@intrinsic
+def costs(
+    typingctx: Any, code: Any, parameter: Any, rows: Any, outputs: Any, panel: Any, out: Any, a: Any, y: Any
+) -> Any:
+    """out[i] = the cost of sample i, in float64, from its outputs a (or from z: see kernels.costs)."""
+    element = element_of(a)
+    columns = shape(element).columns
+    eight = ir.VectorType(element, 8)
+
+    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
+        code, parameter, rows, outputs, panel, out, a, y = args
+        v = Elementary(b, ir.VectorType(F64, 8))
+        total = _Sum(v, 0.0)
+
+        def summed(row: Callable[..., Any]) -> None:
+            with loop(b, rows) as i:
+                total.clear()
+                with _eights(b, columns, b.mul(i, I64(columns)), outputs, panel) as (offset, real):
+                    numbers = (v.of(_wide(b, load(b, at(b, x, offset), eight))) for x in (a, y))
+                    cost = row_of(row, 3, parameter)(v, *numbers)
+                    total.add(real, cost[0] if isinstance(cost, tuple) else cost)
+                b.store(sum_of_eight(b, total.value.value), at(b, out, i))
+
+        def nothing() -> None:  # a user's own cost is added as its gradient is taken
+            with loop(b, rows) as i:
+                b.store(F64(0.0), at(b, out, i))
+
+        rows_by_code = dict(enumerate((*cost_rows.ROWS.values(), *cost_rows.LOGITS.values())))
+        del rows_by_code[SOFTMAX_CROSS_ENTROPY]  # softmax has it
+        cases = {number: partial(summed, row) for number, row in rows_by_code.items()}
+        switch(b, code, cases | {CUSTOM: nothing})
+
+    i = types.int64
+    address = element.as_pointer()
+    arguments = [I64, F64, I64, I64, I64, F64.as_pointer(), address, address]
+    return call(
+        lambda module: routine(module, f"costs_{element}", arguments, emit),
+        (i, types.float64, i, i, i, out, a, y),
+    )
+
+
+@intrinsic
+def cost_delta(
+    typingctx: Any,
+    code: Any,
+    parameter: Any,
+    address: Any,
+    rows: Any,
+    columns: Any,
+    d: Any,
+    a: Any,
+    y: Any,
+    out: Any,
+    wanted: Any,
+) -> Any:
+    """d *= dC/da for rows x columns of a panel, or d = a - y where that is dC/dz; zeros beyond `columns`.
+
+    A user's own cost is added to out[i], where `wanted`.
+    """
+    element = element_of(d)
+    s = shape(element)
+    vector = s.vector
+
+    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
+        code, parameter, address, rows, columns, d, a, y, out, wanted = args
+        parameter = converted(b, parameter, element)
+        v = Elementary(b, vector)
+
+        def over(delta: Callable[[Vector, Vector, Vector], Vector]) -> None:
+            for number in range(s.vectors):
+                real = lanes_below(b, vector, b.sub(columns, I64(number * s.lanes)))
+                with loop(b, rows) as i:
+                    offset = b.add(b.mul(i, I64(s.columns)), I64(number * s.lanes))
+                    value = delta(*(v.of(load(b, at(b, x, offset), vector)) for x in (d, a, y)))
+                    store(b, v.where(real, value, 0.0).value, at(b, d, offset))
+
+        def gradient(row: Callable[..., Any]) -> None:
+            over(lambda d, a, y: row_of(row, 3, parameter)(v, a, y)[1] * d)
+
+        def custom() -> None:
+            with loop(b, rows) as i:
+                here = [at(b, x, b.mul(i, I64(s.columns))) for x in (a, y, d)]
+                cost = call_address(b, address, F64, [columns, *here])
+                with b.if_then(b.icmp_signed("!=", wanted, I64(0))):
+                    place = at(b, out, i)
+                    b.store(b.fadd(b.load(place), cost), place)
+            over(lambda d, a, y: d)
+
+        cases: dict[int, Callable[[], None]] = {
+            number: partial(gradient, row) for number, row in enumerate(cost_rows.ROWS.values())
+        }
+        for number in range(FIRST_OF_LOGITS, CUSTOM):
+            cases[number] = partial(over, lambda d, a, y: a - y)
+        switch(b, code, cases | {CUSTOM: custom})
+
+    i = types.int64
+    pointer = element.as_pointer()
+    arguments = [I64, F64, I64, I64, I64, pointer, pointer, pointer, F64.as_pointer(), I64]
+    return call(
+        lambda module: routine(module, f"cost_delta_{element}", arguments, emit),
+        (i, types.float64, i, i, i, d, a, y, out, i),
+    )
+
+
+@inlined
+def finish(layer: Any, memory: Any, row: int, rows: int, y: Any, out: Any, wanted: bool) -> None:
+    """Turns z into a for some rows of the last layer and leaves da/dz in its delta block; see `softmax`."""
+    nr, lanes, _ = constants(memory.scratch)
+    if layer.activation == SOFTMAX:
+        a = shift(memory.scratch, layer.a + row * nr)
+        d = shift(memory.scratch, layer.delta + row * nr)
+        softmax(rows, layer.outputs, memory.rows * nr, a, d, y, out, wanted)
+        return
+    for panel in range(ceil_div(layer.outputs, nr)):
+        offset = (panel * memory.rows + row) * nr
+        a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
+        vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
+        activate(layer.activation, layer.parameter, layer.address, rows, vectors, a, d)
+
+
+@inlined
+def output(
+    layer: Any,
+    goal: Any,
+    memory: Any,
+    y: Any,
+    m: int,
+    losses: Any,
+    weights: Any,
+    positions: Any,
+    member: Member,
+) -> None:
+    """d = dC/dz of the last layer, and each sample's cost where `losses` has room for them.
+
+    A unit is one vector's worth of samples.  Where there are `weights`, one for every row of the user's data,
+    they multiply both.
+    """
+    nr, lanes, _ = constants(memory.scratch)
+    first, last = share(ceil_div(m, lanes), member)
+    panels, stride = ceil_div(layer.outputs, nr), memory.rows * nr
+    wanted = losses.size > 0
+    short = FIRST_OF_LOGITS <= goal.cost < CUSTOM  # dC/dz is a - y
+    for unit in range(first, last):
+        row = unit * lanes
+        rows = min(lanes, m - row)
+        a, y_here = shift(memory.scratch, layer.a + row * nr), shift(y, row * nr)
+        d, out = shift(memory.scratch, layer.delta + row * nr), pointer(losses, row)
+        if wanted and short:
+            costs(goal.cost, goal.parameter, rows, layer.outputs, stride, out, a, y_here)
+        finish(layer, memory, row, rows, y_here, out, wanted)
+        if wanted and not short:  # after a softmax, which leaves cross-entropies in `out`
+            costs(goal.cost, goal.parameter, rows, layer.outputs, stride, out, a, y_here)
+        for panel in range(panels):
+            columns = min(nr, layer.outputs - panel * nr)
+            here = panel * stride
+            cost_delta(
+                goal.cost,
+                goal.parameter,
+                goal.address,
+                rows,
+                columns,
+                shift(d, here),
+                shift(a, here),
+                shift(y_here, here),
+                out,
+                wanted,
+            )
+        if layer.activation == SOFTMAX and not short:
+            softmax_delta(rows, layer.outputs, stride, d, a)
+        if weights.size:
+            for i in range(rows):
+                weight = weights[positions[row + i]]
+                if wanted:
+                    out[i] *= weight
+                for panel in range(panels):
+                    for j in range(nr):
+                        d[panel * stride + i * nr + j] *= weight
+        if layer.delta_t >= 0:
+            for panel in range(panels):
+                columns = min(nr, layer.outputs - panel * nr)
+                transposed(rows, columns, delta_t(layer, memory, panel * nr, row), shift(d, panel * stride))
+
+
+@helper
+def delta_t(layer: Any, memory: Any, neuron: int, sample: int) -> Any:
+    """Where the transposed delta of that neuron and sample lies, its panels padded to whole blocks."""
+    nr, lanes, _ = constants(memory.scratch)
+    padded = ceil_div(layer.outputs, lanes) * lanes
+    return shift(memory.scratch, layer.delta_t + (sample // nr * padded + neuron) * nr + sample % nr)

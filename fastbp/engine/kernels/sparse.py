@@ -1,0 +1,381 @@
+"""The first layer over sparse rows: only numbers that are stored are read, and the bits are the dense ones.
+
+A product skips the terms of an x that is 0, for fma(0, w, z) is z as long as w is finite and z is not -0.
+Where a chain passes through -0, which takes a bias of -0 or an underflow, the tile is computed anew by the
+dense microkernel.
+
+An update skips the weights of columns in which no sample of the batch has a number: their gradient is 0, and
+w + s 0 is w where the step s is not above 0.  Optimizers with penalties or state step all weights.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .dense import SAMPLES_AT_ONCE, Memory, Rule, forward_by, update_by
+from .gather import SCALED
+from .jit import helper, inlined
+from .microkernel import dot, outer
+from .shares import ceil_div
+from .vector import (
+    I32,
+    I64,
+    at,
+    call,
+    clear,
+    constants,
+    element_of,
+    fma,
+    load,
+    loop,
+    pointer,
+    routine,
+    shape,
+    shift,
+    size_of,
+    splat,
+    store,
+    switch,
+)
+
+BITS = 6  # of an entry, for its column within a panel
+
+
+class Stored(NamedTuple):
+    """The user's sparse rows (`fastbp.sparse.SparseRows`), and one member's room for those of a block.
+
+    Values lie in the one of three arrays that their kind (gather.KINDS) tells.
+    """
+
+    starts: np.ndarray
+    columns: np.ndarray
+    bytes: np.ndarray
+    singles: np.ndarray
+    doubles: np.ndarray
+    count: int  # of columns
+    kind: int
+    divisor: float  # of bytes
+    mean: np.ndarray  # of a scaled kind, with the factor, one number a column; else one number
+    factor: np.ndarray
+    block: int  # samples
+    most: int  # numbers that a block stores
+    integers: np.ndarray  # the room
+    numbers: np.ndarray
+
+
+def room_of(block: int, most: int, inputs: int, columns: int) -> tuple[int, int]:
+    """How many integers and numbers `Stored` needs, where a panel has so many columns."""
+    panels = -(-inputs // columns)
+    return block + 1 + panels + 2 * most, 1 + 2 * most + (panels + SAMPLES_AT_ONCE + columns) * columns
+
+
+class Lists(NamedTuple):
+    """Pointers to the stored numbers of a block: row by row, and again panel by panel of the inputs.
+
+    Sample i has values[starts[i]:starts[i + 1]] in `columns`.  A panel has those up to ends[panel], in
+    `entries`, which are sample << BITS | column of the panel, samples ascending, and `parts`.
+    """
+
+    starts: Any
+    columns: Any
+    values: Any
+    ends: Any
+    entries: Any
+    parts: Any
+    row: Any  # room for a dense row, and for the samples of a dense panel
+    panel: Any
+    sums: Any  # and for a square
+    divisor: Any
+
+
+class Block(NamedTuple):
+    """A block of samples: dense panels, where the plan is not `listed`, or else lists."""
+
+    panels: Any
+    lists: Lists
+
+
+@helper
+def lists_of(rows: Stored) -> Lists:
+    integers, divisor = pointer(rows.integers, 0), pointer(rows.numbers, 0)
+    nr, _, _ = constants(divisor)
+    most, panels = rows.most, ceil_div(rows.count, nr)
+    divisor[0] = rows.divisor
+    columns = shift(integers, rows.block + 1)
+    ends = shift(columns, most)
+    values = shift(divisor, 1)
+    parts = shift(values, most)
+    row = shift(parts, most)
+    panel = shift(row, panels * nr)
+    sums = shift(panel, SAMPLES_AT_ONCE * nr)
+    return Lists(integers, columns, values, ends, shift(ends, panels), parts, row, panel, sums, divisor)
+
+
+@inlined
+def _read(rows: Stored, place: int, target: Any, i: int, divisor: Any) -> None:
+    """target[i] = a stored number; -0 becomes 0, as in an array that SciPy makes of the rows."""
+    kind = rows.kind % SCALED
+    if kind == 0:
+        target[i] = np.float64(rows.bytes[place])
+        target[i] = target[i] / divisor[0]
+    elif kind == 1:
+        target[i] = rows.singles[place] + np.float32(0.0)
+    else:
+        target[i] = rows.doubles[place] + 0.0
+
+
+@helper
+def gather_panels(rows: Stored, positions: Any, count: int, target: Any, memory: Memory) -> None:
+    """`count` rows, at those positions, to the first rows of dense panels, as `gather` writes an array's."""
+    nr, _, _ = constants(memory.scratch)
+    divisor = pointer(rows.numbers, 0)
+    divisor[0] = rows.divisor
+    scaled = rows.kind >= SCALED
+    for first in range(0, rows.count, nr):
+        panel = shift(target, first * memory.rows)
+        clear(count * nr, panel)
+        if scaled:
+            for i in range(count):
+                for k in range(min(nr, rows.count - first)):
+                    panel[i * nr + k] = (0.0 - rows.mean[first + k]) * rows.factor[first + k]
+    for i in range(count):
+        for place in range(rows.starts[positions[i]], rows.starts[positions[i] + 1]):
+            column = np.int64(rows.columns[place])
+            k = (column // nr * memory.rows + i) * nr + column % nr
+            _read(rows, place, target, k, divisor)
+            if scaled and rows.kind % SCALED == 2:
+                target[k] = (rows.doubles[place] - rows.mean[column]) * rows.factor[column]
+            elif scaled:
+                target[k] = (np.float64(target[k]) - rows.mean[column]) * rows.factor[column]
+
+
+@helper
+def gather_lists(rows: Stored, positions: Any, count: int, lists: Lists) -> None:
+    """`count` rows, at those positions, as lists."""
+    nr, _, _ = constants(lists.values)
+    panels = ceil_div(rows.count, nr)
+    for panel in range(panels):
+        lists.ends[panel] = 0
+    stored = 0
+    for i in range(count):
+        lists.starts[i] = stored
+        for place in range(rows.starts[positions[i]], rows.starts[positions[i] + 1]):
+            column = rows.columns[place]
+            lists.columns[stored] = column
+            _read(rows, place, lists.values, stored, lists.divisor)
+            lists.ends[column // nr] += 1
+            stored += 1
+    lists.starts[count] = stored
+    begin = 0
+    for panel in range(panels):  # to where each begins, which moves on to its end
+        entries = lists.ends[panel]
+        lists.ends[panel] = begin
+        begin += entries
+    for i in range(count):
+        for k in range(lists.starts[i], lists.starts[i + 1]):
+            column = lists.columns[k]
+            place = lists.ends[column // nr]
+            lists.ends[column // nr] = place + 1
+            lists.entries[place] = i << BITS | column % nr
+            lists.parts[place] = lists.values[k]
+
+
+# ---------------------------------------------------------------- the two products
+
+
+class _Chains:
+    """`vectors` chains of multiply-adds, and whether any has passed through -0."""
+
+    def __init__(self, b: ir.IRBuilder, element: ir.Type, vectors: int) -> None:
+        self.b, self.shape, self.vectors = b, shape(element), vectors
+        bits = I32 if size_of(element) == 4 else I64
+        self.integers = ir.VectorType(bits, self.shape.lanes)
+        self.negative_zero = ir.Constant(self.integers, [1 << (bits.width - 1)] * self.shape.lanes)
+        self.met = cgutils.alloca_once_value(b, ir.Constant(self.integers, [0] * self.shape.lanes))
+
+    def look(self, value: ir.Value) -> None:
+        b = self.b
+        is_one = b.sext(
+            b.icmp_signed("==", b.bitcast(value, self.integers), self.negative_zero), self.integers
+        )
+        b.store(b.or_(b.load(self.met), is_one), self.met)
+
+    def add(self, x: ir.Value, q: ir.Value, v: int, before: ir.Value) -> ir.Value:
+        """before + x q, of the vector number v."""
+        factor = load(self.b, at(self.b, q, v * self.shape.lanes), self.shape.vector)
+        value = fma(self.b, splat(self.b, x, self.shape.lanes), factor, before)
+        self.look(value)
+        return value
+
+    def has_met(self) -> ir.Value:
+        b = self.b
+        bits = ir.IntType(self.integers.element.width * self.shape.lanes)
+        whole = b.bitcast(b.load(self.met), bits)
+        return b.icmp_signed("!=", whole, bits(0))
+
+
+def _by_vectors(module: ir.Module, name: str, element: ir.Type, arguments: list[ir.Type], emit: Any) -> Any:
+    """A routine that takes the number of vectors first, and has code for each; returns an int64."""
+    s = shape(element)
+
+    def all_(b: ir.IRBuilder, vectors: ir.Value, *operands: ir.Value) -> ir.Value:
+        result = cgutils.alloca_once_value(b, I64(0))
+
+        def case(v: int) -> None:
+            function = routine(
+                module, f"{name}_{element}_{v}", arguments, partial(emit, vectors=v), result=I64, tile=True
+            )
+            b.store(b.call(function, operands), result)
+
+        switch(b, vectors, {v: partial(case, v) for v in range(1, s.vectors + 1)})
+        return b.load(result)
+
+    return routine(module, f"{name}_{element}", [I64, *arguments], all_, result=I64)
+
+
+@intrinsic
+def dot_stored(
+    typingctx: Any, vectors: Any, c: Any, start: Any, columns: Any, values: Any, count: Any, q: Any
+) -> Any:
+    """C = start + sum over k < count of values[k] Q[columns[k]]; returns whether a chain met -0."""
+    element = element_of(c)
+    s = shape(element)
+
+    def emit(b: ir.IRBuilder, *args: ir.Value, vectors: int) -> ir.Value:
+        c, start, columns, values, count, q = args
+        chains = _Chains(b, element, vectors)
+        slots = []
+        for v in range(vectors):
+            first = load(b, at(b, start, v * s.lanes), s.vector)
+            chains.look(first)
+            slots.append(cgutils.alloca_once_value(b, first))
+        with loop(b, count) as k:
+            column = b.sext(b.load(at(b, columns, k)), I64)
+            row = at(b, q, b.mul(column, I64(s.columns)))
+            x = b.load(at(b, values, k))
+            for v, slot in enumerate(slots):
+                b.store(chains.add(x, row, v, b.load(slot)), slot)
+        for v, slot in enumerate(slots):
+            store(b, b.load(slot), at(b, c, v * s.lanes))
+        return b.zext(chains.has_met(), I64)
+
+    address = element.as_pointer()
+    arguments = [address, address, I32.as_pointer(), address, I64, address]
+    i = types.int64
+    return call(
+        lambda module: _by_vectors(module, "dot_stored", element, arguments, emit),
+        (i, c, start, columns, values, i, q),
+        i,
+    )
+
+
+@intrinsic
+def outer_stored(
+    typingctx: Any,
+    vectors: Any,
+    rows: Any,
+    w: Any,
+    sums: Any,
+    entries: Any,
+    values: Any,
+    count: Any,
+    q: Any,
+    scale: Any,
+    kept: Any,
+) -> Any:
+    """W[i] = kept W[i] + scale sums[i] for the rows that have entries, or all where `kept` is not 1.
+
+    `sums`, a square of zeros, becomes the sums over entries of value Q[sample].  Returns whether one met -0;
+    W is untouched then.
+    """
+    element = element_of(w)
+    s = shape(element)
+
+    def emit(b: ir.IRBuilder, *args: ir.Value, vectors: int) -> ir.Value:
+        rows, w, sums, entries, values, count, q, scale, kept = args
+        chains = _Chains(b, element, vectors)
+        every = b.select(b.fcmp_unordered("!=", kept, element(1.0)), I64(-1), I64(0))
+        touched = cgutils.alloca_once_value(b, every)
+        with loop(b, count) as k:
+            entry = b.zext(b.load(at(b, entries, k)), I64)
+            column = b.and_(entry, I64((1 << BITS) - 1))
+            row = at(b, q, b.mul(b.lshr(entry, I64(BITS)), I64(s.columns)))
+            x = b.load(at(b, values, k))
+            b.store(b.or_(b.load(touched), b.shl(I64(1), column)), touched)
+            here = at(b, sums, b.mul(column, I64(s.columns)))
+            for v in range(vectors):
+                place = at(b, here, v * s.lanes)
+                store(b, chains.add(x, row, v, load(b, place, s.vector)), place)
+        met = chains.has_met()
+        last = b.select(met, I64(0), rows)
+        with loop(b, last) as i, b.if_then(b.trunc(b.lshr(b.load(touched), i), ir.IntType(1))):
+            offset = b.mul(i, I64(s.columns))
+            for v in range(vectors):
+                target = at(b, at(b, w, offset), v * s.lanes)
+                total = load(b, at(b, at(b, sums, offset), v * s.lanes), s.vector)
+                before = b.fmul(splat(b, kept, s.lanes), load(b, target, s.vector))
+                store(b, fma(b, splat(b, scale, s.lanes), total, before), target)
+        return b.zext(met, I64)
+
+    address = element.as_pointer()
+    arguments = [I64, address, address, I32.as_pointer(), address, I64, address, element, element]
+    i = types.int64
+    return call(
+        lambda module: _by_vectors(module, "outer_stored", element, arguments, emit),
+        (i, i, w, sums, entries, values, i, q, w.dtype, w.dtype),
+        i,
+    )
+
+
+@inlined
+def _product(
+    layer: Any, memory: Memory, x: Block, row: int, size: tuple[int, int], a: Any, b: Any, w: Any
+) -> None:
+    """a = x w + b, sample by sample."""
+    rows, vectors = size
+    nr, _, _ = constants(memory.scratch)
+    lists = x.lists
+    for i in range(rows):
+        begin, end = lists.starts[row + i], lists.starts[row + i + 1]
+        columns, values = shift(lists.columns, begin), shift(lists.values, begin)
+        if dot_stored(vectors, shift(a, i * nr), b, columns, values, end - begin, w):
+            clear(ceil_div(layer.inputs, nr) * nr, lists.row)
+            for k in range(end - begin):
+                lists.row[columns[k]] = values[k]
+            dot(1, vectors, shift(a, i * nr), b, 0, lists.row, nr, w, layer.inputs)
+
+
+@inlined
+def _gradient(
+    memory: Memory, x: Block, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: Rule
+) -> None:
+    """g = kept g + scale x^T d, for a panel of inputs, by the samples that have numbers in it."""
+    rows, vectors = size
+    nr, _, _ = constants(memory.scratch)
+    lists, sums = x.lists, x.lists.sums
+    begin = np.int64(lists.ends[panel - 1]) if panel > 0 else 0
+    for sample in range(0, m, SAMPLES_AT_ONCE):
+        terms = min(SAMPLES_AT_ONCE, m - sample)
+        kept = rule.kept if sample == 0 else 1.0
+        end = begin
+        while end < lists.ends[panel] and lists.entries[end] < (sample + terms) << BITS:
+            end += 1
+        if end > begin or kept != 1.0:
+            entries, parts = shift(lists.entries, begin), shift(lists.parts, begin)
+            clear(rows * nr, sums)
+            if outer_stored(vectors, rows, g, sums, entries, parts, end - begin, d, rule.scale, kept):
+                clear(terms * nr, lists.panel)
+                for k in range(end - begin):
+                    i, column = (entries[k] >> BITS) - sample, entries[k] & ((1 << BITS) - 1)
+                    lists.panel[i * nr + column] = parts[k]
+                outer(rows, vectors, g, lists.panel, shift(d, sample * nr), terms, rule.scale, kept)
+        begin = end
+
+
+forward_listed = forward_by(_product)
+update_listed = update_by(_gradient)

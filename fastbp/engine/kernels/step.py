@@ -1,0 +1,497 @@
+"""The kernels that Python calls: a chunk of training steps, and a forward pass over many samples.
+
+Both take a network as ``layout`` packs it, and rows of the user's data as they lie in memory.
+"""
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+
+from ...options.optimizers import COMMON, NUMBERS
+from .dense import Memory, Rule, backward, forward, numbers, squares, step_all, update
+from .gather import LABELS, Ahead, gather, one_hot
+from .jit import helper, inlined, kernel
+from .output import finish, output
+from .records import FUSED, GRADIENT, LAYER, PLAN
+from .shares import ceil_div
+from .sparse import Block, Stored, forward_listed, gather_lists, gather_panels, lists_of, update_listed
+from .team import WHOLE, Member, barrier, share
+from .vector import clear, constants, pointer, shift
+
+SCALE, L2, L1, DECAY, RATE = range(len(COMMON))
+
+
+class Net(NamedTuple):
+    """A packed network; ``plan`` is a PLAN, ``layers`` are LAYERs, the first of them the inputs.
+
+    ``squares`` has room for one float64 per output of any layer, where gradients are clipped.
+    """
+
+    parameters: np.ndarray
+    state: np.ndarray
+    scratch: np.ndarray
+    plan: np.ndarray
+    layers: np.ndarray
+    squares: np.ndarray
+
+
+class Rows(NamedTuple):
+    """Rows of the user's data as bytes [n, size], each of `count` numbers stored as `kind` (gather.KINDS)."""
+
+    raw: np.ndarray
+    count: int
+    kind: int
+    divisor: float  # of uint8
+    mean: np.ndarray  # of a scaled kind, with the factor, one number a column; else one number
+    factor: np.ndarray
+
+
+class Samples(NamedTuple):
+    """Inputs, targets, weights (none, or one per row), and the order in which rows are taken."""
+
+    X: Rows | Stored
+    Y: Rows
+    weights: np.ndarray
+    order: np.ndarray
+
+
+class Run(NamedTuple):
+    """The range of positions to train on, the batch size, how many steps came before, and each step's numbers
+    (kernels.optimizers).
+    """
+
+    first: int
+    last: int
+    batch_size: int
+    step: int
+    numbers: np.ndarray
+
+
+_i64, _f64 = types.int64, types.float64
+_bytes = types.Array(types.uint8, 2, "C", readonly=True)
+_doubles = types.Array(_f64, 1, "C", readonly=True)
+_rows = types.NamedTuple([_bytes, _i64, _i64, _f64, _doubles, _doubles], Rows)
+
+
+def _array(element: Any) -> Any:
+    return types.Array(element, 1, "C", readonly=True)
+
+
+def _samples(X: Any) -> Any:
+    return types.NamedTuple([X, _rows, _doubles, _array(_i64)], Samples)
+
+
+def _stored(dtype: Any) -> Any:
+    values = [_array(element) for element in (types.uint8, types.float32, _f64)]
+    room = [types.int32[::1], _net(dtype).types[0]]
+    fields = [
+        _array(_i64),
+        _array(types.int32),
+        *values,
+        _i64,
+        _i64,
+        _f64,
+        _doubles,
+        _doubles,
+        _i64,
+        _i64,
+        *room,
+    ]
+    return types.NamedTuple(fields, Stored)
+
+
+_run = types.NamedTuple([_i64, _i64, _i64, _i64, _f64[:, ::1]], Run)
+_member = types.NamedTuple([_i64] * 4, Member)
+
+
+def _net(dtype: Any) -> Any:
+    floats = types.float32[::1] if dtype == np.float32 else types.float64[::1]
+    plan, layers = (numba.from_dtype(record)[::1] for record in (PLAN, LAYER))
+    return types.NamedTuple([floats, floats, floats, plan, layers, _f64[::1]], Net)
+
+
+@helper
+def _memory(net: Net, member: Member) -> Memory:
+    """Pointers into the packed network; the member's own row of zeros is set."""
+    nr, _, _ = constants(pointer(net.scratch, 0))
+    plan = net.plan[0]
+    own = pointer(net.scratch, plan.private + member.rank * plan.private_size)
+    clear(nr, own)
+    parameters = pointer(net.parameters, 0)
+    target = parameters if plan.shared < 0 else pointer(net.scratch, plan.shared)
+    state, stride = pointer(net.state, 0), net.parameters.size
+    return Memory(parameters, target, state, stride, pointer(net.scratch, 0), own, plan.rows, plan.cached)
+
+
+@inlined
+def _gather(rows: Rows, positions: Any, count: int, target: Any, memory: Memory) -> None:
+    """`count` rows of the user's data, at those positions, to the first rows of panels."""
+    nr, _, _ = constants(memory.scratch)
+    size = rows.raw.shape[1]
+    source, mean, factor = pointer(rows.raw, 0), pointer(rows.mean, 0), pointer(rows.factor, 0)
+    for first in range(0, rows.count, nr):
+        panel = shift(target, first * memory.rows)
+        if rows.kind == LABELS:
+            one_hot(first, panel, count, source, size, positions)
+        else:
+            columns = min(nr, rows.count - first)
+            here = shift(source, first * (size // rows.count))
+            means, factors = shift(mean, first), shift(factor, first)
+            gather(rows.kind, columns, panel, count, here, size, positions, rows.divisor, means, factors)
+
+
+@helper
+def _own_rows(rows: int, plan: Any, member: Member) -> tuple[int, int]:
+    """Those of a block that a member gathers: all, where it has a block of its own."""
+    return (0, rows) if plan.own else share(rows, member)
+
+
+@helper
+def _ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Ahead:
+    """This member's rows of the block order[begin:end]."""
+    X, Y, order = samples.X, samples.Y, samples.order
+    first, last = _own_rows(max(0, min(end, order.size) - begin), plan, member)
+    x, y, positions = pointer(X.raw, 0), pointer(Y.raw, 0), pointer(order, 0)
+    return Ahead(x, X.raw.shape[1], y, Y.raw.shape[1], positions, begin + first, begin + last, 0)
+
+
+@helper
+def _copy(size: int, target: Any, source: Any, member: Member) -> None:
+    """The member's part of so many numbers."""
+    first, last = share(size, member)
+    for i in range(first, last):
+        target[i] = source[i]
+
+
+@inlined
+def _forward_all(
+    net: Net, memory: Memory, x: Any, m: int, masks: tuple[int, int], flags: Any, member: Member
+) -> None:
+    """Activations of every layer but the last, which is left at its weighted input.
+
+    Where samples are lists, the first layer has its own already, which are `x`.  `masks` are the step that
+    keys dropout's masks, negative for none, and the place in its batch of the block's first sample.
+    """
+    step, first = masks
+    last = net.layers.shape[0] - 1
+    signal = x
+    for number in range(1 + net.plan[0].listed, last + 1):
+        layer = net.layers[number]
+        word = step * last + number - 1 if step >= 0 else -1
+        forward(layer, memory, signal, m, number < last, (net.plan[0].key, word, first), member)
+        barrier(flags, member.rank, member.size)
+        signal = shift(memory.scratch, layer.a)
+
+
+@inlined
+def _backward_all(
+    net: Net, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, flags: Any, member: Member
+) -> None:
+    """From the last layer to the lowest that learns, or to the inputs where that is 0.
+
+    At each it takes the delta of the layer below, then this layer's update.
+
+    A layer is updated only after the barrier that follows the delta below it, for that product reads its
+    weights.  The next product reads other weights, so none is needed between the two.  Where samples are
+    lists, the first layer is left to `_backward_stored`.
+    """
+    nothing = Ahead(ahead.raw, 0, ahead.targets, 0, ahead.order, 0, 0, 0)
+    lowest = net.plan[0].lowest
+    first = max(1 + net.plan[0].listed, lowest)
+    for number in range(net.layers.shape[0] - 1, first - 1, -1):
+        layer, below = net.layers[number], net.layers[number - 1]
+        signal = shift(memory.scratch, below.a) if number > 1 else x
+        if number > lowest:
+            backward(layer, below, memory, m, member)
+            barrier(flags, member.rank, member.size)
+        if not layer.frozen:
+            update(layer, memory, signal, m, rule, ahead if number == first else nothing, member)
+
+
+@helper
+def _set_numbers(memory: Memory, given: Any, scale: float, clipped: float) -> None:
+    """The numbers of a step: gradients are multiplied by `scale`, and with their penalties by `clipped`."""
+    h = numbers(memory)
+    h_biases = shift(h, NUMBERS)
+    for i in range(given.size):
+        h[i] = given[i]
+        h_biases[i] = given[i]
+    h[SCALE] = h_biases[SCALE] = scale * clipped
+    h[L2] = given[L2] * clipped
+    h[L1] = given[L1] * clipped
+    h_biases[L2] = h_biases[L1] = h_biases[DECAY] = 0
+
+
+@inlined
+def _clipped(net: Net, memory: Memory, given: Any, scale: float, flags: Any, member: Member) -> float:
+    """The factor that makes the gradient's norm, over all layers that learn, at most the plan's."""
+    out = pointer(net.squares, 0)
+    for number in range(1, net.layers.shape[0]):
+        layer = net.layers[number]
+        if not layer.frozen:
+            squares(layer, memory, scale, given[L2], given[L1], out, member)
+        out = shift(out, layer.outputs)
+    barrier(flags, member.rank, member.size)
+    total = 0.0
+    for i in range(net.squares.size):
+        total += net.squares[i]
+    norm = np.sqrt(total)
+    return net.plan[0].clip_norm / norm if norm > net.plan[0].clip_norm else 1.0
+
+
+@inlined
+def _finish_batch(net: Net, memory: Memory, given: Any, samples: int, flags: Any, member: Member) -> None:
+    """Makes the step from what the blocks of a batch have accumulated."""
+    optimizer = net.plan[0].optimizer
+    if optimizer == FUSED:
+        _copy(net.parameters.size, memory.parameters, memory.target, member)
+    elif optimizer != GRADIENT:
+        scale, clipped = 1.0 / samples, 1.0
+        if net.plan[0].clip_norm > 0:
+            clipped = _clipped(net, memory, given, scale, flags, member)
+        _set_numbers(memory, given, scale, clipped)
+        for number in range(max(1, net.plan[0].lowest), net.layers.shape[0]):
+            layer = net.layers[number]
+            if not layer.frozen:
+                step_all(layer, memory, optimizer, member)
+    barrier(flags, member.rank, member.size)
+
+
+@helper
+def _begin_batches(net: Net, memory: Memory, member: Member) -> None:
+    """Prepares what the blocks of a batch share: a copy of the weights, or a gradient of zeros."""
+    if net.plan[0].optimizer == FUSED:
+        _copy(net.parameters.size, memory.target, memory.parameters, member)
+    else:
+        first, last = share(net.parameters.size, member)
+        clear(last - first, shift(memory.target, first))
+
+
+@helper
+def _rule(net: Net, given: Any, samples: int, first: bool) -> Rule:
+    """Of a block of a batch of so many samples, of which it is the first, or not."""
+    optimizer, rate = net.plan[0].optimizer, given[RATE]
+    if optimizer == FUSED:
+        return Rule(False, 0, -rate / samples, 1.0 - rate * given[L2] if first else 1.0)
+    return Rule(net.plan[0].shared < 0, optimizer, 1.0, 1.0)
+
+
+# ---------------------------------------------------------------- sparse rows
+
+
+@inlined
+def _block_at(scratch: Any, offset: int, rows: Rows) -> Any:
+    return shift(scratch, offset)
+
+
+@inlined
+def _gather_rows(rows: Rows, positions: Any, first: int, count: int, x: Any, memory: Memory) -> None:
+    """`count` rows, at those positions, to the rows of a block from `first` on."""
+    nr, _, _ = constants(memory.scratch)
+    _gather(rows, positions, count, shift(x, first * nr), memory)
+
+
+@inlined
+def _block_of_stored(scratch: Any, offset: int, rows: Stored) -> Block:
+    return Block(shift(scratch, offset), lists_of(rows))
+
+
+@inlined
+def _gather_stored(rows: Stored, positions: Any, first: int, count: int, x: Block, memory: Memory) -> None:
+    """The same; each member makes lists of all rows for itself."""
+    nr, _, _ = constants(memory.scratch)
+    if rows.most > 0:
+        gather_lists(rows, positions, count, x.lists)
+    else:
+        gather_panels(rows, positions, count, shift(x.panels, first * nr), memory)
+
+
+@helper
+def _nothing_ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Ahead:
+    """Rows of which lists are made are not prefetched."""
+    x, y, positions = pointer(samples.X.bytes, 0), pointer(samples.Y.raw, 0), pointer(samples.order, 0)
+    return Ahead(x, 0, y, 0, positions, 0, 0, 0)
+
+
+@inlined
+def _forward_stored(
+    net: Net, memory: Memory, x: Block, m: int, masks: tuple[int, int], flags: Any, member: Member
+) -> None:
+    signal = x.panels
+    if net.plan[0].listed:
+        step, first = masks
+        last = net.layers.shape[0] - 1
+        layer = net.layers[1]
+        word = step * last if step >= 0 else -1
+        forward_listed(layer, memory, x, m, last > 1, (net.plan[0].key, word, first), member)
+        barrier(flags, member.rank, member.size)
+        signal = shift(memory.scratch, layer.a)
+    _forward_all(net, memory, signal, m, masks, flags, member)
+
+
+@inlined
+def _backward_stored(
+    net: Net, memory: Memory, x: Block, m: int, rule: Rule, ahead: Ahead, flags: Any, member: Member
+) -> None:
+    _backward_all(net, memory, x.panels, m, rule, ahead, flags, member)
+    layer = net.layers[1]
+    if net.plan[0].listed and not layer.frozen:
+        update_listed(layer, memory, x, m, rule, ahead, member)
+
+
+# ---------------------------------------------------------------- the kernels
+
+
+def _gather_block_by(gather_x: Any) -> Any:
+    """The gather of a block by ``gather_x(rows, positions, first, count, x, memory)``."""
+
+    @inlined
+    def gather_block(
+        samples: Samples, plan: Any, begin: int, end: int, x: Any, y: Any, memory: Memory, member: Member
+    ) -> None:
+        """This member's rows of the block order[begin:end] to x and y."""
+        nr, _, _ = constants(memory.scratch)
+        first, last = _own_rows(end - begin, plan, member)
+        mine = pointer(samples.order, begin + first)
+        gather_x(samples.X, mine, first, last - first, x, memory)
+        _gather(samples.Y, mine, last - first, shift(y, first * nr), memory)
+
+    return gather_block
+
+
+def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any, backward_all: Any) -> Any:
+    """The kernel that trains, for one kind of rows."""
+
+    def train(
+        net: Net, samples: Samples, run: Run, losses: Any, reached: Any, flags: Any, member: Member
+    ) -> None:
+        """One member's part of a chunk of training on the rows order[run.first:run.last].
+
+        Batches are counted from the order's beginning.  `losses` is empty, or the running cost and room for
+        one cost per sample of a block: then the run stops before the step of a batch whose cost is not
+        finite.  reached[0] becomes the position in the order that it came to.
+
+        A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until
+        the last is done, and a chunk may end after any of them.
+        """
+        memory = _memory(net, member)
+        scratch, plan = memory.scratch, net.plan[0]
+        inputs = shift(scratch, plan.own * member.rank)
+        x, x_next = block_at(inputs, plan.x, samples.X), block_at(inputs, plan.x_next, samples.X)
+        y = shift(inputs, plan.y)
+        flags_here = pointer(flags, 0)
+        total = losses[0] if losses.size else 0.0
+        begin, size, n = run.first, run.batch_size, samples.order.size
+        batch = begin // size * size
+        batch_end = min(batch + size, n)
+        end = min(begin + plan.block, batch_end)
+        step, finished = 0, 0  # samples of the batch that has just been finished
+        if plan.shared >= 0 and begin == batch:
+            _begin_batches(net, memory, member)
+        while True:
+            gather_block(samples, plan, begin, end, x, y, memory, member)
+            barrier(flags_here, member.rank, member.size)
+            if finished:
+                if plan.shared >= 0:
+                    _finish_batch(net, memory, run.numbers[step], finished, flags_here, member)
+                step += 1
+            if begin >= run.last:
+                break
+            m = end - begin
+            forward_all(net, memory, x, m, (run.step + step, begin - batch), flags_here, member)
+            layer = net.layers[net.layers.shape[0] - 1]
+            positions = pointer(samples.order, begin)
+            output(layer, plan, memory, y, m, losses[1:], samples.weights, positions, member)
+            barrier(flags_here, member.rank, member.size)
+            if losses.size:
+                for i in range(m):
+                    total += losses[1 + i]
+                if not np.isfinite(total):
+                    begin = batch
+                    break
+            coming = end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
+            ahead = ahead_of(samples, plan, coming, coming + plan.block, member)
+            rule = _rule(net, run.numbers[step], batch_end - batch, begin == batch)
+            if rule.at_once:
+                _set_numbers(memory, run.numbers[step], 1.0 / (batch_end - batch), 1.0)
+            backward_all(net, memory, x, m, rule, ahead, flags_here, member)
+            begin = end
+            finished = batch_end - batch if begin == batch_end else 0
+            if finished:
+                batch = begin
+                batch_end = min(batch + size, n)
+            end = min(begin + plan.block, batch_end)
+            x, x_next = x_next, x
+        if member.rank == 0:
+            reached[0] = begin
+            if losses.size:
+                losses[0] = total
+
+    return train
+
+
+def _infer_by(block_at: Any, gather_x: Any, forward_all: Any) -> Any:
+    """The kernel that infers, for one kind of rows."""
+
+    def infer(net: Net, samples: Samples, out: Any, losses: Any, first: int, last: int) -> None:
+        """out[i] = the outputs for the row order[i], first <= i < last; losses[i] its cost, if wanted."""
+        alone = Member(0, 1, 0, WHOLE)
+        memory = _memory(net, alone)
+        nr, _, _ = constants(memory.scratch)
+        plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
+        x, y = block_at(memory.scratch, plan.x, samples.X), shift(memory.scratch, plan.y)
+        flags = pointer(np.zeros(1, np.int64), 0)
+        a = shift(memory.scratch, layer.a)
+        for begin in range(first, last, plan.block):
+            m = min(plan.block, last - begin)
+            positions = pointer(samples.order, begin)
+            gather_x(samples.X, positions, 0, m, x, memory)
+            forward_all(net, memory, x, m, (-1, 0), flags, alone)
+            if losses.size:
+                _gather(samples.Y, positions, m, y, memory)
+                output(layer, plan, memory, y, m, losses[begin:], samples.weights, positions, alone)
+            else:
+                finish(layer, memory, 0, m, y, pointer(losses, 0), False)
+            for panel in range(ceil_div(out.shape[1], nr)):
+                for i in range(m):
+                    row = (panel * memory.rows + i) * nr
+                    for j in range(min(nr, out.shape[1] - panel * nr)):
+                        out[begin + i, panel * nr + j] = a[row + j]
+
+    return infer
+
+
+def _signature_of_train(dtype: Any, X: Any) -> Any:
+    return types.void(_net(dtype), _samples(X), _run, _f64[::1], _i64[::1], _i64[::1], _member)
+
+
+def _signature_of_infer(dtype: Any, X: Any) -> Any:
+    return types.void(_net(dtype), _samples(X), _net(dtype).types[0].copy(ndim=2), _f64[::1], _i64, _i64)
+
+
+def _named(name: str, function: Any) -> Any:
+    """With the name by which its machine code is kept."""
+    function.__name__ = name
+    return function
+
+
+_gather_block = _gather_block_by(_gather_rows)
+train = kernel(lambda dtype: _signature_of_train(dtype, _rows))(
+    _train_by(_block_at, _gather_block, _ahead, _forward_all, _backward_all)
+)
+infer = kernel(lambda dtype: _signature_of_infer(dtype, _rows))(
+    _infer_by(_block_at, _gather_rows, _forward_all)
+)
+
+_gather_block_stored = _gather_block_by(_gather_stored)
+train_stored = kernel(lambda dtype: _signature_of_train(dtype, _stored(dtype)))(
+    _named(
+        "train_stored",
+        _train_by(_block_of_stored, _gather_block_stored, _nothing_ahead, _forward_stored, _backward_stored),
+    )
+)
+infer_stored = kernel(lambda dtype: _signature_of_infer(dtype, _stored(dtype)))(
+    _named("infer_stored", _infer_by(_block_of_stored, _gather_stored, _forward_stored))
+)

@@ -1,0 +1,116 @@
+"""What this machine has, as far as it can be asked: CPUs that may be used, and the cache of one."""
+
+import functools
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from ..options import environment
+
+_PER_CPU = 4  # threads that FASTBP_NUM_THREADS may ask for, per CPU of the machine
+_CPUS = Path("/sys/devices/system/cpu")
+_SMALLEST = 1 << 12  # bytes; what is said to be smaller is no size of a cache
+
+
+def cpus() -> int:
+    """CPUs this process may use: FASTBP_NUM_THREADS, else its affinity and its control group's quota.
+
+    FASTBP_NUM_THREADS may ask for more threads than the machine has CPUs, up to four times as many.
+    """
+    if wanted := environment.threads_variable():
+        return min(wanted, _PER_CPU * (os.cpu_count() or 1))
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            available = min(available, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return available
+
+
+def free_cpus() -> int:
+    """CPUs for work whose number of threads nobody chose: `cpus`, or fewer where a scheduler says so.
+
+    joblib and Dask tell their workers by NUMBA_NUM_THREADS or OMP_NUM_THREADS.  FASTBP_NUM_THREADS overrides
+    both.  All of these may change while a process runs, so nothing is remembered; it takes tens of
+    microseconds, and what one thread does is begun without asking.
+    """
+    most = cpus()
+    if environment.threads_variable():
+        return most
+    told = [_number(name) for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")]
+    return min([most, *(number for number in told if number)])
+
+
+def _number(variable: str) -> int:
+    """The number in an environment variable that is not ours, 0 where it holds none."""
+    with suppress(ValueError):
+        return max(0, int(os.environ.get(variable, "")))
+    return 0
+
+
+class Cache(NamedTuple):
+    """Bytes of a second-level cache that one thread may count on, and who says so.
+
+    It decides in which order work is done and who does it, never a bit of the result.
+    """
+
+    size: int = 512 << 10
+    source: str = "assumed, for the system does not tell"
+
+
+@functools.cache
+def second_level_cache() -> Cache:
+    """That of the first CPU that may be used; one that several CPUs share is divided among them.
+
+    FASTBP_L2 says otherwise, as in ``FASTBP_L2=512K``.
+    """
+    if wanted := environment.cache_variable():
+        return Cache(wanted, "FASTBP_L2")
+    with suppress(OSError, ValueError, AttributeError):
+        size = _by_sysctl() if sys.platform == "darwin" else _by_sysfs()
+        if size >= _SMALLEST:
+            return Cache(size, "the system")
+    return Cache()
+
+
+def _bytes(text: str) -> int:
+    units = {"K": 1 << 10, "M": 1 << 20}
+    return int(text.rstrip("KM")) * units.get(text[-1], 1)
+
+
+def _by_sysfs() -> int:
+    """Linux has a folder for each cache of each CPU."""
+    for folder in (_CPUS / f"cpu{min(os.sched_getaffinity(0))}" / "cache").glob("index*"):
+        if _read(folder / "level") == "2":
+            return _bytes(_read(folder / "size")) // _count(_read(folder / "shared_cpu_list"))
+    return 0
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="ascii").strip()
+
+
+def _count(cpus: str) -> int:
+    """How many there are in a list such as 0-3,8."""
+    parts = [part.split("-") for part in cpus.split(",")]
+    return sum(1 + int(ends[-1]) - int(ends[0]) for ends in parts)
+
+
+def _by_sysctl() -> int:
+    """macOS; of the fast cores, where there are two kinds."""
+    import ctypes
+
+    library = ctypes.CDLL(None)
+
+    def told(name: str) -> int:
+        value, size = ctypes.c_int64(0), ctypes.c_size_t(8)
+        library.sysctlbyname(name.encode(), ctypes.byref(value), ctypes.byref(size), None, 0)
+        return value.value
+
+    fast = told("hw.perflevel0.l2cachesize") // max(1, told("hw.perflevel0.cpusperl2"))
+    return fast or told("hw.l2cachesize")

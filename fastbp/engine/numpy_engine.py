@@ -1,0 +1,296 @@
+"""The NumPy path: the formulas of the kernels over arrays, and the seed's own loops.
+
+It serves single samples, what a user has replaced or written in NumPy, and anyone who wants to read how it is
+done.  `module` is the one whose ``np``, ``sigmoid`` and ``sigmoid_prime`` a script may patch.
+"""
+
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from ..data import parameters as data_parameters
+from ..data.scaling import Scaling
+from ..data.sparse import Samples, dense
+from ..options import optimizers
+from ..options.random_streams import word
+from . import user_functions
+from .architecture import Architecture, Parameters
+from .formulas import Numpy, _mixed, activation, cost, cost_of, is_short, output_delta, softmax
+
+# The seed's methods: a column is a sample
+
+
+# Training on arrays
+
+_QUIET = np.errstate(over="ignore", invalid="ignore")  # what is no longer finite is for `descend` to tell
+
+
+class Engine:
+    """What training needs of ``engine.Engine``, in NumPy, a mini-batch at a time."""
+
+    members, bounds, waited = 1, (), np.zeros(1)  # of its team
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        weights: Sequence[np.ndarray],
+        biases: Sequence[np.ndarray],
+        batch_size: int = 1,
+        optimizer: str = "sgd",
+        clip_norm: float = 0.0,
+        key: int = 0,
+        state: Sequence[Parameters] = (),
+    ) -> None:
+        self.architecture, self.batch_size = architecture, batch_size
+        self._optimizer, self._clip_norm, self._key = optimizer, clip_norm, key
+        self.pack(weights, biases)
+        given = [self._flat(*parameters) for parameters in state]
+        shape = (optimizers.states_of(optimizer), len(self.parameters))
+        self._state = np.array(given) if given else np.zeros(shape, architecture.dtype)
+
+    @staticmethod
+    def _flat(weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> np.ndarray:
+        return np.concatenate([array.reshape(-1) for array in (*weights, *biases)])
+
+    def _shaped(self, flat: np.ndarray) -> Parameters:
+        """Weights and biases, views."""
+        sizes, start = self.architecture.sizes, 0
+        arrays = []
+        pairs = list(zip(sizes[1:], sizes[:-1], strict=True))
+        for shape in (*pairs, *[(n_out, 1) for n_out in sizes[1:]]):
+            end = start + shape[0] * shape[1]
+            arrays.append(flat[start:end].reshape(shape))
+            start = end
+        return arrays[: len(pairs)], arrays[len(pairs) :]
+
+    def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
+        self.parameters = self._flat(weights, biases).astype(self.architecture.dtype)
+
+    def unpack(self) -> Parameters:
+        return self._shaped(self.parameters.copy())
+
+    def unpack_state(self) -> list[Parameters]:
+        return [self._shaped(state.copy()) for state in self._state]
+
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.parameters.copy(), self._state.copy()
+
+    def restore(self, snapshot: tuple[np.ndarray, np.ndarray]) -> None:
+        self.parameters[...], self._state[...] = snapshot
+
+    @property
+    def block(self) -> int:
+        return self.batch_size
+
+    def new_losses(self) -> np.ndarray:
+        return np.zeros(1)
+
+    def train(
+        self,
+        data: Any,
+        order: np.ndarray,
+        positions: tuple[int, int],
+        numbers: np.ndarray,
+        first_step: int,
+        losses: np.ndarray | None = None,
+        reached: np.ndarray | None = None,
+    ) -> int:
+        first, last = positions
+        reached = np.zeros(1, np.int64) if reached is None else reached
+        for step, start in enumerate(range(first, last, self.batch_size)):
+            reached[0] = start
+            rows = order[start : start + self.batch_size]
+            x, y = self._of(data.taken(rows))
+            weights = data.weights[rows] if data.weights.size else np.ones(len(rows))
+            loss, ending = self._step(x, y, weights, numbers[step], first_step + step)
+            counted = np.zeros(0) if losses is None else losses[:1]
+            if counted.size and not np.isfinite(loss):
+                counted += loss  # as the kernels leave it
+                return start
+            ending()
+            reached[0] = min(start + self.batch_size, last)
+            counted += loss
+        return last
+
+    def _step(self, x: Any, y: Any, weights: np.ndarray, numbers: np.ndarray, step: int) -> tuple[float, Any]:
+        """The summed cost of a mini-batch, and what makes the step."""
+        loss, gradient = self.gradient(x, y, weights, step)
+        return loss, lambda: self._apply(gradient, numbers, x.shape[1])
+
+    @_QUIET
+    def gradient(
+        self, x: np.ndarray, y: np.ndarray, share: np.ndarray, step: int = -1
+    ) -> tuple[float, Parameters]:
+        """The columns' cost, each times its share, and its gradient; a negative `step` drops nothing."""
+        architecture = self.architecture
+        weights, biases = self._shaped(self.parameters)
+        kinds = architecture.activations
+        signals, primes = [x], []
+        for layer, (kind, w, b) in enumerate(zip(kinds, weights, biases, strict=True)):
+            z = w @ signals[-1] + b
+            if layer == len(weights) - 1:
+                break
+            a, prime = activation(kind, z)
+            mask = self._mask(step, layer, z.shape)
+            signals.append(a * mask)
+            primes.append(prime * mask)
+        a = softmax(z) if kinds[-1] == "softmax" else activation(kinds[-1], z)[0]
+        each = cost_of(architecture.cost, kinds[-1], z, a, y)
+        if is_short(architecture.cost, kinds[-1]):
+            delta = a - y
+        else:
+            delta = output_delta(kinds[-1], z, a, cost(architecture.cost, kinds[-1], a, y)[1])
+        delta = delta * share.astype(architecture.dtype)
+        nabla_w: list[np.ndarray] = []
+        nabla_b: list[np.ndarray] = []
+        for layer in reversed(range(len(weights))):
+            nabla_w.insert(0, delta @ signals[layer].T)
+            nabla_b.insert(0, delta.sum(axis=1, keepdims=True))
+            delta = weights[layer].T @ delta
+            if layer:  # a unit that is off learns nothing, also where what comes from above is infinite
+                delta = np.where(primes[layer - 1] == 0, 0, delta * primes[layer - 1])
+        self.input_delta = np.where(np.isfinite(np.sum(each, axis=0)), delta, np.nan)
+        return float(np.sum(each * share, dtype=np.float64)), (nabla_w, nabla_b)
+
+    def all(self, data: Any) -> tuple[float, Parameters]:
+        """The cost summed over all samples, each times its weight, and its gradient."""
+        weights = data.weights if data.weights.size else np.ones(len(data.X))
+        return self.gradient(*self._of(data), weights)
+
+    def _mask(self, step: int, layer: int, shape: tuple[int, int]) -> Any:
+        """The factors of a layer's signals (units, samples), as kernels.panels.drop has them."""
+        rates = self.architecture.dropout
+        if step < 0 or layer >= len(rates) or not rates[layer]:
+            return 1.0
+        key = word(self._key, step * (len(self.architecture.sizes) - 1) + layer)
+        x = np.arange(shape[0] * shape[1], dtype=np.uint32).reshape(shape[1], shape[0]).T
+        x = _mixed(_mixed(x ^ np.uint32(key & 0xFFFFFFFF)) + np.uint32(key >> 32))
+        return (x >= np.uint32(rates[layer] * 2.0**32)) / self.architecture.dtype.type(1 - rates[layer])
+
+    @_QUIET
+    def _apply(self, gradient: Parameters, numbers: np.ndarray, samples: int) -> None:
+        """The optimizer's step by the summed gradient of so many samples."""
+        row, own = optimizers.ROWS[self._optimizer]
+        h = SimpleNamespace(**dict(zip((*optimizers.COMMON, *own), numbers.tolist(), strict=False)))
+        h.scale = 1.0 / samples
+        plain = SimpleNamespace(**{**vars(h), "l2": 0.0, "l1": 0.0, "decay": 0.0})  # for biases
+        parameters, state = self.parameters.copy(), self._state.copy()  # an interrupt leaves whole steps
+        before, states = self._shaped(parameters), [self._shaped(part) for part in state]
+        steps = []
+        for layer in range(len(before[0])):
+            if layer not in self.architecture.frozen:
+                for part, numbers_of in enumerate((h, plain)):
+                    w = before[part][layer]
+                    g = optimizers.penalised(Numpy, w, gradient[part][layer], numbers_of)
+                    steps.append((w, g, [memory[part][layer] for memory in states], numbers_of))
+        norm = math.sqrt(sum(float(np.sum(g.astype(np.float64) ** 2)) for _, g, _, _ in steps))
+        factor = self._clip_norm / norm if 0 < self._clip_norm < norm else 1.0
+        for w, g, memory, numbers_of in steps:
+            for array, value in zip(
+                (w, *memory), row(Numpy, w, g * factor, *memory, numbers_of), strict=True
+            ):
+                array[...] = value
+        self.parameters, self._state = parameters, state
+
+    @_QUIET
+    def infer(
+        self, data: Any, losses: np.ndarray, members: int = 0, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The outputs, and each sample's cost where there is room for them; of all rows, or of some."""
+        kind = self.architecture.activations[-1]
+        data = data.taken(rows)
+        z, a = self._forward(self._columns(data.X, data.divisor, data.inputs))
+        if losses.size:
+            each = cost_of(self.architecture.cost, kind, z, a, self._wanted(data.targets, data.outputs))
+            losses[:] = np.sum(each, axis=0, dtype=np.float64)
+            if data.weights.size:
+                losses *= data.weights
+        return np.ascontiguousarray(a.T)
+
+    @_QUIET
+    def outputs(
+        self, X: Samples, divisor: float, members: int = 0, inputs: Scaling | None = None
+    ) -> np.ndarray:
+        return np.ascontiguousarray(self._forward(self._columns(X, divisor, inputs))[1].T)
+
+    def _forward(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """z and a of the outputs for samples as columns."""
+        weights, biases = self._shaped(self.parameters)
+        for kind, w, b in zip(self.architecture.activations, weights, biases, strict=True):
+            z = w @ signal + b
+            signal = softmax(z) if kind == "softmax" else activation(kind, z)[0]
+        return z, signal
+
+    def _of(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Samples and targets as columns."""
+        x = self._columns(data.X, data.divisor, data.inputs)
+        return x, self._wanted(data.targets, data.outputs)
+
+    def _columns(self, X: Samples, divisor: float, scaling: Scaling | None) -> np.ndarray:
+        """Samples as columns (inputs, m)."""
+        X, dtype = dense(X), self.architecture.dtype
+        rows = np.divide(X, divisor, dtype=dtype) if X.dtype == np.uint8 else X
+        rows = np.asarray(rows if scaling is None else scaling.scaled(rows), dtype)
+        return np.transpose(rows)
+
+    def _wanted(self, targets: np.ndarray, scaling: Scaling | None) -> np.ndarray:
+        """Targets as columns (outputs, m), one-hot for labels."""
+        dtype = self.architecture.dtype
+        if scaling is not None:
+            targets = scaling.scaled(targets)
+        if targets.ndim == 1:
+            targets = np.eye(self.architecture.sizes[-1], dtype=dtype)[targets]
+        return np.transpose(np.asarray(targets, dtype))
+
+
+class MethodsEngine(Engine):
+    """Training by plain gradient descent, by the network's own methods, which a user has replaced."""
+
+    def __init__(self, net: Any, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.net = net
+
+    def train(self, *arguments: Any) -> int:
+        self.net.weights, self.net.biases = self.unpack()
+        return super().train(*arguments)
+
+    def _step(self, x: Any, y: Any, weights: np.ndarray, numbers: np.ndarray, step: int) -> tuple[float, Any]:
+        each, _ = cost(self.architecture.cost, self.architecture.activations[-1], self._by_methods(x).T, y)
+        pairs = [(x[:, i : i + 1], y[:, i : i + 1]) for i in range(x.shape[1])]
+
+        def step_by_methods() -> None:
+            net = self.net
+            net.update_mini_batch(pairs, float(numbers[optimizers.COMMON.index("rate")]))
+            weights, biases = data_parameters.parameters(net.weights, net.biases, self.architecture.dtype)
+            data_parameters.same_sizes([weights[0].shape[1], *map(len, weights)], self.architecture.sizes)
+            net.weights, net.biases = weights, biases
+            self.pack(weights, biases)  # so that an interrupt leaves whole batches
+
+        with np.errstate(over="ignore"):
+            total = float(np.sum(each, dtype=np.float64))
+        return total, step_by_methods
+
+    def outputs(
+        self, X: Samples, divisor: float, members: int = 0, inputs: Scaling | None = None
+    ) -> np.ndarray:
+        return self._by_methods(self._columns(X, divisor, inputs))
+
+    def infer(
+        self, data: Any, losses: np.ndarray, members: int = 0, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        data = data.taken(rows)
+        outputs = self.outputs(data.X, data.divisor, inputs=data.inputs)
+        kind = self.architecture.activations[-1]
+        each, _ = cost(self.architecture.cost, kind, outputs.T, self._wanted(data.targets, data.outputs))
+        if losses.size:
+            losses[:] = np.sum(each, axis=0, dtype=np.float64)
+        return outputs
+
+    def _by_methods(self, x: np.ndarray) -> np.ndarray:
+        """Outputs as rows, for samples as columns."""
+        columns = [self.net.feedforward(x[:, i : i + 1]) for i in range(x.shape[1])]
+        outputs = user_functions.own_outputs(columns, self.architecture.sizes[-1])
+        return np.asarray(outputs, self.architecture.dtype, order="C")

@@ -1,0 +1,401 @@
+"""A network packed for the kernels, and the calls into them."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data.scaling import Scaling
+from ..data.sparse import Samples, SparseRows
+from ..options import activations, costs, optimizers
+from ..options import activations as activation_rows
+from ..options import costs as cost_rows
+from ..options.activations import Activation
+from ..options.costs import Cost
+from .architecture import Architecture, Parameters
+from .kernels import custom, step
+from .kernels import sparse as stored
+from .kernels.gather import KINDS, LABELS, SCALED
+from .kernels.records import FUSED, GRADIENT
+from .kernels.team import Member, member_of, run
+from .kernels.vector import shape_of
+from .layout import BLOCK, Layout, aligned_zeros, layout
+from .machine import free_cpus, second_level_cache
+
+_DENSE = 0.1  # share of numbers stored, from which on sparse rows are gathered to dense blocks
+_INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
+_INFERENCE_FLOPS = 1e9  # of a call and member, so that an interrupt is answered soon
+_MEMBER_FLOPS = 2e6  # of a call and member, from which starting a thread pays
+NOTHING: np.ndarray = np.zeros(0)
+
+
+class Data(NamedTuple):
+    """Samples X (n, inputs), dense or sparse, as uint8, float32 or float64; targets (n, outputs), dense, of
+    the same types, or labels (n,).
+    """
+
+    X: Samples
+    targets: np.ndarray
+    divisor: float  # of uint8 samples
+    weights: np.ndarray = NOTHING  # of samples (n,), float64, or none
+    inputs: Scaling | None = None  # of the samples, once they are divided
+    outputs: Scaling | None = None  # of the targets, and so of what the network answers
+
+    def taken(self, rows: np.ndarray | None) -> "Data":
+        """Those rows, copied; all where it is None."""
+        if rows is None:
+            return self
+        weights = self.weights[rows] if self.weights.size else self.weights
+        return self._replace(X=self.X[rows], targets=self.targets[rows], weights=weights)
+
+    def flops(self, architecture: Architecture) -> int:
+        """Floating-point operations to train on one sample, fewer for what sparse rows do not store."""
+        if isinstance(self.X, SparseRows) and self.is_listed:
+            inputs = 1 + len(self.X.values) // len(self.X)
+            architecture = architecture._replace(sizes=(inputs, *architecture.sizes[1:]))
+        return architecture.flops()
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the first layer is computed from what sparse rows store, not from dense blocks of them."""
+        X = self.X
+        if not isinstance(X, SparseRows) or self.inputs is not None:
+            return False
+        most = min(len(X.values), BLOCK * X.shape[1])  # of a block, whose places are int32
+        return most < 1 << 31 and len(X.values) < _DENSE * X.size
+
+
+class Descent(NamedTuple):
+    """How kernels step: the optimizer's row, or `FUSED` for plain gradient descent, or `GRADIENT`.
+
+    `FUSED` heeds l2 too, as a factor of the weights: float32 cannot hold one that is close to 1.
+    """
+
+    optimizer: str | int = FUSED
+    clip_norm: float = 0.0
+    key: int = 0  # of dropout's masks
+
+
+_PLAIN = Descent()
+_UNSCALED = np.zeros(1)
+_FIRST = np.arange(_INFERENCE_ROWS)  # rows of a block that is all there is
+
+
+def _rows(array: np.ndarray, count: int, divisor: float, scaling: Scaling | None) -> step.Rows:
+    kind = LABELS if array.ndim == 1 else KINDS[array.dtype]
+    width = array.itemsize * (1 if array.ndim == 1 else array.shape[1])
+    raw = np.asarray(array).view(np.uint8)
+    raw = raw.reshape(len(array), width) if array.ndim == 1 else raw
+    if scaling is None or kind == LABELS:
+        return step.Rows(raw, count, kind, divisor, _UNSCALED, _UNSCALED)
+    return step.Rows(raw, count, kind + SCALED, divisor, scaling.mean, 1.0 / scaling.deviation)
+
+
+_NO_TARGETS = _rows(np.zeros(0, np.int64), 1, 1.0, None)
+
+
+def _stored(data: Data, dtype: np.dtype, block: int, listed: bool) -> stored.Stored:
+    """Sparse rows, without room for lists of what a block of them stores."""
+    X, scaling = data.X, data.inputs
+    assert isinstance(X, SparseRows)
+    pixels, singles, doubles = (X.values if X.dtype == kind else np.zeros(0, kind) for kind in KINDS)
+    return stored.Stored(
+        X.starts,
+        X.columns,
+        pixels,
+        singles,
+        doubles,
+        count=X.shape[1],
+        kind=KINDS[X.dtype] + (0 if scaling is None else SCALED),
+        divisor=data.divisor,
+        mean=_UNSCALED if scaling is None else scaling.mean,
+        factor=_UNSCALED if scaling is None else 1.0 / scaling.deviation,
+        block=block,
+        most=max(1, int(np.sort(X.lengths)[-block:].sum())) if listed else 0,
+        integers=np.zeros(0, np.int32),
+        numbers=np.zeros(1, dtype),
+    )
+
+
+def _with_room(X: Any) -> Any:
+    """Rows for one member."""
+    if not isinstance(X, stored.Stored):
+        return X
+    integers, numbers = 0, 1
+    if X.most:
+        columns = shape_of(X.numbers.dtype).columns
+        integers, numbers = stored.room_of(X.block, X.most, X.count, columns)
+    return X._replace(integers=np.zeros(integers, np.int32), numbers=np.zeros(numbers, X.numbers.dtype))
+
+
+class Prepared(NamedTuple):
+    """What kernels are told of a network; `own` keeps the machine code of a user's functions."""
+
+    layout: Layout
+    plan: np.ndarray
+    layers: np.ndarray
+    own: list[Any]
+
+
+@functools.lru_cache(64)
+def _prepare(
+    architecture: Architecture,
+    batch_size: int,
+    members: int,
+    descent: Descent,
+    input_gradient: bool = False,
+    listed: bool = False,
+) -> Prepared:
+    """The layout, and its records with what they say of this network besides offsets."""
+    dtype = architecture.dtype
+    shape = shape_of(dtype)
+    shared = descent.clip_norm > 0 or descent.optimizer == GRADIENT
+    found = layout(
+        architecture.sizes,
+        batch_size,
+        members,
+        dtype,
+        (shape.columns, shape.lanes),
+        second_level_cache().size,
+        shared,
+        input_gradient,
+        listed,
+    )
+    plan, layers = found.plan.copy(), found.layers.copy()
+    own = [
+        compiled(kind.function, kind.derivative, dtype) if isinstance(kind, (Activation, Cost)) else None
+        for kind, compiled in (
+            *((kind, custom.activation) for kind in architecture.activations),
+            (architecture.cost, custom.cost),
+        )
+    ]
+    addresses = [functions.address if functions else 0 for functions in own]
+    name, plan["parameter"] = costs.row_of(architecture.cost)
+    plan["cost"] = cost_rows.code_of(name, activations.row_of(architecture.activations[-1])[0])
+    plan["address"] = addresses[-1]
+    row = descent.optimizer
+    plan["optimizer"] = optimizers.CODES[row] if isinstance(row, str) else row
+    plan["clip_norm"] = descent.clip_norm
+    plan["key"] = np.uint64(descent.key).astype(np.int64)
+    for number, (layer, kind) in enumerate(zip(layers[1:], architecture.activations, strict=True)):
+        name, layer["parameter"] = activations.row_of(kind)
+        layer["activation"] = activation_rows.CODES[name]
+        layer["address"] = addresses[number]
+        layer["frozen"] = number in architecture.frozen
+        if number < len(architecture.dropout):
+            layer["dropout"] = architecture.dropout[number]
+    learning = [number for number in range(1, len(layers)) if not layers[number]["frozen"]]
+    plan["lowest"] = 0 if input_gradient else min(learning, default=len(layers))
+    return Prepared(found, plan, layers, own)
+
+
+class Engine:
+    """Packed weights and optimizer state, and a scratch for batches of at most `batch_size` on a team."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        weights: Sequence[np.ndarray],
+        biases: Sequence[np.ndarray],
+        batch_size: int = _INFERENCE_ROWS,
+        members: int = 1,
+        descent: Descent = _PLAIN,
+        state: Sequence[Parameters] = (),
+        input_gradient: bool = False,
+        listed: bool = False,
+    ) -> None:
+        self.architecture = architecture
+        self.batch_size = batch_size
+        self.members = members  # of the team that trains; may be set to any smaller number
+        self.bounds: Sequence[int] = ()  # of their shares, which are equal if there are none
+        self.waited = NOTHING  # seconds that each waited for others in the last call of `train`
+        self._descent, self._given_state = descent, state
+        self._most = members
+        self._listed = listed  # whether it trains on data that are
+        self._read: tuple[Data, list[Any], step.Rows] | None = None
+        self._prepared = _prepare(architecture, batch_size, members, descent, input_gradient, listed)
+        self._layout, self._plan, self._layers, _ = self._prepared
+        self.pack(weights, biases)
+
+    @functools.cached_property
+    def _scratch(self) -> np.ndarray:
+        return aligned_zeros(self._layout.scratch, self.architecture.dtype)
+
+    @functools.cached_property
+    def _squares(self) -> np.ndarray:
+        return np.zeros(sum(self.architecture.sizes[1:]))
+
+    @functools.cached_property
+    def _state(self) -> np.ndarray:
+        return self._packed_state(self._given_state)
+
+    def _packed_state(self, state: Sequence[Parameters]) -> np.ndarray:
+        """Zeros where there is no state yet."""
+        name = self._descent.optimizer
+        count = optimizers.states_of(name) if isinstance(name, str) else 0
+        packed = aligned_zeros(count * self._layout.parameters, self.architecture.dtype)
+        for i, parameters in enumerate(state[:count]):
+            packed[i * self._layout.parameters :][: self._layout.parameters] = self._layout.pack(*parameters)
+        return packed
+
+    def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
+        self.parameters = self._layout.pack(weights, biases)
+
+    def unpack(self) -> Parameters:
+        """New arrays of the weights and biases."""
+        return self._layout.unpack(self.parameters)
+
+    def unpack_state(self) -> list[Parameters]:
+        """New arrays of the optimizer's state, each shaped as weights and biases."""
+        size = self._layout.parameters
+        return [self._layout.unpack(self._state[i : i + size]) for i in range(0, len(self._state), size)]
+
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copies of the packed weights and state, for `restore`."""
+        return self.parameters.copy(), self._state.copy()
+
+    def restore(self, snapshot: tuple[np.ndarray, np.ndarray]) -> None:
+        self.parameters[...], self._state[...] = snapshot
+
+    def _rows_of(self, data: Data, block: int, listed: bool, members: int) -> tuple[list[Any], step.Rows]:
+        """What kernels are told of samples, for each member, and of targets."""
+        sizes, targets = self.architecture.sizes, data.targets
+        X = (
+            _stored(data, self.architecture.dtype, block, listed)
+            if isinstance(data.X, SparseRows)
+            else _rows(data.X, sizes[0], data.divisor, data.inputs)
+        )
+        Y = _NO_TARGETS if targets is NOTHING else _rows(targets, sizes[-1], 1.0, data.outputs)
+        return [_with_room(X) for _ in range(members)], Y
+
+    def _samples(self, data: Data, order: np.ndarray, rank: int = 0) -> step.Samples:
+        """What a member is told of the samples that it trains on."""
+        if self._read is None or self._read[0] is not data:  # else it is the next epoch
+            self._read = data, *self._rows_of(data, self.block, self._listed, self._most)
+        _, X, Y = self._read
+        return step.Samples(X[rank], Y, data.weights, order)
+
+    def train(
+        self,
+        data: Data,
+        order: np.ndarray,
+        positions: tuple[int, int],
+        numbers: np.ndarray,
+        first_step: int = 0,
+        losses: np.ndarray = NOTHING,
+        reached: np.ndarray | None = None,
+    ) -> int:
+        """Trains on the rows order[positions[0]:positions[1]]; returns the position it came to.
+
+        `numbers` holds those of each step (see `Optimizer.numbers`), of which the first is `first_step`.
+        The kernel itself writes losses[0] and that position, to reached[0], when the weights are ready, so
+        that the three agree whatever is raised meanwhile.
+        """
+        net = step.Net(self.parameters, self._state, self._scratch, self._plan, self._layers, self._squares)
+        samples = [self._samples(data, order, rank) for rank in range(self.members)]
+        span = step.Run(*positions, self.batch_size, first_step, numbers)
+        kernel = (step.train_stored if isinstance(data.X, SparseRows) else step.train)(
+            self.architecture.dtype
+        )
+        reached = np.zeros(1, np.int64) if reached is None else reached
+        reached[0] = positions[0]
+
+        members, bounds = self.members, self.bounds if len(self.bounds) > self.members else ()
+
+        def work(member: Member, flags: np.ndarray) -> None:
+            if member.size == members:
+                member = member_of(member.rank, members, bounds)
+            kernel(net, samples[member.rank], span, losses, reached, flags, member)
+
+        self.waited = run(members, work)
+        return int(reached[0])
+
+    @property
+    def block(self) -> int:
+        """The samples that are taken at once: a chunk of training may end after any block of a batch."""
+        return min(self.batch_size, BLOCK)
+
+    def new_losses(self) -> np.ndarray:
+        """Room for the running cost and one per sample of a block."""
+        return np.zeros(1 + self.block)
+
+    def gradient(self) -> Parameters:
+        """What `train` left where the descent is `GRADIENT`: the sums over the samples of a batch."""
+        start = int(self._plan["shared"][0])
+        return self._layout.unpack(self._scratch[start : start + self._layout.parameters])
+
+    def input_delta(self, count: int) -> np.ndarray:
+        """The gradient of each sample's cost by its inputs, for the block that was trained on last."""
+        start = int(self._layers["delta"][0])
+        return self._layout.unpack_rows(self._scratch, start, count, self.architecture.sizes[0])
+
+    def begin_input_delta(self) -> None:
+        """Fills the inputs' derivative, as if their activation were linear."""
+        start, size = int(self._layers["delta"][0]), self._layout.columns
+        length = -(-self.architecture.sizes[0] // size) * size * int(self._plan["rows"][0])
+        self._scratch[start : start + length] = 1.0
+
+    def outputs(
+        self, X: Samples, divisor: float, members: int = 0, inputs: Scaling | None = None
+    ) -> np.ndarray:
+        """The network's outputs (n, outputs) for samples X (n, inputs), in its own units."""
+        return self.infer(Data(X, NOTHING, divisor, inputs=inputs), NOTHING, members)
+
+    def infer(
+        self, data: Data, losses: np.ndarray, members: int = 0, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The outputs, and each sample's cost to `losses` (n,), where there is room: of all, or of some rows.
+
+        By a team of so many members; 0 stands for as many as pay.  A call into the kernels takes a bounded
+        time, and an interrupt waits for no more.
+        """
+        architecture = self.architecture
+        if architecture.dropout:
+            architecture = architecture._replace(dropout=())
+        n = len(data.X if rows is None else rows)
+        size = min(_INFERENCE_ROWS, 1 << max(0, n - 1).bit_length())  # few samples need little memory
+        order = rows if rows is not None else _FIRST[:n] if n <= size else np.arange(n)
+        listed = data.is_listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
+        layout, plan, layers, _ = _prepare(architecture, size, 1, _PLAIN, listed=listed)
+        kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(architecture.dtype)
+        out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
+        blocks = -(-n // size)
+        members, at_once = (1, 1) if n <= size else _team_for(data.flops(architecture), blocks, members)
+        X, Y = self._rows_of(data, size, listed, members)
+        samples = [step.Samples(rows, Y, data.weights, order) for rows in X]
+
+        def net() -> step.Net:
+            """With a scratch of its own, which nobody else may use meanwhile."""
+            parameters, scratch = self.parameters, aligned_zeros(layout.scratch, layout.dtype)
+            return step.Net(parameters, parameters[:0], scratch, plan, layers, NOTHING)
+
+        if n <= size:
+            kernel(net(), samples[0], out, losses, 0, n)
+            return out
+        nets = [net() for _ in range(members)]
+
+        def work(member: Member, flags: np.ndarray) -> None:
+            first, last = (
+                min(n, (begin + (end - begin) * part // member.size) * size)
+                for part in (member.rank, member.rank + 1)
+            )
+            kernel(nets[member.rank], samples[member.rank], out, losses, first, last)
+
+        for begin in range(0, blocks, at_once):
+            end = min(blocks, begin + at_once)
+            run(members, work)
+        return out
+
+
+def _team_for(training_flops: float, blocks: int, members: int) -> tuple[int, int]:
+    """Members for a forward pass over so many whole blocks, and the blocks of one call into the kernels.
+
+    CPUs are counted only where the work is enough for more than one.
+    """
+    flops = training_flops * _INFERENCE_ROWS / 2
+    if not members:
+        members = max(1, int(blocks * flops / _MEMBER_FLOPS))
+        members = min(members, free_cpus()) if members > 1 else 1
+    members = max(1, min(members, blocks))
+    return members, members * max(1, int(_INFERENCE_FLOPS / flops))

@@ -1,0 +1,107 @@
+"""A network in words: its arguments as they would be written, and a table of its layers."""
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from ..options import costs
+from ..options.activations import OUTPUT_ACTIVATIONS, Activation, row_of
+from ..options.costs import COSTS, Cost
+from .architecture import State, checked
+
+
+def _written(value: Any) -> str:
+    """A name for what a name stands for, else the object as it prints."""
+
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    for known in (OUTPUT_ACTIVATIONS, COSTS):
+        for name, kind in known.items():
+            if value == kind and type(value) is type(kind):
+                return repr(name)
+    return repr(value)
+
+
+def arguments(sizes: Any, state: State) -> str:
+    """What is not the default; the dtype always."""
+    shown = [str(list(sizes))]
+    for name in (
+        "activation",
+        "output_activation",
+        "cost",
+        "dropout",
+        "frozen",
+        "input_divisor",
+        "uint8_divisor",
+        "seed",
+        "scale_inputs",
+        "scale_outputs",
+    ):
+        value = getattr(state, name)
+        if value != getattr(State, name):
+            shown.append(f"{name}={_written(value)}")
+    return ", ".join([*shown, f"dtype={str(state.dtype)!r}"])
+
+
+def _name(kind: Any) -> str:
+    if isinstance(kind, (Activation, Cost)):
+        return getattr(kind.function, "__name__", "custom")
+    return kind if isinstance(kind, str) else row_of(kind)[0]
+
+
+_HEADER = ("layer", "units", "activation", "parameters", "dropout")
+
+
+def table(net: Any) -> str:
+    """A line per layer, and one for the whole network."""
+    rows = [_HEADER, *_rows(net)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            text.ljust(width) if i == 2 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, _whole(net)])
+
+
+def html(net: Any) -> str:
+    """The same as a table for notebooks."""
+
+    def row(cell: str, texts: Iterable[str]) -> str:
+        cells = (
+            f'<{cell} style="text-align: {"left" if i == 2 else "right"}">{escape(text)}</{cell}>'
+            for i, text in enumerate(texts)
+        )
+        return f"<tr>{''.join(cells)}</tr>"
+
+    body = "".join(row("td", texts) for texts in _rows(net))
+    return (
+        f"<table><caption>{escape(type(net).__name__)}({escape(arguments(net.sizes, net._fastbp))})</caption>"
+        f"<thead>{row('th', _HEADER)}</thead><tbody>{body}</tbody>"
+        f'<tfoot><tr><td colspan="{len(_HEADER)}" style="text-align: left">{escape(_whole(net))}</td></tr>'
+        "</tfoot></table>"
+    )
+
+
+def _rows(net: Any) -> list[tuple[str, ...]]:
+    """The cells of a table, a row per layer."""
+    architecture, weights, _ = checked(net)
+    rows: list[tuple[str, ...]] = []
+    for number, (kind, w) in enumerate(zip(architecture.activations, weights, strict=True)):
+        rate = architecture.dropout[number] if number < len(architecture.dropout) else 0.0
+        frozen = " frozen" if number in architecture.frozen else ""
+        parameters = f"{w.size + len(w):,}{frozen}"
+        rows.append((f"{number}", f"{len(w):,}", _name(kind), parameters, f"{rate:g}" if rate else ""))
+    return rows
+
+
+def _whole(net: Any) -> str:
+    """What is said of the whole network."""
+    architecture, weights, _ = checked(net)
+    total = sum(w.size + len(w) for w in weights)
+    return (
+        f"{architecture.sizes[0]:,} inputs, {total:,} parameters in {architecture.dtype}; "
+        f"cost {costs.row_of(architecture.cost)[0]}; {architecture.flops():,} flops to train on a sample"
+    )

@@ -1,6 +1,0 @@
-"""Trained networks for other runtimes: `to_onnx` and `to_c`."""
-
-from .c_source import to_c
-from .onnx_model import to_onnx
-
-__all__ = ["to_c", "to_onnx"]

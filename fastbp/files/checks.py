@@ -1,0 +1,243 @@
+"""What files and checkpoints hold."""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..data.parameters import parameters
+
+
+def same_network(path: str, saved: str, given: str) -> None:
+    """Refuses to resume the training of another network."""
+    if saved != given:
+        raise ValueError(
+            f"{path}: network: expected Network({saved}), whose training the checkpoint is of, got "
+            f"Network({given})"
+        )
+
+
+def same_targets(path: str, state: Any, task: Any, classes: Any, scale: Any) -> None:
+    """Refuses to resume a training for other targets than those of X and y."""
+    for name, value in (("task", task), ("classes", classes), ("scale", scale)):
+        there = getattr(state, name)
+        file_is(path, there == value, f"trained.{name}: expected {value!r}, as of X and y, got {there!r}")
+
+
+def checkpoint(path: str, training: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint holds of a training, of a call of `fit` with the same arguments."""
+    if not isinstance(training, dict):
+        raise ValueError(f"{path}: expected a checkpoint to resume from, got a network alone")
+    there = training["arguments"]
+    other = [name for name in {**arguments, **there} if there.get(name) != arguments.get(name)]
+    if other:
+        differences = "; ".join(
+            f"{name} was {there.get(name)!r}, is {arguments.get(name)!r}" for name in other
+        )
+        raise ValueError(
+            f"{path}: expected the arguments of the training that is resumed, got others: {differences}"
+        )
+    return training
+
+
+def plain_labels(path: str, labels: tuple[Any, ...]) -> None:
+    """Refuses labels that no file of ours can hold."""
+    for label in labels:
+        if type(label) not in (str, int, float, bool):
+            raise TypeError(
+                f"{path}: expected labels that are text or numbers, got {label!r}; train on text of them, "
+                "such as [str(label) for label in y], or pickle the network"
+            )
+
+
+def file_begins(path: str, found: bytes, wanted: bytes, version: bytes) -> None:
+    """Refuses what another program wrote, or a later version."""
+    other = {b"": "an empty file"}.get(found, "a file of another format")
+    begins = found.startswith(wanted[: len(found)]) and bool(found)
+    file_is(path, begins, f"no network saved by fastbp, but {other}")
+    theirs = found[len(wanted) :].partition(b'"')[0]
+    later = theirs.isdigit() and int(theirs) > int(version)
+    file_is(
+        path, not later, f"of format {theirs.decode(errors='replace')}, which needs a later version of fastbp"
+    )
+    file_is(path, len(found) < len(wanted) + len(version) or theirs == version, "damaged: its header differs")
+
+
+def file_is(path: str, good: bool, otherwise: str) -> None:
+    if not good:
+        raise ValueError(f"{path}: {otherwise}")
+
+
+def not_understood(path: str, otherwise: str, error: Exception) -> NoReturn:
+    """Says of a file what is wrong with it, in one line that can be read."""
+    why = " ".join((repr(error) if isinstance(error, LookupError) else str(error)).split())
+    raise ValueError(f"{path}: {otherwise}: {why[:200]}") from error
+
+
+def storable(path: str, name: str, array: np.ndarray, known: Sequence[np.dtype]) -> None:
+    """Refuses an array of a type that no file of ours holds."""
+    if array.dtype not in known:
+        types = ", ".join(map(str, known))
+        raise TypeError(f"{path}: {name}: expected an array of {types}, got {array.dtype}")
+
+
+def as_json(path: str, metadata: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(metadata)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"{path}: expected text, numbers, lists and dicts to write: {error}") from None
+
+
+def count_of_states(found: int, wanted: int) -> None:
+    """An optimizer's state is there whole, or not at all."""
+    if found not in (0, wanted):
+        raise ValueError(f"optimizer: expected {wanted} numbers per weight as its state, got {found}")
+
+
+def functions_given(path: str, missing: Sequence[str]) -> None:
+    """Refuses to load a network of a user's own functions without them."""
+    if missing:
+        names = ", ".join(f"{name}=" for name in missing)
+        raise ValueError(
+            f"{path}: its network has functions of its own, which no file holds; load takes {names}..."
+        )
+
+
+def stored_parameters(
+    prefix: str, weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype, infinite: bool = False
+) -> None:
+    """Refuses arrays that are no weights and biases of one network in `dtype`.
+
+    They are finite, or at least numbers where `infinite`: a square in an optimizer's state may overflow.
+    """
+    parameters(weights, biases, dtype)
+    for kind, arrays in ("weights", weights), ("biases", biases):
+        for layer, array in enumerate(arrays):
+            name = f"{prefix}{kind}.{layer}"
+            equal(f"the type of {name}", str(array.dtype), str(dtype), "network.dtype")
+            good = ~np.isnan(array) if infinite else np.isfinite(array)
+            if not good.all():
+                row, column = np.argwhere(~good)[0]
+                wanted = "numbers" if infinite else "finite numbers"
+                raise ValueError(f"{name}[{row}, {column}]: expected {wanted}, got {array[row, column]}")
+
+
+def stored_arrays(found: Collection[str], known: Collection[str]) -> None:
+    """Refuses a file with other arrays than those that its metadata name."""
+    arrays_there(found, known)
+    for name in found:
+        if name not in known:
+            raise ValueError(f"arrays: expected those that the metadata tell of, got {name!r} as well")
+
+
+def arrays_there(found: Collection[str], names: Iterable[str]) -> None:
+    """Refuses a file that lacks one of the arrays `names`."""
+    for name in names:
+        if name not in found:
+            raise ValueError(f"{name}: expected an array, got none")
+
+
+def at_most(name: str, value: int, most: int, source: str) -> None:
+    """Refuses a number above another, the `source`."""
+    if value > most:
+        raise ValueError(f"{name}: expected at most {most}, as {source} says, got {value}")
+
+
+def known(name: str, value: Any, source: str) -> None:
+    """Refuses None where another value, the `source`, cannot be without this one."""
+    if value is None:
+        raise ValueError(f"{name}: expected a value beside that of {source}, got None")
+
+
+def equal(name: str, value: Any, expected: Any, source: str) -> None:
+    """Refuses a value that is not the one which follows from another, the `source`."""
+    if value != expected:
+        raise ValueError(f"{name}: expected {expected}, as {source} says, got {value}")
+
+
+def between_batches(done: int, size: int, samples: int) -> None:
+    """Refuses a place in an epoch that lies within a batch, or beyond the samples."""
+    if done != samples and (done % size or done > samples):
+        raise ValueError(
+            f"training.position.done: expected a multiple of batch_size, {size}, up to {samples} samples, "
+            f"got {done}"
+        )
+
+
+def consistent(name: str, good: bool, values: Mapping[str, Any]) -> None:
+    """Refuses numbers each of which is possible but for the others."""
+    if not good:
+        shown = ", ".join(f"{key} {value}" for key, value in values.items())
+        raise ValueError(f"{name}: expected values that suit each other, got {shown}")
+
+
+def generator_words(name: str, words: Any) -> None:
+    """Refuses what is no state of NumPy's Mersenne Twister."""
+    if words is None or words.dtype != np.int64 or words.shape != (624,):
+        got = "none" if words is None else f"{words.dtype} of shape {words.shape}"
+        raise ValueError(f"{name}: expected an array of int64 of shape (624,), got {got}")
+    if not 0 <= words.min() <= words.max() < 1 << 32:
+        raise ValueError(f"{name}: expected integers of 32 bits, got {words.min()} to {words.max()}")
+
+
+def arrays_like(name: str, arrays: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> None:
+    """Refuses arrays that could not take the place of the network's."""
+    if [array.shape for array in arrays] != [array.shape for array in wanted]:
+        shapes = ", ".join(str(array.shape) for array in wanted)
+        got = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(f"{name}: expected arrays of shapes {shapes}, as the network has, got {got}")
+    for number, (array, other) in enumerate(zip(arrays, wanted, strict=True)):
+        if array.dtype != other.dtype or not np.isfinite(array).all():
+            raise ValueError(f"{name}{number}: expected finite numbers in {other.dtype}, got others")
+
+
+def resumed_segment(path: str, segment: int, before: int, done: int, rows: int) -> None:
+    """Refuses a place in an epoch that segments of so many rows do not have."""
+    first, last = (segment - 1) * rows, segment * rows
+    good = before == last if done or not segment else first < before <= last
+    file_is(
+        path,
+        good,
+        f"damaged, or of other data: training.position.before: expected {last} samples in {segment} "
+        f"segments, each of {rows}, got {before}",
+    )
+
+
+def resumed_rows(path: str, done: int, rows: int, size: int) -> None:
+    """Refuses to go on beyond a segment's end, or within a batch."""
+    file_is(
+        path,
+        done <= rows and (done % size == 0 or done == rows),
+        f"damaged, or of other data: training.position.done: expected a multiple of batch_size, {size}, up "
+        f"to the {rows} samples of the segment, got {done}",
+    )
+
+
+_C_WORDS = (
+    "auto break case char const continue default do double else enum extern float for goto if inline int "
+    "long main register restrict return short signed sizeof static struct switch typedef union unsigned "
+    "void volatile while "
+    "x outputs"  # the function's own arguments
+)
+
+
+def c_name(name: Any) -> str:
+    """A name that C has for a function."""
+    if (
+        not isinstance(name, str)
+        or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
+        or name in _C_WORDS.split()
+    ):
+        raise ValueError(f"name: expected a name in C, such as 'predict', got {name!r}")
+    return name
+
+
+def known_activations(rows: Sequence[str]) -> None:
+    """Refuses to write functions of a user's own in another language."""
+    if "custom" in rows:
+        raise ValueError(
+            f"activation of layer {rows.index('custom')}: expected one that has a name, to export it, got an "
+            "Activation of your own"
+        )

@@ -1,0 +1,69 @@
+"""A network as other runtimes compute it: layers, scaling, and what its outputs stand for."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data import arrays as data_arrays
+from ..data.scaling import Scaling
+from ..engine.architecture import State, checked
+from ..options.activations import row_of
+from . import checks
+
+
+class Layer(NamedTuple):
+    """a = activation(w a' + b)."""
+
+    weights: np.ndarray  # (n_out, n_in)
+    biases: np.ndarray  # (n_out,)
+    activation: str  # the name of its row, or "softmax"
+    number: float  # the activation's own, where it has one
+
+
+class Exported(NamedTuple):
+    layers: list[Layer]
+    dtype: np.dtype
+    task: data_arrays.Task
+    inputs: Scaling | None
+    outputs: Scaling | None
+    classes: tuple[Any, ...]  # the labels, where the network tells labels
+
+    @property
+    def sizes(self) -> list[int]:
+        return [self.layers[0].weights.shape[1], *(len(layer.biases) for layer in self.layers)]
+
+    @property
+    def output_dtype(self) -> np.dtype:
+        """Scaled values are brought back in float64, for their mean may be far from 0."""
+        return self.dtype if self.outputs is None else np.dtype(np.float64)
+
+
+def exported(net: Any) -> Exported:
+    """The parts of a network of known activations and finite weights, whose scaling has been learnt."""
+    architecture, weights, biases = checked(net)
+    state: State = net._fastbp
+    rows = [row_of(kind) for kind in architecture.activations]
+    checks.known_activations([row for row, _ in rows])
+    for name, arrays in (("weights", weights), ("biases", biases)):
+        for number, array in enumerate(arrays):
+            data_arrays.check_finite(array, architecture.dtype, f"{name}[{number}]")
+    task: data_arrays.Task = state.task or ("labels" if architecture.sizes[-1] > 1 else "values")
+    classes: tuple[Any, ...] = ()
+    if task in ("labels", "binary"):
+        classes = state.classes or tuple(range(max(2, architecture.sizes[-1])))
+    return Exported(
+        [Layer(w, b.ravel(), *row) for w, b, row in zip(weights, biases, rows, strict=True)],
+        architecture.dtype,
+        task,
+        _inputs(state, architecture.sizes[0]),
+        data_arrays.learnt(state.scale_outputs, state.output_scaling, "scale_outputs"),
+        classes,
+    )
+
+
+def _inputs(state: State, columns: int) -> Scaling | None:
+    """What brings samples to the numbers that the first layer takes: a scaling, or a divisor as one."""
+    if state.input_divisor in (None, 1.0):
+        scaling: Scaling | None = data_arrays.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")
+        return scaling
+    return Scaling(np.zeros(columns), np.full(columns, state.input_divisor))

@@ -1,0 +1,238 @@
+"""Networks to and from files."""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import __version__
+from ..data import arrays as data_arrays
+from ..data.scaling import Scaling
+from ..engine.architecture import Parameters, State, checked, state_of
+from ..options import activations, costs
+from ..options import checks as options_checks
+from ..options.optimizers import states_of
+from . import checks, schema
+from .container import read, understood, write
+
+_OWN = (activations.Activation, costs.Cost)  # hold functions, which no file does
+_DEFAULTS = {name: getattr(State, name) for name in schema.NETWORK}  # of options that came after a file
+_SCALINGS = ("input_scaling", "output_scaling")
+_FUNCTIONS = ("activation", "output_activation", "cost")  # fields of a State that may be a user's own
+_COMPUTED_BY = ("activation", "output_activation", "cost", "dtype")  # what a fingerprint has
+
+
+class SavedNetwork(NamedTuple):
+    """A network as a file holds it."""
+
+    sizes: list[int]
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    state: State
+
+
+def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A network as arrays and what JSON can hold."""
+    state: State = net._fastbp
+    weights: list[np.ndarray] = []
+    biases: list[np.ndarray] = []
+    sizes = [int(size) for size in net.sizes]
+    if len(net.weights):
+        architecture, weights, biases = checked(net)
+        sizes = list(architecture.sizes)
+    arrays = _named("", (weights, biases))
+    for number, memory in enumerate(state.memory):
+        arrays |= _named(f"optimizer.{number}.", memory)
+    for name in _SCALINGS:
+        if (scaling := getattr(state, name)) is not None:
+            arrays |= {f"{name}.{part}": getattr(scaling, part) for part in Scaling._fields}
+    metadata = {
+        "version": __version__,
+        "sizes": sizes,
+        "network": {name: _plain(getattr(state, name)) for name in schema.NETWORK},
+        "training": None,
+        "trained": {name: _plain(getattr(state, name)) for name in schema.TRAINED},
+    }
+    return arrays, metadata
+
+
+def network_from(
+    path: str,
+    arrays: Mapping[str, np.ndarray],
+    metadata: Mapping[str, Any],
+    own: Mapping[str, Any],
+    otherwise: str = "damaged",
+) -> SavedNetwork:
+    """The network of a file, all of whose values are checked, those of a checkpoint included.
+
+    `own` has the activations and the cost of a user's own functions.
+    """
+    with understood(path, otherwise):
+        schema.check(metadata)
+    options = {name: schema.object_of(value) for name, value in metadata["network"].items()}
+    functions = [name for name, value in options.items() if _has_own(value)]
+    checks.functions_given(path, [name for name in functions if own.get(name) is None])
+    options |= {name: own[name] for name in functions}
+    with understood(path, otherwise):
+        return _network(metadata, arrays, options)
+
+
+def _network(
+    metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray], options: dict[str, Any]
+) -> SavedNetwork:
+    """The network of metadata that suit the schema, with its `options` as `Network` takes them."""
+    sizes, dtype = metadata["sizes"], np.dtype(options["dtype"])
+    trained = {name: schema.object_of(value) for name, value in metadata["trained"].items()}
+    weights, biases = _listed("", arrays)
+    options_checks.sizes_of(sizes)
+    inputs = outputs = 0
+    if weights:
+        checks.stored_parameters("", weights, biases, dtype)
+        shapes = [weights[0].shape[1], *map(len, weights)]
+        checks.equal("sizes", sizes, shapes, "the shape of weights")
+        inputs, outputs = shapes[0], shapes[-1]
+    numbers = {name.split(".")[1] for name in arrays if name.startswith("optimizer.")}
+    memory = tuple(_listed(f"optimizer.{number}.", arrays) for number in range(len(numbers)))
+    for number, parameters in enumerate(memory):
+        checks.stored_parameters(f"optimizer.{number}.", *parameters, dtype, infinite=True)
+    states = 0 if trained["optimizer"] is None else states_of(trained["optimizer"].row)
+    checks.count_of_states(len(memory), states)
+    scalings: dict[str, Any] = {name: _scaling(name, arrays) for name in _SCALINGS}
+    for name, columns in zip(_SCALINGS, (inputs, outputs), strict=True):
+        data_arrays.scaling(name, scalings[name], columns)
+    for flag, name in zip(("scale_inputs", "scale_outputs"), _SCALINGS, strict=True):
+        learnt = scalings[name] is not None
+        wanted = options.get(flag, False) and (learnt or trained["task"] is not None)
+        checks.equal(f"the arrays of {name}", learnt, wanted, f"network.{flag}")
+    if trained.get("classes") is not None:
+        trained["classes"] = data_arrays.classes(trained["classes"], outputs, "trained.classes")
+    if trained.get("feature_names") is not None:
+        trained["feature_names"] = tuple(trained["feature_names"])
+        checks.equal("the length of trained.feature_names", len(trained["feature_names"]), inputs, "sizes")
+    known = {*_named("", (weights, biases)), *schema.check_arrays(metadata, arrays, (weights, biases))}
+    for number, parameters in enumerate(memory):
+        known |= {*_named(f"optimizer.{number}.", parameters)}
+    known |= {f"{name}.{part}" for name in _SCALINGS if scalings[name] for part in Scaling._fields}
+    checks.stored_arrays(arrays, known)
+    widths = [1] * len(weights) + [max(1, outputs)]
+    state = state_of(widths, {**_DEFAULTS, **options})
+    return SavedNetwork(sizes, weights, biases, replace(state, **trained, **scalings, memory=memory))
+
+
+def check(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """Raises the ValueError of `load`; in the place of a user's own functions stand others."""
+    function = activations.Activation(abs, abs)
+    stand_ins = {**dict.fromkeys(_FUNCTIONS, function), "cost": costs.Cost(max, max)}
+    network_from(path, arrays, metadata, stand_ins)
+
+
+def functions_of(net: Any) -> dict[str, Any]:
+    """The options of a network that are a user's own functions, which no file holds."""
+    options = {name: getattr(net._fastbp, name) for name in _FUNCTIONS}
+    return {name: value for name, value in options.items() if _has_own(_plain(value))}
+
+
+def keep(net: Any, path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """Writes a network, as it is `described`, after making sure that it can be read again."""
+    text = checks.as_json(path, metadata)
+    network_from(path, arrays, json.loads(text), functions_of(net), "not saved")
+    write(path, arrays, metadata)
+
+
+def fingerprint(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
+    """`Network.fingerprint`, of a network as it is `described`."""
+    network = metadata["network"]
+    told = {name: network[name] for name in _COMPUTED_BY}
+    told["uint8_divisor"] = network.get("input_divisor") or network.get("uint8_divisor") or 1.0
+    if not isinstance(told["activation"], list):
+        told["activation"] = [told["activation"]] * (len(metadata["sizes"]) - 2)
+    told["classes"] = metadata["trained"].get("classes")
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
+    for name in sorted(arrays):
+        if not name.startswith(("optimizer.", "training.")):
+            array = arrays[name]
+            digest.update(f"{name} {array.shape}".encode())
+            digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def in_words(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of its network: names and values."""
+    network, trained = metadata["network"], metadata["trained"]
+    shown = {name: value for name, value in network.items() if value not in (None, 0.0, [])}
+    return {
+        "sizes": ", ".join(map(str, metadata["sizes"])),
+        **{name: _word(value) for name, value in shown.items()},
+        **({"columns": ", ".join(names)} if (names := trained.get("feature_names")) else {}),
+        "trained for": trained["task"] or "nothing yet",
+        "epochs": trained["epochs"],
+        "steps": trained["batches"],
+        "optimizer": _word(trained["optimizer"]),
+    }
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_word, value))
+    if isinstance(value, dict):
+        return f"{value['own']} of a user's own" if "own" in value else repr(schema.object_of(value))
+    return "none" if value is None else str(value)
+
+
+def save(net: Any, path: str | os.PathLike[str]) -> None:
+    """`Network.save`."""
+    checks.plain_labels(os.fspath(path), net._fastbp.classes or ())
+    keep(net, os.fspath(path), *described(net))
+
+
+def load(path: str, own: Mapping[str, Any]) -> SavedNetwork:
+    """The network of the file at `path`; see `fastbp.load`."""
+    return network_from(path, *read(path), own)
+
+
+def _scaling(name: str, arrays: Mapping[str, np.ndarray]) -> Scaling | None:
+    names = [f"{name}.{part}" for part in Scaling._fields]
+    if names[0] not in arrays:
+        return None
+    checks.arrays_there(arrays, names)
+    return Scaling(*(arrays[name] for name in names))
+
+
+def _named(prefix: str, parameters: Parameters) -> dict[str, np.ndarray]:
+    return {
+        f"{prefix}{kind}.{layer}": array
+        for kind, arrays in zip(("weights", "biases"), parameters, strict=True)
+        for layer, array in enumerate(arrays)
+    }
+
+
+def _listed(prefix: str, arrays: Mapping[str, np.ndarray]) -> Parameters:
+    layers = sum(name.startswith(f"{prefix}weights.") for name in arrays)
+    names = [[f"{prefix}{kind}.{layer}" for layer in range(layers)] for kind in ("weights", "biases")]
+    checks.arrays_there(arrays, itertools.chain(*names))
+    weights, biases = ([arrays[name] for name in listed] for listed in names)
+    return weights, biases
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold, of a field of the state; `schema.object_of` takes it back."""
+    if isinstance(value, _OWN):
+        return {"own": type(value).__name__}
+    if is_dataclass(value):
+        options = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {"kind": type(value).__name__, "options": options}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, np.dtype) else value
+
+
+def _has_own(value: Any) -> bool:
+    """Whether an option, as a file has it, is a user's own function, or one of its list is."""
+    if isinstance(value, list):
+        return any(map(_has_own, value))
+    return isinstance(value, dict) and "own" in value

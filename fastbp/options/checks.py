@@ -1,0 +1,217 @@
+"""What a user chooses: names, numbers, objects with options."""
+
+import datetime
+import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+
+def sizes_of(sizes: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of neurons as plain integers."""
+    try:
+        plain = tuple(operator.index(size) for size in sizes)
+    except TypeError:
+        raise TypeError(f"sizes: expected integers such as [784, 30, 10], got {sizes!r}") from None
+    if not plain or min(plain) < 1:
+        raise ValueError(f"sizes: expected at least one layer, each of at least 1 neuron, got {sizes!r}")
+    return plain
+
+
+def choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    known = list(choices)
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}")
+    return str(value)
+
+
+def option(name: str, value: Any, known: Mapping[str, Any], base: Any) -> Any:
+    """What a name stands for, or an object with options, an instance of `base`."""
+    if isinstance(value, str) and value in known:
+        return known[value]
+    if isinstance(value, base) and not isinstance(value, str):
+        return value
+    hint = ""
+    if isinstance(value, type):
+        hint = f"; write {value.__name__}()"
+    elif callable(value):
+        hint = "; fastbp.Activation and fastbp.Cost make one of functions"
+    names = ", ".join(map(repr, known))
+    raise ValueError(f"{name}: expected one of {names}, or an object with options, got {value!r}{hint}")
+
+
+def schedule(value: Any, known: Mapping[str, Any], base: Any) -> Any:
+    """An object that schedules rates, or a function of the step."""
+    if callable(value) and not isinstance(value, type):
+        return value
+    found = option("schedule", value, known, base)
+    return found() if isinstance(found, type) else found
+
+
+def seed(name: str, value: Any) -> int:
+    """An integer that fits 64 bits."""
+    found = count(name, value, 0)
+    if found >= 1 << 64:
+        raise ValueError(f"{name}: expected an integer below 2^64, got {found}")
+    return found
+
+
+def suits_output(cost: str, output_activation: Any, allowed: Sequence[str], outputs: int) -> None:
+    """Refuses a cost that is not defined for what the outputs may be, and a softmax of one."""
+    if allowed and output_activation not in allowed:
+        names = " or ".join(map(repr, allowed))
+        raise ValueError(
+            f"output_activation: expected {names} for the cost {cost!r}, got {output_activation!r}"
+        )
+    if output_activation == "softmax" and outputs == 1:
+        raise ValueError(
+            "output_activation: expected at least 2 outputs for 'softmax', got 1, whose softmax is always 1"
+        )
+
+
+def frozen_layers(value: Any, layers: int) -> tuple[int, ...]:
+    """Places of `layers` weights, each once."""
+    try:
+        places = list(value)
+    except TypeError:  # one place
+        places = [value]
+    if any(is_flag(place) for place in places):
+        raise TypeError(f"frozen: expected places in weights, such as [0], got {value!r}")
+    found = [integer("frozen", place) for place in places]
+    for place in found:
+        if not -layers <= place < layers:
+            raise ValueError(
+                f"frozen: expected places in weights, from 0 to {layers - 1}, got {place} in {value!r}"
+            )
+    return tuple(sorted({place % layers for place in found}))
+
+
+def integer(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {value!r}") from None
+
+
+def count(name: str, value: Any, least: int = 1) -> int:
+    """An integer of at least `least`."""
+    whole = integer(name, value)
+    if whole < least:
+        raise ValueError(f"{name}: expected at least {least}, got {whole}")
+    return whole
+
+
+def number(name: str, value: Any) -> float:
+    """A number, which may lie in an array of one; no text."""
+    one = value.item() if getattr(value, "size", 0) == 1 else value
+    try:
+        if not isinstance(one, (str, bytes)):
+            return float(one)
+    except (OverflowError, TypeError, ValueError):
+        pass
+    raise TypeError(f"{name}: expected a number, got {value!r}")
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above zero."""
+    found = number(name, value)
+    if not 0 < found < math.inf:
+        raise ValueError(f"{name}: expected a finite number above 0, got {found}")
+    return found
+
+
+def nonnegative(name: str, value: Any) -> float:
+    """A finite number, zero or more."""
+    found = number(name, value)
+    if not 0 <= found < math.inf:
+        raise ValueError(f"{name}: expected a finite number of at least 0, got {found}")
+    return found
+
+
+def rate(name: str, value: Any) -> float:
+    """A share from 0 up to, but not, 1, such as that of neurons which dropout leaves out."""
+    found = number(name, value)
+    if not 0 <= found < 1:
+        raise ValueError(f"{name}: expected a number from 0 to below 1, got {found}")
+    return found
+
+
+def layers(name: str, value: Any, count: int) -> tuple[Any, ...]:
+    """One value for each of `count` layers: a list holds them, anything else stands for all."""
+    if not (isinstance(value, (list, tuple)) or getattr(value, "ndim", False)):
+        return (value,) * count
+    if len(value) != count:
+        raise ValueError(
+            f"{name}: expected one value, or {count}, one per layer, got {len(value)}: {value!r}"
+        )
+    return tuple(value)
+
+
+def callbacks(value: Any, base: type) -> list[Any]:
+    """Functions and objects of the class `base`, one or any number of them."""
+    try:
+        found = list(value)
+    except TypeError:
+        found = [value]
+    for callback in found:
+        if isinstance(callback, type) and issubclass(callback, base):
+            raise TypeError(f"callbacks: expected an object, got the class; write {callback.__name__}()")
+        if not isinstance(callback, base) and not callable(callback):
+            raise TypeError(
+                f"callbacks: expected functions of (network, history) or fastbp.Callback, got {callback!r}"
+            )
+    return found
+
+
+def monitored(name: str, history: Mapping[str, list[float]]) -> float:
+    """The last number that the history has by a name."""
+    if not history.get(name):
+        hint = "; validation_data or validation_split gives it" if name.startswith("val_") else ""
+        names = ", ".join(map(repr, history))
+        raise ValueError(f"monitor: expected a name of the history, {names}, got {name!r}{hint}")
+    return history[name][-1]
+
+
+def moments(name: str, value: Any) -> Any:
+    """When something is done: after every "epoch", so many steps, or so much time."""
+    if value == "epoch":
+        return value
+    if isinstance(value, datetime.timedelta):
+        positive(f"{name}, in seconds,", value.total_seconds())
+        return value
+    if isinstance(value, (str, float)):
+        raise TypeError(f"{name}: expected 'epoch', a number of steps or a timedelta, got {value!r}")
+    return count(name, value)
+
+
+def metrics(value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Name to function: names that are known, and functions of (y, outputs), one or any number of them."""
+    found = {}
+    for metric in [value] if isinstance(value, str) or callable(value) else value:
+        if callable(metric):
+            found[getattr(metric, "__name__", type(metric).__name__)] = metric
+        else:
+            name = choice("metrics", metric, known)
+            found[name] = known[name]
+    return found
+
+
+def threads_of(value: Any) -> int | Literal["auto"]:
+    return "auto" if value == "auto" else count("threads", value)
+
+
+def scales_outputs(cost: str) -> None:
+    """Refuses a cost that is defined for some values alone."""
+    if cost in ("cross_entropy", "poisson"):
+        raise ValueError(f"scale_outputs: expected a cost of any values, such as 'quadratic', got {cost!r}")
+
+
+def is_flag(value: Any) -> bool:
+    """Whether the value is a bool of Python's or of NumPy's."""
+    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
+
+
+def flag(name: str, value: Any) -> bool:
+    if not is_flag(value):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)

@@ -1,0 +1,366 @@
+"""Samples from an iterable of blocks: a thread reads them into two pools, in which they are shuffled.
+
+So training and reading go on at once, in a bounded memory.  A pool that is full holds whole batches, and
+what a block has beyond it goes to the next one.
+"""
+
+import contextlib
+import queue
+import threading
+import warnings
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data import arrays, frames, labels, streams
+from ..data.scaling import Moments, Scaling
+from ..data.sparse import Samples, dense
+from ..engine import inference
+from ..engine.architecture import Architecture, State
+from ..engine.kernels import shuffle as orders
+from ..engine.packed import Data
+from ..options import checks, random_streams
+
+_PIECE = 1 << 18  # numbers that are checked and copied at once: they stay in cache
+_PATIENCE = 1.0  # seconds that the end of a pass waits for a block that is being read
+_POLL = 0.1  # seconds after which a waiting main thread sees a signal where the lock does not
+
+
+def order_of(n: int, shuffle: bool, key: int | None) -> np.ndarray:
+    """The order of n samples: by the key, or without one by NumPy's global generator, as the seed's."""
+    if not shuffle:
+        return np.arange(n)
+    if key is None:
+        return np.random.permutation(n)  # noqa: NPY002  the global generator
+    order = np.empty(n, np.int64)
+    orders.permute(None)(np.uint64(key), order)
+    return order
+
+
+class _Rows(NamedTuple):
+    """Checked rows of a block, or the room for those of a pool."""
+
+    X: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray  # or none
+
+    def first(self, count: int) -> "_Rows":
+        return _Rows(*(array[:count] for array in self))
+
+
+class _Block(NamedTuple):
+    name: str  # what the names of its arrays begin with
+    X: Samples
+    y: np.ndarray
+
+
+class Blocks:
+    """The samples of an epoch, block by block; its segments are pools.
+
+    Attributes
+    ----------
+    samples : int or None
+        Of an epoch, once they have been counted.
+    found : Targets
+        The first rows' targets, which tell what is to be learnt.
+    data : Data
+        The first rows, and the scalings of all.
+    scale : Scale or None
+        Of the first rows, before they are divided.
+    feature_names : tuple of str or None
+        Of the columns, where blocks are frames.
+    seen : (Data, order)
+        The last pool, which explains a failure.
+    """
+
+    samples: int | None = None
+
+    def __init__(
+        self,
+        net: Any,
+        architecture: Architecture,
+        given: Any,
+        epochs: int,
+        class_weight: Any,
+        batch_size: int,
+        buffer_bytes: int,
+        shuffle: bool,
+    ) -> None:
+        self._begin, self._again = streams.blocks(given, epochs)
+        self._net, self._architecture, self._class_weight = net, architecture, class_weight
+        self._state: State = net._fastbp
+        self.feature_names = self._state.feature_names
+        self._batch_size, self._shuffle = batch_size, shuffle
+        self._buffer_bytes = checks.count("buffer_bytes", buffer_bytes)
+        self._task: arrays.Task | None = None
+        self._classes: labels.Classes = None
+        self._dtype: np.dtype | None = None  # of the first samples
+        self._opened: tuple[_Block, Generator[_Block]] | None = None  # the first block, already read
+
+    def learn(self, counts: bool) -> None:
+        """Looks at the first block, and at all where their number, labels or a scaling must be known."""
+        state, outputs = self._state, self._architecture.sizes[-1]
+        block = self._look()
+        others = state.classes is None and labels.are_other(block.y, outputs)
+        if not others:
+            self._task = self._targets(block).task
+        learns = [
+            state.scale_inputs and state.input_scaling is None,
+            state.scale_outputs and state.output_scaling is None,
+        ]
+        scalings = [state.input_scaling, state.output_scaling]
+        if counts or others or any(learns):
+            what = "a schedule's end" if counts else "the labels" if others else "the scaling"
+            streams.passes_again(self._again, what)
+            scalings = self._survey(others, learns)
+            block = self._look()
+        rows = next(self._rows_of(block))
+        self.found = self._targets(block)._replace(array=rows.targets)
+        samples = inference.samples_of(self._net, self._architecture, block.X[: len(rows.X)], block.name)
+        arrays.chosen_divisor(block.name + "X", samples, state)
+        self.scale = arrays.scale(samples, state)
+        self.data = Data(rows.X.copy(), rows.targets.copy(), state.bytes_divisor, rows.weights, *scalings)
+        self.seen = self.data, np.arange(len(rows.X))
+        self._make_pools(rows)
+
+    def arguments(self) -> dict[str, Any]:
+        """What a training that is resumed must share."""
+        return {
+            "samples": "blocks",
+            "type of X": str(self.data.X.dtype),
+            "buffer_bytes": self._buffer_bytes,
+        }
+
+    def close(self) -> None:
+        """Closes what was looked at and is not trained on."""
+        if self._opened:
+            self._opened[1].close()
+
+    @property
+    def segment_rows(self) -> int:
+        """Rows of a full pool."""
+        return self._pool_rows
+
+    def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
+        segment = max(0, first - 1)  # the one before is `seen` if it was the last
+        samples = segment * self._pool_rows
+        key = None if self._state.seed is None else random_streams.key(self._state.seed, "order", epoch)
+        reader = _Reader(self._pieces(samples), self._pools)
+        try:
+            reader.begin()
+            while filled := reader.filled():
+                pool, count = filled
+                rows = pool.first(count)
+                data = self.data._replace(X=rows.X, targets=rows.targets, weights=rows.weights)
+                self.seen = data, np.arange(count)
+                if segment >= first:
+                    word = None if key is None else random_streams.word(key, segment)
+                    yield data, order_of(count, self._shuffle, word)
+                reader.give_back(pool)
+                samples, segment = samples + count, segment + 1
+            streams.some_samples(samples)
+            self.samples = samples
+        finally:
+            reader.end()
+
+    def _make_pools(self, rows: _Rows) -> None:
+        """Two, whose numbers are those that the network trains in, or that its scaling needs."""
+        dtype = np.dtype(np.float64) if self._state.scale_inputs else self._architecture.dtype
+        row = rows._replace(X=rows.X if rows.X.dtype == np.uint8 else rows.X.astype(dtype)).first(1)
+        size = sum(array.nbytes for array in row) + np.dtype(np.int64).itemsize  # and its place in the order
+        most = self._buffer_bytes // (2 * size)
+        self._pool_rows = streams.pool_rows(most, self._batch_size, 2 * size)
+        self._pools = [
+            _Rows(*(np.empty((len(array) * self._pool_rows, *array.shape[1:]), array.dtype) for array in row))
+            for _ in range(2)
+        ]
+
+    def _survey(self, others: bool, learns: list[bool]) -> list[Scaling | None]:
+        """Counts the samples, and learns the labels and the scalings that are not known yet."""
+        sizes, state = self._architecture.sizes, self._state
+        moments = [
+            Moments(size) if wanted else None
+            for size, wanted in zip(sizes[:: len(sizes) - 1], learns, strict=True)
+        ]
+        distinct: dict[Any, None] = {}
+        self.samples = 0
+        for block in self._pass():
+            self.samples += len(block.X)
+            if others:
+                distinct.update(dict.fromkeys(arrays.hashable(labels.listed(block.y), block.name + "y")))
+            for rows in self._rows_of(block) if any(learns) else ():
+                if moments[0]:
+                    moments[0].add(rows.X, state.bytes_divisor, state.dtype)
+                if moments[1]:
+                    moments[1].add(rows.targets)
+        if others:
+            y = labels.as_array(tuple(distinct))
+            known = inference.targets_of(self._net, self._architecture, y, len(y))
+            self._task, self._classes = known.task, known.classes
+        former = state.input_scaling, state.output_scaling
+        return [
+            one.scaling(name) if one else old
+            for one, old, name in zip(moments, former, ("X", "y"), strict=True)
+        ]
+
+    def _look(self) -> _Block:
+        """The first block that has rows, from which the next pass goes on."""
+        blocks = self._blocks()
+        block = next(blocks, None)
+        streams.some_samples(0 if block is None else len(block.X))
+        assert block is not None
+        self._opened = block, blocks
+        return block
+
+    def _blocks(self) -> Generator[_Block]:
+        """Of a new pass, those that have rows."""
+        blocks = self._begin()
+        try:
+            for number, given in enumerate(blocks):
+                block = _Block(f"block {number}: ", *streams.block(f"block {number}", given))
+                names = frames.feature_names(given[0])
+                self.feature_names = frames.same_features(block.name + "X", names, self.feature_names)
+                if len(block.X):
+                    yield block
+        finally:
+            if hasattr(blocks, "close"):
+                blocks.close()
+
+    def _pass(self) -> Generator[_Block]:
+        """The same, from the first block also where that has been read."""
+        opened, self._opened = self._opened, None
+        blocks = opened[1] if opened else self._blocks()
+        with contextlib.closing(blocks):
+            if opened:
+                yield opened[0]
+                opened = None
+            yield from blocks
+
+    def _pieces(self, skipped: int) -> Generator[_Rows]:
+        """Checked rows, but for so many at the beginning."""
+        with contextlib.closing(self._pass()) as blocks:
+            for block in blocks:
+                count = min(skipped, len(block.X))
+                skipped -= count
+                yield from self._rows_of(block, count)
+        streams.enough_samples(skipped)
+
+    def _rows_of(self, block: _Block, first: int = 0) -> Iterator[_Rows]:
+        """Those of a block from a row on, a piece at a time."""
+        name, X, y = block
+        step = max(1, _PIECE // max(1, X[:1].size))
+        for begin in range(first, len(X), step):
+            end = begin + step
+            try:
+                rows = self._checked(_Block(name, X[begin:end], y[begin:end]))
+            except (TypeError, ValueError):
+                self._checked(block)  # tells the place in the block
+                raise
+            yield rows
+
+    def _checked(self, block: _Block) -> _Rows:
+        samples = inference.samples_of(self._net, self._architecture, block.X, block.name, learns=True)
+        self._dtype = self._dtype or samples.dtype
+        streams.same_kind(block.name + "X", samples.dtype, self._dtype)
+        found = self._targets(block)
+        by_class = inference.class_weights(found, self._architecture, self._class_weight)
+        weights = inference.weights_of(found, None, by_class)
+        samples = dense(arrays.divided(samples, self._state.input_divisor, self._state.dtype))
+        return _Rows(samples, found.array, weights)
+
+    def _targets(self, block: _Block) -> arrays.Targets:
+        name, X, y = block
+        return inference.targets_of(
+            self._net, self._architecture, y, len(X), name + "y", self._task, self._classes
+        )
+
+
+class _Reader:
+    """A thread that fills pools with rows, in their order, and the pools that are full or free.
+
+    What it does depends on no timing: only when it does.  Where no thread can be started, pools are filled
+    by whoever asks for the next one.
+    """
+
+    def __init__(self, pieces: Generator[_Rows], pools: list[_Rows]) -> None:
+        self._pools = self._fill(pieces)  # full ones
+        self._free: queue.SimpleQueue[_Rows | None] = queue.SimpleQueue()
+        self._filled: queue.SimpleQueue[tuple[_Rows, int] | BaseException | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._unowned = threading.Lock()  # taken, once, by whoever fills the pools
+        self._is_alone = False
+        self._thread = threading.Thread(target=self._run, name="fastbp blocks", daemon=True)
+        for pool in pools:
+            self._free.put(pool)
+
+    def begin(self) -> None:
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            if type(error) is not RuntimeError or not self._unowned.acquire(blocking=False):
+                raise  # a signal handler raised this
+            self._is_alone = True
+            warnings.warn(
+                f"fit: expected a thread that reads blocks while others are trained on, got {error}; they "
+                "are read by turns instead, which takes longer and gives the same bits",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def filled(self) -> tuple[_Rows, int] | None:
+        """The next pool and how many rows it holds, None after the last."""
+        if self._is_alone:
+            return next(self._pools, None)
+        while True:
+            try:
+                found = self._filled.get(timeout=_POLL)
+            except queue.Empty:
+                continue
+            if isinstance(found, BaseException):
+                raise found
+            return found
+
+    def give_back(self, pool: _Rows) -> None:
+        self._free.put(pool)
+
+    def end(self) -> None:
+        """Ends the thread; one that waits for a block ends when that has come."""
+        self._ended.set()
+        self._free.put(None)
+        if self._is_alone:
+            self._pools.close()
+        elif self._thread.is_alive():
+            self._thread.join(_PATIENCE)
+
+    def _run(self) -> None:
+        if not self._unowned.acquire(blocking=False):
+            return
+        try:
+            for filled in self._pools:
+                self._filled.put(filled)
+            self._filled.put(None)
+        except BaseException as error:  # is raised in the main thread
+            self._filled.put(error)
+
+    def _fill(self, pieces: Generator[_Rows]) -> Generator[tuple[_Rows, int]]:
+        """Pools, each with the number of its rows, until all rows are taken or the reader is ended."""
+        pool: _Rows | None = None
+        count = 0
+        with contextlib.closing(pieces):
+            for piece in pieces:
+                taken = 0
+                while taken < len(piece.X):
+                    if pool is None:
+                        pool, count = self._free.get(), 0
+                    if pool is None or self._ended.is_set():
+                        return
+                    more = min(len(pool.X) - count, len(piece.X) - taken)
+                    for room, rows in zip(pool, piece, strict=True):
+                        room[count : count + more] = rows[taken : taken + more]
+                    count, taken = count + more, taken + more
+                    if count == len(pool.X):
+                        yield pool, count
+                        pool = None
+            if pool is not None:
+                yield pool, count

@@ -1,0 +1,117 @@
+"""Checkpoints: a training in progress, in a file from which it goes on to the bit."""
+
+import os
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine import summary
+from ..files import checks, container, network_file, schema
+from .history import History
+from .run import Run
+
+_COUNTS = ("epoch", "drawn", "segment", "before", "step", "factor", "stopped")  # of a Position
+_GENERATOR = "training.generator"
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds, taken apart before anything is changed."""
+
+    path: str
+    network: network_file.SavedNetwork
+    history: History
+    counts: dict[str, Any]  # of a Position, with the place and the cost between two batches
+    states: list[tuple[str, dict[str, Any]]]  # of the callbacks, each with its class's name
+    generator: Any  # NumPy's, or none
+    epochs: int  # of the network, before the `fit`
+    batches: int
+
+
+def write(run: Run, path: str) -> None:
+    """Writes the last position between two batches, durably."""
+    arrays, metadata = network_file.described(run.kept())
+    position, (done, loss) = run.position, run.between_batches()
+    callbacks: list[dict[str, Any]] = []
+    for number, state in enumerate(position.states):
+        callbacks.append({name: _stored(value) for name, value in state.items()})
+        for name, value in state.items():
+            if _are_arrays(value):
+                arrays |= {f"training.{number}.{name}.{i}": array for i, array in enumerate(value)}
+    if position.generator is not None:
+        arrays[_GENERATOR] = position.generator[1].astype(np.int64)
+    metadata["training"] = {
+        "arguments": run.arguments,
+        "position": {name: getattr(position, name) for name in _COUNTS}
+        | {"done": done, "loss": loss, "seconds": run.seconds},
+        "history": {name: values[: position.epoch] for name, values in run.history.items()},
+        "notes": run.history.notes[: position.notes],
+        "callbacks": callbacks,
+        "kinds": [type(callback).__name__ for callback in run.callbacks[: len(callbacks)]],
+        "generator": position.generator and [position.generator[0], *position.generator[2:]],
+        "epochs": run.began.epochs,
+        "batches": run.began.batches,
+    }
+    network_file.keep(run.kept(), path, arrays, metadata)
+
+
+def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
+    """The checkpoint at `path` if there is one, of a call of `fit` of `net` with those arguments."""
+    if not os.path.exists(path):
+        return None
+    arrays, metadata = container.read(path)
+    network = network_file.network_from(path, arrays, metadata, network_file.functions_of(net))
+    training = checks.checkpoint(path, metadata["training"], arguments)
+    checks.same_network(
+        path,
+        summary.arguments(network.sizes, network.state),
+        summary.arguments(net.sizes, net._fastbp),
+    )
+    history = History(training["history"], training["notes"])
+    counts = {name: training["position"][name] for name in (*_COUNTS, "seconds", "done", "loss")}
+    states = [
+        {name: _value(arrays, f"training.{number}.{name}", kept[name]) for name in kept}
+        for number, kept in enumerate(training["callbacks"])
+    ]
+    generator = training["generator"]
+    if generator:
+        generator = (generator[0], arrays[_GENERATOR].astype(np.uint32), *generator[1:])
+    by_kind = list(zip(schema.kinds_of(training), states, strict=True))
+    return Saved(path, network, history, counts, by_kind, generator, training["epochs"], training["batches"])
+
+
+def adopt(net: Any, saved: Saved) -> None:
+    """Makes the network the one that was saved, as it was when its `fit` began to count."""
+    net.weights, net.biases = saved.network.weights, saved.network.biases
+    net._fastbp = replace(saved.network.state, epochs=saved.epochs, batches=saved.batches)
+
+
+def resume(run: Run, saved: Saved) -> None:
+    """Takes a run that is about to begin to where the checkpoint was written."""
+    counts, position = dict(saved.counts), run.position
+    position.reached[0], position.losses[0] = counts.pop("done"), counts.pop("loss")
+    left, states = list(saved.states), []
+    for callback in run.callbacks:  # of one class they are in the same order as then
+        kind = type(callback).__name__
+        place = next((i for i, (other, _) in enumerate(left) if other == kind), None)
+        states.append({} if place is None else left.pop(place)[1])
+    position = position._replace(**counts, notes=len(saved.history.notes), states=tuple(states))
+    run.resume(saved.path, saved.history, position, saved.generator)
+
+
+def _are_arrays(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, np.ndarray) for item in value)
+
+
+def _stored(value: Any) -> Any:
+    """An entry of a callback's state as JSON holds it; `_value` takes it back."""
+    if _are_arrays(value):
+        return {"arrays": len(value)}
+    return {"value": value} if isinstance(value, dict) else value
+
+
+def _value(arrays: dict[str, np.ndarray], name: str, kept: Any) -> Any:
+    """An entry of a callback's state: what JSON holds, or a list of arrays."""
+    if not isinstance(kept, dict):
+        return kept
+    return kept["value"] if "value" in kept else [arrays[f"{name}.{i}"] for i in range(kept["arrays"])]

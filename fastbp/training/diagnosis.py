@@ -1,0 +1,284 @@
+"""One place that explains a failure: what can be seen of a training that diverged, or that learns nothing.
+
+At most 1,000 samples are looked at; only labels are counted throughout.  Nothing is drawn at random.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..data.sparse import dense
+from ..engine import formulas
+from ..engine.architecture import Architecture, Parts
+from ..engine.packed import NOTHING, Data
+from ..options import activations, costs
+
+_ROWS = 1000
+_NUMBERS, _FEW = 1 << 22, 100  # of wide samples, which may be sparse, fewer rows are looked at
+_LEARNT = 0.01  # of what the best constant answer costs more than a perfect one
+_FAR = 10.0  # a root mean square beyond it is far from unit scale
+_NEAR_0, _SMALL = 0.05, 1e-3  # so are inputs that are all below, and targets whose range is below
+_STUCK = 0.01  # a derivative below it passes next to nothing on: that of a sigmoid beyond 0.99
+_SAME = 1e-2  # signals that differ less between samples, by their standard deviation, tell them hardly apart
+
+_SLOW = "; try ten times the learning rate of {:g}, optimizer='adam', or less regularisation"
+
+
+class _Wanted(NamedTuple):
+    """Targets (outputs, m), and the share of each in the mean cost, (outputs, m) or (1, m)."""
+
+    y: np.ndarray
+    share: np.ndarray
+
+
+class _Layer(NamedTuple):
+    """What a layer makes of m samples: activations and derivatives (units, m)."""
+
+    name: str
+    kind: activations.Kind
+    a: np.ndarray
+    derivative: np.ndarray
+
+
+def notes(
+    parts: Parts,
+    data: Data,
+    order: np.ndarray,
+    rate: float,
+    losses: Sequence[float],
+    diverged: bool,
+    early: bool = False,
+) -> list[str]:
+    """Sentences on why training failed, most likely first; none where it did not.
+
+    It failed if it `diverged`, or if after two epochs or more its cost is not 1 % better than that of the
+    best constant answer; `early` in training, only if the cost is not on its way there, by 1 % per epoch.
+
+    Parameters
+    ----------
+    parts : Parts
+        The network, with its present weights.
+    data, order : Data, ndarray
+        What it is trained on: rows of the data, at the positions of the order.
+    rate : float
+        The learning rate that `fit` was given.
+    losses : sequence of float
+        The mean costs of the epochs so far.
+    """
+    architecture, weights, _ = parts
+    most = min(len(order), _ROWS, max(_FEW, _NUMBERS // architecture.sizes[0]))
+    rows = order[np.linspace(0, len(order) - 1, most).astype(np.int64)]
+    wanted = data.targets if data.outputs is None else data.outputs.scaled(data.targets)
+    if not len(rows) or not (diverged or len(losses) > 1):
+        return []
+    seen = _wanted(architecture, wanted[rows], data.weights[rows] if data.weights.size else NOTHING)
+    every = _counted(architecture, data.targets, data.weights) if data.targets.ndim == 1 else seen
+    layers: list[_Layer] = []
+    with np.errstate(all="ignore"):
+        if not diverged:
+            answer = _constant(architecture, every)
+            former, gain = (_gain(architecture, every, answer, loss) for loss in losses[-2:])
+            if not gain < 10 * _LEARNT or (early and gain - former > _LEARNT * (1 - former)):
+                return []  # nearly always, and cheaply
+            layers, z = _forward(parts, _inputs(data, rows))
+            each = formulas.cost_of(architecture.cost, architecture.activations[-1], z, layers[-1].a, seen.y)
+            cost = float(np.sum(seen.share * each))
+            constant = _total(architecture, seen, answer)
+            if not _gain(architecture, seen, answer, cost) < _LEARNT:
+                return []
+        found = [
+            *_of_targets(architecture, every, data.targets.ndim == 1),
+            *_of_inputs(_inputs(data, rows)),
+            *_of_rate(rate, losses, diverged),
+            *_of_units(architecture, layers, weights),
+        ]
+    if not diverged:
+        advice = "" if found else _SLOW.format(rate)
+        found.append(
+            f"nothing learnt: the cost is {cost:.4g}, that of a constant answer {constant:.4g}{advice}"
+        )
+    return found
+
+
+def constant_cost(architecture: Architecture, targets: np.ndarray, weights: np.ndarray = NOTHING) -> float:
+    """The mean cost of the best constant answer that the outputs reach, NaN for a user's own cost."""
+    wanted = (_counted if targets.ndim == 1 else _wanted)(architecture, targets, weights)
+    with np.errstate(all="ignore"):
+        return _total(architecture, wanted, _constant(architecture, wanted))
+
+
+# What answers cost
+
+
+def _wanted(architecture: Architecture, targets: np.ndarray, weights: np.ndarray) -> _Wanted:
+    one_hot = targets.ndim == 1
+    y = np.equal.outer(np.arange(architecture.sizes[-1]), targets) if one_hot else np.transpose(targets)
+    share = weights if weights.size else np.ones(len(targets))
+    return _Wanted(y.astype(np.float64), share[None, :] / len(targets))
+
+
+def _counted(architecture: Architecture, labels: np.ndarray, weights: np.ndarray) -> _Wanted:
+    """All one-hot targets: an output is wanted to be 1 or 0, so that two columns stand for any number."""
+    ones = np.bincount(labels, weights if weights.size else None, architecture.sizes[-1]) / len(labels)
+    return _Wanted(np.tile([1.0, 0.0], (len(ones), 1)), np.stack([ones, ones.sum() - ones], axis=1))
+
+
+def _constant(architecture: Architecture, wanted: _Wanted) -> np.ndarray:
+    """The best of five answers (outputs, 1) from the mean of each output to its median.
+
+    The mean is the best for the quadratic cost, the cross-entropy and poisson, the median for the absolute
+    cost, and for huber it lies between them.  The outputs of a softmax are not chosen one by one.
+    """
+    y, share = wanted.y, np.broadcast_to(wanted.share, wanted.y.shape)
+    ranks = np.argsort(y, axis=1)
+    upto = np.cumsum(np.take_along_axis(share, ranks, axis=1), axis=1)
+    middle = np.argmax(upto >= upto[:, -1:] / 2, axis=1)[:, None]
+    median = np.take_along_axis(y, np.take_along_axis(ranks, middle, axis=1), axis=1)
+    mean = np.sum(share * y, axis=1, keepdims=True) / upto[:, -1:]
+    parts = [0.0] if architecture.activations[-1] == "softmax" else [0.0, 0.25, 0.5, 0.75, 1.0]
+    answers = [_reached(architecture, mean + part * (median - mean)) for part in parts]
+    each = [np.sum(_cost(architecture, wanted, answer), axis=1, keepdims=True) for answer in answers]
+    return np.asarray(np.choose(np.argmin(each, axis=0), answers))
+
+
+def _reached(architecture: Architecture, y: np.ndarray) -> np.ndarray:
+    """The outputs that are nearest to `y`."""
+    return np.asarray(np.clip(y, *_reach(architecture.activations[-1])))
+
+
+@functools.lru_cache(64)
+def _reach(kind: activations.Kind) -> tuple[float, float]:
+    """The least and the largest activation, of a user's own any."""
+    if isinstance(kind, activations.Activation):
+        return -np.inf, np.inf
+    if kind == "softmax":
+        return 0.0, 1.0
+    a, _ = formulas.activation(kind, np.array([-1e6, *np.linspace(-10, 10, 401), 1e6]))
+    low, high = float(np.min(a)), float(np.max(a))
+    return (-np.inf if low < -100 else low), (np.inf if high > 100 else high)
+
+
+def _cost(architecture: Architecture, wanted: _Wanted, a: np.ndarray) -> np.ndarray:
+    """What each output adds to the mean cost."""
+    if isinstance(architecture.cost, costs.Cost):  # it may have to be compiled, and may be lowest anywhere
+        return np.full(wanted.y.shape, np.nan)
+    output = architecture.activations[-1]
+    c, _ = formulas.cost(architecture.cost, output, np.broadcast_to(a, wanted.y.shape), wanted.y)
+    return np.asarray(wanted.share * c)
+
+
+def _total(architecture: Architecture, wanted: _Wanted, a: np.ndarray) -> float:
+    return float(np.sum(_cost(architecture, wanted, a)))
+
+
+def _gain(architecture: Architecture, wanted: _Wanted, answer: np.ndarray, cost: float) -> float:
+    """How far `cost` has come on the way from the constant answer's, 0, to a perfect one's, 1; maybe NaN."""
+    constant = _total(architecture, wanted, answer)
+    perfect = _total(architecture, wanted, _reached(architecture, wanted.y))  # not 0 for shares and counts
+    return float((constant - cost) / np.maximum(constant - perfect, 1e-6 * abs(constant) + 1e-300))
+
+
+# What the network makes of samples
+
+
+def _inputs(data: Data, rows: np.ndarray) -> np.ndarray:
+    """As columns."""
+    X = dense(data.X[rows])
+    x = X / data.divisor if X.dtype == np.uint8 else X.astype(np.float64)
+    return np.transpose(x if data.inputs is None else data.inputs.scaled(x))
+
+
+def _forward(parts: Parts, a: np.ndarray) -> tuple[list[_Layer], np.ndarray]:
+    """The layers, and the weighted input of the last."""
+    layers = []
+    for number, (kind, w, b) in enumerate(zip(parts[0].activations, parts[1], parts[2], strict=True)):
+        z = w @ a + b
+        a, derivative = (formulas.softmax(z), 1.0) if kind == "softmax" else formulas.activation(kind, z)
+        last = number == len(parts[1]) - 1
+        name = "output layer" if last else f"layer {number + 1}" if number else "first layer"
+        layers.append(_Layer(name, kind, a, np.broadcast_to(derivative, z.shape)))
+    return layers, z
+
+
+# What can be seen
+
+
+def _of_targets(architecture: Architecture, wanted: _Wanted, are_labels: bool) -> Iterator[str]:
+    y, kind = wanted.y, architecture.activations[-1]
+    low, high = _reach(kind)
+    if are_labels:
+        if np.count_nonzero(wanted.share[:, 0]) == 1:
+            yield f"labels: all {np.argmax(wanted.share[:, 0])}, so there is nothing to tell apart"
+        return
+    most = int(np.argmax(np.mean(y * y, axis=1)))
+    far, spread = np.mean(y[most] ** 2) > _FAR**2, np.ptp(y, axis=1).max()
+    column = f"column {most}, " if len(y) > 1 else ""
+    if spread == 0 and y.shape[1] > 1:
+        yield f"targets: {column}all {y[most, 0]:g}, so there is nothing to learn"
+    elif y.min() < low - 1e-6 or y.max() > high + 1e-6:
+        better = "exponential" if architecture.cost == "poisson" else "linear"
+        yield (
+            f"targets: {_span(y)}, but outputs of {activations.row_of(kind)[0]} reach from {low:.2g} to "
+            f"{high:.2g}; output_activation={better!r}{', scale_outputs=True' if far else ''}"
+        )
+    elif far or 0 < spread < _SMALL:
+        yield (
+            f"targets: {column}{_span(y[most])}; scale them to about unit scale, or "
+            "Network(..., scale_outputs=True)"
+        )
+
+
+def _of_inputs(x: np.ndarray) -> Iterator[str]:
+    scale = np.sqrt(np.mean(x * x, axis=1))
+    far, most = np.count_nonzero(scale > _FAR), int(np.argmax(scale))
+    advice = "scale them to about unit scale, or Network(..., scale_inputs=True)"
+    if far:
+        others = f", and {far - 1} more of {len(x)} columns are far from unit scale" if far > 1 else ""
+        yield f"inputs: column {most} is {_span(x[most])}, median {np.median(x[most]):.3g}{others}; {advice}"
+    elif x.shape[1] > 1 and not np.ptp(x, axis=1).any():
+        yield "inputs: all samples are the same"
+    elif np.abs(x).max() < _NEAR_0:
+        yield f"inputs: all are {_span(x)}; {advice}"
+
+
+def _span(values: np.ndarray) -> str:
+    return f"from {np.min(values):.3g} to {np.max(values):.3g}"
+
+
+def _of_units(
+    architecture: Architecture, layers: Sequence[_Layer], weights: Sequence[np.ndarray]
+) -> Iterator[str]:
+    """The first layer that nothing passes: its units are stuck, all alike, or hardly move."""
+    is_short = formulas.is_short(architecture.cost, architecture.activations[-1])
+    for layer, w in zip(layers[:-1] if is_short else layers, weights, strict=False):
+        stuck = np.mean(np.mean(np.abs(layer.derivative) < _STUCK, axis=1) >= 0.95)
+        is_hidden = layer is not layers[-1]
+        if is_hidden and len(w) > 1 and not np.ptp(w, axis=0).any():
+            yield f"{layer.name}: all units have the same weights, and always will; begin with random ones"
+            return
+        if stuck >= 0.5:
+            saturates = layer.kind in ("sigmoid", "tanh")
+            state = "saturated (beyond 0.99 of their range)" if saturates else "dead (derivative below 0.01)"
+            other = "smaller initial weights" if saturates else "activation='leaky_relu'"
+            yield (
+                f"{layer.name}: {100 * stuck:.0f} % of its units are {state} on at least 95 % of samples; "
+                f"try a smaller learning_rate, or {other if is_hidden else 'another cost'}"
+            )
+            return
+        spread = np.std(layer.a, axis=1).max()
+        if is_hidden and spread < _SAME:
+            yield (
+                f"{layer.name}: its signals differ by {spread:.1g} between samples; try larger initial "
+                "weights, tanh or relu, or less l2 and l1"
+            )
+            return
+
+
+def _of_rate(rate: float, losses: Sequence[float], diverged: bool) -> Iterator[str]:
+    lowest = min(losses, default=np.inf)
+    if losses and losses[-1] - lowest > 0.02 * abs(lowest):
+        yield f"learning rate {rate:g}: the cost rose from {lowest:.3g} to {losses[-1]:.3g}; try a tenth"
+    elif diverged:
+        yield f"learning rate {rate:g}: its steps lead too far; try a tenth"

@@ -1,0 +1,96 @@
+"""What is measured after an epoch besides its cost, and the samples that are held out for it."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data import arrays, labels
+from ..data.arrays import Targets, Task
+from ..data.metrics import METRICS, Weights
+from ..engine.packed import NOTHING, Data
+from ..options import random_streams
+
+_SCORES: dict[Task, str] = {"value": "r2", "values": "r2"}  # of the tasks that have no accuracy
+
+
+class _Part(NamedTuple):
+    prefix: str
+    data: Data
+    rows: np.ndarray
+    wanted: np.ndarray  # the targets of those rows
+    weights: Weights  # of those rows
+
+
+class Evaluation:
+    """The cost and the metrics of some parts of the data, by the names of the history.
+
+    Weights of samples and classes hold as in training: the cost is the sum of w C over the number of rows, so
+    that it compares with the training's; metrics are weighted means.
+    """
+
+    def __init__(self, metrics: Mapping[str, Callable[..., float]], targets: Targets) -> None:
+        name = _SCORES.get(targets.task, "accuracy")
+        self._metrics = dict(metrics) or {name: METRICS[name]}
+        self._takes_weights = {name for name, metric in self._metrics.items() if _takes_weights(metric)}
+        self._targets = targets
+        self._parts: list[_Part] = []
+
+    def add(self, prefix: str, data: Data, rows: np.ndarray) -> None:
+        """Names of this part have the prefix; without one the cost is left out, which training tells."""
+        weights = data.weights[rows] if data.weights.size else None
+        arrays.some_weight(f"weights of the {'validation' if prefix else 'training'} data", weights)
+        unweighted = data._replace(weights=NOTHING)
+        self._parts.append(_Part(prefix, unweighted, rows, data.targets[rows], weights))
+
+    def __call__(self, engine: Any, members: int) -> dict[str, float]:
+        found = {}
+        for prefix, data, rows, wanted, weights in self._parts:
+            losses = np.zeros(len(rows)) if prefix else NOTHING
+            outputs = engine.infer(data, losses, members, rows)
+            if data.outputs is not None:
+                outputs = data.outputs.unscaled(outputs)
+            if prefix:
+                counted = losses if weights is None else losses[weights > 0] * weights[weights > 0]
+                found[f"{prefix}loss"] = math.fsum(counted) / len(losses)
+            for name, metric in self._metrics.items():
+                if metric is METRICS.get(name):
+                    number = metric(outputs, self._targets._replace(array=wanted), weights)
+                else:
+                    given = {"sample_weight": weights} if name in self._takes_weights else {}
+                    number = metric(self._as_given(wanted), outputs, **given)
+                found[prefix + name] = float(number)
+        return found
+
+    def _as_given(self, wanted: np.ndarray) -> np.ndarray:
+        """Targets in the shape and with the labels of y."""
+        task, classes = self._targets.task, self._targets.classes
+        flat = wanted[:, 0] if task in ("binary", "value") else wanted
+        if task not in ("labels", "binary"):
+            return flat
+        return labels.of_places(flat.astype(np.int64), classes)
+
+
+def _takes_weights(metric: Callable[..., float]) -> bool:
+    """Whether a user's own metric has an argument for weights, as those of scikit-learn have."""
+    try:
+        return "sample_weight" in inspect.signature(metric).parameters
+    except (TypeError, ValueError):  # of a function in C
+        return False
+
+
+def held_out(targets: Targets, share: float, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to train on and, in order, those held out: a share of them, of each label alike.
+
+    The same data and seed always give the same rows, so that a second `fit` does not train on those that the
+    first held out; without a seed it is 0.
+    """
+    n = len(targets.array)
+    rows = np.argsort(random_streams.uniform(random_streams.key(seed or 0, "split"), n), kind="stable")
+    if targets.task in ("labels", "binary"):
+        rows = rows[np.argsort(targets.array.reshape(-1)[rows], kind="stable")]
+    counts = np.floor(np.arange(n + 1) * share)  # of the first rows so many are held out
+    out = np.diff(counts) > 0
+    return np.sort(rows[~out]), np.sort(rows[out])

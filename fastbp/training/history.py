@@ -1,0 +1,106 @@
+"""What `fit` returns: its record, epoch by epoch."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from . import curves
+
+_ALWAYS = ("loss", "seconds", "learning_rate", "threads")
+
+
+class History(Mapping[str, list[float]]):
+    """A mapping of lists with one number per epoch, by the names that Keras has for them.
+
+    "loss" is the mean cost during training, without penalties; "seconds" the time it took; "learning_rate"
+    that of the epoch's last step; "threads" the size of the team that trained at its end.  With validation
+    data there are "val_loss" and "val_accuracy" (labels) or "val_r2" (values), and with ``metrics`` each by
+    its name, and with ``"val_"`` before it.  Names are attributes as well.
+
+    Attributes
+    ----------
+    notes : list of str
+        What `fit` saw that may explain why training failed, and why it ended early.
+    speeds : dict of int to float
+        Samples per second by team size, as last measured: why ``threads="auto"`` chose as it did.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.append({"loss": 0.5, "val_loss": 0.75})
+    >>> history["loss"], history.val_loss, list(history)
+    ([0.5], [0.75], ['loss', 'seconds', 'learning_rate', 'threads', 'val_loss'])
+    """
+
+    def __init__(self, lists: Mapping[str, list[float]] = {}, notes: Iterable[str] = ()) -> None:
+        self._lists: dict[str, list[float]] = {name: [] for name in _ALWAYS} | dict(lists)
+        self.notes = list(notes)
+        self.speeds: dict[int, float] = {}
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self._lists[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lists)
+
+    def __len__(self) -> int:
+        return len(self._lists)
+
+    def __getattr__(self, name: str) -> list[float]:
+        lists: dict[str, list[float]] = vars(self).get("_lists", {})  # not yet of a copy in the making
+        if name in lists:
+            return lists[name]
+        raise AttributeError(f"History has no {name!r}, but {', '.join(lists)}")
+
+    def __repr__(self) -> str:
+        last = [f"{name}={values[-1]:.4g}" for name, values in self._lists.items() if values]
+        return f"History(epochs={self.epochs}{''.join(', ' + text for text in last)})"
+
+    @property
+    def epochs(self) -> int:
+        """How many have ended."""
+        return len(self._lists["loss"])
+
+    @property
+    def validation_loss(self) -> list[float]:
+        """The name that "val_loss" had in 0.1.0."""
+        return self._lists.get("val_loss", [])
+
+    @property
+    def validation_score(self) -> list[float]:
+        """The accuracy or R^2 of the validation data, as 0.1.0 named it."""
+        return self._lists.get("val_accuracy", self._lists.get("val_r2", []))
+
+    def append(self, numbers: Mapping[str, float]) -> None:
+        """Adds an epoch; a number that it or an earlier one lacks is NaN there."""
+        epochs = self.epochs
+        for name, values in self._lists.items():
+            if values and name not in numbers:
+                values.append(math.nan)
+        for name, number in numbers.items():
+            values = self._lists.setdefault(name, [])
+            values += [math.nan] * (epochs - len(values))
+            values.append(number)
+
+    def plot(self, *names: str, ax: Any = None) -> Any:
+        """Learning curves by matplotlib (``pip install '.[plot]'``): see `fastbp.plot.history`.
+
+        >>> axes = History({"loss": [0.5, 0.25]}).plot("loss")
+        >>> axes.get_xlabel(), axes.lines[0].get_ydata().tolist()
+        ('epoch', [0.5, 0.25])
+        """
+        return curves.history(self, *names, ax=ax)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row per epoch, which needs pandas.
+
+        Raises
+        ------
+        ImportError
+            Where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("History.to_frame: expected pandas, which pip installs") from error
+        return pandas.DataFrame(self._lists).rename_axis("epoch")

@@ -1,0 +1,197 @@
+"""The seed's surface: lists of (x, y), columns, shuffled as the standard library would shuffle them."""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..data import book_pairs
+from ..data.metrics import count_correct
+from ..engine import formulas, numpy_engine
+from ..engine.architecture import Architecture, checked, mask_key
+from ..engine.chunks import Chunks, Numbers, say
+from ..engine.kernels import shuffle as mersenne
+from ..engine.packed import Data, Descent, Engine
+from ..engine.replaced import FORWARD, Hooks, inference_engine, repack
+from ..engine.team_size import ALONE, Sizes, sizes
+from ..options import checks
+from ..options.optimizers import SGD as _SGD
+
+Pairs = Iterable[tuple[Any, Any]]
+
+
+# What says how good a network is after an epoch, and whether training is to end; it is made before the first,
+# and given the training where kernels may judge as well.
+Report = Callable[[int], bool]
+Begin = Callable[[Chunks | None], Report]
+
+
+def listed(pairs: Pairs) -> list[Any]:
+    """The list itself, which training shuffles, or one of what is no list."""
+    return pairs if isinstance(pairs, list) else list(pairs)
+
+
+def SGD(
+    net: Any,
+    hooks: Hooks,
+    training_data: Pairs,
+    epochs: int,
+    mini_batch_size: int,
+    eta: float,
+    test_data: Pairs | None,
+) -> None:
+    tests = None if test_data is None else listed(test_data)
+
+    def begin(chunks: Chunks | None) -> Report:
+        held_out = None
+        if tests and chunks:
+            architecture = chunks.engine.architecture
+            held_out = book_pairs.test_pairs(tests, architecture.sizes[0], architecture.dtype)
+
+        def report(epoch: int) -> bool:
+            if not tests:
+                say(f"Epoch {epoch} complete")
+            elif held_out and chunks:
+                correct = count_correct(chunks.engine.outputs(held_out[0], 1.0), held_out[1])
+                say(f"Epoch {epoch} : {correct} / {len(tests)}")
+            else:
+                say(f"Epoch {epoch} : {net.evaluate(tests)} / {len(tests)}")
+            return False
+
+        return report
+
+    descend(net, hooks, listed(training_data), epochs, mini_batch_size, (eta,), begin)
+
+
+def descend(
+    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
+) -> None:
+    """Epochs of ``net.update_mini_batch(mini_batch, *rule)``, in kernels where they may stand in for it."""
+    epochs, size = checks.integer("epochs", epochs), checks.integer("mini_batch_size", size)
+    if not hooks.replaced(net, "update_mini_batch"):  # which may take what it likes
+        for name, value in zip(("eta", "lmbda"), rule, strict=False):
+            checks.number(name, value)
+    by_methods = hooks.replaced(net, *hooks.training)
+    (_descend_plainly if by_methods else _descend_compiled)(net, hooks, pairs, epochs, size, rule, begin)
+
+
+def update_mini_batch(
+    net: Any, hooks: Hooks, mini_batch: Sequence[tuple[Any, Any]], eta: float, lmbda: float = 0.0, n: int = 1
+) -> None:
+    if hooks.replaced(net, *hooks.training):
+        formulas.update_mini_batch(net, mini_batch, eta, lmbda, n)
+        return
+    if not len(mini_batch):
+        raise ZeroDivisionError("update_mini_batch: expected at least one (x, y), got an empty mini-batch")
+    numbers = _numbers(eta, lmbda, n)(0, 1)
+    engine, data, _ = _engine_for(net, mini_batch, len(mini_batch), threads=1)
+    engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), numbers, net._fastbp.batches)
+    net.weights, net.biases = engine.unpack()
+    _count_batches(net, net._fastbp.batches + 1)
+
+
+def evaluate(net: Any, hooks: Hooks, test_data: Pairs) -> int:
+    tests = listed(test_data)
+    if hooks.replaced(net, *FORWARD) or not len(net.weights):
+        return sum(int(np.argmax(net.feedforward(x)) == book_pairs.one_label(y)) for x, y in tests)
+    engine = inference_engine(checked(net))
+    X, labels = book_pairs.test_pairs(tests, engine.architecture.sizes[0], engine.architecture.dtype)
+    return count_correct(engine.outputs(X, 1.0), labels)
+
+
+def _descend_compiled(
+    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
+) -> None:
+    if epochs < 1:
+        return
+    n = len(pairs)
+    engine, data, team = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs)
+    chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.batches, team)
+    seen, order = np.fromiter(pairs, object, n), np.arange(n)
+    judged_by_methods = hooks.replaced(net, *hooks.judging)
+    report = begin(None if judged_by_methods else chunks)
+    for epoch in range(epochs):
+        shuffle = hooks.module.random.shuffle
+        if _is_standard(shuffle):
+            _shuffle_natively(shuffle.__self__, order)
+            pairs[:] = seen[order].tolist()
+        else:  # whatever it does to the list
+            shuffle(pairs)
+            seen, order = np.fromiter(pairs, object, len(pairs)), np.arange(len(pairs))
+            chunks.data = _data(engine.architecture, pairs)
+        if size == 0:
+            raise ValueError("mini_batch_size: expected at least 1, got 0")
+        try:
+            if size > 0:
+                chunks.epoch(order[:n])
+        finally:
+            net.weights, net.biases = engine.unpack()
+            _count_batches(net, chunks.step)
+        ended = report(epoch)
+        if judged_by_methods:  # which may have changed the weights
+            repack(net, engine)
+        if ended:
+            return
+
+
+def _descend_plainly(
+    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
+) -> None:
+    n, report = len(pairs), begin(None)
+    for epoch in range(epochs):
+        hooks.module.random.shuffle(pairs)
+        for batch in [pairs[start : start + size] for start in range(0, n, size)]:
+            net.update_mini_batch(batch, *rule)
+        if report(epoch):
+            return
+
+
+def _count_batches(net: Any, batches: int) -> None:
+    """Only dropout counts them here: else a network keeps nothing but the seed's four attributes."""
+    if net._fastbp.dropout:
+        began = net._fastbp.began + batches - net._fastbp.batches  # these are no steps of an optimizer's
+        net._fastbp = replace(net._fastbp, batches=batches, began=began)
+
+
+def _numbers(eta: Any, lmbda: Any = 0.0, n: int = 1) -> Numbers:
+    """Gradient descent at a constant rate, with the decay that lmbda stands for in a training set of n."""
+    rate, decay = checks.number("eta", eta), checks.number("lmbda", lmbda)
+    return lambda first, count: _SGD().numbers(np.full(count, rate), first, decay / n)
+
+
+def _engine_for(
+    net: Any, pairs: Sequence[Any], batch_size: int, threads: int | str, epochs: int = 1
+) -> tuple[Any, Data, Sizes]:
+    architecture, weights, biases = checked(net)
+    data = _data(architecture, pairs, often=epochs > 2)
+    team = sizes(threads, architecture, batch_size, len(pairs))
+    key = mask_key(net) if architecture.dropout else 0
+    if not architecture.is_compiled:
+        return numpy_engine.Engine(architecture, weights, biases, batch_size, key=key), data, ALONE
+    return Engine(architecture, weights, biases, batch_size, team.most, Descent(key=key)), data, team
+
+
+def _data(architecture: Architecture, pairs: Sequence[Any], often: bool = False) -> Data:
+    """`often`: whether the pairs are read so often that making bytes of pixels pays."""
+    sizes, dtype = architecture.sizes, architecture.dtype
+    return Data(*book_pairs.training_pairs(pairs, sizes[0], sizes[-1], dtype, often))
+
+
+def _is_standard(shuffle: Any) -> bool:
+    """Whether it is the standard library's own, on a generator whose state can be advanced natively."""
+    function = getattr(shuffle, "__func__", None)
+    return (
+        type(getattr(shuffle, "__self__", None)) is random.Random
+        and function is random.Random.shuffle
+        and function.__globals__ is vars(random)  # and not somebody's, patched in before us
+    )
+
+
+def _shuffle_natively(generator: random.Random, order: np.ndarray) -> None:
+    """``generator.shuffle(order)``: the same order, and the same state of the generator afterwards."""
+    version, words, gauss = generator.getstate()
+    state = np.array(words, np.uint32)
+    mersenne.shuffle(None)(state, order)
+    generator.setstate((version, tuple(state.tolist()), gauss))

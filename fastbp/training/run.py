@@ -1,0 +1,403 @@
+"""A training in progress: epochs, history, divergence, and what callbacks see of it."""
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..engine.architecture import State
+from ..engine.chunks import Chunks, DivergenceError
+from ..engine.packed import Data
+from ..engine.replaced import repack
+from ..files import checks as files_checks
+from ..options import checks
+from ..options.step_numbers import Numbers
+from .history import History
+
+
+class Source(Protocol):
+    """Where the samples of an epoch come from."""
+
+    @property
+    def samples(self) -> int | None:
+        """Of an epoch; None until one has been counted."""
+
+    @property
+    def segment_rows(self) -> int:
+        """Of every segment of an epoch but the last, which may have fewer."""
+
+    def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
+        """(data, order) of each segment from the `first` on: rows of data at the order's positions.
+
+        Every segment but the last has whole batches.  `epoch` counts those of the network.  What is opened
+        for them is closed with them.
+        """
+
+
+class Position(NamedTuple):
+    """How far a training has come, beside its weights.
+
+    It is replaced as one, for an exception may come between any two bytecodes; within a segment the kernels
+    advance ``losses[0]`` and ``reached`` together with the weights.
+    """
+
+    step: int  # of the network, where the segment begins
+    losses: np.ndarray  # of the epoch
+    reached: np.ndarray  # in the segment's order
+    epoch: int = 0  # of this fit
+    drawn: int = 0  # epochs of this fit whose orders were drawn
+    segment: int = 0
+    before: int = 0  # samples of the epoch's earlier segments
+    seconds: float = 0.0  # of the epoch, in a process that was interrupted
+    generator: Any = None  # NumPy's global one, before it draws the segment's order
+    factor: float = 1.0  # of the learning rate
+    notes: int = 0  # in the history
+    stopped: bool = False
+    states: tuple[dict[str, Any], ...] = ()  # of the callbacks
+
+
+CallbackState = dict[str, Any]  # what JSON can hold, and lists of arrays
+
+
+class Callback:
+    """The base of callbacks: hooks that do nothing, each of which gets the `Run`.
+
+    A subclass has those that it needs.  ``run.network`` has the present weights, which a hook may change,
+    and ``run.stop()`` ends the training.
+
+    Attributes
+    ----------
+    every : int
+        `on_step` is called after every so many steps of the network, and never where it is 0.
+
+    Examples
+    --------
+    >>> class Decay(Callback):
+    ...     def on_epoch_end(self, run):
+    ...         run.rate_factor *= 0.9
+    """
+
+    every: int = 0
+    keeps_position: bool = False  # whether it may write down where NumPy's generator is
+
+    def on_train_begin(self, run: "Run") -> None:
+        """Called before the first epoch; a callback that is used again begins anew."""
+
+    def on_train_end(self, run: "Run") -> None:
+        """Called after the last epoch, but not after an exception."""
+
+    def on_epoch_begin(self, run: "Run") -> None:
+        """Called before an epoch."""
+
+    def on_epoch_end(self, run: "Run") -> None:
+        """Called when the history has the epoch's numbers."""
+
+    def on_step(self, run: "Run") -> None:
+        """Called after every `every` steps."""
+
+    def on_chunk(self, run: "Run") -> None:
+        """Called some twenty times a second, at times within a batch."""
+
+    def on_boundary(self, run: "Run") -> None:
+        """Called after the other hooks, where training may be resumed later: between batches and epochs."""
+
+    def on_interrupt(self, run: "Run", error: BaseException) -> None:
+        """Called when an exception ends the training."""
+
+    def state(self) -> CallbackState:
+        """What a checkpoint must keep of the callback: what JSON can hold, and lists of arrays."""
+        return {}
+
+    def restore(self, state: CallbackState) -> None:
+        """Takes back what `state` gave, after `on_train_begin`."""
+
+
+class Run:
+    """A `fit` in progress, as the hooks of a `Callback` get it.
+
+    Attributes
+    ----------
+    history : History
+        Of the epochs that have ended.
+    epochs : int
+        How many were asked for.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        chunks: Chunks,
+        numbers: Numbers,
+        source: Source,
+        epochs: int,
+        callbacks: Sequence[Callback],
+        scores: Callable[[], dict[str, float]],
+        explain: Callable[["Run", bool], list[str]],
+        arguments: dict[str, Any],
+    ) -> None:
+        self.history, self.epochs = History(), epochs
+        self.arguments = arguments  # of `fit`, which a checkpoint must share
+        self.began: State = net._fastbp  # the network's when this fit began
+        self._net, self._engine, self._chunks, self._numbers = net, chunks.engine, chunks, numbers
+        self._source, self._callbacks, self._scores, self._explain = source, callbacks, scores, explain
+        self._is_kept = any(callback.keeps_position for callback in callbacks)
+        self._lent = False  # whether hooks may have changed the network's weights
+        self._stopped = False
+        self._resumed_from = ""  # a checkpoint's path
+        self._since = 0.0  # when the present epoch began
+        self._between = (0, 0.0)  # the last chunk's end between batches: the position and the cost up to it
+        self.position = Position(chunks.step, *self._zeros())
+        chunks.pauses = tuple(callback.every for callback in callbacks if callback.every)
+
+    # What hooks may ask and do
+
+    @property
+    def network(self) -> Any:
+        """The network with its present weights, which a hook may change."""
+        if not self._lent:
+            self.keep()
+            self._lent = True
+        return self._net
+
+    @property
+    def epoch(self) -> int:
+        """The number of the present epoch of this `fit`, from 0."""
+        return self.position.epoch
+
+    @property
+    def step(self) -> int:
+        """How many steps the network has made, those of earlier calls of `fit` included."""
+        return self._chunks.step
+
+    @property
+    def samples(self) -> int | None:
+        """Of an epoch; None in the first one over blocks, which are counted in it."""
+        return self._source.samples
+
+    @property
+    def done(self) -> int:
+        """How many samples of the present epoch have been trained on."""
+        return self.position.before + int(self.position.reached[0])
+
+    @property
+    def seconds(self) -> float:
+        """What the present epoch has taken so far."""
+        return time.perf_counter() - self._since if self.done else 0.0
+
+    @property
+    def loss(self) -> float:
+        """The mean cost of the present epoch so far."""
+        return float(self.position.losses[0]) / max(1, self.done)
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the last step, or before any step the one that `fit` was given."""
+        made = self.step > self.began.batches
+        return self._numbers.rate(self.step - 1) if made else self._numbers.recipe.rate
+
+    @property
+    def rate_factor(self) -> float:
+        """What the schedule's learning rates are multiplied by from the next step on.  May be set."""
+        return self._numbers.factor
+
+    @rate_factor.setter
+    def rate_factor(self, factor: float) -> None:
+        self._numbers.factor = checks.nonnegative("rate_factor", factor)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no epoch will follow."""
+        return self._stopped or self.epoch >= self.epochs
+
+    def stop(self, why: str = "") -> None:
+        """Ends the training after the present hooks; `why` becomes a note in the history."""
+        self._stopped = True
+        if why:
+            self.history.notes.append(str(why))
+
+    # The training
+
+    def train(self) -> History:
+        """Trains from the present position to the last epoch, or until a hook ends it."""
+        try:
+            self._hooks("on_train_begin")
+            for callback, state in zip(self._callbacks, self.position.states, strict=False):
+                if state:
+                    callback.restore(state)
+            while self.position.epoch < self.epochs and not self._stopped:
+                self._train_epoch()
+            self._hooks("on_train_end")
+        except BaseException as error:
+            for callback in self._callbacks:
+                callback.on_interrupt(self, error)
+            raise
+        finally:
+            self.keep()
+        return self.history
+
+    def keep(self) -> None:
+        """Gives the network all that has been trained, so that a copy of it goes on alike."""
+        weights, biases = self._engine.unpack()
+        self._net._fastbp = replace(
+            self.began,
+            epochs=self.began.epochs + self.position.drawn,
+            batches=self._chunks.step,
+            memory=tuple(self._engine.unpack_state()),
+            masks=self._net._fastbp.masks,
+        )
+        self._net.weights, self._net.biases = weights, biases
+
+    def kept(self) -> Any:
+        """The network with all that has been trained, to be read alone."""
+        self.keep()
+        return self._net
+
+    def resume(self, path: str, history: History, position: Position, generator: Any) -> None:
+        """Goes to a position that was taken down in the file `path`, instead of to the beginning."""
+        done = int(position.reached[0])
+        files_checks.resumed_segment(path, position.segment, position.before, done, self._source.segment_rows)
+        self._resumed_from, self.history, self.position = path, history, position
+        self._chunks.step, self._stopped = self._step_at(position), position.stopped
+        self.rate_factor = position.factor
+        if generator is not None:
+            np.random.set_state(generator)  # noqa: NPY002
+
+    def between_batches(self) -> tuple[int, float]:
+        """The last position in the segment that lies between batches, and the epoch's cost up to it.
+
+        The weights are those of that moment, also within a batch of several chunks.
+        """
+        done = int(self.position.reached[0])
+        if done % self._engine.batch_size == 0 or self._chunks.is_done:
+            return done, float(self.position.losses[0])
+        return self._between
+
+    @property
+    def callbacks(self) -> list[Callback]:
+        """All that this fit calls, in their order."""
+        return list(self._callbacks)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all of the network's present weights are finite."""
+        return bool(np.isfinite(self._engine.parameters).all())
+
+    def _step_at(self, position: Position) -> int:
+        """The network's step at a position between batches."""
+        return position.step + -(-int(position.reached[0]) // self._engine.batch_size)
+
+    def _zeros(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._engine.new_losses(), np.zeros(1, np.int64)
+
+    def _hooks(self, name: str, callbacks: Sequence[Callback] | None = None) -> None:
+        """Calls one on every callback, and takes what it changed."""
+        for callback in self._callbacks if callbacks is None else callbacks:
+            getattr(callback, name)(self)
+        if self._lent:
+            repack(self._net, self._engine)
+            self._lent = False
+
+    def _mark(self, **changes: Any) -> None:
+        """Takes down a position that training can go on from."""
+        if self._callbacks:
+            changes["states"] = tuple(callback.state() for callback in self._callbacks)
+            changes["factor"], changes["stopped"] = self.rate_factor, self._stopped
+            changes["notes"] = len(self.history.notes)
+        self.position = self.position._replace(**changes)
+
+    def _train_epoch(self) -> None:
+        """One epoch, or the rest of the one that was interrupted."""
+        if self._callbacks and not self.done:
+            self._hooks("on_epoch_begin")
+            self._mark()
+            if self._stopped:
+                return
+        undo, step = self._engine.snapshot(), self.step
+        self._since = time.perf_counter() - self.position.seconds
+        whole = self._train_segments()
+        seconds = self.seconds
+        if not self.is_finite:
+            self._diverged("a weight", undo, step)
+        if not np.isfinite(self.position.losses[0]):
+            self._diverged("the cost")
+        if not whole:
+            return
+        numbers = {
+            "loss": self.loss,
+            "seconds": seconds,
+            "learning_rate": self.learning_rate,
+            "threads": self._chunks.pace.size,
+            **self._scores(),
+        }
+        self.history.append(numbers)
+        self.history.speeds = self._chunks.pace.speeds
+        self.history.notes.extend(self._explain(self, False))
+        self._hooks("on_epoch_end")
+        losses, reached = self._zeros()
+        self._mark(
+            epoch=self.epoch + 1,
+            segment=0,
+            before=0,
+            step=self.step,
+            seconds=0.0,
+            losses=losses,
+            reached=reached,
+            generator=self._drawn_so_far(),
+        )
+        self._hooks("on_boundary")
+
+    def _train_segments(self) -> bool:
+        """The epoch from the present position on; False if it was ended early."""
+        segments = self._source.segments(self.began.epochs + self.epoch, self.position.segment)
+        with contextlib.closing(segments):
+            while True:
+                generator = self._drawn_so_far()
+                if (found := next(segments, None)) is None:
+                    return True
+                self._chunks.data, order = found
+                at = self.position = self.position._replace(drawn=self.epoch + 1, generator=generator)
+                done, size = int(at.reached[0]), self._engine.batch_size
+                files_checks.resumed_rows(self._resumed_from, done, len(order), size)
+                self._chunks.step = self._step_at(at)
+                self._between = done, float(at.losses[0])
+                after = self._after_chunk if self._callbacks else None
+                if self._chunks.epoch(order, at.losses, at.reached, after) < len(order):
+                    return False
+                self.position = self.position._replace(
+                    generator=self._drawn_so_far(),
+                    step=self.step,
+                    segment=at.segment + 1,
+                    before=at.before + len(order),
+                    reached=np.zeros(1, np.int64),
+                )
+
+    def _drawn_so_far(self) -> Any:
+        """The state of NumPy's global generator, where a checkpoint may need it."""
+        return np.random.get_state() if self._is_kept else None  # noqa: NPY002
+
+    def _after_chunk(self, reached: int) -> bool:
+        """Whether training shall end."""
+        self._between = self.between_batches()
+        self._hooks("on_chunk")
+        if self._between[0] == reached:
+            step = self.step
+            self._hooks("on_step", [c for c in self._callbacks if c.every and step % c.every == 0])
+            self._mark()
+            self._hooks("on_boundary")
+        return self._stopped
+
+    def _diverged(self, what: str, undo: Any = None, step: int = 0) -> None:
+        reached, samples = self.done, self.samples
+        if undo is not None:
+            self._engine.restore(undo)
+            self._chunks.step = step
+        message = (
+            f"epoch {self.epoch}, sample {reached} of {samples or 'many'}: {what} is no longer finite with "
+            f"learning_rate {self._numbers.recipe.rate:g}; the last finite weights are kept. "
+        )
+        notes = self._explain(self, True)
+        self.history.notes.extend(notes)
+        raise DivergenceError(message + ("; ".join(notes) or "Try a smaller learning_rate"))
