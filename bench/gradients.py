@@ -1,13 +1,13 @@
 """``python -m bench.gradients``: how far gradients are from central differences, at most.
 
 For every activation (of the hidden layers, or of the outputs), cost, dtype and regulariser, relative to the
-gradient's norm.  tests/test_gradient_check.py holds them, and compares with a reference as well.
+gradient's norm.  tests/engine/test_gradient_check.py holds them, and compares with a reference as well.
 """
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from differences import HIDDEN, PAIRS, REGULARISERS, largest_differences
 from fastbp.options.costs import COSTS
 

@@ -12,7 +12,7 @@ import numpy as np
 from fastbp import Network
 from fastbp.datasets import load_mnist
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 import reference
 import reference_network2
 import reference_training

@@ -9,7 +9,7 @@ Behind `v` stands vector IR (kernels.elementary) or NumPy (plain): the row is th
 what a gradient check compares.  A third parameter is the activation's own, with its default.
 
 Errors of the kernels in units in the last place (ULP), float32 and float64 alike, over the whole range
-(tests/test_elementary.py)::
+(tests/kernels/test_elementary.py)::
 
     relu, linear           0       0
     leaky_relu             1       0.5

@@ -1,8 +1,8 @@
 """exp, log and the normal distribution, as vector IR: polynomials of our own, for libm is scalar and differs.
 
 No estimates and no fastmath: additions, multiplications, FMA, division and selection alone, so the bits are
-the same on every CPU.  tests/test_elementary.py holds each to the errors that its docstring states, in units
-in the last place (ULP); what is hardly larger than the smallest normal number may be 0.
+the same on every CPU.  tests/kernels/test_elementary.py holds each to the errors that its docstring states,
+in units in the last place (ULP); what is hardly larger than the smallest normal number may be 0.
 """
 
 import math

@@ -27,7 +27,11 @@ from fastbp.engine.kernels import jit
 from fastbp.engine.kernels.shuffle import shuffle
 
 PACKAGE = Path(fastbp.__file__).parent
-KERNELS = sorted(path.name for path in PACKAGE.joinpath("kernels").glob("*.py"))
+SOURCES = sorted(  # of machine code
+    str(path.relative_to(PACKAGE))
+    for folder in ("engine/kernels", "options")
+    for path in PACKAGE.joinpath(folder).glob("*.py")
+)
 
 
 class Outcome(NamedTuple):
@@ -61,7 +65,7 @@ def start(cache, package=PACKAGE.parent, expression="test_cache.shuffled()", **e
     """A new process that evaluates an expression of this file's with the kernels of `package`."""
     inherited = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
     tests = Path(__file__).parent
-    path = os.pathsep.join(map(str, (package, tests)))
+    path = os.pathsep.join(map(str, (package, tests, tests.parent / "support")))
     kept = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
     return subprocess.Popen(
         [sys.executable, "-W", "always::RuntimeWarning", "-c", f"import test_cache; print({expression})"],
@@ -352,14 +356,14 @@ def test_folder_swapped_while_it_is_read(session, warm, tmp_path, monkeypatch):
         return descriptor
 
     os_open = os.open
-    monkeypatch.setattr(jit.os, "open", open_and_swap)
+    monkeypatch.setattr(kernels_cache.os, "open", open_and_swap)
     assert session() == FOUND
     assert len(opened) == 3 and not (tmp_path / "canary").exists()
 
 
 def test_platform_without_owners(session, tmp_path, monkeypatch):
-    monkeypatch.setattr(jit, "_OWNERS", False)
-    monkeypatch.setattr(jit, "_NO_LINK", 0)
+    monkeypatch.setattr(kernels_cache, "_OWNERS", False)
+    monkeypatch.setattr(kernels_cache, "_NO_LINK", 0)
     assert session() == COMPILED
     assert session() == FOUND
     damage(the_file(tmp_path), "zeros")
@@ -397,7 +401,7 @@ def test_failing_write(session, monkeypatch, tmp_path):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(jit.os, "replace", fail)
+        patch.setattr(kernels_cache.os, "replace", fail)
         assert session() == REPAIRED
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert session() == COMPILED
@@ -429,7 +433,7 @@ DRAW, OTHER_DRAW = "(y << np.uint32(15))", "(y << np.uint32(14))"
 
 
 def test_edited_kernel_gives_the_new_result(copy, warm):
-    source = copy / "fastbp" / "kernels" / "random.py"
+    source = copy / "fastbp" / "engine" / "kernels" / "shuffle.py"
     assert new_process(warm, copy) == FOUND
     edit(source, DRAW, OTHER_DRAW)
     order, compiled, warned = new_process(warm, copy)
@@ -439,14 +443,14 @@ def test_edited_kernel_gives_the_new_result(copy, warm):
     assert new_process(warm, copy) == FOUND
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", SOURCES)
 def test_every_kernel_source_names_the_folder(name, copy, monkeypatch):
     """Numba's own cache looks at the kernel's file alone, and a row's formula is in another."""
-    monkeypatch.setattr(jit, "files", lambda package: copy / "fastbp" / "kernels")
+    monkeypatch.setattr(kernels_cache, "files", lambda package: copy / package)
     folders = []
     for comment in ("", "# 1", "# 2", ""):
-        source = PACKAGE.joinpath("kernels", name).read_text("utf-8") + comment
-        copy.joinpath("fastbp", "kernels", name).write_text(source, "utf-8")
+        source = PACKAGE.joinpath(name).read_text("utf-8") + comment
+        copy.joinpath("fastbp", name).write_text(source, "utf-8")
         kernels_cache._digest.cache_clear()
         folders.append(kernels_cache.cache_folder())
     kernels_cache._digest.cache_clear()
@@ -467,7 +471,7 @@ def test_every_option_names_the_folder(option, monkeypatch):
 
 def test_another_version_has_another_folder(monkeypatch):
     before = kernels_cache.cache_folder()
-    monkeypatch.setattr(jit, "__version__", "0.0.0")
+    monkeypatch.setattr(kernels_cache, "__version__", "0.0.0")
     kernels_cache._digest.cache_clear()
     assert kernels_cache.cache_folder() != before
     kernels_cache._digest.cache_clear()
@@ -483,7 +487,7 @@ def zipped(folder, path):
 def test_package_in_a_zip_is_never_stale(copy, tmp_path):
     path = tmp_path / "fastbp.zip"
     assert new_process(tmp_path, zipped(copy, path)).order == expected()
-    edit(copy / "fastbp" / "kernels" / "random.py", DRAW, OTHER_DRAW)
+    edit(copy / "fastbp" / "engine" / "kernels" / "shuffle.py", DRAW, OTHER_DRAW)
     assert new_process(tmp_path, zipped(copy, path)).order != expected()
 
 

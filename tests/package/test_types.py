@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-
 from test_docs import ROOT, examples
 
 pytest.importorskip("mypy", reason="mypy is of the extra dev")

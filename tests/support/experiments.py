@@ -304,13 +304,14 @@ def bits(*arguments, **keywords):
 
 def in_new_process(call, **environment):
     """The value of a call such as "test_bits.fingerprints(9)" in another process, through JSON."""
-    tests = Path(__file__).parent
-    code = f"import json, {call.split('.')[0]}; print(json.dumps({call}))"
-    path = os.pathsep.join(map(str, (Path(fastbp.__file__).parents[1], tests)))
+    support, module = Path(__file__).parent, call.split(".")[0]
+    folder = Path(sys.modules[module].__file__).parent
+    code = f"import json, {module}; print(json.dumps({call}))"
+    path = os.pathsep.join(map(str, (Path(fastbp.__file__).parents[1], folder, support)))
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": path, **environment},
-        cwd=tests,
+        cwd=folder,
         capture_output=True,
         text=True,
     )

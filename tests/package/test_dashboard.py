@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROGRAMS = ("chromium", "chromedriver", "npm", "git")
 COMMITS = 12
 SLOWER_FROM = 6  # this commit on, one benchmark takes 1.3 times as long

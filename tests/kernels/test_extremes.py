@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from test_elementary import EXACT, EXTENDED, exact
 
 from experiments import Data, Harness
 from fastbp import Network
 from fastbp.options.activations import ACTIVATIONS
 from reference_functions import MATCHED, cost_of, costs_from_logits, delta_of, output_of
-from test_elementary import EXACT, EXTENDED, exact
 
 INF = math.inf
 

@@ -1,4 +1,4 @@
-"""Every recipe that `fit` takes, against the reference in tests/reference_training.py."""
+"""Every recipe that `fit` takes, against the reference in tests/support/reference_training.py."""
 # ruff: noqa: NPY002  orders without a seed come from NumPy's global generator
 
 import math

@@ -7,13 +7,13 @@ import time
 
 import numpy as np
 import pytest
+from test_checkpoints import Stop, generator, unlike_seconds
+from test_interrupts import interrupted_after, signals
 
 import fastbp
 from fastbp import ModelCheckpoint, Network
 from fastbp.engine.kernels import team
 from fastbp.training import blocks
-from test_checkpoints import Stop, generator, unlike_seconds
-from test_interrupts import interrupted_after, signals
 from toy import LABELS, VALUES, X, bits, fresh
 
 N = 203

@@ -10,7 +10,7 @@ import pytest
 from command import run
 from fastbp import LeakyReLU, Network, load
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 
 def trained(**options):

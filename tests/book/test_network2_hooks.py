@@ -11,10 +11,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-
-import reference_network2 as reference
-from fastbp.compat import network2
-from reference import assert_close
 from test_network2 import (
     ALL,
     COSTS,
@@ -28,6 +24,10 @@ from test_network2 import (
 )
 from test_seed_hooks import SHUFFLES, in_mixin, in_subclass, on_class, on_instance, tanh_prime
 from test_seed_surface import make_data, random_states, seeded
+
+import reference_network2 as reference
+from fastbp.compat import network2
+from reference import assert_close
 
 RULE = (3, 4, 0.5, 0.3, TESTS)
 

@@ -14,7 +14,7 @@ import pytest
 
 from reproduce import lock, rebuild
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 IN_GIT = (ROOT / ".git").exists() and shutil.which("git") is not None
 LOCKED = re.compile(
     r"^([\w.-]+)==([\w.!+]+)(?: ; .+?)? \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+", re.MULTILINE

@@ -13,11 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import reference_network2 as reference
-from fastbp.compat import mnist_loader, network2
-from ids import named
-from reference import assert_close, numerical_gradient
 from test_seed_surface import (
     GOLDEN_LABELS,
     GOLDEN_X,
@@ -28,6 +23,11 @@ from test_seed_surface import (
     random_states,
     seeded,
 )
+
+import reference_network2 as reference
+from fastbp.compat import mnist_loader, network2
+from ids import named
+from reference import assert_close, numerical_gradient
 
 MODULES = network2, reference
 SIZES = [4, 5, 3]

@@ -19,7 +19,7 @@ from command import ENVIRONMENT, POSIX
 from fastbp.options.activations import OUTPUT_ACTIVATIONS
 from fastbp.options.costs import COSTS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```([^\s`]*).*?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NOT_RUN_HERE = (  # installations, which CI and newcomers run
     "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/fastbp train\n",
@@ -167,7 +167,7 @@ def test_features_name_tests_that_exist():
     table = [row for row in rows if row.startswith("| ")][2:]
     for row in table:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
-        named = re.findall(r"`(tests/\w+\.py)`", cells[-1])
+        named = re.findall(r"`(tests/\w+/\w+\.py)`", cells[-1])
         assert named or cells[1] in ("no", "Python"), row
         assert all((ROOT / name).exists() for name in named), row
     assert len(table) > 20

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from test_reference import VARIANTS, drawn, hidden, targets_for
 
 from reference_functions import COSTS, costs_from_logits, delta_of
 from reference_training import OPTIMIZERS, train_reference
-from test_reference import VARIANTS, drawn, hidden, targets_for
 
 torch = pytest.importorskip("torch")
 

@@ -428,7 +428,7 @@ def test_sizes_without_weights_take_no_memory(path):
 
 def test_a_header_that_the_library_would_not_read_is_neither_written_nor_read(path, monkeypatch):
     small_file(path)
-    monkeypatch.setattr(network_file, "_LONGEST", 100)
+    monkeypatch.setattr(container, "_LONGEST", 100)
     refused(path, "damaged: its header is too long")
     with pytest.raises(ValueError, match="not written: more than 100 bytes"):
         fresh().save(path)

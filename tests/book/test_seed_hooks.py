@@ -11,13 +11,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-
-import fastbp.compat.network
-import reference
-from fastbp import DivergenceError, Network
-from fastbp.engine.kernels.shuffle import permute
-from fastbp.options.random_streams import key
-from reference import assert_close
 from test_seed_surface import (
     MODULES,
     SIZES,
@@ -31,6 +24,13 @@ from test_seed_surface import (
     train_both,
     train_on,
 )
+
+import fastbp.compat.network
+import reference
+from fastbp import DivergenceError, Network
+from fastbp.engine.kernels.shuffle import permute
+from fastbp.options.random_streams import key
+from reference import assert_close
 
 BOTH = (Network, reference.Network)
 DATA = make_data(SIZES, 11)

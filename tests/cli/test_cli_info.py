@@ -12,7 +12,7 @@ import pytest
 
 import fastbp
 from command import ENVIRONMENT, run, said
-from fastbp.engine.kernels import cache, jit, vector
+from fastbp.engine.kernels import cache, vector
 from fastbp.engine.machine import cpus
 
 
@@ -47,17 +47,17 @@ def test_info_about_fma_is_what_the_cpu_says():
 
 
 def test_info_about_a_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
     (tmp_path / "a").write_bytes(b"123")
     (tmp_path / "b").write_bytes(bytes(2000))
     assert said("info")[1][-1].split(maxsplit=1)[1] == "2 files, 2,003 bytes, writable"
-    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path / "a" / "fastbp")
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "a" / "fastbp")
     assert "0 files, 0 bytes, not used (Not a directory)" in said("info")[1][-1]
 
     shared = tmp_path / "base" / "fastbp"
     shared.mkdir(parents=True)
     shared.chmod(0o777)
-    monkeypatch.setattr(jit, "cache_folder", lambda: shared / "kernels")
+    monkeypatch.setattr(cache, "cache_folder", lambda: shared / "kernels")
     (shared / "kernels").mkdir()
     assert f"not used (others may write {shared}: chmod go-w)" in said("info")[1][-1]
 
@@ -68,5 +68,5 @@ def test_info_about_a_cache(tmp_path, monkeypatch):
     def nobody():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(jit, "cache_folder", nobody)
+    monkeypatch.setattr(cache, "cache_folder", nobody)
     assert said("info")[1][-1].endswith("Could not determine home directory.; set NUMBA_CACHE_DIR")

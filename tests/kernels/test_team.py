@@ -25,6 +25,8 @@ from fastbp.engine.machine import cpus
 
 POSIX = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers")
 
+TESTS = Path(__file__).parent
+
 
 @numba.njit("void(int64[::1], int64[:, ::1], int64, int64)", nogil=True)
 def meet(flags, met, rank, size):
@@ -66,7 +68,7 @@ def wait_for_threads(others=0):
 
 def in_another_process(expression, seconds=120, **environment):
     """Evaluates an expression of this file's under a watchdog, with everything compiled beforehand."""
-    path = os.pathsep.join(map(str, (Path(fastbp.__file__).parents[1], Path(__file__).parent)))
+    path = os.pathsep.join(map(str, (Path(fastbp.__file__).parents[1], TESTS, TESTS.parent / "support")))
     program = f"import test_team; test_team.team.run(2, test_team.Work(2)); test_team.{expression}"
     environment = {**os.environ, "PYTHONPATH": path, **environment}
     subprocess.run([sys.executable, "-c", program], env=environment, timeout=seconds, check=True)

@@ -181,10 +181,10 @@ def test_each_call_of_a_stream_draws_other_numbers():
     assert drawn[2].tobytes() == uniform(int(words(9, 3)[2]), 2).tobytes()
 
 
-@pytest.mark.parametrize("name", ["generator.py", "initializers.py", "schedules.py"])
+@pytest.mark.parametrize("name", ["random_streams.py", "initializers.py", "schedules.py"])
 def test_no_operation_whose_bits_depend_on_the_platform(name):
     """libm's functions, BLAS, LAPACK and NumPy's own sums; `math.sqrt` and ``numpy.sqrt`` are exact."""
-    tree = ast.parse((PACKAGE / name).read_text("utf-8"))
+    tree = ast.parse((PACKAGE / "options" / name).read_text("utf-8"))
     assert not [node.lineno for node in ast.walk(tree) if isinstance(node, (ast.Pow, ast.MatMult))]
     called = {
         node.attr
