@@ -1,4 +1,4 @@
-"""`fastbp.validate`: numbers, lists, weights of samples; and what it refuses by a name."""
+"""Numbers, lists, weights of samples; and what it refuses by a name."""
 
 from fractions import Fraction
 

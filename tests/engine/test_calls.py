@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Network, validate
+from fastbp import Network
+from fastbp.data import arrays
 from fastbp.data import arrays as data_arrays
 from fastbp.engine import machine
 from fastbp.engine import packed as engine_packed
@@ -149,7 +150,7 @@ def test_lbfgs_checks_its_data_once(monkeypatch):
     from fastbp.sklearn import MLPClassifier
 
     checked, real = [], data_arrays.samples
-    monkeypatch.setattr(validate, "samples", lambda *given: checked.append(1) or real(*given))
+    monkeypatch.setattr(arrays, "samples", lambda *given: checked.append(1) or real(*given))
     model = MLPClassifier((10,), solver="lbfgs", max_iter=20, random_state=0)
     with pytest.warns(UserWarning, match="L-BFGS"):
         model.fit(*datasets.load_iris(return_X_y=True))
