@@ -17,6 +17,7 @@ from .engine.architecture import checked
 from .options import checks
 from .training import pictures
 from .training.curves import _COLORS, pyplot
+from .training.curves import history as history  # public here
 
 _BAR_LIMIT = 60  # neurons of a layer whose bars are drawn with gaps
 

@@ -158,3 +158,8 @@ def test_without_matplotlib(monkeypatch):
         match=r"History.plot: expected matplotlib; pip install '\.\[plot\]' in fastbp's source folder",
     ):
         History(LISTS).plot()
+
+
+def test_the_curves_of_a_history_are_here_as_well():
+    axes = plot.history({"loss": [2.0, 1.0], "val_loss": [3.0, 2.0]}, "loss", "val_loss")
+    assert [list(line.get_ydata()) for line in axes.get_lines()] == [[2.0, 1.0], [3.0, 2.0]]
