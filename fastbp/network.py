@@ -36,7 +36,6 @@ from .training.run import Callback
 
 __all__ = [
     "Network",
-    "load",
     "np",
     "random",
     "sigmoid",
