@@ -141,6 +141,7 @@ class Network:
     """
 
     _fastbp = State()  # every network's until it has one of its own
+    _fastbp_hooks: replaced.Hooks  # set below, for it keeps this class
 
     def __init__(
         self,
@@ -328,7 +329,7 @@ class Network:
         >>> Network([3, 4, 2], seed=0).feedforward([[0.1], [0.2], [0.3]]).shape
         (2, 1)
         """
-        output: Array = formulas.feedforward(self, _HOOKS.module, a)
+        output: Array = formulas.feedforward(self, self._fastbp_hooks.module, a)
         return output
 
     def SGD(
@@ -355,14 +356,14 @@ class Network:
         Each epoch prints ``Epoch 0 : 9123 / 10000``, or ``Epoch 0 complete`` without test data; the book's
         own line has no space before the colon.
         """
-        training_pairs.SGD(self, _HOOKS, training_data, epochs, mini_batch_size, eta, test_data)
+        training_pairs.SGD(self, training_data, epochs, mini_batch_size, eta, test_data)
 
     def update_mini_batch(self, mini_batch: Sequence[tuple[Any, Any]], eta: float) -> None:
         """One step down the gradient averaged over `mini_batch`, a list of (x, y).
 
         ``weights`` and ``biases`` become new lists of new arrays.
         """
-        training_pairs.update_mini_batch(self, _HOOKS, mini_batch, eta)
+        training_pairs.update_mini_batch(self, mini_batch, eta)
 
     def backprop(self, x: Any, y: Any) -> tuple[list[Array], list[Array]]:
         """The gradient of the cost of one sample: (nabla_b, nabla_w), shaped as biases and weights.
@@ -374,14 +375,12 @@ class Network:
         >>> nabla_w[0].shape
         (2, 3)
         """
-        own_cost = _HOOKS.replaced(self, "cost_derivative")
-        return formulas.backprop(
-            self, _HOOKS.module, x, y, formulas.output_error(self, _HOOKS.module, own_cost)
-        )
+        module, own_cost = self._fastbp_hooks.module, replaced.is_replaced(self, "cost_derivative")
+        return formulas.backprop(self, module, x, y, formulas.output_error(self, module, own_cost))
 
     def evaluate(self, test_data: Pairs) -> int:
         """How many of `test_data`, a list of (x, label), the largest output names the label of."""
-        return training_pairs.evaluate(self, _HOOKS, test_data)
+        return training_pairs.evaluate(self, test_data)
 
     def cost_derivative(self, output_activations: Any, y: Any) -> Any:
         """dC/da of the network's cost: a - y of the quadratic one.  A subclass may have another."""
@@ -515,7 +514,6 @@ class Network:
         """
         return fit.fit(
             self,
-            _HOOKS,
             X,
             y,
             epochs=epochs,
@@ -577,7 +575,6 @@ class Network:
         last = self._fastbp.optimizer or "sgd"
         return fit.fit(
             self,
-            _HOOKS,
             X,
             arrays.given("y", y),
             task=self.task,
@@ -605,7 +602,7 @@ class Network:
         (samples, outputs); else values.  A network that `fit` has not trained gives labels where it has more
         than one output, and values (samples, 1) where it has one.
         """
-        return inference.predict(self, _HOOKS, X)
+        return inference.predict(self, X)
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """The probabilities of the labels, (samples, labels); rows add up to one.
@@ -619,11 +616,11 @@ class Network:
         ValueError
             For a network that is trained for values, or whose outputs are no probabilities: see `outputs`.
         """
-        return inference.predict_proba(self, _HOOKS, X)
+        return inference.predict_proba(self, X)
 
     def outputs(self, X: npt.ArrayLike) -> Array:
         """The outputs themselves, (samples, outputs): `feedforward` for rows."""
-        return inference.outputs(self, _HOOKS, X)
+        return inference.outputs(self, X)
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """The share of rows predicted right; for values the coefficient of determination R^2.
@@ -631,7 +628,7 @@ class Network:
         What the network is trained for decides, never y, which must be of that kind.  With `sample_weight`
         (samples,) each row counts by its weight, as in scikit-learn's ``accuracy_score`` and ``r2_score``.
         """
-        return inference.score(self, _HOOKS, X, y, sample_weight)
+        return inference.score(self, X, y, sample_weight)
 
     # Gradients laid open
 
@@ -684,7 +681,7 @@ class Network:
 
         With `uint8_divisor` it is the derivative by the divided numbers.
         """
-        return gradients.input_gradient(self, _HOOKS, X, y)
+        return gradients.input_gradient(self, X, y)
 
     def check_gradients(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, step: float = 1e-5
@@ -699,12 +696,12 @@ class Network:
         >>> net.check_gradients(X, y).error < 1e-6
         True
         """
-        return gradient_check.check(self, _HOOKS, X, y, step)
+        return gradient_check.check(self, X, y, step)
 
 
 def objective(net: Network, X: Any, y: Any, **options: Any) -> gradients.Objective:
     """`Network.value_and_gradient` as a function of weights and biases, for many calls over the same data."""
-    return gradients.Objective(net, _HOOKS, X, y, **options)
+    return gradients.Objective(net, X, y, **options)
 
 
 def load(
@@ -765,4 +762,4 @@ def _recipe(optimizer: Any, learning_rate: Any, schedule: Any, l2: Any, l1: Any,
     )
 
 
-_HOOKS = replaced.Hooks(sys.modules[__name__], Network)
+Network._fastbp_hooks = replaced.Hooks(sys.modules[__name__], Network)

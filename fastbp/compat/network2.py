@@ -156,6 +156,7 @@ class Network:
 
     biases: list[Array]
     weights: list[Array]
+    _fastbp_hooks: replaced.Hooks  # set below, for it keeps this class
 
     def __init__(self, sizes: Sequence[int], cost: Cost = CrossEntropyCost) -> None:
         self.num_layers = len(options_checks.sizes_of(sizes))
@@ -186,7 +187,7 @@ class Network:
 
     def feedforward(self, a: npt.ArrayLike) -> Array:
         """The network's output for input `a`, of shape (inputs, 1), or (inputs, m) for m samples."""
-        output: Array = formulas.feedforward(self, _HOOKS.module, a)
+        output: Array = formulas.feedforward(self, self._fastbp_hooks.module, a)
         return output
 
     def SGD(
@@ -264,7 +265,7 @@ class Network:
 
             return report
 
-        training_pairs.descend(self, _HOOKS, pairs, epochs, mini_batch_size, (eta, lmbda, len(pairs)), begin)
+        training_pairs.descend(self, pairs, epochs, mini_batch_size, (eta, lmbda, len(pairs)), begin)
         return evaluation.costs, evaluation.accuracies, training.costs, training.accuracies
 
     def update_mini_batch(
@@ -275,11 +276,11 @@ class Network:
         Weights, not biases, are multiplied by 1 - eta lmbda / n as well, for a training set of `n`.
         ``weights`` and ``biases`` become new lists of new arrays.
         """
-        training_pairs.update_mini_batch(self, _HOOKS, mini_batch, eta, lmbda, n)
+        training_pairs.update_mini_batch(self, mini_batch, eta, lmbda, n)
 
     def backprop(self, x: Any, y: Any) -> tuple[list[Array], list[Array]]:
         """The gradient of the cost of one sample: (nabla_b, nabla_w), shaped as biases and weights."""
-        return formulas.backprop(self, _HOOKS.module, x, y, self.cost.delta)
+        return formulas.backprop(self, self._fastbp_hooks.module, x, y, self.cost.delta)
 
     def accuracy(self, data: Pairs, convert: bool = False) -> int:
         """How many of `data`, a list of (x, label), the largest output names the label of.
@@ -288,7 +289,7 @@ class Network:
         """
         pairs = training_pairs.listed(data)
         if not convert:
-            return training_pairs.evaluate(self, _HOOKS, pairs)
+            return training_pairs.evaluate(self, pairs)
         if not _is_computed(self):
             return sum(int(np.argmax(self.feedforward(x)) == np.argmax(y)) for x, y in pairs)
         return _judged(self, pairs, labelled=False).correct()
@@ -422,7 +423,7 @@ class _Kernels:
 
 def _is_computed(net: Network, *names: str) -> bool:
     """Whether kernels may stand in for `feedforward` and for what the names say."""
-    return len(net.weights) > 0 and not _HOOKS.replaced(net, *FORWARD, *names)
+    return len(net.weights) > 0 and not replaced.is_replaced(net, *FORWARD, *names)
 
 
 def _read(net: Network, pairs: list[Any], name: str, labelled: bool, costed: bool) -> Data:
@@ -446,8 +447,8 @@ def _penalty(net: Network, lmbda: float, n: int) -> float:
 
 def _vectorized(net: Network, label: Any) -> Any:
     """As `vectorized_result`, whose length is ten, but for as many outputs as there are."""
-    if _HOOKS.replaced(net, "vectorized_result"):
-        return _HOOKS.module.vectorized_result(label)
+    if replaced.is_replaced(net, "vectorized_result"):
+        return net._fastbp_hooks.module.vectorized_result(label)
     outputs = net.sizes[-1]
     return np.eye(outputs)[:, [book_pairs.label(label, outputs, "data")]]
 
@@ -457,7 +458,7 @@ def _plain_number(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-_HOOKS = replaced.Hooks(
+Network._fastbp_hooks = replaced.Hooks(
     sys.modules[__name__],
     Network,
     training=(*FORWARD, "sigmoid_prime", "update_mini_batch", "backprop", "delta"),

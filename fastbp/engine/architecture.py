@@ -144,11 +144,16 @@ def _of_each(name: str, value: Any, hidden: int, check: Callable[[str, Any], Any
     return tuple(check(name, item) for item in checks.layers(name, value, max(0, hidden)))
 
 
-Parts = tuple[Architecture, list[np.ndarray], list[np.ndarray]]  # and weights and biases
+class Parts(NamedTuple):
+    """A network taken apart for an engine."""
+
+    architecture: Architecture
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
 
 
 def checked(net: Any) -> Parts:
-    """The network as it is trained, for its weights, which a user may have set, say the sizes."""
+    """The network's checked parts; sizes follow from the weights, which a user may have set."""
     state: State = net._fastbp
     weights, biases = parameters.parameters(net.weights, net.biases, state.dtype)
     sizes = (weights[0].shape[1], *(len(w) for w in weights))
@@ -161,7 +166,7 @@ def checked(net: Any) -> Parts:
         dropout if any(dropout) else (),
         state.frozen,
     )
-    return architecture, weights, biases
+    return Parts(architecture, weights, biases)
 
 
 def mask_key(net: Any) -> int:

@@ -34,12 +34,12 @@ class GradientReport(list[LayerCheck]):
         return max((check.error for check in self), default=0.0)
 
 
-def check(net: Any, hooks: Any, X: Any, y: Any, step: float) -> GradientReport:
+def check(net: Any, X: Any, y: Any, step: float) -> GradientReport:
     """Compares in float64, whatever the network's own type is."""
     step = checks.positive("step", step)
     wide = _widened(net)
     architecture, weights, biases = checked(wide)
-    objective = gradients.Objective(wide, hooks, X, y, threads=1)
+    objective = gradients.Objective(wide, X, y, threads=1)
     _, gradient = objective(weights, biases)
 
     def value() -> float:

@@ -15,7 +15,7 @@ from .inference import _scalings, class_weights, scorable, weights_of
 from .kernels.records import GRADIENT
 from .layout import BLOCK
 from .packed import Data, Descent, Engine
-from .replaced import COMPILED, Hooks
+from .replaced import COMPILED, is_replaced
 from .team_size import is_one_chunk, sizes
 
 
@@ -29,7 +29,6 @@ class Objective:
     def __init__(
         self,
         net: Any,
-        hooks: Hooks,
         X: Any,
         y: Any,
         *,
@@ -43,7 +42,7 @@ class Objective:
         architecture, *self.start = checked(net)
         self._architecture = architecture._replace(dropout=())
         self._is_compiled = architecture.is_compiled
-        self._data = _data(net, hooks, self._architecture, X, y, sample_weight, class_weight)
+        self._data = _data(net, self._architecture, X, y, sample_weight, class_weight)
         n = self._samples = len(self._data.X)
         self._sizes = sizes(checks.threads_of(threads), self._architecture, n, n, epochs=1)
         self._is_short = is_one_chunk(self._architecture, n)
@@ -113,19 +112,20 @@ def _no_steps(first: int, count: int) -> np.ndarray:
     return _NO_STEP
 
 
-def input_gradient(net: Any, hooks: Hooks, X: Any, y: Any) -> np.ndarray:
+def input_gradient(net: Any, X: Any, y: Any) -> np.ndarray:
     """dC/dx of each sample's own cost, (n, inputs)."""
     parts = checked(net)
-    architecture = parts[0]._replace(dropout=())
-    data = _data(net, hooks, architecture, X, y, None, None)
+    architecture = parts.architecture._replace(dropout=())
+    data = _data(net, architecture, X, y, None, None)
     n = len(data.X)
     if not architecture.is_compiled:
-        engine = numpy_engine.Engine(architecture, *parts[1:], n)
+        engine = numpy_engine.Engine(architecture, parts.weights, parts.biases, n)
         engine.all(data)
         return _by_inputs(np.ascontiguousarray(engine.input_delta.T), data, net._fastbp)
     found = np.empty((n, architecture.sizes[0]), architecture.dtype)
     still = architecture._replace(frozen=tuple(range(len(architecture.sizes) - 1)))
-    engine_ = Engine(still, *parts[1:], max(1, min(n, BLOCK)), input_gradient=True)
+    block = max(1, min(n, BLOCK))
+    engine_ = Engine(still, parts.weights, parts.biases, block, input_gradient=True)
     order, numbers, losses = np.arange(n), _no_steps(0, 1), engine_.new_losses()
     for first in range(0, n, engine_.block):
         last = min(n, first + engine_.block)
@@ -145,10 +145,10 @@ def _by_inputs(gradient: np.ndarray, data: Data, state: State) -> np.ndarray:
 
 
 def _data(
-    net: Any, hooks: Hooks, architecture: Architecture, X: Any, y: Any, sample_weight: Any, class_weight: Any
+    net: Any, architecture: Architecture, X: Any, y: Any, sample_weight: Any, class_weight: Any
 ) -> Data:
     """At least one sample, of a network that is computed as it is written here."""
-    user_functions.unreplaced([name for name in COMPILED if hooks.replaced(net, name)])
+    user_functions.unreplaced([name for name in COMPILED if is_replaced(net, name)])
     state: State = net._fastbp
     samples, targets = scorable(net, architecture, X, y, state.task)
     weights = weights_of(targets, sample_weight, class_weights(targets, architecture, class_weight))

@@ -12,7 +12,7 @@ from ..options import checks, costs
 from . import numpy_engine, user_functions
 from .architecture import Architecture, Parts, State, checked
 from .packed import NOTHING
-from .replaced import FORWARD, Hooks, inference_engine
+from .replaced import FORWARD, inference_engine, is_replaced
 
 
 def class_weights(
@@ -37,9 +37,9 @@ def weights_of(
     return each * weights if weights.size else each
 
 
-def outputs(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
+def outputs(net: Any, X: Any) -> np.ndarray:
     parts = checked(net)
-    return _infer(net, hooks, parts, samples_of(net, parts[0], X))
+    return _infer(net, parts, samples_of(net, parts.architecture, X))
 
 
 def classes(net: Any) -> np.ndarray:
@@ -48,36 +48,36 @@ def classes(net: Any) -> np.ndarray:
     return np.arange(max(2, len(net.biases[-1]))) if found is None else labels.as_array(found)
 
 
-def predict(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
+def predict(net: Any, X: Any) -> np.ndarray:
     parts = checked(net)
-    found = _infer(net, hooks, parts, samples_of(net, parts[0], X))
-    task = _task(net, parts[0])
+    found = _infer(net, parts, samples_of(net, parts.architecture, X))
+    task = _task(net, parts.architecture)
     decided = metrics.decided(found, task)
     return labels.of_places(decided, net._fastbp.classes) if task in ("labels", "binary") else decided
 
 
-def predict_proba(net: Any, hooks: Hooks, X: Any) -> np.ndarray:
+def predict_proba(net: Any, X: Any) -> np.ndarray:
     parts = checked(net)
-    found, task = _infer(net, hooks, parts, samples_of(net, parts[0], X)), _task(net, parts[0])
+    found, task = _infer(net, parts, samples_of(net, parts.architecture, X)), _task(net, parts.architecture)
     user_functions.probable(found, task, net._fastbp.output_activation)
     return metrics.probabilities(found, task)
 
 
-def score(net: Any, hooks: Hooks, X: Any, y: Any, sample_weight: Any) -> float:
+def score(net: Any, X: Any, y: Any, sample_weight: Any) -> float:
     parts = checked(net)
-    samples, targets = scorable(net, parts[0], X, y, _task(net, parts[0]))
+    samples, targets = scorable(net, parts.architecture, X, y, _task(net, parts.architecture))
     weights = None if sample_weight is None else data_arrays.sample_weights(sample_weight, len(samples))
     data_arrays.some_weight("sample_weight", weights)
-    return metrics.score(_infer(net, hooks, parts, samples), targets, weights)
+    return metrics.score(_infer(net, parts, samples), targets, weights)
 
 
-def _infer(net: Any, hooks: Hooks, parts: Parts, samples: Samples) -> np.ndarray:
+def _infer(net: Any, parts: Parts, samples: Samples) -> np.ndarray:
     """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
     state: State = net._fastbp
     data_arrays.trained_scale("X", samples, state)
     data_arrays.chosen_divisor("X", samples, state)
     inputs, outputs = _scalings(state)
-    own = hooks.replaced(net, *FORWARD)
+    own = is_replaced(net, *FORWARD)
     engine = numpy_engine.MethodsEngine(net, *parts) if own else inference_engine(parts)
     samples = data_arrays.divided(samples, state.input_divisor, state.dtype)
     found: np.ndarray = engine.outputs(samples, state.bytes_divisor, inputs=inputs)

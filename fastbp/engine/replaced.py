@@ -21,11 +21,11 @@ _OF_COST = ("fn", "delta")
 
 
 class Hooks:
-    """The functions and methods that a script may replace, as they were at first.
+    """The original functions and methods that a script may replace, kept by a network's class.
 
-    They are a module's, the network's class's, and those of its cost, which may be one of `costs`.  FORWARD
-    names those that kernels stand in for to compute outputs, `training` those for training, and `judging`
-    those that say after an epoch how good the network is.
+    They belong to a module, to the class and to its cost, which may be one of `costs`.  FORWARD names those
+    that kernels replace when they compute outputs, `training` those that they replace in training, and
+    `judging` those that measure a network after an epoch.  Subclasses inherit them, as ``_fastbp_hooks``.
     """
 
     def __init__(
@@ -39,29 +39,35 @@ class Hooks:
         self.module, self.training, self.judging = module, training, judging
         owners: dict[str, Sequence[Any]] = {name: [module] for name in _OF_MODULE}
         owners |= dict.fromkeys(_OF_COST, costs)
-        self._were = {
+        self._originals = {
             name: [getattr(owner, name, None) for owner in owners.get(name, [network])]
             for name in (*training, *judging)
         }
 
     def replaced(self, net: Any, *names: str) -> bool:
-        """Whether a subclass, or a patch of class, instance, cost or module, replaced any of `names`."""
-        of_class, of_instance, were = type(net), vars(net), self._were
+        """Tell whether a subclass, or a patch of class, instance, cost or module, replaced any of `names`."""
+        of_class, of_instance, originals = type(net), vars(net), self._originals
         for name in names:
             if name in _OF_MODULE:
-                found = getattr(self.module, name, None)
+                current = getattr(self.module, name, None)
             elif name in _OF_COST:
-                found = getattr(getattr(net, "cost", None), name, None)
+                current = getattr(getattr(net, "cost", None), name, None)
             elif name in of_instance:
                 return True
             else:
-                found = getattr(of_class, name, None)
-            for was in were[name]:
-                if found is was:
+                current = getattr(of_class, name, None)
+            for original in originals[name]:
+                if current is original:
                     break
             else:
                 return True
         return False
+
+
+def is_replaced(net: Any, *names: str) -> bool:
+    """Tell whether a user's own code has replaced any of the functions or methods `names`."""
+    hooks: Hooks = net._fastbp_hooks
+    return hooks.replaced(net, *names)
 
 
 def repack(net: Any, engine: Any) -> None:
@@ -72,5 +78,5 @@ def repack(net: Any, engine: Any) -> None:
 
 
 def inference_engine(parts: Parts) -> Any:
-    """For outputs: of the kernels, or of NumPy where a user's own functions want that."""
-    return (Engine if parts[0].is_compiled else numpy_engine.Engine)(*parts)
+    """Builds a kernel engine, or a NumPy engine when user code requires it, to compute outputs."""
+    return (Engine if parts.architecture.is_compiled else numpy_engine.Engine)(*parts)

@@ -193,10 +193,12 @@ def _inputs(data: Data, rows: np.ndarray) -> np.ndarray:
 def _forward(parts: Parts, a: np.ndarray) -> tuple[list[_Layer], np.ndarray]:
     """The layers, and the weighted input of the last."""
     layers = []
-    for number, (kind, w, b) in enumerate(zip(parts[0].activations, parts[1], parts[2], strict=True)):
+    for number, (kind, w, b) in enumerate(
+        zip(parts.architecture.activations, parts.weights, parts.biases, strict=True)
+    ):
         z = w @ a + b
         a, derivative = (formulas.softmax(z), 1.0) if kind == "softmax" else formulas.activation(kind, z)
-        last = number == len(parts[1]) - 1
+        last = number == len(parts.weights) - 1
         name = "output layer" if last else f"layer {number + 1}" if number else "first layer"
         layers.append(_Layer(name, kind, a, np.broadcast_to(derivative, z.shape)))
     return layers, z

@@ -18,7 +18,7 @@ from ..engine.architecture import Architecture, Parameters, Parts, State, checke
 from ..engine.chunks import Chunks
 from ..engine.kernels.records import FUSED
 from ..engine.packed import Data, Descent, Engine
-from ..engine.replaced import COMPILED, Hooks
+from ..engine.replaced import COMPILED, is_replaced
 from ..engine.team_size import ALONE, sizes
 from ..files import checks as files_checks
 from ..options import checks, random_streams
@@ -62,15 +62,14 @@ class Rows:
             yield self.data, order if self._rows is None else self._rows[order]
 
 
-def fit(net: Any, hooks: Hooks, X: Any, y: Any, **arguments: Any) -> History:
+def fit(net: Any, X: Any, y: Any, **arguments: Any) -> History:
     """`Network.fit`; blocks that were opened are closed, whatever happens."""
     with contextlib.ExitStack() as opened:
-        return _fit(net, hooks, X, y, opened, **arguments)
+        return _fit(net, X, y, opened, **arguments)
 
 
 def _fit(
     net: Any,
-    hooks: Hooks,
     X: Any,
     y: Any,
     opened: contextlib.ExitStack,
@@ -96,7 +95,7 @@ def _fit(
     hooked = _callbacks(callbacks, verbose)
     measures = checks.metrics(metrics, METRICS)
     parts = checked(net)
-    architecture = parts[0]
+    architecture = parts.architecture
     state: State = net._fastbp
     if y is None:
         streams.suits_blocks(sample_weight, class_weight, validation_split, measures, validation_data)
@@ -135,7 +134,7 @@ def _fit(
     if end > state.batches:
         numbers(state.batches, 1)  # a schedule that is refused changes nothing
     team = sizes(threads, architecture, batch_size, count)
-    engine = _engine(net, hooks, parts, recipe, data, batch_size, team.most, state.memory if goes_on else ())
+    engine = _engine(net, parts, recipe, data, batch_size, team.most, state.memory if goes_on else ())
     net._fastbp = replace(
         net._fastbp,
         task=found.task,
@@ -194,7 +193,7 @@ class _Explained:
         looks = diverged or (len(losses) > 1 and (last or _is_early(len(losses), run)))
         if not looks or isinstance(self._engine, numpy_engine.MethodsEngine):
             return []
-        parts = self._engine.architecture, *self._engine.unpack()
+        parts = Parts(self._engine.architecture, *self._engine.unpack())
         found = diagnosis.notes(parts, *self._source.seen, self._rate, losses, diverged, early=not last)
         return [note for note in found if note not in run.history.notes]
 
@@ -309,13 +308,12 @@ def _fits(memory: tuple[Parameters, ...], parts: Parts) -> bool:
     return all(
         [array.shape for array in arrays] == [array.shape for array in wanted]
         for parameters in memory
-        for arrays, wanted in zip(parameters, parts[1:], strict=True)
+        for arrays, wanted in zip(parameters, (parts.weights, parts.biases), strict=True)
     )
 
 
 def _engine(
     net: Any,
-    hooks: Hooks,
     parts: Parts,
     recipe: Recipe,
     data: Data,
@@ -324,9 +322,9 @@ def _engine(
     memory: tuple[Parameters, ...],
 ) -> Any:
     """Of the kernels, or of NumPy where a user's own functions or methods want that: alike for `Run`."""
-    architecture = parts[0]
-    if hooks.replaced(net, *COMPILED):
-        replaced = [name for name in COMPILED if hooks.replaced(net, name)]
+    architecture = parts.architecture
+    if is_replaced(net, *COMPILED):
+        replaced = [name for name in COMPILED if is_replaced(net, name)]
         user_functions.plain_recipe(recipe, architecture, data.weights, replaced)
         return numpy_engine.MethodsEngine(net, *parts, batch_size)
     key = mask_key(net) if architecture.dropout else 0

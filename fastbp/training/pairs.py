@@ -14,7 +14,7 @@ from ..engine.architecture import Architecture, checked, mask_key
 from ..engine.chunks import Chunks, Numbers, say
 from ..engine.kernels import shuffle as mersenne
 from ..engine.packed import Data, Descent, Engine
-from ..engine.replaced import FORWARD, Hooks, inference_engine, repack
+from ..engine.replaced import FORWARD, inference_engine, is_replaced, repack
 from ..engine.team_size import ALONE, Sizes, sizes
 from ..options import checks
 from ..options.optimizers import SGD as _SGD
@@ -35,7 +35,6 @@ def listed(pairs: Pairs) -> list[Any]:
 
 def SGD(
     net: Any,
-    hooks: Hooks,
     training_data: Pairs,
     epochs: int,
     mini_batch_size: int,
@@ -62,25 +61,23 @@ def SGD(
 
         return report
 
-    descend(net, hooks, listed(training_data), epochs, mini_batch_size, (eta,), begin)
+    descend(net, listed(training_data), epochs, mini_batch_size, (eta,), begin)
 
 
-def descend(
-    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
-) -> None:
+def descend(net: Any, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin) -> None:
     """Epochs of ``net.update_mini_batch(mini_batch, *rule)``, in kernels where they may stand in for it."""
     epochs, size = checks.integer("epochs", epochs), checks.integer("mini_batch_size", size)
-    if not hooks.replaced(net, "update_mini_batch"):  # which may take what it likes
+    if not is_replaced(net, "update_mini_batch"):  # which may take what it likes
         for name, value in zip(("eta", "lmbda"), rule, strict=False):
             checks.number(name, value)
-    by_methods = hooks.replaced(net, *hooks.training)
-    (_descend_plainly if by_methods else _descend_compiled)(net, hooks, pairs, epochs, size, rule, begin)
+    by_methods = is_replaced(net, *net._fastbp_hooks.training)
+    (_descend_plainly if by_methods else _descend_compiled)(net, pairs, epochs, size, rule, begin)
 
 
 def update_mini_batch(
-    net: Any, hooks: Hooks, mini_batch: Sequence[tuple[Any, Any]], eta: float, lmbda: float = 0.0, n: int = 1
+    net: Any, mini_batch: Sequence[tuple[Any, Any]], eta: float, lmbda: float = 0.0, n: int = 1
 ) -> None:
-    if hooks.replaced(net, *hooks.training):
+    if is_replaced(net, *net._fastbp_hooks.training):
         formulas.update_mini_batch(net, mini_batch, eta, lmbda, n)
         return
     if not len(mini_batch):
@@ -92,9 +89,9 @@ def update_mini_batch(
     _count_batches(net, net._fastbp.batches + 1)
 
 
-def evaluate(net: Any, hooks: Hooks, test_data: Pairs) -> int:
+def evaluate(net: Any, test_data: Pairs) -> int:
     tests = listed(test_data)
-    if hooks.replaced(net, *FORWARD) or not len(net.weights):
+    if is_replaced(net, *FORWARD) or not len(net.weights):
         return sum(int(np.argmax(net.feedforward(x)) == book_pairs.one_label(y)) for x, y in tests)
     engine = inference_engine(checked(net))
     X, labels = book_pairs.test_pairs(tests, engine.architecture.sizes[0], engine.architecture.dtype)
@@ -102,7 +99,7 @@ def evaluate(net: Any, hooks: Hooks, test_data: Pairs) -> int:
 
 
 def _descend_compiled(
-    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
+    net: Any, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
 ) -> None:
     if epochs < 1:
         return
@@ -110,10 +107,10 @@ def _descend_compiled(
     engine, data, team = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs)
     chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.batches, team)
     seen, order = np.fromiter(pairs, object, n), np.arange(n)
-    judged_by_methods = hooks.replaced(net, *hooks.judging)
+    judged_by_methods = is_replaced(net, *net._fastbp_hooks.judging)
     report = begin(None if judged_by_methods else chunks)
     for epoch in range(epochs):
-        shuffle = hooks.module.random.shuffle
+        shuffle = net._fastbp_hooks.module.random.shuffle
         if _is_standard(shuffle):
             _shuffle_natively(shuffle.__self__, order)
             pairs[:] = seen[order].tolist()
@@ -137,11 +134,11 @@ def _descend_compiled(
 
 
 def _descend_plainly(
-    net: Any, hooks: Hooks, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
+    net: Any, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin
 ) -> None:
     n, report = len(pairs), begin(None)
     for epoch in range(epochs):
-        hooks.module.random.shuffle(pairs)
+        net._fastbp_hooks.module.random.shuffle(pairs)
         for batch in [pairs[start : start + size] for start in range(0, n, size)]:
             net.update_mini_batch(batch, *rule)
         if report(epoch):
