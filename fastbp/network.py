@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .data import arrays
 from .data import parameters as data_parameters
+from .data.metrics import METRICS
 from .engine import formulas, gradient_check, gradients, inference, replaced, summary
 from .engine.architecture import State, from_0_1, state_of
 from .files import network_file
@@ -32,6 +33,7 @@ from .training import fit
 from .training import pairs as training_pairs
 from .training.history import History
 from .training.pairs import Pairs
+from .training.plan import Plan
 from .training.run import Callback
 
 __all__ = [
@@ -512,24 +514,21 @@ class Network:
         >>> history.loss[-1] < 1e-3
         True
         """
-        return fit.fit(
-            self,
-            X,
-            y,
-            epochs=epochs,
-            batch_size=batch_size,
+        plan = Plan(
             recipe=_recipe(optimizer, learning_rate, schedule, l2, l1, clip_norm),
+            epochs=checks.count("epochs", epochs, 0),
+            batch_size=checks.count("batch_size", batch_size),
+            threads=checks.threads_of(threads),
+            callbacks=fit.callbacks_of(callbacks, verbose),
+            metrics=checks.metrics(metrics, METRICS),
             sample_weight=sample_weight,
             class_weight=class_weight,
             validation_data=validation_data,
             validation_split=validation_split,
-            metrics=metrics,
             shuffle=shuffle,
             buffer_bytes=buffer_bytes,
-            threads=threads,
-            callbacks=callbacks,
-            verbose=verbose,
         )
+        return fit.fit(self, X, y, plan)
 
     def partial_fit(
         self,
@@ -572,28 +571,19 @@ class Network:
         >>> bool(net.score(X, X[:, 0] > 0) > 0.9)
         True
         """
-        last = self._fastbp.optimizer or "sgd"
-        return fit.fit(
-            self,
-            X,
-            arrays.given("y", y),
-            task=self.task,
+        y = arrays.given("y", y)
+        if optimizer is None:
+            optimizer = self._fastbp.optimizer or "sgd"
+        plan = Plan(
+            recipe=_recipe(optimizer, learning_rate, schedule, l2, l1, clip_norm),
             epochs=1,
-            batch_size=200 if batch_size is None else batch_size,
-            recipe=_recipe(
-                last if optimizer is None else optimizer, learning_rate, schedule, l2, l1, clip_norm
-            ),
+            batch_size=200 if batch_size is None else checks.count("batch_size", batch_size),
+            threads=checks.threads_of(threads),
+            task=self.task,
             sample_weight=sample_weight,
             class_weight=class_weight,
-            validation_data=None,
-            validation_split=0.0,
-            metrics=(),
-            shuffle=True,
-            buffer_bytes=1,
-            threads=threads,
-            callbacks=(),
-            verbose=False,
         )
+        return fit.fit(self, X, y, plan)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """What the network says of each row of X, in the shape of the y that `fit` was given.

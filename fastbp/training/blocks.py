@@ -18,24 +18,14 @@ from ..data.scaling import Moments, Scaling
 from ..data.sparse import Samples, dense
 from ..engine import inference
 from ..engine.architecture import Architecture, State
-from ..engine.kernels import shuffle as orders
 from ..engine.packed import Data
 from ..options import checks, random_streams
+from .plan import Plan
+from .sources import order_of
 
 _PIECE = 1 << 18  # numbers that are checked and copied at once: they stay in cache
 _PATIENCE = 1.0  # seconds that the end of a pass waits for a block that is being read
 _POLL = 0.1  # seconds after which a waiting main thread sees a signal where the lock does not
-
-
-def order_of(n: int, shuffle: bool, key: int | None) -> np.ndarray:
-    """The order of n samples: by the key, or without one by NumPy's global generator, as the seed's."""
-    if not shuffle:
-        return np.arange(n)
-    if key is None:
-        return np.random.permutation(n)  # noqa: NPY002  the global generator
-    order = np.empty(n, np.int64)
-    orders.permute(None)(np.uint64(key), order)
-    return order
 
 
 class _Rows(NamedTuple):
@@ -61,38 +51,30 @@ class Blocks:
     Attributes
     ----------
     samples : int or None
-        Of an epoch, once they have been counted.
-    found : Targets
-        The first rows' targets, which tell what is to be learnt.
+        The number of samples of an epoch, once they have been counted.
+    targets : Targets
+        The first rows' targets, with the task and the classes.
     data : Data
         The first rows, and the scalings of all.
     scale : Scale or None
-        Of the first rows, before they are divided.
+        The scale of the first rows, before they are divided.
     feature_names : tuple of str or None
-        Of the columns, where blocks are frames.
+        The names of the columns, where blocks are frames.
+    class_weights : ndarray or None
+        The weight of each class.
     seen : (Data, order)
-        The last pool, which explains a failure.
+        The last pool, which a failure is explained by.
     """
 
     samples: int | None = None
+    validation_split = 0.0
 
-    def __init__(
-        self,
-        net: Any,
-        architecture: Architecture,
-        given: Any,
-        epochs: int,
-        class_weight: Any,
-        batch_size: int,
-        buffer_bytes: int,
-        shuffle: bool,
-    ) -> None:
-        self._begin, self._again = streams.blocks(given, epochs)
-        self._net, self._architecture, self._class_weight = net, architecture, class_weight
+    def __init__(self, net: Any, architecture: Architecture, blocks: Any, plan: Plan) -> None:
+        self._begin, self._again = streams.blocks(blocks, plan.epochs)
+        self._net, self._architecture, self._plan = net, architecture, plan
         self._state: State = net._fastbp
         self.feature_names = self._state.feature_names
-        self._batch_size, self._shuffle = batch_size, shuffle
-        self._buffer_bytes = checks.count("buffer_bytes", buffer_bytes)
+        self._buffer_bytes = checks.count("buffer_bytes", plan.buffer_bytes)
         self._task: arrays.Task | None = None
         self._classes: labels.Classes = None
         self._dtype: np.dtype | None = None  # of the first samples
@@ -116,7 +98,9 @@ class Blocks:
             scalings = self._survey(others, learns)
             block = self._look()
         rows = next(self._rows_of(block))
-        self.found = self._targets(block)._replace(array=rows.targets)
+        self.targets = self._targets(block)._replace(array=rows.targets)
+        weights = inference.class_weights(self.targets, self._architecture, self._plan.class_weight)
+        self.class_weights = weights
         samples = inference.samples_of(self._net, self._architecture, block.X[: len(rows.X)], block.name)
         arrays.chosen_divisor(block.name + "X", samples, state)
         self.scale = arrays.scale(samples, state)
@@ -125,7 +109,7 @@ class Blocks:
         self._make_pools(rows)
 
     def arguments(self) -> dict[str, Any]:
-        """What a training that is resumed must share."""
+        """Facts about the samples that a resumed training must share."""
         return {
             "samples": "blocks",
             "type of X": str(self.data.X.dtype),
@@ -156,7 +140,7 @@ class Blocks:
                 self.seen = data, np.arange(count)
                 if segment >= first:
                     word = None if key is None else random_streams.word(key, segment)
-                    yield data, order_of(count, self._shuffle, word)
+                    yield data, order_of(count, self._plan.shuffle, word)
                 reader.give_back(pool)
                 samples, segment = samples + count, segment + 1
             streams.some_samples(samples)
@@ -170,7 +154,7 @@ class Blocks:
         row = rows._replace(X=rows.X if rows.X.dtype == np.uint8 else rows.X.astype(dtype)).first(1)
         size = sum(array.nbytes for array in row) + np.dtype(np.int64).itemsize  # and its place in the order
         most = self._buffer_bytes // (2 * size)
-        self._pool_rows = streams.pool_rows(most, self._batch_size, 2 * size)
+        self._pool_rows = streams.pool_rows(most, self._plan.batch_size, 2 * size)
         self._pools = [
             _Rows(*(np.empty((len(array) * self._pool_rows, *array.shape[1:]), array.dtype) for array in row))
             for _ in range(2)
@@ -264,7 +248,7 @@ class Blocks:
         self._dtype = self._dtype or samples.dtype
         streams.same_kind(block.name + "X", samples.dtype, self._dtype)
         found = self._targets(block)
-        by_class = inference.class_weights(found, self._architecture, self._class_weight)
+        by_class = inference.class_weights(found, self._architecture, self._plan.class_weight)
         weights = inference.weights_of(found, None, by_class)
         samples = dense(arrays.divided(samples, self._state.input_divisor, self._state.dtype))
         return _Rows(samples, found.array, weights)

@@ -2,39 +2,25 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.architecture import State
+from ..engine.architecture import Parts, State
 from ..engine.chunks import Chunks, DivergenceError
-from ..engine.packed import Data
+from ..engine.numpy_engine import MethodsEngine
 from ..engine.replaced import repack
 from ..files import checks as files_checks
 from ..options import checks
 from ..options.step_numbers import Numbers
+from . import diagnosis
 from .history import History
+from .plan import Plan
+from .sources import Source
 
-
-class Source(Protocol):
-    """Where the samples of an epoch come from."""
-
-    @property
-    def samples(self) -> int | None:
-        """Of an epoch; None until one has been counted."""
-
-    @property
-    def segment_rows(self) -> int:
-        """Of every segment of an epoch but the last, which may have fewer."""
-
-    def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
-        """(data, order) of each segment from the `first` on: rows of data at the order's positions.
-
-        Every segment but the last has whole batches.  `epoch` counts those of the network.  What is opened
-        for them is closed with them.
-        """
+_FIRST_STEPS = 1000  # by when training should have learnt something
 
 
 class Position(NamedTuple):
@@ -132,25 +118,24 @@ class Run:
         chunks: Chunks,
         numbers: Numbers,
         source: Source,
-        epochs: int,
-        callbacks: Sequence[Callback],
+        plan: Plan,
         scores: Callable[[], dict[str, float]],
-        explain: Callable[["Run", bool], list[str]],
         arguments: dict[str, Any],
     ) -> None:
-        self.history, self.epochs = History(), epochs
+        self.history, self.epochs = History(), plan.epochs
         self.arguments = arguments  # of `fit`, which a checkpoint must share
         self.began: State = net._fastbp  # the network's when this fit began
         self._net, self._engine, self._chunks, self._numbers = net, chunks.engine, chunks, numbers
-        self._source, self._callbacks, self._scores, self._explain = source, callbacks, scores, explain
-        self._is_kept = any(callback.keeps_position for callback in callbacks)
+        self._source, self._scores = source, scores
+        self._callbacks: tuple[Callback, ...] = plan.callbacks
+        self._is_kept = any(callback.keeps_position for callback in self._callbacks)
         self._lent = False  # whether hooks may have changed the network's weights
         self._stopped = False
         self._resumed_from = ""  # a checkpoint's path
         self._since = 0.0  # when the present epoch began
         self._between = (0, 0.0)  # the last chunk's end between batches: the position and the cost up to it
         self.position = Position(chunks.step, *self._zeros())
-        chunks.pauses = tuple(callback.every for callback in callbacks if callback.every)
+        chunks.pauses = tuple(callback.every for callback in self._callbacks if callback.every)
 
     # What hooks may ask and do
 
@@ -334,7 +319,7 @@ class Run:
         }
         self.history.append(numbers)
         self.history.speeds = self._chunks.pace.speeds
-        self.history.notes.extend(self._explain(self, False))
+        self.history.notes.extend(self._explained(diverged=False))
         self._hooks("on_epoch_end")
         losses, reached = self._zeros()
         self._mark(
@@ -398,6 +383,25 @@ class Run:
             f"epoch {self.epoch}, sample {reached} of {samples or 'many'}: {what} is no longer finite with "
             f"learning_rate {self._numbers.recipe.rate:g}; the last finite weights are kept. "
         )
-        notes = self._explain(self, True)
+        notes = self._explained(diverged=True)
         self.history.notes.extend(notes)
         raise DivergenceError(message + ("; ".join(notes) or "Try a smaller learning_rate"))
+
+    def _explained(self, diverged: bool) -> list[str]:
+        """New notes on a failure: where training diverged, once early, and at its end."""
+        losses = self.history["loss"]
+        last = len(losses) == self.epochs
+        looks = diverged or (len(losses) > 1 and (last or self._is_early(len(losses))))
+        if not looks or isinstance(self._engine, MethodsEngine):
+            return []
+        parts = Parts(self._engine.architecture, *self._engine.unpack())
+        rate = self._numbers.recipe.rate
+        notes = diagnosis.notes(parts, *self._source.seen, rate, losses, diverged, early=not last)
+        return [note for note in notes if note not in self.history.notes]
+
+    def _is_early(self, epochs: int) -> bool:
+        """Tell whether training is looked at after this many epochs: the first by which it has made
+        `_FIRST_STEPS` steps, but the second at the earliest.
+        """
+        steps = self.step - self.began.batches
+        return steps >= _FIRST_STEPS and (epochs == 2 or steps * (epochs - 1) < _FIRST_STEPS * epochs)

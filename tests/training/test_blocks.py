@@ -12,8 +12,11 @@ from test_interrupts import interrupted_after, signals
 
 import fastbp
 from fastbp import ModelCheckpoint, Network
+from fastbp.engine.architecture import checked
 from fastbp.engine.kernels import team
+from fastbp.options.step_numbers import Recipe
 from fastbp.training import blocks
+from fastbp.training.plan import Plan
 from toy import LABELS, VALUES, X, bits, fresh
 
 N = 203
@@ -135,7 +138,7 @@ def test_what_a_signal_handler_raises_as_the_thread_starts_is_not_lost(begun, er
 def test_every_row_is_taken_once_an_epoch_in_a_new_order_within_its_pool():
     numbered = INPUTS.copy()
     numbered[:, 0] = np.arange(N)
-    source = blocks.Blocks(fresh(), parts(fresh()), cut(10, numbered), 2, None, 8, SMALL, True)
+    source = source_of(cut(10, numbered), buffer_bytes=SMALL)
     source.learn(False)
     first, second = ([data.X[order, 0] for data, order in source.segments(epoch)] for epoch in range(2))
     size = len(first[0])
@@ -149,10 +152,10 @@ def test_every_row_is_taken_once_an_epoch_in_a_new_order_within_its_pool():
     assert (first[0] != first[1] - size).any()
 
 
-def parts(net):
-    from fastbp.engine.architecture import checked
-
-    return checked(net)[0]
+def source_of(given, **options):
+    net, recipe = fresh(), Recipe(fastbp.SGD(), 0.1, "constant", 0.0, 0.0, 0.0)
+    plan = Plan(epochs=2, batch_size=8, recipe=recipe, **options)
+    return blocks.Blocks(net, checked(net).architecture, given, plan)
 
 
 def pixels():
@@ -526,7 +529,7 @@ def test_partial_fit_keeps_the_task():
 
 
 def test_pools_stay_within_their_bytes():
-    source = blocks.Blocks(fresh(), parts(fresh()), cut(10), 2, {0: 2.0}, 8, 100_000, True)
+    source = source_of(cut(10), buffer_bytes=100_000, class_weight={0: 2.0})
     source.learn(False)
     room = sum(array.nbytes for pool in source._pools for array in pool)
     orders = 2 * 8 * len(source._pools[0].X)

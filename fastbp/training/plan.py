@@ -1,0 +1,30 @@
+"""The checked arguments of a call of `fit`, besides its samples and targets."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..data.arrays import Task
+from ..options.step_numbers import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train and what to measure.
+
+    Weights and validation data are kept as the user passed them; they are checked with the samples.
+    """
+
+    epochs: int
+    batch_size: int
+    recipe: Recipe
+    task: Task | None = None  # what y must be for, which y itself tells where it is None
+    sample_weight: Any = None
+    class_weight: Any = None
+    validation_data: Any = None
+    validation_split: float = 0.0
+    metrics: Mapping[str, Callable[..., float]] = field(default_factory=dict)
+    shuffle: bool = True
+    buffer_bytes: int = 1 << 28
+    threads: int | str = "auto"
+    callbacks: tuple[Any, ...] = ()  # each a Callback
