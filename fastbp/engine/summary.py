@@ -52,7 +52,14 @@ def _name(kind: Any) -> str:
 _HEADER = ("layer", "units", "activation", "parameters", "dropout")
 
 
-def table(net: Any) -> str:
+class Table(str):
+    """A text whose representation is the text itself, so that prompts and notebooks show its lines."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def table(net: Any) -> Table:
     """A line per layer, and one for the whole network."""
     rows = [_HEADER, *_rows(net)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -63,7 +70,7 @@ def table(net: Any) -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, _whole(net)])
+    return Table("\n".join([*lines, _whole(net)]))
 
 
 def html(net: Any) -> str:

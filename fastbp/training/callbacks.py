@@ -204,13 +204,12 @@ class TimeLimit(Callback):
 
     def on_chunk(self, run: Run) -> None:
         if self._elapsed() >= self.seconds:
-            run.stop(
-                f"TimeLimit: {self.seconds:g} s were over in epoch {run.epoch}, after {run.done:,} samples"
-            )
+            samples = f"{run.done:,} samples"
+            run.stop(f"TimeLimit: {self.seconds:g} s were over in epoch {run.epoch + 1}, after {samples}")
 
     def on_epoch_end(self, run: Run) -> None:
         if self._elapsed() >= self.seconds:
-            run.stop(f"TimeLimit: {self.seconds:g} s were over after epoch {run.epoch}")
+            run.stop(f"TimeLimit: {self.seconds:g} s were over after epoch {run.epoch + 1}")
 
     def _elapsed(self) -> float:
         return self._spent + time.monotonic() - self._begin
@@ -224,6 +223,8 @@ class TimeLimit(Callback):
 
 class CSVLogger(Callback):
     """Writes the history to a file, a line per epoch as it ends: ``epoch,loss,seconds,...``.
+
+    Epochs are counted from 1, as `ProgressBar` counts them.
 
     Parameters
     ----------
@@ -248,7 +249,7 @@ class CSVLogger(Callback):
             rows = csv.writer(file)
             if file.tell() == 0 and epochs:
                 rows.writerow(["epoch", *history])
-            rows.writerows([epoch, *(history[name][epoch] for name in history)] for epoch in epochs)
+            rows.writerows([epoch + 1, *(history[name][epoch] for name in history)] for epoch in epochs)
 
 
 class ModelCheckpoint(Callback):

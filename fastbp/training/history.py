@@ -1,26 +1,29 @@
-"""What `fit` returns: its record, epoch by epoch."""
+"""The record that `fit` returns, epoch by epoch."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from html import escape
 from typing import Any
 
 from . import curves
 
 _ALWAYS = ("loss", "seconds", "learning_rate", "threads")
+_SHOWN = 20  # epochs in a notebook's table, the last ones
 
 
 class History(Mapping[str, list[float]]):
-    """A mapping of lists with one number per epoch, by the names that Keras has for them.
+    """A mapping of lists with one number per epoch, under the names that Keras gives them.
 
     "loss" is the mean cost during training, without penalties; "seconds" the time it took; "learning_rate"
-    that of the epoch's last step; "threads" the size of the team that trained at its end.  With validation
-    data there are "val_loss" and "val_accuracy" (labels) or "val_r2" (values), and with ``metrics`` each by
-    its name, and with ``"val_"`` before it.  Names are attributes as well.
+    that of the epoch's last step; "threads" the size of the team that trained at its end.  Validation data
+    add "val_loss" and "val_accuracy" (labels) or "val_r2" (values); each of the ``metrics`` is under its
+    name, and with ``"val_"`` before it.  Names are attributes as well.  A notebook shows a table of the last
+    epochs; tables and plots count epochs from 1, as ``verbose=True`` does.
 
     Attributes
     ----------
     notes : list of str
-        What `fit` saw that may explain why training failed, and why it ended early.
+        Observations that may explain why training failed, and reasons why it ended early.
     speeds : dict of int to float
         Samples per second by team size, as last measured: why ``threads="auto"`` chose as it did.
 
@@ -56,9 +59,31 @@ class History(Mapping[str, list[float]]):
         last = [f"{name}={values[-1]:.4g}" for name, values in self._lists.items() if values]
         return f"History(epochs={self.epochs}{''.join(', ' + text for text in last)})"
 
+    def _repr_html_(self) -> str:
+        """A table of the last epochs for notebooks, and the notes."""
+        columns = self._columns()
+
+        def row(cell: str, texts: Iterable[str]) -> str:
+            cells = (f'<{cell} style="text-align: right">{escape(text)}</{cell}>' for text in texts)
+            return f"<tr>{''.join(cells)}</tr>"
+
+        first = max(0, self.epochs - _SHOWN)
+        rows = ["<tr><td>...</td></tr>"] if first else []
+        for epoch in range(first, self.epochs):
+            rows.append(
+                row("td", [str(epoch + 1), *(f"{numbers[epoch]:.4g}" for numbers in columns.values())])
+            )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        head = row("th", ["epoch", *columns])
+        return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>{notes}"
+
+    def _columns(self) -> dict[str, list[float]]:
+        """The lists that have a number for every epoch."""
+        return {name: numbers for name, numbers in self._lists.items() if len(numbers) == self.epochs}
+
     @property
     def epochs(self) -> int:
-        """How many have ended."""
+        """The number of epochs that have ended."""
         return len(self._lists["loss"])
 
     @property
@@ -92,7 +117,7 @@ class History(Mapping[str, list[float]]):
         return curves.history(self, *names, ax=ax)
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame with a row per epoch, which needs pandas.
+        """A pandas DataFrame with a row per epoch; its index, "epoch", counts from 1.
 
         Raises
         ------
@@ -103,4 +128,5 @@ class History(Mapping[str, list[float]]):
             import pandas
         except ImportError as error:
             raise ImportError("History.to_frame: expected pandas, which pip installs") from error
-        return pandas.DataFrame(self._lists).rename_axis("epoch")
+        index = pandas.RangeIndex(1, self.epochs + 1, name="epoch")
+        return pandas.DataFrame(self._columns(), index)

@@ -90,6 +90,8 @@ def _is_notebook() -> bool:
 class TensorBoard(Callback):
     """Writes the history as TensorBoard's events: runs ``train`` and ``validation`` with the same tags.
 
+    The step of an event is the epoch, counted from 1.
+
     Parameters
     ----------
     log_dir : str or path-like
@@ -148,7 +150,7 @@ class TensorBoard(Callback):
             where = "validation" if name.startswith("val_") else "train"
             if where not in self._writers:
                 self._writers[where] = self._new(self._folder(where), filename_suffix=_SUFFIX)
-            self._writers[where].add_scalar(name.removeprefix("val_"), numbers[epoch], epoch)
+            self._writers[where].add_scalar(name.removeprefix("val_"), numbers[epoch], epoch + 1)
         for writer in self._writers.values():
             writer.flush()
 

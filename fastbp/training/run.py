@@ -380,8 +380,8 @@ class Run:
             self._engine.restore(undo)
             self._chunks.step = step
         message = (
-            f"epoch {self.epoch}, sample {reached} of {samples or 'many'}: {what} is no longer finite with "
-            f"learning_rate {self._numbers.recipe.rate:g}; the last finite weights are kept. "
+            f"epoch {self.epoch + 1}, sample {reached} of {samples or 'many'}: {what} is no longer finite "
+            f"with learning_rate {self._numbers.recipe.rate:g}; the last finite weights are kept. "
         )
         notes = self._explained(diverged=True)
         self.history.notes.extend(notes)

@@ -99,7 +99,7 @@ def test_divergence_is_one_line_and_nothing_is_saved(tmp_path):
     steps = "--activation", "relu", "--output-activation", "linear", "--learning-rate", 1e300
     status, _, err = said("train", "--data", POINTS, *steps, "--save", tmp_path / "net.fastbp")
     assert (status, len(err), list(tmp_path.iterdir())) == (1, 1, [])
-    assert re.match(r"fastbp: error: epoch 0, sample \d+ of 180: .* no longer finite", err[0])
+    assert re.match(r"fastbp: error: epoch 1, sample \d+ of 180: .* no longer finite", err[0])
     assert "nothing is saved" in err[0]
 
 

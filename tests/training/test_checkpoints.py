@@ -316,7 +316,7 @@ def test_the_seconds_of_an_interrupted_epoch_and_of_a_time_limit_go_on(tmp_path,
         train(100.0, Stop(10))
     history = train(5e6)
     assert history.seconds == [7.0, 7.0, 7.0]
-    assert history.notes[-1].startswith("TimeLimit: 24 s were over in epoch 3")
+    assert history.notes[-1].startswith("TimeLimit: 24 s were over in epoch 4")
 
 
 def test_the_cooldown_of_a_plateau_goes_on(tmp_path):

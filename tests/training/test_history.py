@@ -59,6 +59,10 @@ def test_a_frame_has_a_row_per_epoch():
     frame = history.to_frame()
     assert frame.shape == (3, 4)
     assert frame["loss"].tolist() == history.loss
+    assert (frame.index.name, list(frame.index)) == ("epoch", [1, 2, 3])  # counted as plots and bars do
+    history = History()
+    history.append({"loss": 0.5})
+    assert history.to_frame().columns.tolist() == ["loss"]
 
 
 def test_metrics_of_training_and_validation_data():

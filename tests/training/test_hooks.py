@@ -186,7 +186,7 @@ def test_a_csv_logger_writes_the_history(tmp_path):
     rows = list(csv.reader(path.read_text().splitlines()))
     assert rows[0] == ["epoch", "loss", "seconds", "learning_rate", "threads", "val_loss", "val_accuracy"]
     for epoch, row in enumerate(rows[1:]):
-        assert [float(cell) for cell in row] == [epoch, *(history[name][epoch] for name in history)]
+        assert [float(cell) for cell in row] == [epoch + 1, *(history[name][epoch] for name in history)]
     assert len(rows) == 4
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Activation, Callback, LivePlot, ModelCheckpoint, Network, TensorBoard
+from fastbp import Activation, Callback, History, LivePlot, ModelCheckpoint, Network, TensorBoard
 from fastbp.engine.summary import table
 from fastbp.training import live
 from toy import LABELS, OPTIONS, X, bits, fresh
@@ -50,6 +50,21 @@ def test_a_notebook_shows_what_the_summary_says():
     assert said.partition(")")[2].split()[-20:] == table(net).split()[-20:]
     for word in table(net).split():
         assert word in said
+
+
+def test_a_summary_shows_its_lines_where_its_representation_is_shown():
+    net = Network([4, 3, 2], seed=0)
+    assert repr(net.summary()) == str(net.summary()) and "\n" in repr(net.summary())
+
+
+def test_a_notebook_shows_the_last_epochs_of_a_history():
+    history = History({"loss": [i / 8 for i in range(30)], "val_loss": [0.5] * 30}, ["a < b"])
+    text = history._repr_html_()
+    cells = Cells(text.partition("<p>")[0]).texts
+    assert cells[:4] == ["epoch", "loss", "val_loss", "..."]
+    assert cells[4:7] == ["11", "1.25", "0.5"] and cells[-3:] == ["30", "3.625", "0.5"]
+    assert text.endswith("<p>a &lt; b</p>")
+    assert Cells(History({"loss": [1.0]})._repr_html_()).texts == ["epoch", "loss", "1", "1"]
 
 
 def test_html_is_escaped():
@@ -196,7 +211,7 @@ def test_tensorboard_has_the_history(tmp_path):
     assert set(validation) == {"loss", "accuracy"}
     for found, prefix in ((train, ""), (validation, "val_")):
         for tag, pairs in found.items():
-            assert [epoch for epoch, _ in pairs] == list(range(OPTIONS["epochs"]))
+            assert [epoch for epoch, _ in pairs] == list(range(1, OPTIONS["epochs"] + 1))
             assert np.allclose([number for _, number in pairs], history[prefix + tag])
 
 
@@ -223,7 +238,7 @@ def test_a_resumed_training_has_each_epoch_once(tmp_path):
     history = train()
     (tmp_path / "log" / "train" / "notes.txt").unlink()  # which was left alone
     losses = events(tmp_path / "log" / "train")["loss"]
-    assert losses == [(epoch, pytest.approx(loss)) for epoch, loss in enumerate(history.loss)]
+    assert losses == [(epoch, pytest.approx(loss)) for epoch, loss in enumerate(history.loss, 1)]
 
 
 def test_without_tensorboard(tmp_path, monkeypatch):

@@ -229,7 +229,7 @@ def test_after_a_cost_that_is_not_finite_the_state_is_that_of_the_weights():
     """Both are those of just before its batch."""
     nets = [network(cost="quadratic", output_activation="linear", dropout=0.0) for _ in range(2)]
     options = {"epochs": 1, "batch_size": 7, "optimizer": "adam", "learning_rate": 1e60, "shuffle": False}
-    with pytest.raises(DivergenceError, match="epoch 0, sample 7 of 25: the cost"):
+    with pytest.raises(DivergenceError, match="epoch 1, sample 7 of 25: the cost"):
         nets[0].fit(X, LABELS, **options)
     nets[1].fit(X[:7], LABELS[:7], **options)
     assert nets[0]._fastbp.batches == 1
