@@ -18,7 +18,7 @@ from ..data.scaling import Moments, Scaling
 from ..data.sparse import Samples, dense
 from ..engine import inference
 from ..engine.architecture import Architecture, State
-from ..engine.packed import Data
+from ..engine.packed import NOTHING, Data
 from ..options import checks, random_streams
 from .plan import Plan
 from .sources import order_of
@@ -173,10 +173,10 @@ class Blocks:
             self.samples += len(block.X)
             if others:
                 distinct.update(dict.fromkeys(arrays.hashable(labels.listed(block.y), block.name + "y")))
-            for rows in self._rows_of(block) if any(learns) else ():
+            for rows in self._rows_of(block, checks_targets=not others) if any(learns) else ():
                 if moments[0]:
                     moments[0].add(rows.X, state.bytes_divisor, state.dtype)
-                if moments[1]:
+                if moments[1] and not others:
                     moments[1].add(rows.targets)
         if others:
             y = labels.as_array(tuple(distinct))
@@ -230,28 +230,32 @@ class Blocks:
                 yield from self._rows_of(block, count)
         streams.enough_samples(skipped)
 
-    def _rows_of(self, block: _Block, first: int = 0) -> Iterator[_Rows]:
-        """Those of a block from a row on, a piece at a time."""
+    def _rows_of(self, block: _Block, first: int = 0, checks_targets: bool = True) -> Iterator[_Rows]:
+        """Yields the checked rows of a block from a row on, a piece at a time.
+
+        Without `checks_targets` they have no targets, for a block may lack some of the labels.
+        """
         name, X, y = block
         step = max(1, _PIECE // max(1, X[:1].size))
         for begin in range(first, len(X), step):
             end = begin + step
             try:
-                rows = self._checked(_Block(name, X[begin:end], y[begin:end]))
+                rows = self._checked(_Block(name, X[begin:end], y[begin:end]), checks_targets)
             except (TypeError, ValueError):
-                self._checked(block)  # tells the place in the block
+                self._checked(block, checks_targets)  # tells the place in the block
                 raise
             yield rows
 
-    def _checked(self, block: _Block) -> _Rows:
+    def _checked(self, block: _Block, checks_targets: bool) -> _Rows:
         samples = inference.samples_of(self._net, self._architecture, block.X, block.name, learns=True)
         self._dtype = self._dtype or samples.dtype
         streams.same_kind(block.name + "X", samples.dtype, self._dtype)
+        samples = dense(arrays.divided(samples, self._state.input_divisor, self._state.dtype))
+        if not checks_targets:
+            return _Rows(samples, NOTHING, NOTHING)
         found = self._targets(block)
         by_class = inference.class_weights(found, self._architecture, self._plan.class_weight)
-        weights = inference.weights_of(found, None, by_class)
-        samples = dense(arrays.divided(samples, self._state.input_divisor, self._state.dtype))
-        return _Rows(samples, found.array, weights)
+        return _Rows(samples, found.array, inference.weights_of(found, None, by_class))
 
     def _targets(self, block: _Block) -> arrays.Targets:
         name, X, y = block

@@ -367,6 +367,18 @@ def test_what_is_refused(name, monkeypatch):
         trained(data, **{"buffer_bytes": SMALL, **options})
 
 
+@pytest.mark.parametrize("names", [["a", "b", "c"], [3, 5, 8]])
+def test_a_scaling_is_learnt_where_one_block_lacks_a_label(names):
+    order = np.argsort(Y, kind="stable")  # most blocks hold one label alone
+    rows, y = INPUTS[order], np.array(names)[Y[order]]
+    net = fresh(scale_inputs=True)
+    history = net.fit(cut(50, rows, y), **OPTIONS, shuffle=False)
+    wanted = fresh(scale_inputs=True)
+    assert history.loss == wanted.fit(rows, y, **OPTIONS, shuffle=False).loss
+    assert bits(net) == bits(wanted)
+    assert net.classes_.tolist() == names
+
+
 def test_labels_that_are_learnt_are_the_only_ones():
     net, _ = trained(cut(50, INPUTS, np.array(["a", "b", "c"])[Y]))
     with pytest.raises(ValueError, match=r"block 0: y\[1\]: expected one of 'a', 'b', 'c', got 'd'"):
