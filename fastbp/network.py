@@ -184,7 +184,7 @@ class Network:
         if state != State() or type(self) is not Network:  # which tells our pickles from 0.1.0's
             self._fastbp = state
         layers = self.num_layers - 1
-        rows = ["gelu" if row == "gelu_tanh" else row for row, _ in map(row_of, state.activations(layers))]
+        rows = [row for row, _ in map(row_of, state.activations(layers))]
         names = initializers.default_init(rows, cost_row_of(state.cost)[0])
         if isinstance(init, str):
             names = [checks.choice("init", init, initializers.INITIALIZERS)] * layers

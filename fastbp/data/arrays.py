@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ..options import costs
 from ..options.checks import nonnegative, rate
 from .cells import are_numbers, numbers_of_frame, numbers_of_objects
 from .sparse import Samples, SparseRows, dense
@@ -326,23 +327,21 @@ def targets(
     return Targets(found.astype(dtype, order="C", copy=False), task)
 
 
-def suits_cost(found: Targets, cost: str, output_activation: Any, name: str) -> None:
+def suits_cost(targets: Targets, cost: costs.Kind, output_activation: Any, name: str) -> None:
     """Refuses targets that the cost is not defined for."""
-    wanted = found.array
-    if wanted.ndim == 1 or not wanted.size:
+    y, allowed = targets.array, costs.definition_of(cost).targets
+    if y.ndim == 1 or not y.size or allowed is costs.VALUES:
         return
-    if cost == "cross_entropy":
-        _check_cells(wanted, (wanted >= 0) & (wanted <= 1), name, "0 to 1, as the cost is 'cross_entropy'")
-        if output_activation == "softmax":
-            sums = wanted.sum(axis=1, dtype=np.float64)
-            if not np.allclose(sums, 1.0, rtol=0, atol=1e-3):
-                row = int(np.argmax(np.abs(sums - 1.0)))
-                raise ValueError(
-                    f"{name}[{row}]: expected probabilities, which add up to 1, for a softmax, got a sum of "
-                    f"{sums[row]:g}; sample_weight gives a row more or less weight"
-                )
-    elif cost == "poisson":
-        _check_cells(wanted, wanted >= 0, name, "a count of at least 0, as the cost is 'poisson'")
+    is_allowed = (y >= allowed.least) & (y <= allowed.most)
+    _check_cells(y, is_allowed, name, f"{allowed.expected}, as the cost is {cost!r}")
+    if allowed is costs.PROBABILITIES and output_activation == "softmax":
+        sums = y.sum(axis=1, dtype=np.float64)
+        if not np.allclose(sums, 1.0, rtol=0, atol=1e-3):
+            row = int(np.argmax(np.abs(sums - 1.0)))
+            raise ValueError(
+                f"{name}[{row}]: expected probabilities, which add up to 1, for a softmax, got a sum of "
+                f"{sums[row]:g}; sample_weight gives a row more or less weight"
+            )
 
 
 def _check_cells(found: np.ndarray, good: np.ndarray, name: str, expected: str) -> None:

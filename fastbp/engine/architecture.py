@@ -124,11 +124,8 @@ def state_of(sizes: Sequence[int], options: Mapping[str, Any]) -> State:
         scale_inputs=checks.flag("scale_inputs", options["scale_inputs"]),
         scale_outputs=checks.flag("scale_outputs", options["scale_outputs"]),
     )
-    cost, _ = costs.row_of(state.cost)
-    if state.scale_outputs:
-        checks.scales_outputs(cost)
     outputs = sizes[-1] if layers else 2
-    checks.suits_output(cost, state.output_activation, costs.OUTPUTS_OF.get(cost, ()), outputs)
+    costs.check_network(state.cost, state.output_activation, outputs, state.scale_outputs)
     return state
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from ..data import book_pairs
 from ..data import parameters as data_parameters
 from ..options import activations, checks, costs
-from ..options import activations as activation_rows
-from ..options import costs as cost_rows
 from . import user_functions
 
 
@@ -46,7 +44,7 @@ def activation(kind: activations.Kind, z: Any) -> tuple[Any, Any]:
     if isinstance(kind, activations.Activation):
         return _own(kind, "function", z), _own(kind, "derivative", z)
     name, parameter = activations.row_of(kind)
-    row: Any = activation_rows.ROWS[name]
+    row: Any = activations.ROWS[name]
     a, derivative = row(Numpy, z, parameter) if row.__code__.co_argcount > 2 else row(Numpy, z)
     return a, derivative
 
@@ -69,7 +67,7 @@ def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) 
             if output_activation == "softmax":
                 return -of_ones, np.where(y > 0, -y / a, 0.0)
             return -of_ones - (1 - y) * np.log(np.maximum(1 - a, least)), (a - y) / (a * (1 - a))
-        row: Any = cost_rows.ROWS[name]
+        row: Any = costs.ROWS[name]
         c, derivative = row(Numpy, a, y, parameter) if row.__code__.co_argcount > 3 else row(Numpy, a, y)
     return c, derivative
 
@@ -82,13 +80,13 @@ def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: An
     if output_activation == "softmax":
         z = z - np.max(z, axis=0, keepdims=True)
         z = z - np.log(np.sum(np.exp(z), axis=0, keepdims=True))
-    row: Any = cost_rows.LOGITS[_pair(kind, output_activation)]
+    row: Any = costs.LOGITS[_pair(kind, output_activation)]
     return row(Numpy, z, y)
 
 
 def is_short(kind: costs.Kind, output_activation: activations.Kind) -> bool:
     """Whether dC/dz of the outputs is simply a - y."""
-    return _pair(kind, output_activation) in cost_rows.LOGITS
+    return _pair(kind, output_activation) in costs.LOGITS
 
 
 def _pair(kind: costs.Kind, output_activation: activations.Kind) -> tuple[str, str]:

@@ -126,8 +126,8 @@ def targets_of(
     if task not in ("value", "values", "multilabel"):
         learnt = task is not None or state.task in ("labels", "binary")
         y, classes = labels.encoded(y, state.classes or classes, outputs, name, learnt)
-    cost, output = costs.row_of(architecture.cost)[0], architecture.activations[-1]
-    several = cost == "cross_entropy" and output == "sigmoid"
+    cost, output = architecture.cost, architecture.activations[-1]
+    several = output == "sigmoid" and costs.definition_of(cost).targets is costs.PROBABILITIES
     dtype = np.dtype(np.float64) if state.scale_outputs else architecture.dtype
     found = data_arrays.targets(y, rows, outputs, dtype, name, task, several)
     data_arrays.suits_cost(found, cost, output, name)

@@ -9,8 +9,6 @@ import numpy as np
 from ..data.scaling import Scaling
 from ..data.sparse import Samples, SparseRows
 from ..options import activations, costs, optimizers
-from ..options import activations as activation_rows
-from ..options import costs as cost_rows
 from ..options.activations import Activation
 from ..options.costs import Cost
 from .architecture import Architecture, Parameters
@@ -172,7 +170,7 @@ def _prepare(
     ]
     addresses = [functions.address if functions else 0 for functions in own]
     name, plan["parameter"] = costs.row_of(architecture.cost)
-    plan["cost"] = cost_rows.code_of(name, activations.row_of(architecture.activations[-1])[0])
+    plan["cost"] = costs.code_of(name, activations.row_of(architecture.activations[-1])[0])
     plan["address"] = addresses[-1]
     row = descent.optimizer
     plan["optimizer"] = optimizers.CODES[row] if isinstance(row, str) else row
@@ -180,7 +178,7 @@ def _prepare(
     plan["key"] = np.uint64(descent.key).astype(np.int64)
     for number, (layer, kind) in enumerate(zip(layers[1:], architecture.activations, strict=True)):
         name, layer["parameter"] = activations.row_of(kind)
-        layer["activation"] = activation_rows.CODES[name]
+        layer["activation"] = activations.CODES[name]
         layer["address"] = addresses[number]
         layer["frozen"] = number in architecture.frozen
         if number < len(architecture.dropout):

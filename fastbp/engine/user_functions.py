@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..data.arrays import Task
+from ..options import activations
 
 
 def plain_recipe(recipe: Any, architecture: Any, weights: np.ndarray, replaced: list[str]) -> None:
@@ -55,12 +56,12 @@ def own_outputs(columns: list[Any], outputs: int) -> np.ndarray:
     return np.hstack(columns).T if columns else np.empty((0, outputs))
 
 
-def probable(outputs: np.ndarray, task: Task, output_activation: str) -> None:
+def probable(outputs: np.ndarray, task: Task, output_activation: activations.Kind) -> None:
     """Refuses what predict_proba has no probabilities of; the outputs tell of a user's own functions."""
     why = ""
     if task in ("value", "values"):
         why = "the network is not trained for labels"
-    elif output_activation not in ("sigmoid", "softmax"):
+    elif not activations.definition_of(output_activation).is_probability:
         why = f"outputs of {output_activation} are no probabilities"
     elif outputs.size and not 0 <= outputs.min() <= outputs.max() <= 1:
         why = f"outputs from {outputs.min():g} to {outputs.max():g} are no probabilities"

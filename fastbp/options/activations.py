@@ -1,12 +1,14 @@
-"""Activations: what may stand for one, by name or as an object with options.
+"""Activations: the function a of a layer's weighted input z, by its name or as an object with options.
 
-Each is a function a of a layer's weighted input z; its formula is the row of that name in
-``kernels/activations.py``.
+A *row* is a formula over an operator type `v`: (v, z) -> (a, da/dz).  Behind `v` stands vector IR
+(engine/kernels/elementary.py) or NumPy (engine/formulas.py), so one row is the kernel, the NumPy engine and
+what a gradient check compares.  A third parameter is the activation's own number, with its default.
 
-Activations: a name, and its formula over an operator type `v`: (v, z) -> (a, da/dz).
+An *object*, such as ``LeakyReLU(slope=0.2)``, stands below its row and holds that number; `Activation` holds
+a user's own functions.
 
-Behind `v` stands vector IR (kernels.elementary) or NumPy (plain): the row is the kernel, the plain path and
-what a gradient check compares.  A third parameter is the activation's own, with its default.
+The *table* `DEFINITIONS`, at the end, has all that the package knows of an activation: an activation is added
+by a row, an object where it has a number, and a line there.
 
 Errors of the kernels in units in the last place (ULP), float32 and float64 alike, over the whole range
 (tests/kernels/test_elementary.py)::
@@ -22,16 +24,17 @@ Errors of the kernels in units in the last place (ULP), float32 and float64 alik
     gelu_tanh              25 from z = -4 on, below 3 |u|, for u = 1.6 z + 0.071 z^3 loses digits: up to 260
                            in float32 and 2200 in float64; da/dz likewise
 
-For ``|z| > 1``, what is below 2^12 times the smallest normal number may have lost digits or be 0.
+For ``|z| > 1``, results below 2^12 times the smallest normal number may have lost digits or be 0.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
-# ---------------------------------------------------------------- rows
+from . import checks
+
+# ---------------------------------------------------------------- rows and objects
 
 
 def sigmoid(v, z):
@@ -55,10 +58,34 @@ def leaky_relu(v, z, slope=0.01):
     return z * factor, factor
 
 
+@dataclass(frozen=True)
+class LeakyReLU:
+    """z above 0, `slope` times z below (Maas et al. 2013).
+
+    >>> LeakyReLU(slope=0.2)
+    LeakyReLU(slope=0.2)
+    """
+
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slope", checks.finite("LeakyReLU.slope", self.slope))
+
+
 def elu(v, z, alpha=1.0):
     """Clevert et al. 2016."""
     x = v.minimum(z, 0.0)
     return v.where(z > 0, z, alpha * v.expm1(x)), v.where(z > 0, 1.0, alpha * v.exp(x))
+
+
+@dataclass(frozen=True)
+class ELU:
+    """z above 0, `alpha` (exp(z) - 1) below (Clevert et al. 2016)."""
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", checks.finite("ELU.alpha", self.alpha))
 
 
 def gelu(v, z):
@@ -74,6 +101,23 @@ def gelu_tanh(v, z):
     c = 2 * math.sqrt(2 / math.pi)
     s, rest = sigmoids(v, c * near * v.fma(0.044715 * near, near, 1.0))
     return x * s, v.fma(near * s, rest * (c * v.fma(0.134145 * near, near, 1.0)), s)
+
+
+@dataclass(frozen=True)
+class GELU:
+    """z times the normal distribution function of z, by erf, or by a tanh that approximates it.
+
+    Parameters
+    ----------
+    approximate : {"none", "tanh"}
+        The tanh form is that of Hendrycks and Gimpel 2016.
+    """
+
+    approximate: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU.approximate: expected 'none' or 'tanh', got {self.approximate!r}")
 
 
 def silu(v, z):
@@ -98,7 +142,7 @@ def linear(v, z):
 
 
 def bounded(v, z, far=50.0):
-    """z from -far, beyond which a is 0 (and not 0 times infinity), and to far, beyond which da/dz is 1."""
+    """z of at least -far, below which a is 0 (not 0 times infinity), and of at most far, where da/dz is 1."""
     x = v.maximum(z, -far)
     return x, v.minimum(x, far)
 
@@ -109,81 +153,6 @@ def sigmoids(v, z):
     larger = 1 / (1 + e)
     smaller = e * larger
     return v.where(z < 0, smaller, larger), v.where(z < 0, larger, smaller)
-
-
-ROWS = {
-    row.__name__: row
-    for row in (
-        sigmoid,
-        tanh,
-        relu,
-        leaky_relu,
-        elu,
-        gelu,
-        gelu_tanh,
-        silu,
-        softplus,
-        exponential,
-        linear,
-    )
-}
-CODES = {name: code for code, name in enumerate(ROWS)}
-# A softmax takes all outputs of a sample at once, and a user's own function is called through its address:
-# neither is a row.
-CODES |= {name: len(CODES) + i for i, name in enumerate(("softmax", "custom"))}
-
-
-# ---------------------------------------------------------------- options
-
-
-pass
-
-
-def _finite(owner: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not abs(float(value)) < float("inf"):
-        raise ValueError(f"{owner}.{name}: expected a finite number, got {value!r}")
-    return float(value)
-
-
-@dataclass(frozen=True)
-class LeakyReLU:
-    """z above 0, `slope` times z below (Maas et al. 2013).
-
-    >>> LeakyReLU(slope=0.2)
-    LeakyReLU(slope=0.2)
-    """
-
-    slope: float = 0.01
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "slope", _finite("LeakyReLU", "slope", self.slope))
-
-
-@dataclass(frozen=True)
-class ELU:
-    """z above 0, `alpha` (exp(z) - 1) below (Clevert et al. 2016)."""
-
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "alpha", _finite("ELU", "alpha", self.alpha))
-
-
-@dataclass(frozen=True)
-class GELU:
-    """z times the normal distribution function of z, by erf, or by a tanh that approximates it.
-
-    Parameters
-    ----------
-    approximate : {"none", "tanh"}
-        The tanh form is that of Hendrycks and Gimpel 2016.
-    """
-
-    approximate: str = "none"
-
-    def __post_init__(self) -> None:
-        if self.approximate not in ("none", "tanh"):
-            raise ValueError(f"GELU.approximate: expected 'none' or 'tanh', got {self.approximate!r}")
 
 
 @dataclass(frozen=True)
@@ -206,32 +175,52 @@ class Activation:
     derivative: Callable[[Any], Any]
 
     def __post_init__(self) -> None:
-        for name in ("function", "derivative"):
-            if not callable(getattr(self, name)):
-                raise TypeError(f"Activation.{name}: expected a function, got {getattr(self, name)!r}")
+        checks.functions(self, "function", "derivative")
 
 
-# What an architecture holds for an activation: a name, or an object with options.
-Kind = str | LeakyReLU | ELU | GELU | Activation
+# ---------------------------------------------------------------- table
 
-# name -> what it stands for, hidden layers and output; softmax is for outputs alone
-ACTIVATIONS: dict[str, Kind] = {
-    "sigmoid": "sigmoid",
-    "tanh": "tanh",
-    "relu": "relu",
-    "leaky_relu": LeakyReLU(),
-    "elu": ELU(),
-    "gelu": GELU(),
-    "silu": "silu",
-    "softplus": "softplus",
-    "linear": "linear",
-    "exponential": "exponential",
+
+Kind = str | LeakyReLU | ELU | GELU | Activation  # a row's name, or an object
+
+
+class Definition(NamedTuple):
+    """An activation: its row, which object or name users write for it, and where it may stand."""
+
+    kind: Kind | None  # None where no name stands for the row
+    row: Callable[..., Any] | None  # None for a function of all outputs at once, and for a user's own
+    init: str = "glorot_uniform"  # initial weights where a user chose none
+    is_probability: bool = False  # outputs can be read as probabilities
+    is_hidden: bool = True  # hidden layers may have it
+
+
+DEFINITIONS: dict[str, Definition] = {
+    "sigmoid": Definition("sigmoid", sigmoid, is_probability=True),
+    "tanh": Definition("tanh", tanh),
+    "relu": Definition("relu", relu, "he_normal"),
+    "leaky_relu": Definition(LeakyReLU(), leaky_relu, "he_normal"),
+    "elu": Definition(ELU(), elu, "he_normal"),
+    "gelu": Definition(GELU(), gelu, "he_normal"),
+    "gelu_tanh": Definition(None, gelu_tanh, "he_normal"),
+    "silu": Definition("silu", silu, "he_normal"),
+    "softplus": Definition("softplus", softplus),
+    "linear": Definition("linear", linear),
+    "exponential": Definition("exponential", exponential),
+    "softmax": Definition("softmax", None, is_probability=True, is_hidden=False),
+    "custom": Definition(None, None),
 }
-OUTPUT_ACTIVATIONS: dict[str, Kind] = {**ACTIVATIONS, "softmax": "softmax"}
+ROWS = {name: definition.row for name, definition in DEFINITIONS.items() if definition.row}
+CODES = {name: code for code, name in enumerate(DEFINITIONS)}  # by which kernels know an activation
+
+# The names that users write, for output layers and for hidden ones
+OUTPUT_ACTIVATIONS: dict[str, Kind] = {
+    name: definition.kind for name, definition in DEFINITIONS.items() if definition.kind
+}
+ACTIVATIONS = {name: kind for name, kind in OUTPUT_ACTIVATIONS.items() if DEFINITIONS[name].is_hidden}
 
 
 def row_of(activation: Kind) -> tuple[str, float]:
-    """The name by which kernels know an activation, and the number that is its own (0 where it has none)."""
+    """The name of an activation in `DEFINITIONS`, and its own number (0 where it has none)."""
     if isinstance(activation, str):
         return activation, *(getattr(ROWS.get(activation), "__defaults__", None) or (0.0,))
     if isinstance(activation, LeakyReLU):
@@ -241,3 +230,8 @@ def row_of(activation: Kind) -> tuple[str, float]:
     if isinstance(activation, GELU):
         return ("gelu" if activation.approximate == "none" else "gelu_tanh"), 0.0
     return "custom", 0.0
+
+
+def definition_of(activation: Kind) -> Definition:
+    """The record of an activation, by its name or object."""
+    return DEFINITIONS[row_of(activation)[0]]

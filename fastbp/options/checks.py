@@ -4,6 +4,7 @@ import datetime
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, Literal
 
 
@@ -54,19 +55,6 @@ def seed(name: str, value: Any) -> int:
     if found >= 1 << 64:
         raise ValueError(f"{name}: expected an integer below 2^64, got {found}")
     return found
-
-
-def suits_output(cost: str, output_activation: Any, allowed: Sequence[str], outputs: int) -> None:
-    """Refuses a cost that is not defined for what the outputs may be, and a softmax of one."""
-    if allowed and output_activation not in allowed:
-        names = " or ".join(map(repr, allowed))
-        raise ValueError(
-            f"output_activation: expected {names} for the cost {cost!r}, got {output_activation!r}"
-        )
-    if output_activation == "softmax" and outputs == 1:
-        raise ValueError(
-            "output_activation: expected at least 2 outputs for 'softmax', got 1, whose softmax is always 1"
-        )
 
 
 def frozen_layers(value: Any, layers: int) -> tuple[int, ...]:
@@ -126,6 +114,30 @@ def nonnegative(name: str, value: Any) -> float:
     if not 0 <= found < math.inf:
         raise ValueError(f"{name}: expected a finite number of at least 0, got {found}")
     return found
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is a real number, neither a bool nor text."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def require(name: str, is_valid: bool, expected: str, value: Any) -> None:
+    """Refuses the value of an object's option."""
+    if not is_valid:
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def finite(name: str, value: Any) -> float:
+    """The value of an object's option, a finite number."""
+    require(name, is_real(value) and math.isfinite(value), "a finite number", value)
+    return float(value)
+
+
+def functions(owner: Any, *names: str) -> None:
+    """Refuses an object whose attributes of these names are not functions."""
+    for name in names:
+        if not callable(value := getattr(owner, name)):
+            raise TypeError(f"{type(owner).__name__}.{name}: expected a function, got {value!r}")
 
 
 def rate(name: str, value: Any) -> float:
@@ -198,12 +210,6 @@ def metrics(value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
 
 def threads_of(value: Any) -> int | Literal["auto"]:
     return "auto" if value == "auto" else count("threads", value)
-
-
-def scales_outputs(cost: str) -> None:
-    """Refuses a cost that is defined for some values alone."""
-    if cost in ("cross_entropy", "poisson"):
-        raise ValueError(f"scale_outputs: expected a cost of any values, such as 'quadratic', got {cost!r}")
 
 
 def is_flag(value: Any) -> bool:

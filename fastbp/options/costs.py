@@ -1,24 +1,29 @@
-"""Costs: what may stand for one, by name or as an object with options.
+"""Costs: the function that training minimises, by its name or as an object with options.
 
 The cost of a sample is a sum over its outputs, C = sum over j of c(a[j], y[j]), and the cost of a batch is
 the mean over its samples.  These are the two assumptions that backpropagation makes of a cost: that it is a
-mean over samples, and a function of the outputs (the targets y are constants).  So c and dc/da are all there
-is to say; the formulas are the rows in ``kernels/costs.py``.
+mean over samples, and a function of the outputs (the targets y are constants).
 
-Costs: a name, and the formula of one output, summed over a sample's outputs and averaged over samples.
+A *row* is the formula of one output over an operator type `v`, as in activations.py: (v, a, y) -> (c, dc/da).
+A fourth parameter is the cost's own number, with its default.  A row of *logits*, (v, z, y) -> c, takes the
+weighted input z of an output activation with which dC/dz is simply a - y: stable where the output saturates.
 
-That a cost is such a mean, and a function of the outputs (and of constants, the targets y), are the two
-assumptions that backpropagation makes.  `ROWS` are (v, a, y) -> (C, dC/da), over an operator type `v` as in
-kernels.activations.  `LOGITS` are (v, z, y) -> C, from the weighted input z of the output activation with
-which dC/dz is simply a - y: stable where the output saturates.
+An *object*, such as ``Huber(delta=2.0)``, stands below its row and holds that number; `Cost` holds a user's
+own functions.
+
+The *table* `DEFINITIONS`, at the end, has all that the package knows of a cost, such as the targets that it
+is defined for: a cost is added by a row, an object where it has a number, and an entry there.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-# ---------------------------------------------------------------- rows
+from . import checks
+
+# ---------------------------------------------------------------- rows and objects
 
 
 def quadratic(v, a, y):
@@ -32,6 +37,18 @@ def huber(v, a, y, delta=1.0):
     size = v.abs(error)
     bounded = v.minimum(size, delta)
     return bounded * v.fma(-0.5, bounded, size), v.copysign(bounded, error)
+
+
+@dataclass(frozen=True)
+class Huber:
+    """``error^2 / 2`` up to an error of `delta`, ``delta (|error| - delta / 2)`` beyond (Huber 1964)."""
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        is_valid = checks.is_real(self.delta) and 0 < self.delta < math.inf
+        checks.require("Huber.delta", is_valid, "a finite number above 0", self.delta)
+        object.__setattr__(self, "delta", float(self.delta))
 
 
 def absolute(v, a, y):
@@ -61,39 +78,6 @@ def exponential_poisson(v, z, y):
     return v.exp(z) - v.where(y > 0, y * z, 0.0)
 
 
-ROWS = {row.__name__: row for row in (quadratic, huber, absolute, poisson)}
-LOGITS = {
-    ("cross_entropy", "sigmoid"): sigmoid_cross_entropy,
-    ("cross_entropy", "softmax"): softmax_cross_entropy,
-    ("poisson", "exponential"): exponential_poisson,
-}
-FIRST_OF_LOGITS = len(ROWS)
-CUSTOM = len(ROWS) + len(LOGITS)
-
-
-def code_of(cost: str, output_activation: str) -> int:
-    """The number by which kernels know a cost together with the activation of the outputs."""
-    if (cost, output_activation) in LOGITS:
-        return FIRST_OF_LOGITS + list(LOGITS).index((cost, output_activation))
-    return CUSTOM if cost == "custom" else list(ROWS).index(cost)
-
-
-# ---------------------------------------------------------------- options
-
-
-@dataclass(frozen=True)
-class Huber:
-    """``error^2 / 2`` up to an error of `delta`, ``delta (|error| - delta / 2)`` beyond (Huber 1964)."""
-
-    delta: float = 1.0
-
-    def __post_init__(self) -> None:
-        value = self.delta
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
-            raise ValueError(f"Huber.delta: expected a finite number above 0, got {value!r}")
-        object.__setattr__(self, "delta", float(value))
-
-
 @dataclass(frozen=True)
 class Cost:
     """A user's own cost: a function c(a, y) of one output and its target, and its derivative by a.
@@ -116,27 +100,106 @@ class Cost:
     derivative: Callable[[Any, Any], Any]
 
     def __post_init__(self) -> None:
-        for name in ("function", "derivative"):
-            if not callable(getattr(self, name)):
-                raise TypeError(f"Cost.{name}: expected a function, got {getattr(self, name)!r}")
+        checks.functions(self, "function", "derivative")
 
 
-# What an architecture holds for a cost: a name, or an object with options.
-Kind = str | Huber | Cost
+# ---------------------------------------------------------------- table
 
-COSTS: dict[str, Kind] = {
-    "quadratic": "quadratic",
-    "cross_entropy": "cross_entropy",
-    "huber": Huber(),
-    "absolute": "absolute",
-    "poisson": "poisson",
+
+Kind = str | Huber | Cost  # a row's name, or an object
+
+
+class Targets(NamedTuple):
+    """The numbers that a cost allows as targets."""
+
+    least: float
+    most: float
+    expected: str  # in an error
+
+
+VALUES = Targets(-math.inf, math.inf, "a finite number")
+PROBABILITIES = Targets(0.0, 1.0, "0 to 1")
+COUNTS = Targets(0.0, math.inf, "a count of at least 0")
+
+
+class Definition(NamedTuple):
+    """A cost: its rows, which object or name users write for it, and what it is defined for."""
+
+    kind: Kind | None  # None where no name stands for it
+    row: Callable[..., Any] | None = None
+    logits: Mapping[str, Callable[..., Any]] = MappingProxyType({})  # output activation -> row
+    outputs: tuple[str, ...] = ()  # the output activations that it is defined for, or () for all
+    targets: Targets = VALUES
+
+    def takes(self, output_activation: Any) -> bool:
+        """Whether the cost is defined for outputs of an activation."""
+        return not self.outputs or output_activation in self.outputs
+
+
+DEFINITIONS: dict[str, Definition] = {
+    "quadratic": Definition("quadratic", quadratic),
+    "cross_entropy": Definition(
+        "cross_entropy",
+        logits={"sigmoid": sigmoid_cross_entropy, "softmax": softmax_cross_entropy},
+        outputs=("sigmoid", "softmax"),
+        targets=PROBABILITIES,
+    ),
+    "huber": Definition(Huber(), huber),
+    "absolute": Definition("absolute", absolute),
+    "poisson": Definition(
+        "poisson",
+        poisson,
+        logits={"exponential": exponential_poisson},
+        outputs=("exponential", "softplus", "sigmoid"),
+        targets=COUNTS,
+    ),
+    "custom": Definition(None),
 }
-# The outputs that a cost is defined for, where that is not any: shares, and means of counts.
-OUTPUTS_OF = {"cross_entropy": ("sigmoid", "softmax"), "poisson": ("exponential", "softplus", "sigmoid")}
+ROWS = {name: definition.row for name, definition in DEFINITIONS.items() if definition.row}
+LOGITS = {
+    (name, output): row
+    for name, definition in DEFINITIONS.items()
+    for output, row in definition.logits.items()
+}
+COSTS: dict[str, Kind] = {
+    name: definition.kind for name, definition in DEFINITIONS.items() if definition.kind
+}
+
+# The codes by which kernels know a cost: of ROWS, then of LOGITS, then a user's own
+FIRST_OF_LOGITS = len(ROWS)
+CUSTOM = len(ROWS) + len(LOGITS)
 
 
 def row_of(cost: Kind) -> tuple[str, float]:
-    """The name by which kernels know a cost, and the number that is its own (0 where it has none)."""
+    """The name of a cost in `DEFINITIONS`, and its own number (0 where it has none)."""
     if isinstance(cost, str):
         return cost, 0.0
     return ("huber", cost.delta) if isinstance(cost, Huber) else ("custom", 0.0)
+
+
+def definition_of(cost: Kind) -> Definition:
+    """The record of a cost, by its name or object."""
+    return DEFINITIONS[row_of(cost)[0]]
+
+
+def code_of(cost: str, output_activation: str) -> int:
+    """The number by which kernels know a cost together with the activation of the outputs."""
+    if (cost, output_activation) in LOGITS:
+        return FIRST_OF_LOGITS + list(LOGITS).index((cost, output_activation))
+    return CUSTOM if cost == "custom" else list(ROWS).index(cost)
+
+
+def check_network(cost: Kind, output_activation: Any, outputs: int, scale_outputs: bool) -> None:
+    """Refuses outputs that the cost is not defined for, scaled or not, and a softmax of one output."""
+    definition = definition_of(cost)
+    if scale_outputs and definition.targets is not VALUES:
+        raise ValueError(f"scale_outputs: expected a cost of any values, such as 'quadratic', got {cost!r}")
+    if not definition.takes(output_activation):
+        names = " or ".join(map(repr, definition.outputs))
+        raise ValueError(
+            f"output_activation: expected {names} for the cost {cost!r}, got {output_activation!r}"
+        )
+    if output_activation == "softmax" and outputs == 1:
+        raise ValueError(
+            "output_activation: expected at least 2 outputs for 'softmax', got 1, whose softmax is always 1"
+        )

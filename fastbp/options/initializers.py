@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from .activations import DEFINITIONS
+
 if TYPE_CHECKING:  # the command line reads the names before it imports NumPy
     import numpy as np
     import numpy.typing as npt
@@ -101,8 +103,6 @@ INITIALIZERS: dict[str, Callable[[Draw, int, int], Array]] = {
 
 WITH_BIASES = frozenset({"normal", "lecun_normal"})  # biases are standard normal, as the book's; else zero
 
-_RELU_FAMILY = frozenset({"relu", "leaky_relu", "elu", "gelu", "silu"})
-
 
 def default_init(activations: Sequence[str], cost: str) -> list[str]:
     """The initializer of each layer by its activation, output layer last, where the user chose none.
@@ -112,7 +112,7 @@ def default_init(activations: Sequence[str], cost: str) -> list[str]:
     """
     if cost == "quadratic" and set(activations) <= {"sigmoid"}:
         return ["normal" for _ in activations]
-    return ["he_normal" if name in _RELU_FAMILY else "glorot_uniform" for name in activations]
+    return [DEFINITIONS[name].init for name in activations]
 
 
 def initial(sizes: Sequence[int], names: Sequence[str], seed: int | None) -> tuple[list[Array], list[Array]]:

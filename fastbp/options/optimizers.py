@@ -1,21 +1,21 @@
-"""Optimizers: how a step follows from the gradient; the formulas are the rows in ``kernels/optimizers.py``.
+"""Optimizers: how a step follows from the gradient, by a name or as an object with options.
 
+A *row* is the update of one weight over an operator type `v`, as in activations.py:
+(v, w, g, *state, h) -> (w, *state).  g is the gradient, the state begins as zeros, and h holds the numbers of
+the step by name.  ``h.new`` and the like are 1 - rho, computed in float64 and rounded once.
+
+An *object*, such as ``Adam(beta_1=0.8)``, has the options and computes the numbers of every step from them.
 The learning rate is no option of theirs: `fit` takes it, and a schedule changes it step by step.
 
-Optimizers: a name, and the update of one weight: (v, w, g, *state, h) -> (w, *state).
-
-g is the gradient and h holds the numbers of the step by name; the state begins as zeros.  `v` is an operator
-type, as in kernels.activations.  `h.new` and the like are 1 - rho, computed in
-float64 and rounded once.
+The *tables* are `ROWS`, below the rows, and `OPTIMIZERS`, the names of the objects.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
-pass
+from . import checks
 
 if TYPE_CHECKING:  # the command line reads the names before it imports NumPy
     import numpy as np
@@ -98,7 +98,7 @@ def states_of(name: str) -> int:
     return int(row.__code__.co_argcount) - 4
 
 
-# ---------------------------------------------------------------- options
+# ---------------------------------------------------------------- objects
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ class Optimizer:
         for field in fields(self):
             value = getattr(self, field.name)
             least, most = _BOUNDS[field.name]
-            if isinstance(value, bool) or not isinstance(value, Real) or not least <= float(value) < most:
-                name = f"{type(self).__name__}.{field.name}"
-                raise ValueError(f"{name}: expected a number in [{least:g}, {most:g}), got {value!r}")
+            is_valid = checks.is_real(value) and least <= value < most
+            name, expected = f"{type(self).__name__}.{field.name}", f"a number in [{least:g}, {most:g})"
+            checks.require(name, is_valid, expected, value)
             object.__setattr__(self, field.name, float(value))
 
     def numbers(self, rates: Array, first: int, l2: float = 0.0, l1: float = 0.0) -> Array:

@@ -220,7 +220,7 @@ def _of_targets(architecture: Architecture, wanted: _Wanted, are_labels: bool) -
     if spread == 0 and y.shape[1] > 1:
         yield f"targets: {column}all {y[most, 0]:g}, so there is nothing to learn"
     elif y.min() < low - 1e-6 or y.max() > high + 1e-6:
-        better = "exponential" if architecture.cost == "poisson" else "linear"
+        better = (*costs.definition_of(architecture.cost).outputs, "linear")[0]
         yield (
             f"targets: {_span(y)}, but outputs of {activations.row_of(kind)[0]} reach from {low:.2g} to "
             f"{high:.2g}; output_activation={better!r}{', scale_outputs=True' if far else ''}"
@@ -261,7 +261,7 @@ def _of_units(
             yield f"{layer.name}: all units have the same weights, and always will; begin with random ones"
             return
         if stuck >= 0.5:
-            saturates = layer.kind in ("sigmoid", "tanh")
+            saturates = np.isfinite(_reach(layer.kind)).all()
             state = "saturated (beyond 0.99 of their range)" if saturates else "dead (derivative below 0.01)"
             other = "smaller initial weights" if saturates else "activation='leaky_relu'"
             yield (

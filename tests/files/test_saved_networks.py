@@ -15,9 +15,6 @@ import reference_training
 from fastbp import Network
 from fastbp.cli import train
 from fastbp.options import activations, costs, initializers, optimizers, schedules
-from fastbp.options import activations as activation_rows
-from fastbp.options import costs as cost_rows
-from fastbp.options import optimizers as optimizer_rows
 from toy import LABELS, N, X, bits
 
 # ---------------------------------------------------------------- pickles
@@ -163,14 +160,14 @@ def test_summary_counts_and_names():
 
 def test_every_name_has_a_row_and_every_row_a_name():
     kinds = [*activations.ACTIVATIONS.values(), fastbp.GELU("tanh")]
-    assert {activations.row_of(kind)[0] for kind in kinds} == set(activation_rows.ROWS)
+    assert {activations.row_of(kind)[0] for kind in kinds} == set(activations.ROWS)
     assert set(activations.OUTPUT_ACTIVATIONS) == {*activations.ACTIVATIONS, "softmax"}
     pairs = list(product(costs.COSTS, activations.OUTPUT_ACTIVATIONS))
-    legal = [pair for pair in pairs if pair[1] in costs.OUTPUTS_OF.get(pair[0], [pair[1]])]
+    legal = [pair for pair in pairs if costs.DEFINITIONS[pair[0]].takes(pair[1])]
     for cost, output in legal:
-        cost_rows.code_of(costs.row_of(costs.COSTS[cost])[0], output)
-    assert {(cost, output) for cost, output in cost_rows.LOGITS} <= set(legal)
-    assert {kind.row for kind in optimizers.OPTIMIZERS.values()} == set(optimizer_rows.ROWS)
+        costs.code_of(costs.row_of(costs.COSTS[cost])[0], output)
+    assert {(cost, output) for cost, output in costs.LOGITS} <= set(legal)
+    assert {kind.row for kind in optimizers.OPTIMIZERS.values()} == set(optimizers.ROWS)
 
 
 def test_every_name_has_an_independent_form_in_the_tests():

@@ -8,7 +8,7 @@ import pytest
 import reference_training
 from experiments import MASKS, Case, Data, experiment, train
 from fastbp.options.activations import ACTIVATIONS, GELU
-from fastbp.options.costs import COSTS, OUTPUTS_OF, Huber
+from fastbp.options.costs import COSTS, DEFINITIONS, Huber
 from fastbp.options.optimizers import OPTIMIZERS, Adam, IRprop, Momentum, RMSprop
 from reference_functions import activation_of, costs_from_logits, delta_of, gelu_tanh, huber
 from reference_training import mask
@@ -131,7 +131,7 @@ def goal(cost, output, rows, width, rng):
 PAIRS = [
     (cost, output)
     for cost, output in product(COSTS, (*ACTIVATIONS, "softmax"))
-    if output in OUTPUTS_OF.get(cost, (output,)) and (cost, output) != ("quadratic", "exponential")
+    if DEFINITIONS[cost].takes(output) and (cost, output) != ("quadratic", "exponential")
 ]
 
 

@@ -7,13 +7,13 @@ import numpy as np
 
 from fastbp import GELU, Network
 from fastbp.options.activations import ACTIVATIONS, OUTPUT_ACTIVATIONS
-from fastbp.options.costs import COSTS, OUTPUTS_OF
+from fastbp.options.costs import COSTS, DEFINITIONS
 
 HIDDEN = {**ACTIVATIONS, "gelu, tanh": GELU("tanh")}
 PAIRS = [
     (cost, output)
     for cost, output in product(COSTS, [*OUTPUT_ACTIVATIONS, "gelu, tanh"])
-    if output in OUTPUTS_OF.get(cost, [output])
+    if DEFINITIONS[cost].takes(output)
 ]
 SIZES, N = [4, 5, 3, 2], 11
 REGULARISERS = {

@@ -170,7 +170,7 @@ def softmax_delta(typingctx: Any, rows: Any, outputs: Any, panel: Any, d: Any, a
 def costs(
     typingctx: Any, code: Any, parameter: Any, rows: Any, outputs: Any, panel: Any, out: Any, a: Any, y: Any
 ) -> Any:
-    """out[i] = the cost of sample i, in float64, from its outputs a (or from z: see kernels.costs)."""
+    """out[i] = the cost of sample i, in float64, from its outputs a (or from z: see options.costs)."""
     element = element_of(a)
     columns = shape(element).columns
     eight = ir.VectorType(element, 8)
