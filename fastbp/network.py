@@ -19,7 +19,7 @@ from .data import arrays
 from .data import parameters as data_parameters
 from .data.metrics import METRICS
 from .engine import formulas, gradient_check, gradients, inference, replaced, summary
-from .engine.architecture import State, from_0_1, state_of
+from .engine.architecture import OPTIONS, State, from_0_1, state_of
 from .files import network_file
 from .options import checks, initializers
 from .options.activations import Kind as Activation
@@ -162,25 +162,11 @@ class Network:
         scale_inputs: bool = False,
         scale_outputs: bool = False,
     ) -> None:
+        arguments = dict(locals())
         plain_sizes = checks.sizes_of(sizes)
         self.num_layers = len(plain_sizes)
         self.sizes = sizes
-        state = state_of(
-            plain_sizes,
-            {
-                "activation": activation,
-                "output_activation": output_activation,
-                "cost": cost,
-                "dtype": dtype,
-                "seed": seed,
-                "dropout": dropout,
-                "frozen": frozen,
-                "input_divisor": input_divisor,
-                "uint8_divisor": uint8_divisor,
-                "scale_inputs": scale_inputs,
-                "scale_outputs": scale_outputs,
-            },
-        )
+        state = state_of(plain_sizes, {name: arguments[name] for name in OPTIONS})
         if state != State() or type(self) is not Network:  # which tells our pickles from 0.1.0's
             self._fastbp = state
         layers = self.num_layers - 1

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from ..network import Network
     from ..training.history import History
 
-_OF_NETWORK = (  # options that are Network's arguments
-    *("activation", "cost", "init", "dropout", "frozen", "input_divisor", "scale_inputs", "scale_outputs"),
-)
-_OF_FIT = ("optimizer", "learning_rate", "l2", "l1", "clip_norm", "class_weight")  # and those of its fit
+_OF_FIT = ("optimizer", "learning_rate", "l2", "l1", "clip_norm", "class_weight")  # arguments of fit
 _EXTRAS = (
     *("init", "dropout", "frozen", "scale_inputs", "scale_outputs"),
     *("schedule", "warmup", "l2", "l1", "clip_norm", "class_weight"),
@@ -355,16 +352,11 @@ def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
 
 def _network(options: argparse.Namespace, sizes: list[int]) -> "Network":
     """A network of those sizes and of the kind that was asked for."""
+    from ..engine.architecture import OPTIONS
     from ..network import Network
 
     try:
-        return Network(
-            sizes,
-            dtype=options.dtype,
-            seed=options.seed,
-            output_activation=options.output_activation,
-            **_given(options, _OF_NETWORK),
-        )
+        return Network(sizes, **_given(options, [name for name in (*OPTIONS, "init") if name in options]))
     except (MemoryError, OverflowError, TypeError, ValueError) as error:  # too large, or contradictory
         raise Failure(f"network {','.join(map(str, sizes))}: {reason(error)}") from error
 

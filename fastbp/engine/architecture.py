@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,15 +49,12 @@ _FLOAT64 = np.dtype(np.float64)
 
 
 @dataclass(frozen=True)
-class State:
-    """All that a network keeps beside the seed's four attributes, in one attribute, ``_fastbp``.
+class Options:
+    """The arguments of `Network` that it keeps, checked, in the order in which files and ``repr`` have them.
 
-    So no private name of a subclass collides with one of ours.  The defaults are the class's, for a pickle of
-    the seed's class holds the four attributes alone.  A state is replaced, never changed, for a shallow copy
-    of the network shares it.
+    This is the one list of their names; `Network` and `state_of`, which checks each, have them besides.
     """
 
-    dtype: np.dtype = _FLOAT64
     activation: activations.Kind | tuple[activations.Kind, ...] = (
         "sigmoid"  # of hidden layers: of all, or each
     )
@@ -68,9 +65,23 @@ class State:
     input_divisor: float | None = None  # of samples; None where nobody has chosen one
     uint8_divisor: float | None = None  # of samples of type uint8 alone, as in networks of fastbp 0.2
     seed: int | None = None
+    dtype: np.dtype = _FLOAT64
     scale_inputs: bool = False
     scale_outputs: bool = False
-    # What training has brought it to
+
+
+OPTIONS = tuple(option.name for option in fields(Options))
+
+
+@dataclass(frozen=True)
+class State(Options):
+    """All that a network keeps beside the seed's four attributes, in one attribute, ``_fastbp``.
+
+    So no private name of a subclass collides with one of ours.  The defaults are the class's, for a pickle of
+    the seed's class holds the four attributes alone.  A state is replaced, never changed, for a shallow copy
+    of the network shares it.  What is no option has been learnt, or counted, in training.
+    """
+
     task: arrays.Task | None = None
     scale: arrays.Scale | None = None  # of the samples
     classes: tuple[Any, ...] | None = None  # labels that are not 0, 1, 2 ..., by their outputs

@@ -7,7 +7,7 @@ from typing import Any
 from ..options import costs
 from ..options.activations import OUTPUT_ACTIVATIONS, Activation, row_of
 from ..options.costs import COSTS, Cost
-from .architecture import State, checked
+from .architecture import OPTIONS, State, checked
 
 
 def _written(value: Any) -> str:
@@ -23,22 +23,11 @@ def _written(value: Any) -> str:
 
 
 def arguments(sizes: Any, state: State) -> str:
-    """What is not the default; the dtype always."""
+    """The arguments other than their defaults, and the dtype always."""
     shown = [str(list(sizes))]
-    for name in (
-        "activation",
-        "output_activation",
-        "cost",
-        "dropout",
-        "frozen",
-        "input_divisor",
-        "uint8_divisor",
-        "seed",
-        "scale_inputs",
-        "scale_outputs",
-    ):
+    for name in OPTIONS:
         value = getattr(state, name)
-        if value != getattr(State, name):
+        if name != "dtype" and value != getattr(State, name):
             shown.append(f"{name}={_written(value)}")
     return ", ".join([*shown, f"dtype={str(state.dtype)!r}"])
 

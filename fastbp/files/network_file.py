@@ -13,7 +13,7 @@ import numpy as np
 from .. import __version__
 from ..data import arrays as data_arrays
 from ..data.scaling import Scaling
-from ..engine.architecture import Parameters, State, checked, state_of
+from ..engine.architecture import OPTIONS, Parameters, State, checked, state_of
 from ..options import activations, costs
 from ..options import checks as options_checks
 from ..options.optimizers import states_of
@@ -21,7 +21,7 @@ from . import checks, schema
 from .container import read, understood, write
 
 _OWN = (activations.Activation, costs.Cost)  # hold functions, which no file does
-_DEFAULTS = {name: getattr(State, name) for name in schema.NETWORK}  # of options that came after a file
+_DEFAULTS = {name: getattr(State, name) for name in OPTIONS}  # of options that came after a file
 _SCALINGS = ("input_scaling", "output_scaling")
 _FUNCTIONS = ("activation", "output_activation", "cost")  # fields of a State that may be a user's own
 _COMPUTED_BY = ("activation", "output_activation", "cost", "dtype")  # what a fingerprint has
@@ -54,7 +54,7 @@ def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     metadata = {
         "version": __version__,
         "sizes": sizes,
-        "network": {name: _plain(getattr(state, name)) for name in schema.NETWORK},
+        "network": {name: _plain(getattr(state, name)) for name in OPTIONS},
         "training": None,
         "trained": {name: _plain(getattr(state, name)) for name in schema.TRAINED},
     }

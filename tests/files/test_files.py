@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import errno
+import inspect
 import json
 import math
 import os
@@ -22,6 +23,7 @@ import pytest
 import fastbp
 from command import said
 from fastbp import Network
+from fastbp.engine.architecture import OPTIONS as OPTION_NAMES
 from fastbp.engine.architecture import State
 from fastbp.files import container, durable, network_file, schema
 from toy import LABELS, OPTIONS, X, bits, fitted, fresh
@@ -101,6 +103,12 @@ def test_every_field_of_the_state_is_kept():
     """A new field must be named in schema.py."""
     kept = {*schema.NETWORK, *schema.TRAINED, *network_file._SCALINGS, "memory"}
     assert kept == {field.name for field in dataclasses.fields(State)}
+
+
+def test_the_options_of_a_network_are_its_arguments_and_those_of_a_file():
+    arguments = [*inspect.signature(fastbp.Network).parameters]
+    assert {*arguments} == {"sizes", "init", *OPTION_NAMES}
+    assert tuple(schema.NETWORK) == OPTION_NAMES
 
 
 def test_a_field_that_came_after_a_file_has_its_default(path):
