@@ -10,7 +10,7 @@ import numpy as np
 from ..data import arrays, parameters
 from ..data.scaling import Scaling
 from ..options import activations, checks, costs, random_streams
-from ..options.optimizers import Optimizer
+from ..options.optimizers import Optimizer, state_names
 
 Parameters = tuple[list[np.ndarray], list[np.ndarray]]  # weights [(n_out, n_in)] and biases [(n_out, 1)]
 
@@ -91,9 +91,17 @@ class State(Options):
     masks: int | None = None  # the key of dropout's masks, where it was drawn without a seed
     optimizer: Optimizer | None = None
     began: int = 0  # the batches before the optimizer's state began
-    memory: tuple[Parameters, ...] = field(default=(), compare=False)  # that state
+    optimizer_state: dict[str, Parameters] = field(default_factory=dict, compare=False)  # by name
     input_scaling: Scaling | None = field(default=None, compare=False)
     output_scaling: Scaling | None = field(default=None, compare=False)
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        """Names the optimizer's state in a pickle of fastbp 0.2.0, which lists its parts."""
+        attributes = {"optimizer_state": {}, **attributes}
+        if unnamed := attributes.pop("memory", ()):
+            names = state_names(attributes["optimizer"].row)
+            attributes["optimizer_state"] = dict(zip(names, unnamed, strict=True))
+        vars(self).update(attributes)
 
     @property
     def bytes_divisor(self) -> float:

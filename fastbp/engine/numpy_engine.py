@@ -5,7 +5,7 @@ done.  `module` is the one whose ``np``, ``sigmoid`` and ``sigmoid_prime`` a scr
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,14 +42,16 @@ class Engine:
         optimizer: str = "sgd",
         clip_norm: float = 0.0,
         key: int = 0,
-        state: Sequence[Parameters] = (),
+        state: Mapping[str, Parameters] = {},
     ) -> None:
         self.architecture, self.batch_size = architecture, batch_size
         self._optimizer, self._clip_norm, self._key = optimizer, clip_norm, key
         self.pack(weights, biases)
-        given = [self._flat(*parameters) for parameters in state]
-        shape = (optimizers.states_of(optimizer), len(self.parameters))
-        self._state = np.array(given) if given else np.zeros(shape, architecture.dtype)
+        self._state_names = optimizers.state_names(optimizer)
+        shape = (len(self._state_names), len(self.parameters))
+        self._state = np.zeros(shape, architecture.dtype)
+        if state:
+            self._state[...] = [self._flat(*state[name]) for name in self._state_names]
 
     @staticmethod
     def _flat(weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> np.ndarray:
@@ -72,8 +74,9 @@ class Engine:
     def unpack(self) -> Parameters:
         return self._shaped(self.parameters.copy())
 
-    def unpack_state(self) -> list[Parameters]:
-        return [self._shaped(state.copy()) for state in self._state]
+    def unpack_state(self) -> dict[str, Parameters]:
+        parts = (self._shaped(part.copy()) for part in self._state)
+        return dict(zip(self._state_names, parts, strict=True))
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
         return self.parameters.copy(), self._state.copy()

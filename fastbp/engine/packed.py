@@ -1,7 +1,7 @@
 """A network packed for the kernels, and the calls into them."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -199,7 +199,7 @@ class Engine:
         batch_size: int = _INFERENCE_ROWS,
         members: int = 1,
         descent: Descent = _PLAIN,
-        state: Sequence[Parameters] = (),
+        state: Mapping[str, Parameters] = {},
         input_gradient: bool = False,
         listed: bool = False,
     ) -> None:
@@ -228,13 +228,18 @@ class Engine:
     def _state(self) -> np.ndarray:
         return self._packed_state(self._given_state)
 
-    def _packed_state(self, state: Sequence[Parameters]) -> np.ndarray:
-        """Zeros where there is no state yet."""
-        name = self._descent.optimizer
-        count = optimizers.states_of(name) if isinstance(name, str) else 0
-        packed = aligned_zeros(count * self._layout.parameters, self.architecture.dtype)
-        for i, parameters in enumerate(state[:count]):
-            packed[i * self._layout.parameters :][: self._layout.parameters] = self._layout.pack(*parameters)
+    @property
+    def _state_names(self) -> tuple[str, ...]:
+        row = self._descent.optimizer
+        return optimizers.state_names(row) if isinstance(row, str) else ()
+
+    def _packed_state(self, state: Mapping[str, Parameters]) -> np.ndarray:
+        """The optimizer's state, packed part by part; zeros where there is none yet."""
+        names, size = self._state_names, self._layout.parameters
+        packed = aligned_zeros(len(names) * size, self.architecture.dtype)
+        for i, name in enumerate(names):
+            if name in state:
+                packed[i * size :][:size] = self._layout.pack(*state[name])
         return packed
 
     def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
@@ -244,10 +249,10 @@ class Engine:
         """New arrays of the weights and biases."""
         return self._layout.unpack(self.parameters)
 
-    def unpack_state(self) -> list[Parameters]:
-        """New arrays of the optimizer's state, each shaped as weights and biases."""
-        size = self._layout.parameters
-        return [self._layout.unpack(self._state[i : i + size]) for i in range(0, len(self._state), size)]
+    def unpack_state(self) -> dict[str, Parameters]:
+        """New arrays of the optimizer's state by name, each shaped as weights and biases."""
+        parts = self._state.reshape(-1, self._layout.parameters)
+        return dict(zip(self._state_names, map(self._layout.unpack, parts), strict=True))
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
         """Copies of the packed weights and state, for `restore`."""

@@ -90,10 +90,12 @@ def as_json(path: str, metadata: Mapping[str, Any]) -> str:
         raise TypeError(f"{path}: expected text, numbers, lists and dicts to write: {error}") from None
 
 
-def count_of_states(found: int, wanted: int) -> None:
-    """An optimizer's state is there whole, or not at all."""
-    if found not in (0, wanted):
-        raise ValueError(f"optimizer: expected {wanted} numbers per weight as its state, got {found}")
+def optimizer_state_whole(found: Collection[str], names: Sequence[str]) -> None:
+    """Refuses a part of an optimizer's state without the others."""
+    if found and set(found) != set(names):
+        wanted = ", ".join(f"optimizer.{name}" for name in names) or "none"
+        got = ", ".join(f"optimizer.{name}" for name in sorted(found))
+        raise ValueError(f"optimizer: expected the arrays of its whole state, {wanted}, or none, got {got}")
 
 
 def functions_given(path: str, missing: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from ..data.scaling import Scaling
 from ..engine.architecture import OPTIONS, Parameters, State, checked, state_of
 from ..options import activations, costs
 from ..options import checks as options_checks
-from ..options.optimizers import states_of
+from ..options.optimizers import Optimizer, state_names
 from . import checks, schema
 from .container import read, understood, write
 
@@ -46,8 +46,8 @@ def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         architecture, weights, biases = checked(net)
         sizes = list(architecture.sizes)
     arrays = _named("", (weights, biases))
-    for number, memory in enumerate(state.memory):
-        arrays |= _named(f"optimizer.{number}.", memory)
+    for name, parameters in state.optimizer_state.items():
+        arrays |= _named(f"optimizer.{name}.", parameters)
     for name in _SCALINGS:
         if (scaling := getattr(state, name)) is not None:
             arrays |= {f"{name}.{part}": getattr(scaling, part) for part in Scaling._fields}
@@ -96,12 +96,10 @@ def _network(
         shapes = [weights[0].shape[1], *map(len, weights)]
         checks.equal("sizes", sizes, shapes, "the shape of weights")
         inputs, outputs = shapes[0], shapes[-1]
-    numbers = {name.split(".")[1] for name in arrays if name.startswith("optimizer.")}
-    memory = tuple(_listed(f"optimizer.{number}.", arrays) for number in range(len(numbers)))
-    for number, parameters in enumerate(memory):
-        checks.stored_parameters(f"optimizer.{number}.", *parameters, dtype, infinite=True)
-    states = 0 if trained["optimizer"] is None else states_of(trained["optimizer"].row)
-    checks.count_of_states(len(memory), states)
+    prefixes = _state_prefixes(trained["optimizer"], arrays)
+    optimizer_state = {name: _listed(prefix, arrays) for name, prefix in prefixes.items()}
+    for name, parameters in optimizer_state.items():
+        checks.stored_parameters(prefixes[name], *parameters, dtype, infinite=True)
     scalings: dict[str, Any] = {name: _scaling(name, arrays) for name in _SCALINGS}
     for name, columns in zip(_SCALINGS, (inputs, outputs), strict=True):
         data_arrays.scaling(name, scalings[name], columns)
@@ -115,13 +113,24 @@ def _network(
         trained["feature_names"] = tuple(trained["feature_names"])
         checks.equal("the length of trained.feature_names", len(trained["feature_names"]), inputs, "sizes")
     known = {*_named("", (weights, biases)), *schema.check_arrays(metadata, arrays, (weights, biases))}
-    for number, parameters in enumerate(memory):
-        known |= {*_named(f"optimizer.{number}.", parameters)}
+    for name, parameters in optimizer_state.items():
+        known |= {*_named(prefixes[name], parameters)}
     known |= {f"{name}.{part}" for name in _SCALINGS if scalings[name] for part in Scaling._fields}
     checks.stored_arrays(arrays, known)
     widths = [1] * len(weights) + [max(1, outputs)]
     state = state_of(widths, {**_DEFAULTS, **options})
-    return SavedNetwork(sizes, weights, biases, replace(state, **trained, **scalings, memory=memory))
+    state = replace(state, **trained, **scalings, optimizer_state=optimizer_state)
+    return SavedNetwork(sizes, weights, biases, state)
+
+
+def _state_prefixes(optimizer: Optimizer | None, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """How names of arrays begin that hold the optimizer's state, by its parts, which 0.2.0 only numbered."""
+    found = {name.split(".")[1] for name in arrays if name.startswith("optimizer.")}
+    names = () if optimizer is None else state_names(optimizer.row)
+    numbers = [str(number) for number in range(len(names))]
+    labels = numbers if found and found.isdisjoint(names) else names
+    checks.optimizer_state_whole(found, labels)
+    return {name: f"optimizer.{label}." for name, label in zip(names, labels, strict=True) if found}
 
 
 def check(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:

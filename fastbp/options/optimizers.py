@@ -13,6 +13,7 @@ The *tables* are `ROWS`, below the rows, and `OPTIMIZERS`, the names of the obje
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import checks
@@ -41,43 +42,43 @@ def sgd(v, w, g, h):
     return (v.fma(-h.rate, g, w),)
 
 
-def momentum(v, w, g, m, h):
-    m = v.fma(h.momentum, m, g)
-    return v.fma(-h.rate, m, w), m
+def momentum(v, w, g, velocity, h):
+    velocity = v.fma(h.momentum, velocity, g)
+    return v.fma(-h.rate, velocity, w), velocity
 
 
-def nesterov(v, w, g, m, h):
-    m = v.fma(h.momentum, m, g)
-    return v.fma(-h.rate, v.fma(h.momentum, m, g), w), m
+def nesterov(v, w, g, velocity, h):
+    velocity = v.fma(h.momentum, velocity, g)
+    return v.fma(-h.rate, v.fma(h.momentum, velocity, g), w), velocity
 
 
-def rmsprop(v, w, g, s, h):
+def rmsprop(v, w, g, nu, h):
     """Hinton 2012, lecture 6e."""
-    s = v.fma(h.new, g * g - s, s)
-    return w - h.rate * g / (v.sqrt(s) + h.epsilon), s
+    nu = v.fma(h.new, g * g - nu, nu)
+    return w - h.rate * g / (v.sqrt(nu) + h.epsilon), nu
 
 
-def adam(v, w, g, m, s, h):
+def adam(v, w, g, mu, nu, h):
     """Kingma and Ba 2015, with both corrections of bias in h; decay as Loshchilov and Hutter 2019 have it."""
-    m = v.fma(h.new_m, g - m, m)
-    s = v.fma(h.new_s, g * g - s, s)
+    mu = v.fma(h.new_mu, g - mu, mu)
+    nu = v.fma(h.new_nu, g * g - nu, nu)
     w = v.fma(-h.decay, w, w)
-    return w - h.rate * m / v.fma(v.sqrt(s), h.root, h.epsilon), m, s
+    return w - h.rate * mu / v.fma(v.sqrt(nu), h.root, h.epsilon), mu, nu
 
 
-def irprop(v, w, g, step, before, h):
+def irprop(v, w, g, step, sign, h):
     """iRPROP-, Igel and Huesken 2000; the first step of a weight is the rate.
 
-    Of the gradient before only the sign is kept, or 0 after a turn: products of small gradients would be
+    Only the sign of the last gradient is kept, or 0 after a turn: products of small gradients would be
     subnormal, which is slow, or 0.
     """
     step = v.where(step > 0, step, h.rate)
-    sign = v.sign(g)
-    turned = sign * before
+    new_sign = v.sign(g)
+    turned = new_sign * sign
     step = v.where(turned > 0, v.minimum(step * h.up, h.largest), step)
     step = v.where(turned < 0, v.maximum(step * h.down, h.smallest), step)
-    sign = v.where(turned < 0, 0.0, sign)
-    return w - sign * step, step, sign
+    new_sign = v.where(turned < 0, 0.0, new_sign)
+    return w - new_sign * step, step, new_sign
 
 
 ROWS: dict[str, tuple[Any, tuple[str, ...]]] = {  # name -> row, the names of its own numbers
@@ -85,17 +86,17 @@ ROWS: dict[str, tuple[Any, tuple[str, ...]]] = {  # name -> row, the names of it
     "momentum": (momentum, ("momentum",)),
     "nesterov": (nesterov, ("momentum",)),
     "rmsprop": (rmsprop, ("new", "epsilon")),
-    "adam": (adam, ("new_m", "new_s", "root", "epsilon")),
+    "adam": (adam, ("new_mu", "new_nu", "root", "epsilon")),
     "irprop": (irprop, ("up", "down", "smallest", "largest")),
 }
 NUMBERS = len(COMMON) + max(len(own) for _, own in ROWS.values())
 CODES = {name: code for code, name in enumerate(ROWS)}
 
 
-def states_of(name: str) -> int:
-    """How many numbers an optimizer keeps for each weight."""
-    row, _ = ROWS[name]
-    return int(row.__code__.co_argcount) - 4
+def state_names(name: str) -> tuple[str, ...]:
+    """Names of the numbers that an optimizer keeps for each weight: its row's arguments between g and h."""
+    code: CodeType = ROWS[name][0].__code__
+    return code.co_varnames[3 : code.co_argcount - 1]
 
 
 # ---------------------------------------------------------------- objects
@@ -200,8 +201,8 @@ class Adam(Optimizer):
         count = len(rates)
         mean, square = (1.0 - _powers(beta, first, count) for beta in (self.beta_1, self.beta_2))
         return {
-            "new_m": 1.0 - self.beta_1,
-            "new_s": 1.0 - self.beta_2,
+            "new_mu": 1.0 - self.beta_1,
+            "new_nu": 1.0 - self.beta_2,
             "rate": rates / mean,
             "root": 1.0 / np.sqrt(square),
             "epsilon": self.epsilon,

@@ -70,7 +70,7 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
         checkpoint.adopt(net, saved)
         parts = checked(net)
     state, recipe, batch_size = net._fastbp, plan.recipe, plan.batch_size
-    goes_on = state.optimizer == recipe.optimizer and _has_shapes(state.memory, parts)
+    goes_on = state.optimizer == recipe.optimizer and _has_shapes(state.optimizer_state, parts)
     optimizer_began = state.began if goes_on else state.batches
     samples = _MANY if source.samples is None else source.samples
     end = state.batches + plan.epochs * -(-samples // batch_size)
@@ -78,7 +78,7 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
     if end > state.batches:
         numbers(state.batches, 1)  # a schedule that is refused changes nothing
     team = sizes(plan.threads, parts.architecture, batch_size, samples)
-    engine = _engine(net, parts, source, plan, team.most, state.memory if goes_on else ())
+    engine = _engine(net, parts, source, plan, team.most, state.optimizer_state if goes_on else {})
     net._fastbp = replace(
         net._fastbp,
         task=source.targets.task,
@@ -89,7 +89,7 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
         output_scaling=source.data.outputs,
         optimizer=recipe.optimizer,
         began=optimizer_began,
-        memory=(),
+        optimizer_state={},
     )
     team_sizes = team if isinstance(engine, Engine) else ALONE
     chunks = Chunks(engine, source.data, numbers, state.batches, team_sizes)
@@ -149,11 +149,11 @@ def _arguments(source: ArraySource | Blocks, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _has_shapes(optimizer_state: tuple[Parameters, ...], parts: Parts) -> bool:
+def _has_shapes(optimizer_state: dict[str, Parameters], parts: Parts) -> bool:
     """Tell whether an optimizer's state has the shapes of the weights, which a user may have replaced."""
     return all(
         [array.shape for array in kept] == [array.shape for array in arrays]
-        for parameters in optimizer_state
+        for parameters in optimizer_state.values()
         for kept, arrays in zip(parameters, (parts.weights, parts.biases), strict=True)
     )
 
@@ -164,7 +164,7 @@ def _engine(
     source: ArraySource | Blocks,
     plan: Plan,
     members: int,
-    optimizer_state: tuple[Parameters, ...],
+    optimizer_state: dict[str, Parameters],
 ) -> Any:
     """Builds the kernel engine, or the NumPy engine when user code requires it."""
     architecture, data, recipe = parts.architecture, source.data, plan.recipe

@@ -230,7 +230,7 @@ class Run:
             self.began,
             epochs=self.began.epochs + self.position.drawn,
             batches=self._chunks.step,
-            memory=tuple(self._engine.unpack_state()),
+            optimizer_state=self._engine.unpack_state(),
             masks=self._net._fastbp.masks,
         )
         self._net.weights, self._net.biases = weights, biases

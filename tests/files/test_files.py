@@ -63,7 +63,7 @@ def state(net):
     return {
         field.name: getattr(net._fastbp, field.name)
         for field in dataclasses.fields(State)
-        if field.name != "memory"
+        if field.name != "optimizer_state"
     }
 
 
@@ -82,8 +82,9 @@ def test_a_network_comes_back_whole(path, recipe):
     assert state(back) == state(net)
     assert bits(back) == bits(net)
     assert (back.outputs(X) == net.outputs(X)).all()
-    for memory, wanted in zip(back._fastbp.memory, net._fastbp.memory, strict=True):
-        for arrays, others in zip(memory, wanted, strict=True):
+    assert back._fastbp.optimizer_state.keys() == net._fastbp.optimizer_state.keys()
+    for name, parameters in net._fastbp.optimizer_state.items():
+        for arrays, others in zip(back._fastbp.optimizer_state[name], parameters, strict=True):
             assert all(map(np.array_equal, arrays, others))
 
 
@@ -101,7 +102,7 @@ def test_training_goes_on_after_loading_as_without(path, recipe):
 
 def test_every_field_of_the_state_is_kept():
     """A new field must be named in schema.py."""
-    kept = {*schema.NETWORK, *schema.TRAINED, *network_file._SCALINGS, "memory"}
+    kept = {*schema.NETWORK, *schema.TRAINED, *network_file._SCALINGS, "optimizer_state"}
     assert kept == {field.name for field in dataclasses.fields(State)}
 
 
@@ -125,7 +126,7 @@ def test_an_optimizer_s_state_outlives_another_number_of_layers(path):
     net.weights, net.biases = [np.ones((3, 6))], [np.zeros((3, 1))]
     net.save(path)
     back = fastbp.load(path)
-    assert [len(weights) for weights, _ in back._fastbp.memory] == [3]
+    assert [len(weights) for weights, _ in back._fastbp.optimizer_state.values()] == [3]
     assert bits(back) == bits(net)
     assert (back.sizes, back.num_layers) == ([6, 3], 2), "those of its weights"
 
@@ -211,7 +212,7 @@ def test_the_mode_is_kept(path):
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
-@pytest.mark.parametrize("name", ["weights.1", "biases.0", "optimizer.0.weights.0", "input_scaling.mean"])
+@pytest.mark.parametrize("name", ["weights.1", "biases.0", "optimizer.nu.weights.0", "input_scaling.mean"])
 def test_numbers_that_are_not_finite_are_neither_read_nor_saved(path, name, number):
     net = fresh(scale_inputs=True)
     net.fit(X, LABELS, **OPTIONS, optimizer="rmsprop")
@@ -220,7 +221,8 @@ def test_numbers_that_are_not_finite_are_neither_read_nor_saved(path, name, numb
     array.flat[0] = number
     container.write(path, {**arrays, name: array}, about)
     if name.startswith("optimizer") and number == math.inf:  # a square may overflow
-        assert fastbp.load(path)._fastbp.memory[0][0][0].flat[0] == math.inf
+        weights, _ = fastbp.load(path)._fastbp.optimizer_state["nu"]
+        assert weights[0].flat[0] == math.inf
         return
     refused(
         path, f"damaged: .*{name.split('.')[-2]}.* expected .*finite|damaged: {name}.* expected numbers, got"
@@ -413,7 +415,7 @@ def test_networks_that_cannot_be_are_refused(path, change, match):
         ("weights.0", np.zeros(3), r"weights\[0\]: expected shape"),
         ("weights.0", np.zeros(()), r"weights\[0\]: expected shape"),
         ("weights.2", np.zeros((3, 3)), "damaged.*biases.2"),
-        ("optimizer.0.weights.0", np.zeros((9, 6)), "damaged.*optimizer.0.biases.0"),
+        ("optimizer.0.weights.0", np.zeros((9, 6)), "damaged.*state, none, or none, got optimizer.0"),
     ],
 )
 def test_arrays_of_no_network_are_refused(path, name, array, match):
@@ -422,10 +424,58 @@ def test_arrays_of_no_network_are_refused(path, name, array, match):
     refused(path, match)
 
 
-def test_half_an_optimizer_s_state_is_refused(path):
+@pytest.mark.parametrize(
+    ("kept", "match"),
+    [
+        (("optimizer.mu",), "expected .*state, optimizer.mu, optimizer.nu, or none, got optimizer.mu"),
+        (("optimizer.0",), "expected .*state, optimizer.0, optimizer.1, or none, got optimizer.0"),
+        (
+            ("optimizer.mu", "optimizer.1"),
+            "optimizer.mu, optimizer.nu, or none, got optimizer.1, optimizer",
+        ),
+        (("optimizer.2",), "expected .*state, optimizer.0, optimizer.1, or none, got optimizer.2"),
+    ],
+)
+def test_half_an_optimizer_s_state_is_refused(path, kept, match):
     arrays, about = network_file.described(network())
-    container.write(path, {name: array for name, array in arrays.items() if "optimizer.1" not in name}, about)
-    refused(path, "optimizer: expected 2 numbers per weight as its state, got 1")
+    weights, biases = (
+        {name.removeprefix("optimizer.mu"): array for name, array in arrays.items() if name.startswith(begin)}
+        for begin in ("optimizer.mu.weights", "optimizer.mu.biases")
+    )
+    others = {name: array for name, array in arrays.items() if not name.startswith("optimizer.")}
+    for prefix in kept:
+        others |= {f"{prefix}{name}": array for name, array in (weights | biases).items()}
+    container.write(path, others, about)
+    refused(path, match)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "names"),
+    [
+        ("momentum", ("velocity",)),
+        ("nesterov", ("velocity",)),
+        ("rmsprop", ("nu",)),
+        ("adam", ("mu", "nu")),
+        ("adamw", ("mu", "nu")),
+        ("irprop", ("step", "sign")),
+    ],
+)
+def test_an_optimizer_s_state_has_names_and_those_numbered_by_0_2_are_read(path, optimizer, names):
+    options = {**OPTIONS, "optimizer": optimizer, "learning_rate": 0.01}
+    net = fresh(seed=1)
+    net.fit(X, LABELS, **options)
+    arrays, about = network_file.described(net)
+    parts = [name for name in arrays if name.startswith("optimizer.")]
+    assert list(dict.fromkeys(name.split(".")[1] for name in parts)) == list(names)
+    for number, name in enumerate(names):
+        for part in [part for part in parts if part.startswith(f"optimizer.{name}.")]:
+            arrays[part.replace(name, str(number))] = arrays.pop(part)
+    container.write(path, arrays, about)
+    back = fastbp.load(path)
+    for other in (net, back):
+        other.fit(X, LABELS, **options)
+    assert bits(back) == bits(net)
+    assert set(back._fastbp.optimizer_state) == set(names)
 
 
 def test_sizes_without_weights_take_no_memory(path):
@@ -741,6 +791,7 @@ def test_a_file_of_this_version_loads_for_ever():
     net = fastbp.load(Path(__file__).parent / "saved" / "0.2.0.fastbp")
     assert net.outputs(X[:2] / 4).tobytes().hex() == "cb33583ec1cd003f984a923e0bfb703e544ee23e2634a53e"
     assert net._fastbp.optimizer == fastbp.AdamW(weight_decay=0.1)
+    assert list(net._fastbp.optimizer_state) == ["mu", "nu"]
 
 
 def test_a_folder_that_is_missing_is_named_once(tmp_path):

@@ -95,6 +95,23 @@ def test_a_pickle_of_an_earlier_release_predicts_its_bits(version):
     net.fit(X, np.array(["a", "b", "c"])[np.arange(30) % 3], epochs=1, batch_size=10, optimizer="adam")
 
 
+@pytest.mark.parametrize("optimizer", ["momentum", "adam", "irprop", "sgd"])
+def test_an_optimizer_s_state_that_0_2_pickled_trains_on_with_the_same_bits(optimizer):
+    """It was a tuple called memory."""
+    options = {"epochs": 2, "batch_size": 7, "optimizer": optimizer, "learning_rate": 0.01}
+    net = Network([6, 9, 3], seed=0)
+    net.fit(X, LABELS, **options)
+    attributes = dict(vars(net._fastbp))
+    attributes["memory"] = tuple(attributes.pop("optimizer_state").values())
+    former = empty(type(net._fastbp))
+    former.__setstate__(pickle.loads(pickle.dumps(attributes)))
+    twin = pickle.loads(pickle.dumps(net))
+    twin._fastbp = former
+    for one in (net, twin):
+        one.fit(X, LABELS, **options)
+    assert bits(twin) == bits(net)
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle_keeps_the_whole_recipe(protocol):
     net = Network(

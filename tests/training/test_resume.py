@@ -53,7 +53,8 @@ def bits(net):
 
 
 def state(net):
-    return [array.tobytes() for parameters in net._fastbp.memory for arrays in parameters for array in arrays]
+    parts = net._fastbp.optimizer_state.values()
+    return [array.tobytes() for parameters in parts for arrays in parameters for array in arrays]
 
 
 # ---------------------------------------------------------------- n calls of one epoch are one call of n

@@ -33,7 +33,7 @@ def apply(
             numbers = SimpleNamespace(
                 **{number: v.of(b.load(at(b, h, i))) for i, number in enumerate((*optimizers.COMMON, *own))}
             )
-            states = [at(b, state, b.mul(stride, I64(i))) for i in range(optimizers.states_of(name))]
+            states = [at(b, state, b.mul(stride, I64(i))) for i in range(len(optimizers.state_names(name)))]
             with loop(b, rows) as i, loop(b, vectors) as vector:
                 offset = b.add(b.mul(i, I64(s.columns)), b.mul(vector, I64(s.lanes)))
                 places = [at(b, pointer, offset) for pointer in (w, *states)]
