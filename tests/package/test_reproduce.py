@@ -80,22 +80,22 @@ def test_rebuild_tells_what_is_not_the_same(tmp_path, capsys, monkeypatch):
     with zipfile.ZipFile(wheel) as good, zipfile.ZipFile(copy, "w") as bad:
         for info in good.infolist():
             data = good.read(info)
-            if info.filename == "fastbp/pace.py":
+            if info.filename == "fastbp/engine/team_size.py":
                 data = data.replace(b"_GROWTH = 8", b"_GROWTH = 9")
-            elif info.filename == "fastbp/run.py":
+            elif info.filename == "fastbp/training/run.py":
                 continue
-            elif info.filename == "fastbp/plain.py":
+            elif info.filename == "fastbp/engine/numpy_engine.py":
                 info.external_attr = 0o100755 << 16
             bad.writestr(info, data)
         bad.writestr("fastbp/more.py", "")
     status, lines, _ = said(copy)
     assert status == 1
     assert lines[:2] == ["fastbp/more.py: only in the file given", lines[1]]
-    assert re.fullmatch(r"fastbp/pace.py: contents differ from byte \d+ on \(.*\)", lines[1])
+    assert re.fullmatch(r"fastbp/engine/team_size.py: contents differ from byte \d+ on \(.*\)", lines[1])
     changed = [line[:8] for line in lines if line[0] in "+-"]
     assert changed == ["--- given"[:8], "+++ built"[:8], "-_GROWTH", "+_GROWTH"]
-    assert f"fastbp/plain.py: mode {0o100755}, built {0o100644}" in lines
-    assert lines[-1] == "fastbp/run.py: only in the one built"
+    assert f"fastbp/engine/numpy_engine.py: mode {0o100755}, built {0o100644}" in lines
+    assert lines[-1] == "fastbp/training/run.py: only in the one built"
     for name, data, message in [
         ("none.whl", None, "No such file"),
         ("text.whl", b"text", "no readable archive"),
@@ -124,22 +124,22 @@ def wheel_of(path, *files):
     return path
 
 
-RUN, PACE = ("fastbp/run.py", "run"), ("fastbp/pace.py", "pace")
+RUN, PACE = ("fastbp/training/run.py", "run"), ("fastbp/engine/team_size.py", "pace")
 METADATA = ("fastbp-0.1.0.dist-info/METADATA", "Name: fastbp\nVersion: 0.1.0\n\nName: not this\n")
 
 
 def test_a_file_that_is_in_it_twice(tmp_path):
     """Of which an installer may take the one that a comparison has not seen."""
     with pytest.warns(UserWarning, match="Duplicate"):
-        path = wheel_of(tmp_path / "a.whl", RUN, PACE, ("fastbp/run.py", "other"))
-    with pytest.raises(ValueError, match=re.escape("a.whl: has fastbp/run.py 2 times")):
+        path = wheel_of(tmp_path / "a.whl", RUN, PACE, ("fastbp/training/run.py", "other"))
+    with pytest.raises(ValueError, match=re.escape("a.whl: has fastbp/training/run.py 2 times")):
         rebuild.members(path)
 
 
 @pytest.mark.parametrize(
     "given, line",
     [
-        ([PACE, RUN], "fastbp/pace.py: the first file that is not in its place"),
+        ([PACE, RUN], "fastbp/engine/team_size.py: the first file that is not in its place"),
         ([RUN, PACE], "every file is the same; the archive is not: "),
     ],
 )
@@ -164,7 +164,7 @@ def test_another_version(tmp_path, capsys, monkeypatch):
 
 
 def test_a_link_in_an_sdist(tmp_path):
-    info = tarfile.TarInfo("fastbp-0.2.0/fastbp/run.py")
+    info = tarfile.TarInfo("fastbp-0.2.0/fastbp/training/run.py")
     info.type, info.linkname = tarfile.SYMTYPE, "nowhere"
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
         archive.addfile(info)
