@@ -109,21 +109,22 @@ def draw(found: dict[str, Any]) -> None:
     plt = pyplot()
     most = max(row["cores"] for row in found["rows"])
     rows = [row for row in found["rows"] if row["cores"] == most]
-    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(5.2, 7.5), layout="constrained")
     for kind, marker in zip(PEERS, "sv^D<>Xp", strict=True):
         there = [
-            (i, seconds(row, kind.name) / seconds(row, Fastbp.name))
+            (seconds(row, kind.name) / seconds(row, Fastbp.name), i)
             for i, row in enumerate(rows)
             if kind.name in row["peers"]
         ]
         if there:
             axes.plot(*zip(*there, strict=True), marker, label=kind.name, markersize=6, alpha=0.9)
-    axes.axhline(1, color=BLUE, lw=2, label=Fastbp.name)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.set_ylabel("times the seconds of fastbp")
+    axes.axvline(1, color=BLUE, lw=2, label=Fastbp.name)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("times the seconds of fastbp")
     names = [f"{row['network']}\n{title(row).removeprefix(row['network'] + ', ')}" for row in rows]
-    axes.set_xticks(range(len(rows)), names, rotation=45, ha="right", fontsize=8)
-    axes.grid(axis="y")
-    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), labelcolor=INK, framealpha=0)
+    axes.set_yticks(range(len(rows)), names)
+    axes.invert_yaxis()
+    axes.grid(axis="x")
+    figure.legend(loc="outside lower center", labelcolor=INK, framealpha=0)
     figure.savefig(DOCS / "peers.svg", metadata={"Date": None})
