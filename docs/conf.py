@@ -1,5 +1,6 @@
 """The documentation as a site: ``python -m sphinx -W -b html docs docs/_build/html``."""
 
+import re
 from pathlib import Path
 
 from docutils.nodes import SkipNode
@@ -22,6 +23,8 @@ html_title = f"fastbp {version}"
 html_show_sourcelink = False
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
 html_css_files = ["site.css"]
 html_theme_options = {
     "header_links_before_dropdown": 3,
@@ -53,8 +56,9 @@ sphinx_gallery_conf = {
 
 
 def setup(app):
-    """Equations become MathML, which browsers draw without any script."""
+    """Equations become MathML, which browsers draw without any script; the theme reports nothing."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    app.connect("build-finished", _quiet)
 
 
 def _inline(translator, node):
@@ -65,3 +69,11 @@ def _inline(translator, node):
 def _block(translator, node):
     translator.body.append(convert(node.astext(), display="block"))
     raise SkipNode
+
+
+def _quiet(app, exception):
+    """Takes the theme's reports of its own workings out of the browser's console."""
+    script = Path(app.outdir) / "_static" / "scripts" / "pydata-sphinx-theme.js"
+    if script.exists():
+        text = script.read_text("utf-8")
+        script.write_text(re.sub(r'console\.log\((`[^`]*`|"[^"]*")\)', "void 0", text), "utf-8")

@@ -139,7 +139,7 @@ def test_input_gradient_tells_whose_cost_is_infinite():
 
 
 def test_opposite_steps_leave_the_error_that_a_product_was_rounded_by():
-    """NumPy, which rounds before it adds, comes back to 0; see docs/design.md."""
+    """NumPy, which rounds before it adds, comes back to 0; see docs/design/formulas.md."""
     net = Network([1, 1], output_activation="linear", cost="absolute", dtype="float32")
     net.weights, net.biases = [[[0.0]]], [[[0.0]]]
     y = np.repeat([[-1.0], [1.0]], 3, axis=0)

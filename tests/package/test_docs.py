@@ -112,7 +112,11 @@ def test_the_recipes(in_this_process):
     assert Path("log.csv").stat().st_size and Path("checkpoint.fastbp").exists()
 
 
-PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    path.relative_to(DOCS).as_posix() for path in (*DOCS.glob("*.md"), *(DOCS / "design").glob("*.md"))
+)
+OUR_FILES = re.compile(r"`((?:[\w.]+/)*[\w]+\.(?:py|md|json|toml))`")
 
 
 @POSIX
@@ -145,7 +149,9 @@ def anchors(text):
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.zh.md", *(f"docs/{page}" for page in PAGES)])
+@pytest.mark.parametrize(
+    "page", ["README.md", "README.zh.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)]
+)
 def test_links_lead_somewhere(page):
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#\s]*(?:#[^)\s]*)?)\)", path.read_text("utf-8")):
@@ -160,6 +166,46 @@ def test_links_lead_somewhere(page):
         assert file is not None and file.exists(), target
         if anchor:
             assert anchor in anchors(file.read_text("utf-8")), target
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
+def test_code_fits_beside_the_navigation_of_the_site(page):
+    """At most 83 columns, but for output, such as of digests, and the commands that are taken as they stand."""
+    wide = [
+        line
+        for language, text in blocks(page)
+        for line in text.splitlines()
+        if len(line) > 83 and language != "text" and text not in NOT_RUN_HERE
+    ]
+    assert not wide
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_included_code_exists(page):
+    """A page that shows a function, or a few of its lines, names a file that still has them."""
+    text = (DOCS / page).read_text("utf-8")
+    for name, options in re.findall(
+        r"^```{literalinclude} (\S+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
+    ):
+        source = ((DOCS / page).parent / name).read_text("utf-8")
+        (function,) = re.findall(r":pyobject: (\w+)", options)
+        assert f"def {function}(" in source, (name, function)
+        for line in re.findall(r':(?:start|end)-at: "?(.*?)"?$', options, re.MULTILINE):
+            assert line in source, (name, line)
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES if "design" in page)])
+def test_named_files_exist(page):
+    """Pages about the code name files by their path in the package or the repository."""
+    named = set(OUR_FILES.findall((ROOT / page).read_text("utf-8")))
+    missing = {name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "fastbp"))}
+    assert named and not missing
+
+
+def test_the_drawing_of_the_rooms_is_of_these_imports():
+    """Otherwise draw it anew: ``python docs/rooms.py``."""
+    drawing = runpy.run_path(str(DOCS / "rooms.py"))
+    assert drawing["svg"]() == (DOCS / "design" / "rooms.svg").read_text("utf-8")
 
 
 def test_features_name_tests_that_exist():
