@@ -60,8 +60,12 @@ def by_differences(net, X, y, places, epsilon=1e-6):
 net, X, y = network(6)
 _, gradient = net.value_and_gradient(X, y)
 differences = by_differences(net, X, y, range(len(gradient)))
-print(f"{len(gradient)} parameters, the largest derivative is {np.abs(gradient).max():.4f}")
-print(f"the two gradients differ by {np.abs(gradient - differences).max():.1e} at most")
+print(
+    f"{len(gradient)} parameters, the largest derivative is {np.abs(gradient).max():.4f}"
+)
+print(
+    f"the two gradients differ by {np.abs(gradient - differences).max():.1e} at most"
+)
 assert np.allclose(gradient, differences, atol=1e-5)
 
 # %%
@@ -116,12 +120,20 @@ for seconds, label, color in (
     (obvious, "one changed forward pass per weight", "#D55E00"),
     (backward, "backpropagation", "#0072B2"),
 ):
-    axes.loglog(parameters, seconds, "o-", color=color, label=f"{label}: slope {slope(seconds):.2f}")
+    axes.loglog(
+        parameters,
+        seconds,
+        "o-",
+        color=color,
+        label=f"{label}: slope {slope(seconds):.2f}",
+    )
 axes.set_xlabel("parameters")
 axes.set_ylabel(f"seconds per gradient of {SAMPLES} samples")
 axes.grid(alpha=0.3)
 axes.legend()
-print(f"slopes: {slope(obvious):.2f} by differences, {slope(backward):.2f} by backpropagation")
+print(
+    f"slopes: {slope(obvious):.2f} by differences, {slope(backward):.2f} by backpropagation"
+)
 
 # %%
 # Why the slopes are 2 and 1

@@ -45,7 +45,11 @@ def cost(activations):
 
 def draw(axes, strengths, title):
     """Neurons as circles, weights as lines, the wider the stronger, dashed where negative."""
-    place = {(i, n): (i, (size - 1) / 2 - n) for i, size in enumerate(net.sizes) for n in range(size)}
+    place = {
+        (i, n): (i, (size - 1) / 2 - n)
+        for i, size in enumerate(net.sizes)
+        for n in range(size)
+    }
     for i, strength in enumerate(strengths):
         for (j, k), value in np.ndenumerate(strength):
             ends = np.array([place[i, k], place[i + 1, j]]).T
@@ -53,15 +57,31 @@ def draw(axes, strengths, title):
             if value:
                 color = "#D55E00" if (i, j, k) == (LAYER, J, K) else "#0072B2"
                 style = "-" if value > 0 else "--"
-                axes.plot(*ends, style, color=color, lw=0.5 + 4 * abs(value), zorder=1)
+                axes.plot(
+                    *ends, style, color=color, lw=0.5 + 4 * abs(value), zorder=1
+                )
     cost_place = (len(net.sizes) - 0.3, 0)
     for m, strength in enumerate(strengths[-1]):
         ends = np.array([place[len(net.sizes) - 1, m], cost_place]).T
-        axes.plot(*ends, color="#0072B2" if strength.any() else "0.85", lw=0.8, zorder=0)
+        axes.plot(
+            *ends, color="#0072B2" if strength.any() else "0.85", lw=0.8, zorder=0
+        )
     middle = np.mean([place[LAYER, K], place[LAYER + 1, J]], axis=0)
     for spot, label in ((middle, r"$\Delta w$"), (cost_place, "$C$")):
-        axes.text(*spot, label, ha="center", va="center", bbox={"fc": "white", "ec": "none", "pad": 2})
-    axes.scatter(*np.array(list(place.values())).T, s=380, c="white", edgecolors="0.3", zorder=2)
+        axes.text(
+            *spot,
+            label,
+            ha="center",
+            va="center",
+            bbox={"fc": "white", "ec": "none", "pad": 2},
+        )
+    axes.scatter(
+        *np.array(list(place.values())).T,
+        s=380,
+        c="white",
+        edgecolors="0.3",
+        zorder=2,
+    )
     axes.set_title(title)
     axes.set_axis_off()
     axes.margins(0.08)
@@ -78,7 +98,9 @@ def reached(*others):
 _, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
 draw(axes[0], reached(), "a weight is changed ...")
 draw(axes[1], reached((1, 0, J), (2, 1, 0)), "... one path to the cost ...")
-everywhere = [(1, i, J) for i in range(3)] + [(2, m, i) for m in range(2) for i in range(3)]
+everywhere = [(1, i, J) for i in range(3)] + [
+    (2, m, i) for m in range(2) for i in range(3)
+]
 draw(axes[2], reached(*everywhere), "... and all of them")
 
 # %%
@@ -108,8 +130,12 @@ print("                      predicted         seen")
 for layer in range(3):
     if layer:
         predicted = sigmoid_prime(zs[layer]) * (net.weights[layer] @ predicted)
-    for neuron, (guess, seen) in enumerate(zip(predicted, after[layer] - before[layer], strict=True)):
-        print(f"layer {layer + 2}, neuron {neuron}  {guess[0]:12.8f} {seen[0]:12.8f}")
+    for neuron, (guess, seen) in enumerate(
+        zip(predicted, after[layer] - before[layer], strict=True)
+    ):
+        print(
+            f"layer {layer + 2}, neuron {neuron}  {guess[0]:12.8f} {seen[0]:12.8f}"
+        )
 change = float(np.sum((before[-1] - y) * predicted))
 print(f"the cost           {change:12.8f} {cost(after) - cost(before):12.8f}")
 
@@ -197,10 +223,24 @@ for step in changes:
     net.weights[LAYER][J, K] -= step
     errors.append(abs(seen - by_backpropagation * step))
 exact = changes > 1e-4
-print(f"slope above 1e-4: {np.polyfit(np.log(changes[exact]), np.log(np.array(errors)[exact]), 1)[0]:.2f}")
+print(
+    f"slope above 1e-4: {np.polyfit(np.log(changes[exact]), np.log(np.array(errors)[exact]), 1)[0]:.2f}"
+)
 _, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-axes.loglog(changes, np.maximum(errors, 1e-18), "o-", color="#0072B2", label="|seen - predicted|")
-axes.loglog(changes, changes**2 * errors[-9] / changes[-9] ** 2, "--", color="0.5", label="slope 2")
+axes.loglog(
+    changes,
+    np.maximum(errors, 1e-18),
+    "o-",
+    color="#0072B2",
+    label="|seen - predicted|",
+)
+axes.loglog(
+    changes,
+    changes**2 * errors[-9] / changes[-9] ** 2,
+    "--",
+    color="0.5",
+    label="slope 2",
+)
 axes.set_xlabel(r"$\Delta w$")
 axes.set_ylabel("error of the predicted change of the cost")
 axes.grid(alpha=0.3)

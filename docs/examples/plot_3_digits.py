@@ -30,7 +30,9 @@ history = net.fit(
     validation_data=validation,
 )
 print(net.summary())
-print(f"{net.score(*test):.2%} of the test digits, after {sum(history.seconds):.1f} s of training")
+print(
+    f"{net.score(*test):.2%} of the test digits, after {sum(history.seconds):.1f} s of training"
+)
 print("fingerprint", net.fingerprint())
 
 # %%

@@ -18,7 +18,12 @@ order = np.random.default_rng(0).permutation(len(X))
 train, test = order[:342], order[342:]
 
 net = Network(
-    [10, 16, 1], activation="tanh", output_activation="linear", scale_inputs=True, scale_outputs=True, seed=0
+    [10, 16, 1],
+    activation="tanh",
+    output_activation="linear",
+    scale_inputs=True,
+    scale_outputs=True,
+    seed=0,
 )
 history = net.fit(
     X[train],
@@ -28,9 +33,13 @@ history = net.fit(
     optimizer="adam",
     l2=0.003,
     validation_split=0.2,
-    callbacks=fastbp.EarlyStopping("val_loss", patience=20, restore_best_weights=True),
+    callbacks=fastbp.EarlyStopping(
+        "val_loss", patience=20, restore_best_weights=True
+    ),
 )
-print(f"R^2 of {net.score(X[test], y[test]):.2f} on what it has never seen, {history.epochs} epochs")
+print(
+    f"R^2 of {net.score(X[test], y[test]):.2f} on what it has never seen, {history.epochs} epochs"
+)
 
 # %%
 # What is predicted, against what was measured:

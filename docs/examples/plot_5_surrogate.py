@@ -39,7 +39,9 @@ net.fit(
     learning_rate=0.003,
     schedule="cosine",
 )
-print(f"R^2 of {net.score(parameters[1800:], curves[1800:]):.5f} on simulations it has never seen")
+print(
+    f"R^2 of {net.score(parameters[1800:], curves[1800:]):.5f} on simulations it has never seen"
+)
 
 # %%
 # Which parameters made this noisy measurement? ``input_gradient`` gives the derivative of the cost by the
@@ -50,11 +52,18 @@ measured = simulation(*true) + 0.05 * random.normal(size=len(TIMES))
 guess = np.array([[1.2, 0.35]])
 for _ in range(400):
     guess = guess - 0.01 * net.input_gradient(guess, measured[None])
-print(f"frequency {guess[0, 0]:.3f}, damping {guess[0, 1]:.3f}; the measurement had {true[0]} and {true[1]}")
+print(
+    f"frequency {guess[0, 0]:.3f}, damping {guess[0, 1]:.3f}; the measurement had {true[0]} and {true[1]}"
+)
 
 # %%
 figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
 axes.plot(TIMES, measured, "o", ms=3, color="0.4", label="measured")
-axes.plot(TIMES, net.predict(guess)[0], color="#0072B2", label="network, with the parameters found")
+axes.plot(
+    TIMES,
+    net.predict(guess)[0],
+    color="#0072B2",
+    label="network, with the parameters found",
+)
 axes.set_xlabel("time")
 axes.legend()

@@ -18,14 +18,23 @@ from fastbp.sklearn import MLPClassifier
 
 training = load_mnist().training
 X, y = training.X[:5000] / np.float32(255), training.y[:5000]
-folds = PredefinedSplit(np.where(np.arange(5000) < 4000, -1, 0))  # the last fifth is held out
+folds = PredefinedSplit(
+    np.where(np.arange(5000) < 4000, -1, 0)
+)  # the last fifth is held out
 widths, rates = [16, 32, 64, 128], [3e-4, 1e-3, 3e-3, 1e-2]
 search = GridSearchCV(
-    MLPClassifier(batch_size=64, max_iter=8, tol=0, n_iter_no_change=8, random_state=0),
-    {"hidden_layer_sizes": [(width,) for width in widths], "learning_rate_init": rates},
+    MLPClassifier(
+        batch_size=64, max_iter=8, tol=0, n_iter_no_change=8, random_state=0
+    ),
+    {
+        "hidden_layer_sizes": [(width,) for width in widths],
+        "learning_rate_init": rates,
+    },
     cv=folds,
 )
-warnings.simplefilter("ignore")  # of ConvergenceWarning, where max_iter ends a training
+warnings.simplefilter(
+    "ignore"
+)  # of ConvergenceWarning, where max_iter ends a training
 with joblib.parallel_config("threading", n_jobs=2):
     search.fit(X, y)
 print(search.best_params_, f"{search.best_score_:.4f}")
