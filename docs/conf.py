@@ -13,7 +13,12 @@ author = "The fastbp authors"
 copyright = author
 version = release = fastbp.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "sphinx_gallery.gen_gallery"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
 exclude_patterns = ["_build", "examples", "auto_examples/*.py.md5"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 default_role = "py:obj"  # a name in a docstring links to what it names
@@ -32,7 +37,9 @@ html_theme_options = {
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {path.stem: [] for path in Path(__file__).parent.glob("*.md")}  # they have no subpages
+html_sidebars = {
+    path.stem: [] for path in Path(__file__).parent.glob("*.md")
+}  # they have no subpages
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
@@ -76,4 +83,6 @@ def _quiet(app, exception):
     script = Path(app.outdir) / "_static" / "scripts" / "pydata-sphinx-theme.js"
     if script.exists():
         text = script.read_text("utf-8")
-        script.write_text(re.sub(r'console\.log\((`[^`]*`|"[^"]*")\)', "void 0", text), "utf-8")
+        script.write_text(
+            re.sub(r'console\.log\((`[^`]*`|"[^"]*")\)', "void 0", text), "utf-8"
+        )

@@ -5,7 +5,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "design" / "rooms.svg"
-INK, LATE = "#808a94", "4 3"  # a gray that is read on white and on black; dashes of late imports
+INK, LATE = (
+    "#808a94",
+    "4 3",
+)  # a gray that is read on white and on black; dashes of late imports
 WIDTH, HEIGHT, GAP_X, GAP_Y = 84, 30, 10, 28  # of a box, and between boxes
 PLACES = {  # of the boxes: column and row
     "cli": (0, 0),
@@ -25,8 +28,14 @@ PLACES = {  # of the boxes: column and row
 
 def imports(package: Path) -> dict[str, dict[str, bool]]:
     """Maps each room to the rooms that it imports, and each of these to whether that happens only late."""
-    files = [path for path in package.rglob("*.py") if path.parent != package or path.name[0] != "_"]
-    rooms = {path.relative_to(package).parts[0].removesuffix(".py") for path in files}
+    files = [
+        path
+        for path in package.rglob("*.py")
+        if path.parent != package or path.name[0] != "_"
+    ]
+    rooms = {
+        path.relative_to(package).parts[0].removesuffix(".py") for path in files
+    }
     graph: dict[str, dict[str, bool]] = {room: {} for room in rooms}
     for path in files:
         parts = path.relative_to(package).with_suffix("").parts
@@ -41,10 +50,14 @@ def imports(package: Path) -> dict[str, dict[str, bool]]:
                 base = module[1:]
             else:
                 continue
-            for name in [base[0]] if base[0] else [alias.name for alias in node.names]:
+            for name in (
+                [base[0]] if base[0] else [alias.name for alias in node.names]
+            ):
                 if name in rooms and name != parts[0]:
                     late = node not in tree.body
-                    graph[parts[0]][name] = graph[parts[0]].get(name, True) and late
+                    graph[parts[0]][name] = (
+                        graph[parts[0]].get(name, True) and late
+                    )
     return graph
 
 
@@ -78,7 +91,9 @@ def svg(package: Path = ROOT / "fastbp") -> str:
             (x1, y1), (x2, y2) = corner(room), corner(other)
             dashes = f' stroke-dasharray="{LATE}"' * late
             ends = f'x1="{x1 + WIDTH // 2}" y1="{y1 + HEIGHT}" x2="{x2 + WIDTH // 2}" y2="{y2 - 2}"'
-            lines.append(f'<line {ends} stroke="{INK}" marker-end="url(#tip)"{dashes}/>')
+            lines.append(
+                f'<line {ends} stroke="{INK}" marker-end="url(#tip)"{dashes}/>'
+            )
     for room in sorted(graph):
         x, y = corner(room)
         size = f'width="{WIDTH}" height="{HEIGHT}" rx="4"'
@@ -92,7 +107,9 @@ def svg(package: Path = ROOT / "fastbp") -> str:
         f'<path d="M0 0L8 4L0 8z" fill="{INK}"/></marker>'
     )
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-    head += f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="14">'
+    head += (
+        f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="14">'
+    )
     return "\n".join([head, f"<defs>{tip}</defs>", *lines, "</svg>", ""])
 
 

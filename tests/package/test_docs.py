@@ -170,7 +170,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
 def test_code_fits_beside_the_navigation_of_the_site(page):
-    """At most 83 columns, but for output, such as of digests, and the commands that are taken as they stand."""
+    """At most 83 columns, except output, such as digests, and the commands to install and to test."""
     wide = [
         line
         for language, text in blocks(page)
