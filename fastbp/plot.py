@@ -16,8 +16,9 @@ from .engine import formulas, inference
 from .engine.architecture import checked
 from .options import checks
 from .training import pictures
-from .training.curves import _COLORS, pyplot
-from .training.curves import history as history  # public here
+from .training.curves import COLORS, history, pyplot
+
+__all__ = ["activations", "confusion_matrix", "history", "weights"]
 
 _BAR_LIMIT = 60  # neurons of a layer whose bars are drawn with gaps
 
@@ -214,7 +215,7 @@ def _signals(net: Any, x: Any) -> list[np.ndarray]:
 
 def _bars(ax: Any, signal: np.ndarray, names: Sequence[str]) -> None:
     height = 1.0 if len(signal) > _BAR_LIMIT else 0.8
-    ax.barh(range(len(signal)), signal, height=height, color=_COLORS[0])
+    ax.barh(range(len(signal)), signal, height=height, color=COLORS[0])
     ax.set_ylim(len(signal) - 0.5, -0.5)
     if names:
         ax.set_yticks(range(len(signal)), names)

@@ -521,7 +521,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn.preprocessing import scale
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = MLPRegressor(hidden_layer_sizes=20, solver="lbfgs", alpha=10, max_iter=2000)
+    >>> model = MLPRegressor(hidden_layer_sizes=20, solver="lbfgs", alpha=10, max_iter=2000, random_state=0)
     >>> model.fit(scale(X), scale(y)).score(scale(X), scale(y)) > 0.5
     True
     """

@@ -8,7 +8,7 @@ from ..options import checks
 _ASIDE = ("seconds", "learning_rate", "threads")  # of a history, not drawn unless asked for
 
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: for all eyes
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: for all eyes
 
 
 def pyplot(who: str) -> Any:
@@ -22,15 +22,15 @@ def pyplot(who: str) -> Any:
     return plt
 
 
-def history(found: Mapping[str, list[float]], *names: str, ax: Any = None) -> Any:
+def history(lists: Mapping[str, list[float]], *names: str, ax: Any = None) -> Any:
     """Learning curves: the lists of a history over epochs, which are counted from 1.
 
     Parameters
     ----------
-    found : History
+    lists : History, or mapping of names to lists
     names : str
-        Of the history; without them everything but seconds, rates and threads: what falls (costs and errors)
-        in one panel and scores (accuracy, R^2) in another.
+        Names of the history; without them everything but seconds, rates and threads: costs and errors in one
+        panel, scores (accuracy, R^2) in another.
     ax : matplotlib axes, optional
         To draw all into one.
 
@@ -47,36 +47,36 @@ def history(found: Mapping[str, list[float]], *names: str, ax: Any = None) -> An
 
     Examples
     --------
-    >>> axes = history(Mapping({"loss": [0.5, 0.25], "val_loss": [0.6, 0.4]}))
+    >>> axes = history({"loss": [0.5, 0.25], "val_loss": [0.6, 0.4]})
     >>> [line.get_label() for line in axes.lines], axes.get_ylabel()
     (['loss', 'val_loss'], 'loss')
     """
     plt = pyplot("History.plot")
-    shown = [checks.choice("names", name, tuple(found)) for name in names]
-    shown = shown or [name for name in found if name not in _ASIDE]
+    shown = [checks.choice("names", name, tuple(lists)) for name in names]
+    shown = shown or [name for name in lists if name not in _ASIDE]
     scores = [name for name in shown if name.endswith(("accuracy", "r2"))]
     panels = [part for part in ([name for name in shown if name not in scores], scores) if part]
     if ax is not None or names or len(panels) < 2:
         axes = plt.subplots(layout="constrained")[1] if ax is None else ax
-        _curves(axes, found, shown)
+        _curves(axes, lists, shown)
         return axes
     _, several = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for axes, part in zip(several, panels, strict=True):
-        _curves(axes, found, part)
+        _curves(axes, lists, part)
     return several
 
 
-def _curves(axes: Any, found: Mapping[str, list[float]], names: Sequence[str]) -> None:
-    """One color per quantity; what was held out is dashed."""
+def _curves(axes: Any, lists: Mapping[str, list[float]], names: Sequence[str]) -> None:
+    """Draws one color per quantity, and validation data dashed."""
     colors: dict[str, Any] = {}
     for name in names:
         quantity = name.removeprefix("val_")
-        numbers = found[name]
+        numbers = lists[name]
         axes.plot(
             range(1, len(numbers) + 1),
             numbers,
             "--" if name.startswith("val_") else "-",
-            color=colors.setdefault(quantity, _COLORS[len(colors) % len(_COLORS)]),
+            color=colors.setdefault(quantity, COLORS[len(colors) % len(COLORS)]),
             marker="o" if len(numbers) == 1 else None,
             label=name,
         )

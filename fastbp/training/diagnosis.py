@@ -102,13 +102,6 @@ def notes(
     return found
 
 
-def constant_cost(architecture: Architecture, targets: np.ndarray, weights: np.ndarray = NOTHING) -> float:
-    """The mean cost of the best constant answer that the outputs reach, NaN for a user's own cost."""
-    wanted = (_counted if targets.ndim == 1 else _wanted)(architecture, targets, weights)
-    with np.errstate(all="ignore"):
-        return _total(architecture, wanted, _constant(architecture, wanted))
-
-
 # What answers cost
 
 

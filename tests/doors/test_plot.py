@@ -52,6 +52,10 @@ def test_a_history_has_a_panel_for_costs_and_one_for_scores():
         history.plot("acc")
 
 
+def test_curves_of_a_mapping_by_the_module():
+    assert list(curves(plot.history({"loss": [0.5, 0.25]}))) == ["loss"]
+
+
 def test_weights_are_images():
     net = Network([6, 5, 2], seed=0)
     axes = plot.weights(net, shape=(2, 3))
