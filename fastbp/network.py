@@ -1,7 +1,7 @@
 """``Network``: the class of Michael Nielsen's *Neural Networks and Deep Learning*, chapters 1 and 2, call for
-call, on compiled kernels; and a second surface for arrays.
+call, on compiled kernels; and a second interface for arrays.
 
-Other files call that class "the seed".  Where a user has replaced one of its methods, or the module's
+Other files call that class "the book's".  Where a user has replaced one of its methods, or the module's
 ``sigmoid``, training runs exactly what the user wrote.
 """
 
@@ -42,7 +42,7 @@ __all__ = [
     "random",
     "sigmoid",
     "sigmoid_prime",
-]  # what a script finds in the seed's module
+]  # the names of the book's module
 
 Array = npt.NDArray[Any]
 Callbacks = Callback | Callable[..., object] | Iterable[Callback | Callable[..., object]]
@@ -80,11 +80,11 @@ class Network:
     sizes : sequence of int
         Neurons in each layer, inputs first.  The object itself is kept as ``sizes``.
     activation : str or object, or a list of them
-        Of all hidden layers, or of each: "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu",
-        "softplus", "linear", "exponential"; `LeakyReLU`, `ELU` or `GELU` with options; or a user's own
-        `Activation`.
+        Activation of all hidden layers, or of each: "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu",
+        "silu", "softplus", "linear", "exponential"; `LeakyReLU`, `ELU` or `GELU` with options; or a user's
+        own `Activation`.
     output_activation : str or object
-        Of the last layer; "softmax" as well.
+        Activation of the last layer: any of these, or "softmax".
     cost : str or object
         "quadratic", ``|a - y|^2 / 2``; "cross_entropy", with outputs of sigmoids (several labels at once) or
         a softmax; "huber" or `Huber`; "absolute"; "poisson"; or a user's own `Cost`.
@@ -95,26 +95,26 @@ class Network:
         layers of the relu family (relu, leaky_relu, elu, gelu, silu) and "glorot_uniform" for others.  Biases
         begin at 0, but as standard normal numbers with "normal" and "lecun_normal".
     dtype : {"float64", "float32"}
-        Of weights and arithmetic.  float32 is about twice as fast.
+        Type of weights and arithmetic.  float32 is about twice as fast.
     seed : int, optional
         Initial weights, the orders of samples in `fit` and dropout masks then come from fastbp's own
         generator, with the same numbers on every machine.  Without it they come from NumPy's global one,
         as those of the book's class do.
     dropout : float or list of float
-        The share of hidden units that a step of training leaves out, of all hidden layers or of each; what is
-        kept is divided by 1 - dropout.
+        The share of hidden units that a training step drops, of all hidden layers or of each; the others are
+        divided by 1 - dropout.
     frozen : int or list of int
-        Places in ``weights`` of layers that training leaves as they are.
+        Indices into ``weights`` of layers that training does not change.
     input_divisor : float, optional
         Samples are divided by it as they are read: 255 brings pixels to 0 .. 1, exactly ``X / 255`` rounded
         to `dtype`, whatever type holds them.  Those of uint8 stay bytes in memory, others are copied.
     uint8_divisor : float, optional
-        As `input_divisor`, but for samples of type uint8 alone: what networks of fastbp 0.2 did by 255.
+        As `input_divisor`, but for samples of type uint8 alone; networks saved by fastbp 0.2 have 255.
     scale_inputs, scale_outputs : bool
-        Whether each column of X, or of values y, is brought to mean 0 and deviation 1 as it is read.  The
+        If True, each column of X, or of values y, is scaled to mean 0 and deviation 1 as it is read.  The
         first `fit` learns means and deviations, which belong to the network from then on.  Integers of any
         type are float64 until the mean is subtracted.  `predict`, `outputs` and `score` are in the units of
-        y, costs and what takes column vectors in the network's.
+        y; costs and the methods for column vectors are in the network's.
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ class Network:
 
     @property
     def task(self) -> arrays.Task | None:
-        """What `fit` has last trained the network for, by its y; None before.
+        """The kind of y that `fit` last trained the network for; None before.
 
         "labels", "binary" (0 or 1, one output), "multilabel" (0 or 1 for each output), "values" (a row of
         them) or "value" (one, y being flat).
@@ -212,15 +212,16 @@ class Network:
 
     @classes_.setter
     def classes_(self, labels: Sequence[Any]) -> None:
-        found = arrays.classes(arrays.hashable(list(labels), "classes_"), len(self.biases[-1]), "classes_")
-        self._fastbp = replace(self._fastbp, classes=found)
+        hashable = arrays.hashable(list(labels), "classes_")
+        classes = arrays.classes(hashable, len(self.biases[-1]), "classes_")
+        self._fastbp = replace(self._fastbp, classes=classes)
 
     @property
     def feature_names_in_(self) -> Array:
-        """The names of the columns of the frame that `fit` was given, an array of `str` objects.
+        """The column names of the frame that `fit` trained on, an array of `str` objects.
 
-        A frame of pandas or polars that is given later must have the same columns in the same order.  Where
-        no training had a frame whose names are all strings, there is no such attribute (AttributeError).
+        Later frames of pandas or polars must have the same columns in the same order.  Where no training had
+        a frame whose names are all strings, there is no such attribute (AttributeError).
 
         >>> import pandas
         >>> X = pandas.DataFrame({"width": [0.0, 1.0], "height": [2.0, 1.0]})
@@ -253,7 +254,7 @@ class Network:
         self.weights, self.biases = data_parameters.unflattened(flat, self.weights, self.biases, self.dtype)
 
     def __setstate__(self, state: Any) -> None:
-        """Also takes what fastbp 0.1.0 pickled."""
+        """Restores a pickle, also one of fastbp 0.1.0."""
         attributes, slots = state if isinstance(state, tuple) else (state, {})
         vars(self).update(attributes if "_fastbp" in attributes else from_0_1(attributes))
         for name, value in slots.items():  # of a subclass
@@ -263,12 +264,12 @@ class Network:
         return f"{type(self).__name__}({summary.arguments(self.sizes, self._fastbp)})"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the network to a file, durably, from which `load` makes it again, in any process.
+        """Writes the network durably to a file, from which `load` reads it in any process.
 
         Raises
         ------
         OSError
-            Where it cannot be written; what was at `path` is as it was then.
+            Where the file cannot be written; an earlier file at `path` is unchanged then.
 
         Examples
         --------
@@ -283,11 +284,11 @@ class Network:
         network_file.save(self, path)
 
     def fingerprint(self) -> str:
-        """SHA-256 in hexadecimal of what the network computes: layers and cost, weights and scaling.
+        """SHA-256 in hexadecimal of what defines the network's outputs and cost: layers, weights, scaling.
 
-        Two networks have the same one where all of that is the same to the bit, on whatever machine each was
-        trained.  Nothing of training is in it: neither the seed nor dropout, nor the optimizer's state.  Of a
-        user's own functions it has the names alone.
+        Two networks have the same fingerprint where all of these are bit-identical, on whatever machine each
+        was trained.  Training leaves no trace in it: neither the seed nor dropout nor the optimizer's state.
+        A user's own functions enter by their names only.
 
         >>> Network([2, 3, 1], seed=0).fingerprint()[:16]
         '417247bed07fc3e4'
@@ -295,7 +296,7 @@ class Network:
         return network_file.fingerprint(*network_file.described(self))
 
     def summary(self) -> str:
-        """A table of the layers, and what training would minimise.
+        """A table of the layers, with the cost and the number of parameters.
 
         >>> print(Network([784, 30, 10], dropout=0.2).summary())
         layer  units  activation  parameters  dropout
@@ -306,10 +307,10 @@ class Network:
         return summary.table(self)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of a network."""
+        """The table of layers as notebooks show it."""
         return summary.html(self) if len(self.weights) else repr(self)
 
-    # The seed's surface: samples are column vectors
+    # The book's interface: samples are column vectors
 
     def feedforward(self, a: npt.ArrayLike) -> Array:
         """The network's output for input `a`, of shape (inputs, 1), or (inputs, m) for m samples.
@@ -367,7 +368,7 @@ class Network:
         return formulas.backprop(self, module, x, y, formulas.output_error(self, module, own_cost))
 
     def evaluate(self, test_data: Pairs) -> int:
-        """How many of `test_data`, a list of (x, label), the largest output names the label of."""
+        """The number of pairs (x, label) in `test_data` whose label is the index of the largest output."""
         return training_pairs.evaluate(self, test_data)
 
     def cost_derivative(self, output_activations: Any, y: Any) -> Any:
@@ -402,8 +403,9 @@ class Network:
     ) -> History:
         """Trains on arrays, or on blocks of them that need not fit into memory together.
 
-        A second call goes on where the first ended, the optimizer's state included: n calls of one epoch are
-        to the bit one call of n, but for a schedule that spans the call.  Another optimizer begins anew.
+        A second call continues where the first ended, the optimizer's state included: n calls of one epoch
+        give bit-identical weights to one call of n epochs, unless a schedule spans the call.  Another
+        optimizer begins anew.
 
         Parameters
         ----------
@@ -414,65 +416,66 @@ class Network:
 
             Without y: blocks of samples, each a pair of such an X and its y, which may have any number of
             rows.  X is then a function without arguments that returns an iterator of blocks, called for every
-            epoch; or a list of them, or whatever else begins anew; or an iterator, for one epoch alone.  A
-            thread reads blocks while others are trained on.  What an iterator raises, `fit` raises.  Where
-            labels that are not 0, 1, 2 ..., a scaling or the end of a schedule must be known first, the
-            blocks are passed over once more, before training.
+            epoch; or a list of them, or another iterable that can be iterated again; or an iterator, for one
+            epoch only.  A thread reads blocks while others are trained on.  An exception of the iterator ends
+            `fit`.  Where labels that are not 0, 1, 2 ..., a scaling or the end of a schedule must be known
+            first, there is one more pass over the blocks, before training.
         y : array (samples,) or (samples, outputs), optional
             Labels, learnt as one-hot targets: 0 .. outputs - 1, or text, dates or anything else that has a
-            hash, as many different ones as outputs; see `classes_`.  Tuples are labels, but those of numbers
-            alone, which are rows of values.  Or values.  With one output, (samples,) integers 0 and 1, or
-            two different texts, are two classes and other numbers values.  See `task`.
+            hash, as many different ones as outputs; see `classes_`.  Or values: numbers, or rows of them.
+            Tuples are labels, except tuples of numbers alone, which are rows of values.  With one output,
+            (samples,) integers 0 and 1, or two different texts, are two classes and other numbers values.
+            See `task`.
         epochs, batch_size : int
             The last batch of an epoch is shorter where `batch_size` does not divide the samples.
         learning_rate : float, optional
-            What a step takes of the batch's mean gradient.  Without it 0.01 for "sgd", "momentum" and
-            "nesterov", and 0.001 for others.
+            Step size.  Defaults to 0.01 for "sgd", "momentum" and "nesterov", and to 0.001 for others.
         optimizer : str or object
             "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw" or "irprop" (for full batches); or an
             object with options, such as ``Adam(beta_1=0.8)``.
         schedule : str, object or callable
-            Of the rate, step by step: "constant", "step", "exponential", "cosine" or "one_cycle"; an object
-            with options, such as ``Cosine(warmup=100)``; or a function of the step, from 0, that returns it.
+            Learning rate of each step: "constant", "step", "exponential", "cosine" or "one_cycle"; an object
+            with options, such as ``Cosine(warmup=100)``; or a function from the step, counted from 0, to the
+            rate.
         l2, l1 : float
             The cost gains l2 / 2 times the sum of w^2 and l1 times that of abs(w), over weights, not biases.
             The book's lmbda is l2 = lmbda / samples, scikit-learn's alpha is l2 = alpha / batch_size.
         clip_norm : float, optional
-            Where the norm of the whole gradient, penalties included, is larger, it is scaled down to this.
+            Largest norm of the whole gradient, penalties included; longer gradients are scaled down to it.
         sample_weight : array (samples,), optional
             Factors of the samples' costs; a batch's cost is the sum of w C over the batch's length.  They
-            hold for rows that are held out and for `metrics` as well.  Not with blocks.
+            apply to held-out rows and to `metrics` as well.  Not for blocks.
         class_weight : dict of label to float, or "balanced", optional
             Factors of the costs of labels; "balanced", which is not for blocks, gives every class the same
-            weight in all, with mean 1.  They hold for the validation data and for `metrics` as well, so
-            that "balanced" makes the accuracy the mean of the classes' own.
+            total weight, with mean 1.  They apply to validation data and to `metrics` as well, so that with
+            "balanced" the accuracy is the mean of the classes' accuracies.
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Its cost and score are taken after every epoch: the cost as the sum of w C over the number of
-            rows, as in training, the score as a weighted mean.
+            Data whose cost and score are computed after every epoch: the cost as the sum of w C over the
+            number of rows, as in training, the score as a weighted mean.
         validation_split : float
-            The share of X that is held out for that instead, of each label alike; the same rows in every
-            call.  Not with blocks.
+            The share of X, of each label alike, that is held out as validation data instead; the same rows
+            in every call.  Not for blocks.
         metrics : str or callable, or an iterable of them
-            What is measured after every epoch instead of the score, of the validation data and of the
-            training data, which takes a forward pass over them: "accuracy", "r2", "mse", "mae", or functions
-            of (y, outputs) that return a number.  A function that has an argument ``sample_weight``, as
-            those of ``sklearn.metrics`` have, is given the weights, or None; others are not weighted.
+            Measures after every epoch instead of the score, on validation and on training data, which takes a
+            forward pass over them: "accuracy", "r2", "mse", "mae", or functions of (y, outputs) that return a
+            number.  A function with an argument ``sample_weight``, as those of ``sklearn.metrics`` have, is
+            called with the weights, or None; others are not weighted.
         shuffle : bool
-            Whether every epoch takes the samples in a new order.
+            If True, every epoch takes the samples in a new order.
         buffer_bytes : int
-            The memory in which blocks are shuffled, beside that of the two or so that are being read: rows
-            are gathered in two halves of it, by turns, and each is taken in a new order.  Neither the order
-            nor, without `shuffle`, any bit depends on the sizes of blocks.
+            Memory in which blocks are shuffled, beside that of the two or so that are being read: rows fill
+            its two halves by turns, and each half is shuffled.  Neither the order nor, without `shuffle`, any
+            bit depends on the sizes of blocks.
         threads : int or "auto"
             Members of the team that shares each batch, at most the CPUs this process may use.  "auto" tries
-            several numbers while it trains, at a cost of about 2 % of the time, and keeps to the fastest;
-            `History` tells which, and the speed of each.  The result has the same bits for any number.
+            several numbers while it trains, at a cost of about 2 % of the time, and keeps the fastest;
+            `History` has that number and the speed of each.  Any number gives the same bits.
         callbacks : Callback or callable, or an iterable of them
             `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint`, `TimeLimit`, `CSVLogger`, `ProgressBar`,
             or a user's own `Callback`.  A function is called as ``callback(network, history)`` after an
             epoch and may change the weights; training stops early when it returns True.
         verbose : bool
-            Shows a `ProgressBar`, a line per epoch where stdout is no terminal.
+            If True, shows a `ProgressBar`, or a line per epoch where stdout is no terminal.
 
         Returns
         -------
@@ -484,7 +487,7 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            For data that do not fit; nothing has been changed then.
+            For invalid arguments or data; the network is unchanged then.
         RuntimeWarning
             For whole numbers up to 255 beside numbers from 0 to 1, which may be pixels that were divided; and
             for uint8 numbers above 1 without `input_divisor`.  For whole numbers that float32 or float64
@@ -541,9 +544,9 @@ class Network:
         X, y : arrays
             As for `fit`.
         batch_size : int, optional
-            Without it 200, or all samples where there are fewer.
+            Defaults to 200, or to all samples where there are fewer.
         optimizer : str or object, optional
-            Without it the one of the last training, or "sgd".  Its state goes on.
+            Defaults to that of the last training, whose state continues, or to "sgd".
 
         Other arguments are those of `fit`.
 
@@ -572,7 +575,7 @@ class Network:
         return fit.fit(self, X, y, plan)
 
     def predict(self, X: npt.ArrayLike) -> Array:
-        """What the network says of each row of X, in the shape of the y that `fit` was given.
+        """Predicts each row of X, in the shape of the y that `fit` was trained on.
 
         Labels (samples,); for two classes of one output, 0 or 1; for several labels at once, zeros and ones
         (samples, outputs); else values.  A network that `fit` has not trained gives labels where it has more
@@ -583,9 +586,9 @@ class Network:
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """The probabilities of the labels, (samples, labels); rows add up to one.
 
-        Of two classes learnt by one output there are two columns, that of 0 first.  With outputs of sigmoids,
-        which need not add up to one, each is divided by their sum.  Where several labels may hold at once,
-        each has its own probability.
+        Two classes learnt by one output have two columns, that of 0 first.  Outputs of sigmoids, which need
+        not add up to one, are divided by their sum.  Where several labels may hold at once, each has its own
+        probability.
 
         Raises
         ------
@@ -601,12 +604,12 @@ class Network:
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """The share of rows predicted right; for values the coefficient of determination R^2.
 
-        What the network is trained for decides, never y, which must be of that kind.  With `sample_weight`
+        The network's `task` decides which, and y must be of that kind.  With `sample_weight`
         (samples,) each row counts by its weight, as in scikit-learn's ``accuracy_score`` and ``r2_score``.
         """
         return inference.score(self, X, y, sample_weight)
 
-    # Gradients laid open
+    # Gradients
 
     def value_and_gradient(
         self,
@@ -621,7 +624,7 @@ class Network:
     ) -> tuple[float, Array]:
         """The mean cost over the rows of X, penalties included, and its gradient, laid out like `parameters`.
 
-        Nothing is dropped, and frozen layers have zeros.  Other arguments are those of `fit`.
+        Dropout is off, and frozen layers have zeros.  Other arguments are those of `fit`.
 
         Examples
         --------
@@ -683,17 +686,17 @@ def objective(net: Network, X: Any, y: Any, **options: Any) -> gradients.Objecti
 def load(
     path: str | os.PathLike[str], *, activation: Any = None, output_activation: Any = None, cost: Any = None
 ) -> "Network":
-    """The network that `Network.save`, a `ModelCheckpoint` or ``fastbp train`` wrote.
+    """Reads a network that `Network.save`, a `ModelCheckpoint` or ``fastbp train`` wrote.
 
-    It predicts the same bits, and `fit` goes on with the optimizer's state as if there had been no file.  Of
-    a subclass, it is a `Network` with its weights.
+    It predicts the same bits, and `fit` continues with the optimizer's state as if there had been no file.
+    A subclass's file gives a `Network` with its weights.
 
     Parameters
     ----------
     path : str or path-like
     activation, output_activation, cost : object, optional
-        What the network had of a user's own functions, which no file holds; as `Network` takes it.  Each is
-        looked at only where it had.
+        The user's own functions that the network had, which files do not hold, as for `Network`.  Each is
+        ignored where the network had none.
 
     Returns
     -------
@@ -726,7 +729,7 @@ def load(
 
 
 def _recipe(optimizer: Any, learning_rate: Any, schedule: Any, l2: Any, l1: Any, clip_norm: Any) -> Recipe:
-    """How to step, each argument checked."""
+    """Checks the arguments that define a step."""
     chosen: Optimizer = checks.option("optimizer", optimizer, OPTIMIZERS, Optimizer)
     return Recipe(
         chosen,

@@ -32,7 +32,7 @@ def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, m
     layer : int
         As in ``net.weights``; the first is 0.
     shape : (int, int), optional
-        Height and width of an image; without it that of a square, where the layer has so many inputs.
+        Height and width of an image; by default a square, where the number of inputs is one.
     most : int
         Neurons to draw, at least 1.
 
@@ -45,7 +45,7 @@ def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, m
     ImportError
         Without matplotlib.
     ValueError
-        For a layer that there is not, or a shape that is not of so many inputs.
+        For a layer that does not exist, or a shape of another number of inputs.
 
     Examples
     --------
@@ -55,8 +55,8 @@ def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, m
     ((2, 2), (3, 3))
     """
     plt = pyplot("plot.weights")
-    found, _ = parameters.parameter_arrays(net.weights, net.biases)
-    w = np.asarray(found[pictures.place("layer", layer, len(found))])[: checks.count("most", most)]
+    layers, _ = parameters.parameter_arrays(net.weights, net.biases)
+    w = np.asarray(layers[pictures.index("layer", layer, len(layers))])[: checks.count("most", most)]
     height, width = pictures.image_shape("shape", shape, w.shape[1])
     columns = math.ceil(math.sqrt(len(w)))
     rows = math.ceil(len(w) / columns)
@@ -76,7 +76,7 @@ def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, m
 
 
 def confusion_matrix(net: Any, X: Any, y: Any, *, ax: Any = None) -> Any:
-    """How often each label was predicted for samples of each: counts, a row per true label.
+    """Counts of predicted labels, a row per true label and a column per predicted one.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def confusion_matrix(net: Any, X: Any, y: Any, *, ax: Any = None) -> Any:
     ImportError
         Without matplotlib.
     ValueError
-        For a network that is trained for something else, or labels that it does not know.
+        For a network that is not trained for labels, or labels that it does not know.
 
     Examples
     --------
@@ -130,9 +130,9 @@ def _confusion(net: Any, X: Any, y: Any) -> tuple[np.ndarray, list[str]]:
     """Counts (labels, labels), true by predicted, and the labels."""
     pictures.trained_for_labels(net.task)
     labels = inference.classes(net).tolist()
-    places = {label: place for place, label in enumerate(labels)}
-    predicted = arrays.places(net.predict(X).tolist(), places, "predicted")
-    true = arrays.places(arrays.labels_or_numbers(y, "y").tolist(), places, "y")
+    indices = {label: index for index, label in enumerate(labels)}
+    predicted = arrays.places(net.predict(X).tolist(), indices, "predicted")
+    true = arrays.places(arrays.labels_or_numbers(y, "y").tolist(), indices, "y")
     pictures.same_rows("y", len(true), len(predicted))
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, (true, predicted), 1)
@@ -140,7 +140,7 @@ def _confusion(net: Any, X: Any, y: Any) -> tuple[np.ndarray, list[str]]:
 
 
 def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> Any:
-    """A sample's way through the network: its inputs, and the activations of every layer.
+    """One sample's inputs and the activations of every layer.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
     x : array (inputs,)
         One sample, as a row of `Network.fit`'s X.
     shape : (int, int), optional
-        Height and width of an image of the inputs; without it that of a square, or bars where there is none.
+        Height and width of an image of the inputs; by default a square, or bars if they make no square.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
     ImportError
         Without matplotlib.
     ValueError
-        For other than one sample of as many inputs as the network has, or a shape that is not of so many.
+        For anything but one sample with the network's number of inputs, or a shape of another number.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
 
 
 def _signals(net: Any, x: Any) -> list[np.ndarray]:
-    """The inputs and every layer's activations as the network sees them, and the outputs as `fit`'s y is."""
+    """The inputs and hidden activations as the network computes them, and the outputs in the units of y."""
     architecture, weights, biases = checked(net)
     state = net._fastbp
     x = arrays.array(x, "x").reshape(1, -1)
@@ -207,10 +207,10 @@ def _signals(net: Any, x: Any) -> list[np.ndarray]:
     a = row[0] / (state.bytes_divisor if row.dtype == np.uint8 else state.input_divisor or 1.0)
     if (scaling := arrays.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")) is not None:
         a = scaling.scaled(a)
-    found = [a]
+    signals = [a]
     for kind, w, b in zip(architecture.activations[:-1], weights[:-1], biases[:-1], strict=True):
-        found.append(formulas.activation(kind, w @ found[-1] + b.ravel())[0])
-    return [*found, net.outputs(row)[0]]
+        signals.append(formulas.activation(kind, w @ signals[-1] + b.ravel())[0])
+    return [*signals, net.outputs(row)[0]]
 
 
 def _bars(ax: Any, signal: np.ndarray, names: Sequence[str]) -> None:

@@ -30,12 +30,12 @@ class GradientReport(list[LayerCheck]):
 
     @property
     def error(self) -> float:
-        """The largest of all."""
+        """The largest relative difference in any array."""
         return max((check.error for check in self), default=0.0)
 
 
 def check(net: Any, X: Any, y: Any, step: float) -> GradientReport:
-    """Compares in float64, whatever the network's own type is."""
+    """Compares backpropagation with central differences in float64, whatever the network's own type."""
     step = checks.positive("step", step)
     wide = _widened(net)
     architecture, weights, biases = checked(wide)
@@ -49,22 +49,22 @@ def check(net: Any, X: Any, y: Any, step: float) -> GradientReport:
     for layer in range(len(weights)):
         if layer in architecture.frozen:
             continue
-        for name, own, found in (("weights", weights, gradient[0]), ("biases", biases, gradient[1])):
-            flat, wanted = own[layer].reshape(-1), found[layer].reshape(-1)
-            places = np.unique(np.linspace(0, len(flat) - 1, _SHOWN).astype(int))
-            floor = 1e-3 * float(np.max(np.abs(wanted))) or 1e-12
+        for name, arrays, nabla in (("weights", weights, gradient[0]), ("biases", biases, gradient[1])):
+            flat, exact = arrays[layer].reshape(-1), nabla[layer].reshape(-1)
+            indices = np.unique(np.linspace(0, len(flat) - 1, _SHOWN).astype(int))
+            floor = 1e-3 * float(np.max(np.abs(exact))) or 1e-12
             worst = 0.0
-            for place in places:
-                before = flat[place]
+            for index in indices:
+                before = flat[index]
                 sides = []
                 for sign in (1, -1):
-                    flat[place] = before + sign * step
+                    flat[index] = before + sign * step
                     sides.append(value())
-                flat[place] = before
+                flat[index] = before
                 numerical = (sides[0] - sides[1]) / (2 * step)
-                scale = max(abs(numerical) + abs(float(wanted[place])), floor)
-                worst = max(worst, abs(numerical - float(wanted[place])) / scale)
-            report.append(LayerCheck(layer, name, len(places), worst))
+                scale = max(abs(numerical) + abs(float(exact[index])), floor)
+                worst = max(worst, abs(numerical - float(exact[index])) / scale)
+            report.append(LayerCheck(layer, name, len(indices), worst))
     return report
 
 

@@ -22,8 +22,8 @@ from .team_size import is_one_chunk, sizes
 class Objective:
     """The mean cost over some samples with its penalties, and its gradient, as a function of the parameters.
 
-    Nothing is dropped.  Data are checked once, and one engine serves all calls.  `start` are the parameters
-    that the network has.
+    Dropout is off.  Data are checked once, and one engine serves all calls.  `start` holds the network's
+    present weights and biases.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Objective:
         )
 
     def _by_kernels(self, weights: list[np.ndarray], biases: list[np.ndarray]) -> tuple[float, Parameters]:
-        """The sums over all samples, of the cost and of its gradient."""
+        """The cost and its gradient, summed over all samples."""
         n, engine = self._samples, self._engine
         if engine is None:
             descent, most, listed = Descent(GRADIENT), self._sizes.most, self._data.is_listed
@@ -108,7 +108,7 @@ _NO_STEP = SGD().numbers(np.zeros(1), 0)
 
 
 def _no_steps(first: int, count: int) -> np.ndarray:
-    """The numbers of the one step that is not made."""
+    """Placeholder step numbers: gradients are summed and no step is made."""
     return _NO_STEP
 
 
@@ -122,7 +122,7 @@ def input_gradient(net: Any, X: Any, y: Any) -> np.ndarray:
         engine = numpy_engine.Engine(architecture, parts.weights, parts.biases, n)
         engine.all(data)
         return _by_inputs(np.ascontiguousarray(engine.input_delta.T), data, net._fastbp)
-    found = np.empty((n, architecture.sizes[0]), architecture.dtype)
+    gradient = np.empty((n, architecture.sizes[0]), architecture.dtype)
     still = architecture._replace(frozen=tuple(range(len(architecture.sizes) - 1)))
     block = max(1, min(n, BLOCK))
     engine_ = Engine(still, parts.weights, parts.biases, block, input_gradient=True)
@@ -133,13 +133,13 @@ def input_gradient(net: Any, X: Any, y: Any) -> np.ndarray:
         losses[0] = 0.0
         if engine_.train(data, order, (first, last), numbers, losses=losses) < last:  # stopped by a cost
             engine_.train(data, order, (first, last), numbers)
-        found[first:last] = engine_.input_delta(last - first)
-        found[first:last][~np.isfinite(losses[1 : 1 + last - first])] = np.nan
-    return _by_inputs(found, data, net._fastbp)
+        gradient[first:last] = engine_.input_delta(last - first)
+        gradient[first:last][~np.isfinite(losses[1 : 1 + last - first])] = np.nan
+    return _by_inputs(gradient, data, net._fastbp)
 
 
 def _by_inputs(gradient: np.ndarray, data: Data, state: State) -> np.ndarray:
-    """The gradient by the inputs as the user has them, from that by what the network sees."""
+    """Converts the gradient by scaled inputs to the gradient by the user's inputs."""
     units = state.input_divisor if data.inputs is None else data.inputs.deviation
     return gradient if units is None else (gradient / units).astype(gradient.dtype)
 
@@ -147,7 +147,7 @@ def _by_inputs(gradient: np.ndarray, data: Data, state: State) -> np.ndarray:
 def _data(
     net: Any, architecture: Architecture, X: Any, y: Any, sample_weight: Any, class_weight: Any
 ) -> Data:
-    """At least one sample, of a network that is computed as it is written here."""
+    """Checks at least one sample, for a network whose methods nobody has overridden."""
     user_functions.unreplaced([name for name in COMPILED if is_replaced(net, name)])
     state: State = net._fastbp
     samples, targets = scorable(net, architecture, X, y, state.task)

@@ -1,4 +1,4 @@
-"""The second surface: arrays whose rows are samples."""
+"""Outputs, predictions and scores for arrays whose rows are samples."""
 
 from typing import Any
 
@@ -16,24 +16,24 @@ from .replaced import FORWARD, inference_engine, is_replaced
 
 
 def class_weights(
-    found: data_arrays.Targets, architecture: Architecture, class_weight: Any
+    targets: data_arrays.Targets, architecture: Architecture, class_weight: Any
 ) -> np.ndarray | None:
     """The weight of each class, in the order of the outputs; None where all weigh the same."""
     if class_weight is None:
         return None
-    wanted, count = data_arrays.classes_of(found), max(2, architecture.sizes[-1])
-    return data_arrays.class_weights(class_weight, wanted, found.classes or tuple(range(count)))
+    labels_of_rows, count = data_arrays.classes_of(targets), max(2, architecture.sizes[-1])
+    return data_arrays.class_weights(class_weight, labels_of_rows, targets.classes or tuple(range(count)))
 
 
 def weights_of(
-    found: data_arrays.Targets, sample_weight: Any, by_class: np.ndarray | None, name: str = "sample_weight"
+    targets: data_arrays.Targets, sample_weight: Any, by_class: np.ndarray | None, name: str = "sample_weight"
 ) -> np.ndarray:
     """The weight of each sample times that of its class; none where all weigh the same."""
-    rows = len(found.array)
+    rows = len(targets.array)
     weights = NOTHING if sample_weight is None else data_arrays.sample_weights(sample_weight, rows, name)
     if by_class is None:
         return weights
-    each = np.asarray(by_class[data_arrays.classes_of(found)])
+    each = np.asarray(by_class[data_arrays.classes_of(targets)])
     return each * weights if weights.size else each
 
 
@@ -43,24 +43,25 @@ def outputs(net: Any, X: Any) -> np.ndarray:
 
 
 def classes(net: Any) -> np.ndarray:
-    """The label of each output, or of 0 and 1 where there is one."""
-    found = net._fastbp.classes
-    return np.arange(max(2, len(net.biases[-1]))) if found is None else labels.as_array(found)
+    """The label of each output, or the two labels of a single one."""
+    known = net._fastbp.classes
+    return np.arange(max(2, len(net.biases[-1]))) if known is None else labels.as_array(known)
 
 
 def predict(net: Any, X: Any) -> np.ndarray:
     parts = checked(net)
-    found = _infer(net, parts, samples_of(net, parts.architecture, X))
     task = _task(net, parts.architecture)
-    decided = metrics.decided(found, task)
+    raw = _infer(net, parts, samples_of(net, parts.architecture, X))
+    decided = metrics.decided(raw, task)
     return labels.of_places(decided, net._fastbp.classes) if task in ("labels", "binary") else decided
 
 
 def predict_proba(net: Any, X: Any) -> np.ndarray:
     parts = checked(net)
-    found, task = _infer(net, parts, samples_of(net, parts.architecture, X)), _task(net, parts.architecture)
-    user_functions.probable(found, task, net._fastbp.output_activation)
-    return metrics.probabilities(found, task)
+    task = _task(net, parts.architecture)
+    raw = _infer(net, parts, samples_of(net, parts.architecture, X))
+    user_functions.probable(raw, task, net._fastbp.output_activation)
+    return metrics.probabilities(raw, task)
 
 
 def score(net: Any, X: Any, y: Any, sample_weight: Any) -> float:
@@ -80,12 +81,12 @@ def _infer(net: Any, parts: Parts, samples: Samples) -> np.ndarray:
     own = is_replaced(net, *FORWARD)
     engine = numpy_engine.MethodsEngine(net, *parts) if own else inference_engine(parts)
     samples = data_arrays.divided(samples, state.input_divisor, state.dtype)
-    found: np.ndarray = engine.outputs(samples, state.bytes_divisor, inputs=inputs)
-    return found if outputs is None else outputs.unscaled(found)
+    raw: np.ndarray = engine.outputs(samples, state.bytes_divisor, inputs=inputs)
+    return raw if outputs is None else outputs.unscaled(raw)
 
 
 def _scalings(state: State) -> tuple[Scaling | None, Scaling | None]:
-    """Those of inputs and outputs, which must have been learnt."""
+    """The scalings of inputs and outputs, which must have been learnt."""
     return (
         data_arrays.learnt(state.scale_inputs, state.input_scaling, "scale_inputs"),
         data_arrays.learnt(state.scale_outputs, state.output_scaling, "scale_outputs"),
@@ -93,7 +94,7 @@ def _scalings(state: State) -> tuple[Scaling | None, Scaling | None]:
 
 
 def _task(net: Any, architecture: Architecture) -> data_arrays.Task:
-    """What the network is trained for; before any training, labels where it has several outputs."""
+    """The task the network is trained for; before any training, labels where it has several outputs."""
     task: data_arrays.Task = net._fastbp.task or ("labels" if architecture.sizes[-1] > 1 else "values")
     return task
 
@@ -101,9 +102,9 @@ def _task(net: Any, architecture: Architecture) -> data_arrays.Task:
 def samples_of(
     net: Any, architecture: Architecture, X: Any, prefix: str = "", learns: bool = False
 ) -> Samples:
-    """X as the network reads it, whose columns are those of its training.
+    """Checks X, whose columns must be those of the network's training, and converts it for an engine.
 
-    Where the network `learns` from it, digits that are lost are warned of.
+    With `learns`, warns of digits that the conversion loses.
     """
     state: State = net._fastbp
     frames.same_features(prefix + "X", frames.feature_names(X), state.feature_names)
@@ -120,7 +121,7 @@ def targets_of(
     task: data_arrays.Task | None = None,
     classes: labels.Classes = None,
 ) -> data_arrays.Targets:
-    """y as the network can learn it, or as the targets of a task; `classes` are those that fit has learnt."""
+    """Checks y and encodes it as targets of the `task`, if known; `classes` are labels already learnt."""
     state: State = net._fastbp
     outputs = architecture.sizes[-1]
     if task not in ("value", "values", "multilabel"):
@@ -129,13 +130,13 @@ def targets_of(
     cost, output = architecture.cost, architecture.activations[-1]
     several = output == "sigmoid" and costs.definition_of(cost).targets is costs.PROBABILITIES
     dtype = np.dtype(np.float64) if state.scale_outputs else architecture.dtype
-    found = data_arrays.targets(y, rows, outputs, dtype, name, task, several)
-    data_arrays.suits_cost(found, cost, output, name)
-    if task is None and found.task in ("value", "values"):
+    targets = data_arrays.targets(y, rows, outputs, dtype, name, task, several)
+    data_arrays.suits_cost(targets, cost, output, name)
+    if task is None and targets.task in ("value", "values"):
         data_arrays.lost_digits(data_arrays.plain_numbers(y, name), dtype, name, "scale_outputs")
     if state.scale_outputs:
-        data_arrays.values_are_scaled(found.task)
-    return found._replace(classes=classes)
+        data_arrays.values_are_scaled(targets.task)
+    return targets._replace(classes=classes)
 
 
 def scorable(
@@ -147,7 +148,7 @@ def scorable(
     prefix: str = "",
     classes: labels.Classes = None,
 ) -> tuple[Samples, data_arrays.Targets]:
-    """Samples and their targets, at least one, for a network trained for `task`."""
+    """Checks samples and their targets, at least one, for a network trained for `task`."""
     samples = samples_of(net, architecture, X, prefix)
     checks.count(f"rows of {prefix}X", len(samples))
     return samples, targets_of(net, architecture, y, len(samples), prefix + "y", task, classes)

@@ -1,4 +1,4 @@
-"""The methods and functions that a script may replace, and whether it has."""
+"""The methods and functions that a script may replace, and checks whether it has."""
 
 from collections.abc import Sequence
 from typing import Any

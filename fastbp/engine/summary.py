@@ -11,7 +11,7 @@ from .architecture import OPTIONS, State, checked
 
 
 def _written(value: Any) -> str:
-    """A name for what a name stands for, else the object as it prints."""
+    """The name of a built-in activation or cost, else the object as it prints."""
 
     if isinstance(value, tuple):
         return f"[{', '.join(map(_written, value))}]"
@@ -23,7 +23,7 @@ def _written(value: Any) -> str:
 
 
 def arguments(sizes: Any, state: State) -> str:
-    """The arguments other than their defaults, and the dtype always."""
+    """The arguments that differ from their defaults, and always the dtype."""
     shown = [str(list(sizes))]
     for name in OPTIONS:
         value = getattr(state, name)
@@ -49,7 +49,7 @@ class Table(str):
 
 
 def table(net: Any) -> Table:
-    """A line per layer, and one for the whole network."""
+    """The table of layers, with a last line on the whole network."""
     rows = [_HEADER, *_rows(net)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -63,7 +63,7 @@ def table(net: Any) -> Table:
 
 
 def html(net: Any) -> str:
-    """The same as a table for notebooks."""
+    """The table of layers as HTML for notebooks."""
 
     def row(cell: str, texts: Iterable[str]) -> str:
         cells = (
@@ -94,7 +94,7 @@ def _rows(net: Any) -> list[tuple[str, ...]]:
 
 
 def _whole(net: Any) -> str:
-    """What is said of the whole network."""
+    """The line on the whole network."""
     architecture, weights, _ = checked(net)
     total = sum(w.size + len(w) for w in weights)
     return (

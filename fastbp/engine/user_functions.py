@@ -1,4 +1,4 @@
-"""Functions and methods of a user's own: where they cannot serve, and what they return."""
+"""Checks on a user's own functions and methods: where they can be used, and the values they return."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from ..options import activations
 
 
 def plain_recipe(recipe: Any, architecture: Any, weights: np.ndarray, replaced: list[str]) -> None:
-    """Refuses what a user's own methods, which train by plain gradient descent, would not be asked for."""
-    asked = {
+    """Refuses options that a user's own methods, which train by plain SGD, would ignore."""
+    ignored = {
         "optimizer": recipe.optimizer.row != "sgd",
         "l2": recipe.l2,
         "l1": recipe.l1,
@@ -19,37 +19,40 @@ def plain_recipe(recipe: Any, architecture: Any, weights: np.ndarray, replaced: 
         "frozen": architecture.frozen,
         "sample_weight or class_weight": weights.size,
     }
-    names = ", ".join(name for name, given in asked.items() if given)
+    names = ", ".join(name for name, is_set in ignored.items() if is_set)
     if names:
         raise ValueError(
-            f"{names}: expected none where {', '.join(replaced)} is the user's own, which trains by plain "
-            "gradient descent; an own cost or activation is fastbp.Cost or fastbp.Activation"
+            f"{names}: cannot be combined with an overridden {', '.join(replaced)}, which trains by plain "
+            "SGD; remove the option, or pass a fastbp.Cost or fastbp.Activation instead of overriding"
         )
 
 
 def unreplaced(replaced: list[str]) -> None:
-    """Refuses to tell the gradient of what kernels do not compute."""
+    """Refuses a gradient by the kernels where a user's own methods replace them."""
     if replaced:
         raise ValueError(
-            f"gradients of rows: expected Network's own methods, but these are replaced: "
-            f"{', '.join(replaced)}; backprop gives the gradient of one sample by them"
+            f"gradients of rows: expected Network's own methods, got overridden {', '.join(replaced)}; "
+            "backprop computes the gradient of one sample by them"
         )
 
 
 def own_values(name: str, values: Any, like: np.ndarray) -> np.ndarray:
-    """What a user's own function gave, in the shape and type of what it was given; a derivative may be one
-    number for all.
+    """The return value of a user's function, in the shape and type of its argument.
+
+    A derivative may be one number for all.
     """
-    found = np.asarray(values)
-    if found.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected to return numbers, got dtype {found.dtype}")
-    if found.shape != like.shape and not (name.endswith("derivative") and not found.shape):
-        raise ValueError(f"{name}: expected to return shape {like.shape}, as it was given, got {found.shape}")
-    return np.broadcast_to(found.astype(like.dtype, copy=False), like.shape)
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected to return numbers, got dtype {array.dtype}")
+    if array.shape != like.shape and not (name.endswith("derivative") and not array.shape):
+        raise ValueError(
+            f"{name}: expected to return shape {like.shape}, that of its argument, got {array.shape}"
+        )
+    return np.broadcast_to(array.astype(like.dtype, copy=False), like.shape)
 
 
 def own_outputs(columns: list[Any], outputs: int) -> np.ndarray:
-    """The columns (outputs, 1) that a user's own feedforward gave, as rows (n, outputs)."""
+    """The columns (outputs, 1) that a user's own feedforward returned, as rows (n, outputs)."""
     for column in columns:
         if np.shape(column) != (outputs, 1):
             raise ValueError(f"feedforward: expected to return shape ({outputs}, 1), got {np.shape(column)}")
@@ -57,7 +60,7 @@ def own_outputs(columns: list[Any], outputs: int) -> np.ndarray:
 
 
 def probable(outputs: np.ndarray, task: Task, output_activation: activations.Kind) -> None:
-    """Refuses what predict_proba has no probabilities of; the outputs tell of a user's own functions."""
+    """Refuses outputs that are no probabilities; a user's own functions are judged by their values."""
     why = ""
     if task in ("value", "values"):
         why = "the network is not trained for labels"

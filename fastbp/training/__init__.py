@@ -1,1 +1,1 @@
-"""What `fit` does: sources of samples, the run with its epochs, callbacks, history and checkpoints."""
+"""Training: sources of samples, the run with its epochs, callbacks, history and checkpoints."""

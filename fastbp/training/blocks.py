@@ -1,7 +1,7 @@
 """Samples from an iterable of blocks: a thread reads them into two pools, in which they are shuffled.
 
-So training and reading go on at once, in a bounded memory.  A pool that is full holds whole batches, and
-what a block has beyond it goes to the next one.
+So training and reading overlap in bounded memory.  A full pool holds whole batches; the rest of a block goes
+to the next pool.
 """
 
 import contextlib
@@ -29,18 +29,18 @@ _POLL = 0.1  # seconds after which a waiting main thread sees a signal where the
 
 
 class _Rows(NamedTuple):
-    """Checked rows of a block, or the room for those of a pool."""
+    """Checked rows of a block, or a pool's arrays for them."""
 
     X: np.ndarray
     targets: np.ndarray
-    weights: np.ndarray  # or none
+    weights: np.ndarray  # empty where all weigh the same
 
     def first(self, count: int) -> "_Rows":
         return _Rows(*(array[:count] for array in self))
 
 
 class _Block(NamedTuple):
-    name: str  # what the names of its arrays begin with
+    name: str  # the prefix of its arrays' names in messages
     X: Samples
     y: np.ndarray
 
@@ -78,12 +78,12 @@ class Blocks:
         self._task: arrays.Task | None = None
         self._classes: labels.Classes = None
         self._dtype: np.dtype | None = None  # of the first samples
-        self._opened: tuple[_Block, Generator[_Block]] | None = None  # the first block, already read
+        self._opened: tuple[_Block, Generator[_Block]] | None = None  # the first block and its pass
 
     def learn(self, counts: bool) -> None:
-        """Looks at the first block, and at all where their number, labels or a scaling must be known."""
+        """Reads the first block, and all of them where their number, labels or a scaling must be known."""
         state, outputs = self._state, self._architecture.sizes[-1]
-        block = self._look()
+        block = self._first_block()
         others = state.classes is None and labels.are_other(block.y, outputs)
         if not others:
             self._task = self._targets(block).task
@@ -96,7 +96,7 @@ class Blocks:
             what = "a schedule's end" if counts else "the labels" if others else "the scaling"
             streams.passes_again(self._again, what)
             scalings = self._survey(others, learns)
-            block = self._look()
+            block = self._first_block()
         rows = next(self._rows_of(block))
         self.targets = self._targets(block)._replace(array=rows.targets)
         weights = inference.class_weights(self.targets, self._architecture, self._plan.class_weight)
@@ -117,7 +117,7 @@ class Blocks:
         }
 
     def close(self) -> None:
-        """Closes what was looked at and is not trained on."""
+        """Closes a pass that was begun to read the first block and not gone on with."""
         if self._opened:
             self._opened[1].close()
 
@@ -149,7 +149,7 @@ class Blocks:
             reader.end()
 
     def _make_pools(self, rows: _Rows) -> None:
-        """Two, whose numbers are those that the network trains in, or that its scaling needs."""
+        """Allocates two pools, in the dtype that the network trains in or that its scaling needs."""
         dtype = np.dtype(np.float64) if self._state.scale_inputs else self._architecture.dtype
         row = rows._replace(X=rows.X if rows.X.dtype == np.uint8 else rows.X.astype(dtype)).first(1)
         size = sum(array.nbytes for array in row) + np.dtype(np.int64).itemsize  # and its place in the order
@@ -161,11 +161,11 @@ class Blocks:
         ]
 
     def _survey(self, others: bool, learns: list[bool]) -> list[Scaling | None]:
-        """Counts the samples, and learns the labels and the scalings that are not known yet."""
+        """Passes over all blocks: counts samples, and learns labels and scalings that are not known yet."""
         sizes, state = self._architecture.sizes, self._state
         moments = [
-            Moments(size) if wanted else None
-            for size, wanted in zip(sizes[:: len(sizes) - 1], learns, strict=True)
+            Moments(size) if is_learnt else None
+            for size, is_learnt in zip(sizes[:: len(sizes) - 1], learns, strict=True)
         ]
         distinct: dict[Any, None] = {}
         self.samples = 0
@@ -188,8 +188,8 @@ class Blocks:
             for one, old, name in zip(moments, former, ("X", "y"), strict=True)
         ]
 
-    def _look(self) -> _Block:
-        """The first block that has rows, from which the next pass goes on."""
+    def _first_block(self) -> _Block:
+        """Reads the first block that has rows; the next pass continues from it."""
         blocks = self._blocks()
         block = next(blocks, None)
         streams.some_samples(0 if block is None else len(block.X))
@@ -198,7 +198,7 @@ class Blocks:
         return block
 
     def _blocks(self) -> Generator[_Block]:
-        """Of a new pass, those that have rows."""
+        """The blocks of a new pass that have rows."""
         blocks = self._begin()
         try:
             for number, given in enumerate(blocks):
@@ -212,7 +212,7 @@ class Blocks:
                 blocks.close()
 
     def _pass(self) -> Generator[_Block]:
-        """The same, from the first block also where that has been read."""
+        """A pass over blocks that have rows, which begins with the first even where it has been read."""
         opened, self._opened = self._opened, None
         blocks = opened[1] if opened else self._blocks()
         with contextlib.closing(blocks):
@@ -222,7 +222,7 @@ class Blocks:
             yield from blocks
 
     def _pieces(self, skipped: int) -> Generator[_Rows]:
-        """Checked rows, but for so many at the beginning."""
+        """Checked rows, without the first `skipped`."""
         with contextlib.closing(self._pass()) as blocks:
             for block in blocks:
                 count = min(skipped, len(block.X))
@@ -231,7 +231,7 @@ class Blocks:
         streams.enough_samples(skipped)
 
     def _rows_of(self, block: _Block, first: int = 0, checks_targets: bool = True) -> Iterator[_Rows]:
-        """Yields the checked rows of a block from a row on, a piece at a time.
+        """The checked rows of a block from row `first` on, a piece at a time.
 
         Without `checks_targets` they have no targets, for a block may lack some of the labels.
         """
@@ -242,7 +242,7 @@ class Blocks:
             try:
                 rows = self._checked(_Block(name, X[begin:end], y[begin:end]), checks_targets)
             except (TypeError, ValueError):
-                self._checked(block, checks_targets)  # tells the place in the block
+                self._checked(block, checks_targets)  # raises an error with the row within the block
                 raise
             yield rows
 
@@ -253,9 +253,9 @@ class Blocks:
         samples = dense(arrays.divided(samples, self._state.input_divisor, self._state.dtype))
         if not checks_targets:
             return _Rows(samples, NOTHING, NOTHING)
-        found = self._targets(block)
-        by_class = inference.class_weights(found, self._architecture, self._plan.class_weight)
-        return _Rows(samples, found.array, inference.weights_of(found, None, by_class))
+        targets = self._targets(block)
+        by_class = inference.class_weights(targets, self._architecture, self._plan.class_weight)
+        return _Rows(samples, targets.array, inference.weights_of(targets, None, by_class))
 
     def _targets(self, block: _Block) -> arrays.Targets:
         name, X, y = block
@@ -267,8 +267,8 @@ class Blocks:
 class _Reader:
     """A thread that fills pools with rows, in their order, and the pools that are full or free.
 
-    What it does depends on no timing: only when it does.  Where no thread can be started, pools are filled
-    by whoever asks for the next one.
+    Its results do not depend on timing.  Where no thread can be started, the caller that needs the next pool
+    fills it.
     """
 
     def __init__(self, pieces: Generator[_Rows], pools: list[_Rows]) -> None:
@@ -276,7 +276,7 @@ class _Reader:
         self._free: queue.SimpleQueue[_Rows | None] = queue.SimpleQueue()
         self._filled: queue.SimpleQueue[tuple[_Rows, int] | BaseException | None] = queue.SimpleQueue()
         self._ended = threading.Event()
-        self._unowned = threading.Lock()  # taken, once, by whoever fills the pools
+        self._unowned = threading.Lock()  # acquired once, by the thread that fills the pools
         self._is_alone = False
         self._thread = threading.Thread(target=self._run, name="fastbp blocks", daemon=True)
         for pool in pools:
@@ -302,12 +302,12 @@ class _Reader:
             return next(self._pools, None)
         while True:
             try:
-                found = self._filled.get(timeout=_POLL)
+                item = self._filled.get(timeout=_POLL)
             except queue.Empty:
                 continue
-            if isinstance(found, BaseException):
-                raise found
-            return found
+            if isinstance(item, BaseException):
+                raise item
+            return item
 
     def give_back(self, pool: _Rows) -> None:
         self._free.put(pool)
@@ -332,21 +332,21 @@ class _Reader:
             self._filled.put(error)
 
     def _fill(self, pieces: Generator[_Rows]) -> Generator[tuple[_Rows, int]]:
-        """Pools, each with the number of its rows, until all rows are taken or the reader is ended."""
+        """Full pools with their row counts, until all rows are read or the reader is ended."""
         pool: _Rows | None = None
         count = 0
         with contextlib.closing(pieces):
             for piece in pieces:
-                taken = 0
-                while taken < len(piece.X):
+                copied = 0
+                while copied < len(piece.X):
                     if pool is None:
                         pool, count = self._free.get(), 0
                     if pool is None or self._ended.is_set():
                         return
-                    more = min(len(pool.X) - count, len(piece.X) - taken)
+                    more = min(len(pool.X) - count, len(piece.X) - copied)
                     for room, rows in zip(pool, piece, strict=True):
-                        room[count : count + more] = rows[taken : taken + more]
-                    count, taken = count + more, taken + more
+                        room[count : count + more] = rows[copied : copied + more]
+                    count, copied = count + more, copied + more
                     if count == len(pool.X):
                         yield pool, count
                         pool = None

@@ -1,4 +1,4 @@
-"""Callbacks of `fit`: what is done between its epochs and steps."""
+"""The package's callbacks, which `fit` calls between epochs and steps."""
 
 import csv
 import datetime
@@ -19,7 +19,7 @@ from .run import Callback, CallbackState, Run
 
 
 class Function(Callback):
-    """A function of (network, history), called after every epoch; training stops when it returns True."""
+    """Calls a function of (network, history) after every epoch; training stops when it returns True."""
 
     def __init__(self, function: Callable[..., object]) -> None:
         self.function = function
@@ -31,9 +31,9 @@ class Function(Callback):
 
 
 class Monitor(Callback):
-    """The base of what watches one number of the history and knows its best.
+    """The base of callbacks that follow one number of the history and keep its best.
 
-    Scores, whose names end in accuracy or r2, shall grow, and all others fall.
+    Higher is better for scores, whose names end in accuracy or r2, and lower for all others.
     """
 
     def __init__(self, monitor: str, patience: int, min_delta: float, mode: str) -> None:
@@ -51,7 +51,7 @@ class Monitor(Callback):
         self.wait = 0  # epochs since the best
 
     def is_better(self, run: Run) -> bool:
-        """Takes in the epoch's number, and tells whether it is the best so far."""
+        """Reads the epoch's number; returns True when it is the best so far."""
         number = checks.monitored(self.monitor, run.history)
         gain = 0.0 if self.best is None else (number - self.best) * (1 if self._grows else -1)
         better = gain > self.min_delta or (self.best is None and not math.isnan(number))
@@ -66,20 +66,20 @@ class Monitor(Callback):
 
 
 class EarlyStopping(Monitor):
-    """Ends training when a number has not become better for some epochs.
+    """Stops training when a number has not improved for some epochs.
 
     Parameters
     ----------
     monitor : str
         A name of the history.
     patience : int
-        How many epochs in a row may bring nothing.
+        Epochs without improvement before training stops.
     min_delta : float
-        What counts as better is better by more than this.
+        A change of at most this much is no improvement.
     restore_best_weights : bool
-        Whether the network ends with the weights of its best epoch, however training ends.
+        If True, the network ends with the weights of its best epoch, however training ends.
     mode : {"auto", "min", "max"}
-        Whether the number shall fall or grow; "auto" knows by its name.
+        Whether lower or higher is better; "auto" decides by the name.
 
     Examples
     --------
@@ -110,7 +110,7 @@ class EarlyStopping(Monitor):
                 self._biases = [b.copy() for b in run.network.biases]
         elif self.wait >= max(1, self.patience):
             best = "no number" if self.best is None else f"{self.best:.6g}"
-            run.stop(f"EarlyStopping: {self.monitor} has not become better than {best} in {self.wait} epochs")
+            run.stop(f"EarlyStopping: {self.monitor} did not improve on {best} in {self.wait} epochs")
 
     def on_train_end(self, run: Run) -> None:
         if self._weights and self.wait:
@@ -126,18 +126,18 @@ class EarlyStopping(Monitor):
 
 
 class ReduceLROnPlateau(Monitor):
-    """Multiplies the learning rate by `factor` when a number has not become better for some epochs.
+    """Multiplies the learning rate by `factor` when a number has not improved for some epochs.
 
     Parameters
     ----------
     monitor : str
         A name of the history.
     factor : float
-        From 0 to 1.
+        Between 0 and 1.
     patience, min_delta, mode
-        As of `EarlyStopping`.
+        As for `EarlyStopping`.
     cooldown : int
-        Epochs after a reduction that are not counted.
+        Epochs after a reduction that do not count towards `patience`.
     min_learning_rate : float
         The rate is not reduced below it.
 
@@ -192,7 +192,7 @@ class TimeLimit(Callback):
     Parameters
     ----------
     seconds : float
-        Of `fit`, what comes between epochs and an earlier process included.
+        Wall time of `fit`, including the time between epochs and that of an interrupted process.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -229,7 +229,7 @@ class CSVLogger(Callback):
     Parameters
     ----------
     path : str or path-like
-        Is replaced when training begins.
+        The file, which is replaced when training begins.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -237,7 +237,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         with open(self.path, "w", encoding="utf-8", newline=""):
-            pass  # a path that cannot be written is known before training
+            pass  # raises for a path that cannot be written, before training
         self._write(run, range(run.history.epochs))
 
     def on_epoch_end(self, run: Run) -> None:
@@ -253,21 +253,21 @@ class CSVLogger(Callback):
 
 
 class ModelCheckpoint(Callback):
-    """Writes the network and all that training needs to go on, to the bit, to a file.
+    """Writes the network and its training's state to a file, from which training resumes bit-identically.
 
-    `fastbp.load` reads the network from it.  A file is whole or not there: it is put in place of the one
-    before when it is on the disk.  It is also written when an exception ends the training, such as Ctrl-C.
+    `fastbp.load` reads the network from it.  A file is always whole: it replaces the one before when it is on
+    the disk.  It is also written when an exception such as Ctrl-C ends the training.
 
     Parameters
     ----------
     path : str or path-like
     every : "epoch", int or timedelta
-        After every epoch, or every so many steps, or so much time; and at the end.
+        When to write: after every epoch, every so many steps or every so much time; and at the end.
     monitor : str, optional
-        The file is written only after epochs that are the best by this name of the history; to be loaded,
-        not resumed from.
+        If set, the file is written only after epochs that are the best by this name of the history; such a
+        file is for `load`, not for resuming.
     resume : bool
-        Whether `fit` goes on from the file where there is one: the same call in a new process then ends
+        If True, `fit` continues from the file where there is one: the same call in a new process then ends
         with the same bits as if it had never been interrupted.
 
     Examples
@@ -309,16 +309,16 @@ class ModelCheckpoint(Callback):
         self._better = bool(self._best and self._best.is_better(run))
 
     def on_boundary(self, run: Run) -> None:
-        ended = run.done == 0  # an epoch, for here begins the next
+        epoch_ended = run.done == 0  # the next one begins here
         if self._best:
-            due = ended and self._better
-        elif ended and run.is_over:
+            due = epoch_ended and self._better
+        elif epoch_ended and run.is_over:
             due = True
         elif isinstance(self.when, datetime.timedelta):
             due = time.monotonic() - self._written >= self.when.total_seconds()
         else:
-            due = ended if self.when == "epoch" else run.step % self.every == 0
-        if due and (ended or run.is_finite):  # else the epoch's end tells of a divergence
+            due = epoch_ended if self.when == "epoch" else run.step % self.every == 0
+        if due and (epoch_ended or run.is_finite):  # a divergence is reported at the epoch's end
             self._write(run)
 
     def on_interrupt(self, run: Run, error: BaseException) -> None:
@@ -340,8 +340,8 @@ class ModelCheckpoint(Callback):
 class ProgressBar(Callback):
     """Shows training on stdout, as ``verbose=True`` does.
 
-    In a terminal or a notebook a bar, with the cost and the seconds left, by tqdm where it is installed;
-    anywhere a line per epoch, and the notes of the history.
+    Terminals and notebooks get a bar with the cost and the time left, by tqdm where it is installed; every
+    output gets a line per epoch and the notes of the history.
     """
 
     def on_train_begin(self, run: Run) -> None:

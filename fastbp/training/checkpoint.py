@@ -9,27 +9,27 @@ import numpy as np
 from ..engine import summary
 from ..files import checks, container, network_file, schema
 from .history import History
-from .run import Run
+from .run import CallbackState, Run
 
 _COUNTS = ("epoch", "drawn", "segment", "before", "step", "factor", "stopped")  # of a Position
 _GENERATOR = "training.generator"
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds, taken apart before anything is changed."""
+    """The contents of a checkpoint, read before anything is changed."""
 
     path: str
     network: network_file.SavedNetwork
     history: History
-    counts: dict[str, Any]  # of a Position, with the place and the cost between two batches
-    states: list[tuple[str, dict[str, Any]]]  # of the callbacks, each with its class's name
-    generator: Any  # NumPy's, or none
-    epochs: int  # of the network, before the `fit`
+    counts: dict[str, Any]  # the fields of a Position, with the samples done and the cost so far
+    states: list[tuple[str, CallbackState]]  # callbacks' states, each with its class's name
+    generator: Any  # the state of NumPy's global generator, or None
+    epochs: int  # the network's before the `fit`, as its batches are
     batches: int
 
 
 def write(run: Run, path: str) -> None:
-    """Writes the last position between two batches, durably."""
+    """Writes the network and the last position between two batches, durably."""
     arrays, metadata = network_file.described(run.kept())
     position, (done, loss) = run.position, run.between_batches()
     callbacks: list[dict[str, Any]] = []
@@ -56,7 +56,7 @@ def write(run: Run, path: str) -> None:
 
 
 def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
-    """The checkpoint at `path` if there is one, of a call of `fit` of `net` with those arguments."""
+    """Reads the checkpoint at `path`, if there is one; it must be of the same `fit` of the same network."""
     if not os.path.exists(path):
         return None
     arrays, metadata = container.read(path)
@@ -81,20 +81,20 @@ def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
 
 
 def adopt(net: Any, saved: Saved) -> None:
-    """Makes the network the one that was saved, as it was when its `fit` began to count."""
+    """Gives the network the saved weights and state, with the counts it had when its `fit` began."""
     net.weights, net.biases = saved.network.weights, saved.network.biases
     net._fastbp = replace(saved.network.state, epochs=saved.epochs, batches=saved.batches)
 
 
 def resume(run: Run, saved: Saved) -> None:
-    """Takes a run that is about to begin to where the checkpoint was written."""
+    """Moves a run that has not begun to the position at which the checkpoint was written."""
     counts, position = dict(saved.counts), run.position
     position.reached[0], position.losses[0] = counts.pop("done"), counts.pop("loss")
     left, states = list(saved.states), []
-    for callback in run.callbacks:  # of one class they are in the same order as then
+    for callback in run.callbacks:  # callbacks of one class keep their order
         kind = type(callback).__name__
-        place = next((i for i, (other, _) in enumerate(left) if other == kind), None)
-        states.append({} if place is None else left.pop(place)[1])
+        index = next((i for i, (other, _) in enumerate(left) if other == kind), None)
+        states.append({} if index is None else left.pop(index)[1])
     position = position._replace(**counts, notes=len(saved.history.notes), states=tuple(states))
     run.resume(saved.path, saved.history, position, saved.generator)
 
@@ -104,14 +104,14 @@ def _are_arrays(value: Any) -> bool:
 
 
 def _stored(value: Any) -> Any:
-    """An entry of a callback's state as JSON holds it; `_value` takes it back."""
+    """Encodes an entry of a callback's state for JSON; `_value` decodes it."""
     if _are_arrays(value):
         return {"arrays": len(value)}
     return {"value": value} if isinstance(value, dict) else value
 
 
 def _value(arrays: dict[str, np.ndarray], name: str, kept: Any) -> Any:
-    """An entry of a callback's state: what JSON holds, or a list of arrays."""
+    """Decodes an entry of a callback's state from JSON and the file's arrays."""
     if not isinstance(kept, dict):
         return kept
     return kept["value"] if "value" in kept else [arrays[f"{name}.{i}"] for i in range(kept["arrays"])]

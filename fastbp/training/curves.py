@@ -5,7 +5,7 @@ from typing import Any
 
 from ..options import checks
 
-_ASIDE = ("seconds", "learning_rate", "threads")  # of a history, not drawn unless asked for
+_ASIDE = ("seconds", "learning_rate", "threads")  # names of a history that are not drawn by default
 
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: for all eyes

@@ -1,4 +1,4 @@
-"""What is measured after an epoch besides its cost, and the samples that are held out for it."""
+"""Measurements after an epoch besides its cost, and the samples that are held out for them."""
 
 import inspect
 import math
@@ -16,16 +16,18 @@ from ..options import random_streams
 _SCORES: dict[Task, str] = {"value": "r2", "values": "r2"}  # of the tasks that have no accuracy
 
 
-class _Part(NamedTuple):
+class _EvaluationSet(NamedTuple):
+    """Rows of data to measure on; names in the history begin with the prefix."""
+
     prefix: str
     data: Data
     rows: np.ndarray
-    wanted: np.ndarray  # the targets of those rows
+    targets: np.ndarray  # the targets of those rows
     weights: Weights  # of those rows
 
 
 class Evaluation:
-    """The cost and the metrics of some parts of the data, by the names of the history.
+    """The cost and the metrics of some sets of rows, by the names of the history.
 
     Weights of samples and classes hold as in training: the cost is the sum of w C over the number of rows, so
     that it compares with the training's; metrics are weighted means.
@@ -36,45 +38,45 @@ class Evaluation:
         self._metrics = dict(metrics) or {name: METRICS[name]}
         self._takes_weights = {name for name, metric in self._metrics.items() if _takes_weights(metric)}
         self._targets = targets
-        self._parts: list[_Part] = []
+        self._sets: list[_EvaluationSet] = []
 
     def add(self, prefix: str, data: Data, rows: np.ndarray) -> None:
-        """Names of this part have the prefix; without one the cost is left out, which training tells."""
+        """Adds a set whose names begin with the prefix; without a prefix, its cost is left out."""
         weights = data.weights[rows] if data.weights.size else None
         arrays.some_weight(f"weights of the {'validation' if prefix else 'training'} data", weights)
         unweighted = data._replace(weights=NOTHING)
-        self._parts.append(_Part(prefix, unweighted, rows, data.targets[rows], weights))
+        self._sets.append(_EvaluationSet(prefix, unweighted, rows, data.targets[rows], weights))
 
     def __call__(self, engine: Any, members: int) -> dict[str, float]:
-        found = {}
-        for prefix, data, rows, wanted, weights in self._parts:
+        scores = {}
+        for prefix, data, rows, targets, weights in self._sets:
             losses = np.zeros(len(rows)) if prefix else NOTHING
             outputs = engine.infer(data, losses, members, rows)
             if data.outputs is not None:
                 outputs = data.outputs.unscaled(outputs)
             if prefix:
                 counted = losses if weights is None else losses[weights > 0] * weights[weights > 0]
-                found[f"{prefix}loss"] = math.fsum(counted) / len(losses)
+                scores[f"{prefix}loss"] = math.fsum(counted) / len(losses)
             for name, metric in self._metrics.items():
                 if metric is METRICS.get(name):
-                    number = metric(outputs, self._targets._replace(array=wanted), weights)
+                    number = metric(outputs, self._targets._replace(array=targets), weights)
                 else:
-                    given = {"sample_weight": weights} if name in self._takes_weights else {}
-                    number = metric(self._as_given(wanted), outputs, **given)
-                found[prefix + name] = float(number)
-        return found
+                    options = {"sample_weight": weights} if name in self._takes_weights else {}
+                    number = metric(self._as_given(targets), outputs, **options)
+                scores[prefix + name] = float(number)
+        return scores
 
-    def _as_given(self, wanted: np.ndarray) -> np.ndarray:
+    def _as_given(self, targets: np.ndarray) -> np.ndarray:
         """Targets in the shape and with the labels of y."""
         task, classes = self._targets.task, self._targets.classes
-        flat = wanted[:, 0] if task in ("binary", "value") else wanted
+        flat = targets[:, 0] if task in ("binary", "value") else targets
         if task not in ("labels", "binary"):
             return flat
         return labels.of_places(flat.astype(np.int64), classes)
 
 
 def _takes_weights(metric: Callable[..., float]) -> bool:
-    """Whether a user's own metric has an argument for weights, as those of scikit-learn have."""
+    """Tell whether a user's own metric takes weights, as those of scikit-learn do."""
     try:
         return "sample_weight" in inspect.signature(metric).parameters
     except (TypeError, ValueError):  # of a function in C
@@ -82,7 +84,7 @@ def _takes_weights(metric: Callable[..., float]) -> bool:
 
 
 def held_out(targets: Targets, share: float, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The rows to train on and, in order, those held out: a share of them, of each label alike.
+    """The rows to train on and the rows held out, in order: a share of the rows of each label.
 
     The same data and seed always give the same rows, so that a second `fit` does not train on those that the
     first held out; without a seed it is 0.

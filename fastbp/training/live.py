@@ -1,4 +1,4 @@
-"""Callbacks that show a training as it goes on: in a notebook, and in TensorBoard."""
+"""Callbacks that show a training in progress: in a notebook, and in TensorBoard."""
 
 import io
 import os
@@ -15,14 +15,14 @@ _SUFFIX = ".fastbp"  # of the files of ours in a folder of TensorBoard's
 
 
 class LivePlot(Callback):
-    """Learning curves in a notebook, drawn anew as epochs end.
+    """Draws learning curves in a notebook, again as epochs end.
 
     Parameters
     ----------
     names : str
-        Of the history, as for `History.plot`.
+        Names of the history, as for `History.plot`.
     pause : float
-        Seconds between two pictures, at least.
+        Least number of seconds between two pictures.
 
     Raises
     ------
@@ -59,7 +59,7 @@ class LivePlot(Callback):
             self._draw(run)
 
     def _draw(self, run: Run) -> None:
-        """Puts a picture in the place of the one before."""
+        """Replaces the picture on display."""
         from IPython.display import Image, display
 
         figure = np.ravel(curves.history(run.history, *self.names))[0].figure
@@ -77,7 +77,7 @@ class LivePlot(Callback):
 
 
 def _is_notebook() -> bool:
-    """Whether pictures have a place: an IPython kernel runs this."""
+    """Tell whether an IPython kernel, which can show pictures, runs this."""
     try:
         from IPython import get_ipython
     except ImportError as error:
@@ -95,8 +95,8 @@ class TensorBoard(Callback):
     Parameters
     ----------
     log_dir : str or path-like
-        A folder; what this callback wrote there before is replaced when training begins, and a resumed
-        training writes its earlier epochs again.
+        A folder.  Earlier events of this callback there are replaced when training begins; a resumed training
+        writes its earlier epochs again.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The seed's surface: lists of (x, y), columns, shuffled as the standard library would shuffle them."""
+"""Training on the book's lists of (x, y), column vectors, shuffled as the standard library shuffles."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -22,14 +22,14 @@ from ..options.optimizers import SGD as _SGD
 Pairs = Iterable[tuple[Any, Any]]
 
 
-# What says how good a network is after an epoch, and whether training is to end; it is made before the first,
-# and given the training where kernels may judge as well.
+# A `Begin` is called before the first epoch, with the training's chunks where kernels may evaluate as well.
+# It makes a `Report`, which evaluates the network after every epoch and returns True to end the training.
 Report = Callable[[int], bool]
 Begin = Callable[[Chunks | None], Report]
 
 
 def listed(pairs: Pairs) -> list[Any]:
-    """The list itself, which training shuffles, or one of what is no list."""
+    """The list itself, which training shuffles, or a list of any other iterable."""
     return pairs if isinstance(pairs, list) else list(pairs)
 
 
@@ -67,7 +67,7 @@ def SGD(
 def descend(net: Any, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin) -> None:
     """Epochs of ``net.update_mini_batch(mini_batch, *rule)``, in kernels where they may stand in for it."""
     epochs, size = checks.integer("epochs", epochs), checks.integer("mini_batch_size", size)
-    if not is_replaced(net, "update_mini_batch"):  # which may take what it likes
+    if not is_replaced(net, "update_mini_batch"):  # a user's own may take any arguments
         for name, value in zip(("eta", "lmbda"), rule, strict=False):
             checks.number(name, value)
     by_methods = is_replaced(net, *net._fastbp_hooks.training)
@@ -114,7 +114,7 @@ def _descend_compiled(
         if _is_standard(shuffle):
             _shuffle_natively(shuffle.__self__, order)
             pairs[:] = seen[order].tolist()
-        else:  # whatever it does to the list
+        else:  # a user's own may do anything to the list
             shuffle(pairs)
             seen, order = np.fromiter(pairs, object, len(pairs)), np.arange(len(pairs))
             chunks.data = _data(engine.architecture, pairs)
@@ -127,7 +127,7 @@ def _descend_compiled(
             net.weights, net.biases = engine.unpack()
             _count_batches(net, chunks.step)
         ended = report(epoch)
-        if judged_by_methods:  # which may have changed the weights
+        if judged_by_methods:  # they may have changed the weights
             repack(net, engine)
         if ended:
             return
@@ -146,14 +146,14 @@ def _descend_plainly(
 
 
 def _count_batches(net: Any, batches: int) -> None:
-    """Only dropout counts them here: else a network keeps nothing but the seed's four attributes."""
+    """Counts batches for dropout alone: without it a network keeps the book's four attributes only."""
     if net._fastbp.dropout:
         began = net._fastbp.began + batches - net._fastbp.batches  # these are no steps of an optimizer's
         net._fastbp = replace(net._fastbp, batches=batches, began=began)
 
 
 def _numbers(eta: Any, lmbda: Any = 0.0, n: int = 1) -> Numbers:
-    """Gradient descent at a constant rate, with the decay that lmbda stands for in a training set of n."""
+    """Step numbers of gradient descent at a constant rate, with weight decay lmbda / n."""
     rate, decay = checks.number("eta", eta), checks.number("lmbda", lmbda)
     return lambda first, count: _SGD().numbers(np.full(count, rate), first, decay / n)
 
@@ -171,18 +171,18 @@ def _engine_for(
 
 
 def _data(architecture: Architecture, pairs: Sequence[Any], often: bool = False) -> Data:
-    """`often`: whether the pairs are read so often that making bytes of pixels pays."""
+    """Converts pairs for an engine; `often` allows for bytes of pixels, which take time to make."""
     sizes, dtype = architecture.sizes, architecture.dtype
     return Data(*book_pairs.training_pairs(pairs, sizes[0], sizes[-1], dtype, often))
 
 
 def _is_standard(shuffle: Any) -> bool:
-    """Whether it is the standard library's own, on a generator whose state can be advanced natively."""
+    """Tell whether it is the standard library's, of a generator whose state kernels can advance."""
     function = getattr(shuffle, "__func__", None)
     return (
         type(getattr(shuffle, "__self__", None)) is random.Random
         and function is random.Random.shuffle
-        and function.__globals__ is vars(random)  # and not somebody's, patched in before us
+        and function.__globals__ is vars(random)  # and not one patched in earlier
     )
 
 

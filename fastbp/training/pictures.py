@@ -1,4 +1,4 @@
-"""What pictures are drawn of, and where."""
+"""Checks on the arguments of pictures."""
 
 import math
 import operator
@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 
-def place(name: str, value: Any, count: int) -> int:
-    """One of so many places, counted from 0."""
+def index(name: str, value: Any, count: int) -> int:
+    """An index below `count`."""
     try:
-        found = operator.index(value)
+        index = operator.index(value)
     except TypeError:
-        found = -1
-    if not 0 <= found < count:
+        index = -1
+    if not 0 <= index < count:
         raise ValueError(f"{name}: expected a number from 0 to {count - 1}, got {value!r}")
-    return found
+    return index
 
 
 def image_shape(name: str, shape: Any, inputs: int) -> tuple[int, int]:
@@ -38,11 +38,11 @@ def trained_for_labels(task: str | None) -> None:
         raise ValueError(f"plot.confusion_matrix: expected a network trained for labels, got one for {task}")
 
 
-def in_notebook(found: bool) -> None:
-    if not found:
+def in_notebook(is_notebook: bool) -> None:
+    if not is_notebook:
         raise RuntimeError("LivePlot: expected a notebook to draw in; History.plot draws afterwards")
 
 
-def same_rows(name: str, found: int, wanted: int) -> None:
-    if found != wanted:
-        raise ValueError(f"{name}: expected {wanted} labels, one per row of X, got {found}")
+def same_rows(name: str, labels: int, rows: int) -> None:
+    if labels != rows:
+        raise ValueError(f"{name}: expected {rows} labels, one per row of X, got {labels}")

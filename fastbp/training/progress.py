@@ -15,26 +15,26 @@ _IN_ITS_OWN_PLACE = ("loss", "seconds", "learning_rate", "threads", "val_loss", 
 
 
 class Progress:
-    """A training's progress.  The bar is of all epochs, and so are its seconds left."""
+    """A training's progress.  The bar, with its time left, spans all epochs."""
 
     _bar: "_Bar | None" = None
 
     def begin(self, epochs: int, samples: int | None) -> None:
-        """Begins, with the samples of an epoch where they are known."""
+        """Begins to show epochs of so many samples each, None where the number is unknown."""
         self.epochs, self._samples = epochs, samples
         self._done, self._shown = 0, 0.0
-        self._within = False  # an epoch whose line is not there yet
+        self._within = False  # whether an epoch has begun whose line is not written yet
         self._bar = _bar()
 
     def chunk(self, epoch: int, done: int, mean_cost: float) -> None:
-        """Takes in how many samples of an epoch, counted from 0, are done, and their mean cost."""
+        """Shows that samples of an epoch, counted from 0, are done, and their mean cost."""
         self._done, self._within = done, True
         now = time.monotonic()
         if self._bar and now - self._shown >= _PAUSE:
             self._shown = now
             samples = self._samples or 0
             label = f"epoch {epoch + 1:>3}/{self.epochs}"
-            self._bar.show(_State(label, epoch * samples + done, self.epochs * samples, mean_cost))
+            self._bar.show(_BarState(label, epoch * samples + done, self.epochs * samples, mean_cost))
 
     def epoch_end(self, history: Mapping[str, Sequence[float]]) -> None:
         """Writes the line of the history's last epoch."""
@@ -50,7 +50,7 @@ class Progress:
             say(text)
 
     def end(self) -> None:
-        """Takes the bar away, or leaves it where an epoch was broken off, in a line that is ended."""
+        """Removes the bar, or ends its line where an epoch was interrupted."""
         if self._bar:
             self._bar.end(stays=self._within)
         self._bar = None
@@ -68,8 +68,8 @@ def _line(history: Mapping[str, Sequence[float]], epochs: int, samples: int) -> 
     return "  ".join(parts)
 
 
-class _State(NamedTuple):
-    """What a bar shows."""
+class _BarState(NamedTuple):
+    """The contents of a bar."""
 
     label: str
     done: int
@@ -78,13 +78,13 @@ class _State(NamedTuple):
 
 
 class _Bar(Protocol):
-    def show(self, state: _State) -> None: ...
+    def show(self, state: _BarState) -> None: ...
     def write(self, line: str) -> None: ...
     def end(self, stays: bool) -> None: ...
 
 
 def _bar() -> _Bar | None:
-    """A bar that suits stdout; none for a file, a pipe or whatever else has `write`."""
+    """A bar for a terminal or a notebook; None for a file, a pipe or any other stdout."""
     if not (hasattr(sys.stdout, "isatty") and sys.stdout.isatty()) and not _in_notebook():
         return None
     try:
@@ -95,21 +95,21 @@ def _bar() -> _Bar | None:
 
 
 def _in_notebook() -> bool:
-    """Whether this is the kernel of a notebook, whose stdout is no terminal but takes carriage returns."""
+    """Tell whether a notebook's kernel runs this; its stdout is no terminal but takes carriage returns."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return "IPKernelApp" in getattr(shell, "config", ())
 
 
 class _Own:
-    """One line that is written over and over; it fits the terminal's width, for else it would wrap."""
+    """A bar in one line that is rewritten, cut to the terminal's width so that it does not wrap."""
 
     def __init__(self) -> None:
-        self._length = 0  # of what is in the line now
+        self._length = 0  # of the text in the line
         self._first: tuple[float, int] | None = (
             None  # seconds and samples, when the first chunk had been done
         )
 
-    def show(self, state: _State) -> None:
+    def show(self, state: _BarState) -> None:
         now = time.monotonic()
         began, before = self._first = self._first or (now, state.done)
         rate = (state.done - before) / (now - began) if now > began else 0.0
@@ -139,14 +139,14 @@ class _Own:
 
 
 class _Tqdm:
-    """The same by tqdm, which knows notebooks and their widgets."""
+    """A bar by tqdm, which supports notebooks and their widgets."""
 
     def __init__(self, tqdm: Any) -> None:
         # Its monitoring thread would only redraw what is late, and outlives the training.
         self._type: Any = type("tqdm", (tqdm,), {"monitor_interval": 0})
         self._bar: Any = None
 
-    def show(self, state: _State) -> None:
+    def show(self, state: _BarState) -> None:
         total = state.total or None
         if self._bar is not None and self._bar.total != total:  # blocks have been counted
             self.end(stays=False)

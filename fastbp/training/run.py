@@ -22,12 +22,14 @@ from .sources import Source
 
 _FIRST_STEPS = 1000  # by when training should have learnt something
 
+CallbackState = dict[str, Any]  # JSON values and lists of arrays
+
 
 class Position(NamedTuple):
-    """How far a training has come, beside its weights.
+    """The point that a training has reached; its weights are elsewhere.
 
-    It is replaced as one, for an exception may come between any two bytecodes; within a segment the kernels
-    advance ``losses[0]`` and ``reached`` together with the weights.
+    It is replaced by one assignment, for an exception may come between any two bytecodes; within a segment
+    the kernels advance ``losses[0]`` and ``reached`` together with the weights.
     """
 
     step: int  # of the network, where the segment begins
@@ -42,17 +44,14 @@ class Position(NamedTuple):
     factor: float = 1.0  # of the learning rate
     notes: int = 0  # in the history
     stopped: bool = False
-    states: tuple[dict[str, Any], ...] = ()  # of the callbacks
-
-
-CallbackState = dict[str, Any]  # what JSON can hold, and lists of arrays
+    states: tuple[CallbackState, ...] = ()  # of the callbacks
 
 
 class Callback:
     """The base of callbacks: hooks that do nothing, each of which gets the `Run`.
 
-    A subclass has those that it needs.  ``run.network`` has the present weights, which a hook may change,
-    and ``run.stop()`` ends the training.
+    A subclass overrides those that it needs.  ``run.network`` has the present weights, which a hook may
+    change, and ``run.stop()`` ends the training.
 
     Attributes
     ----------
@@ -67,7 +66,7 @@ class Callback:
     """
 
     every: int = 0
-    keeps_position: bool = False  # whether it may write down where NumPy's generator is
+    keeps_position: bool = False  # whether it may save the state of NumPy's generator
 
     def on_train_begin(self, run: "Run") -> None:
         """Called before the first epoch; a callback that is used again begins anew."""
@@ -94,11 +93,11 @@ class Callback:
         """Called when an exception ends the training."""
 
     def state(self) -> CallbackState:
-        """What a checkpoint must keep of the callback: what JSON can hold, and lists of arrays."""
+        """The state that a checkpoint keeps of the callback: JSON values and lists of arrays."""
         return {}
 
     def restore(self, state: CallbackState) -> None:
-        """Takes back what `state` gave, after `on_train_begin`."""
+        """Restores what `state` returned; called after `on_train_begin`."""
 
 
 class Run:
@@ -107,9 +106,9 @@ class Run:
     Attributes
     ----------
     history : History
-        Of the epochs that have ended.
+        The history of the epochs that have ended.
     epochs : int
-        How many were asked for.
+        The number of epochs that `fit` was called with.
     """
 
     def __init__(
@@ -123,7 +122,7 @@ class Run:
         arguments: dict[str, Any],
     ) -> None:
         self.history, self.epochs = History(), plan.epochs
-        self.arguments = arguments  # of `fit`, which a checkpoint must share
+        self.arguments = arguments  # those that a resumed training must share
         self.began: State = net._fastbp  # the network's when this fit began
         self._net, self._engine, self._chunks, self._numbers = net, chunks.engine, chunks, numbers
         self._source, self._scores = source, scores
@@ -133,11 +132,11 @@ class Run:
         self._stopped = False
         self._resumed_from = ""  # a checkpoint's path
         self._since = 0.0  # when the present epoch began
-        self._between = (0, 0.0)  # the last chunk's end between batches: the position and the cost up to it
+        self._between = (0, 0.0)  # samples and cost at the last chunk's end that lay between batches
         self.position = Position(chunks.step, *self._zeros())
         chunks.pauses = tuple(callback.every for callback in self._callbacks if callback.every)
 
-    # What hooks may ask and do
+    # The interface for hooks
 
     @property
     def network(self) -> Any:
@@ -154,22 +153,22 @@ class Run:
 
     @property
     def step(self) -> int:
-        """How many steps the network has made, those of earlier calls of `fit` included."""
+        """The number of steps that the network has made, in earlier calls of `fit` as well."""
         return self._chunks.step
 
     @property
     def samples(self) -> int | None:
-        """Of an epoch; None in the first one over blocks, which are counted in it."""
+        """The number of samples of an epoch; None in the first epoch over blocks, which counts them."""
         return self._source.samples
 
     @property
     def done(self) -> int:
-        """How many samples of the present epoch have been trained on."""
+        """The number of samples of the present epoch that have been trained on."""
         return self.position.before + int(self.position.reached[0])
 
     @property
     def seconds(self) -> float:
-        """What the present epoch has taken so far."""
+        """Seconds that the present epoch has taken so far."""
         return time.perf_counter() - self._since if self.done else 0.0
 
     @property
@@ -179,13 +178,13 @@ class Run:
 
     @property
     def learning_rate(self) -> float:
-        """That of the last step, or before any step the one that `fit` was given."""
+        """Learning rate of the last step, or the initial one before the first."""
         made = self.step > self.began.batches
         return self._numbers.rate(self.step - 1) if made else self._numbers.recipe.rate
 
     @property
     def rate_factor(self) -> float:
-        """What the schedule's learning rates are multiplied by from the next step on.  May be set."""
+        """Factor of the schedule's learning rates from the next step on.  May be set."""
         return self._numbers.factor
 
     @rate_factor.setter
@@ -194,7 +193,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether no epoch will follow."""
+        """True when no epoch will follow."""
         return self._stopped or self.epoch >= self.epochs
 
     def stop(self, why: str = "") -> None:
@@ -224,7 +223,7 @@ class Run:
         return self.history
 
     def keep(self) -> None:
-        """Gives the network all that has been trained, so that a copy of it goes on alike."""
+        """Writes the trained weights and state to the network, so that a copy of it continues alike."""
         weights, biases = self._engine.unpack()
         self._net._fastbp = replace(
             self.began,
@@ -236,12 +235,12 @@ class Run:
         self._net.weights, self._net.biases = weights, biases
 
     def kept(self) -> Any:
-        """The network with all that has been trained, to be read alone."""
+        """The network with its trained weights and state, for reading only."""
         self.keep()
         return self._net
 
     def resume(self, path: str, history: History, position: Position, generator: Any) -> None:
-        """Goes to a position that was taken down in the file `path`, instead of to the beginning."""
+        """Begins at a position that the checkpoint `path` holds."""
         done = int(position.reached[0])
         files_checks.resumed_segment(path, position.segment, position.before, done, self._source.segment_rows)
         self._resumed_from, self.history, self.position = path, history, position
@@ -251,9 +250,9 @@ class Run:
             np.random.set_state(generator)  # noqa: NPY002
 
     def between_batches(self) -> tuple[int, float]:
-        """The last position in the segment that lies between batches, and the epoch's cost up to it.
+        """Samples done at the segment's last position between batches, and the epoch's cost up to it.
 
-        The weights are those of that moment, also within a batch of several chunks.
+        The present weights are those of that position, also within a batch of several chunks.
         """
         done = int(self.position.reached[0])
         if done % self._engine.batch_size == 0 or self._chunks.is_done:
@@ -262,12 +261,12 @@ class Run:
 
     @property
     def callbacks(self) -> list[Callback]:
-        """All that this fit calls, in their order."""
+        """The callbacks of this `fit`, in order."""
         return list(self._callbacks)
 
     @property
     def is_finite(self) -> bool:
-        """Whether all of the network's present weights are finite."""
+        """True when all of the network's present weights are finite."""
         return bool(np.isfinite(self._engine.parameters).all())
 
     def _step_at(self, position: Position) -> int:
@@ -278,7 +277,7 @@ class Run:
         return self._engine.new_losses(), np.zeros(1, np.int64)
 
     def _hooks(self, name: str, callbacks: Sequence[Callback] | None = None) -> None:
-        """Calls one on every callback, and takes what it changed."""
+        """Calls a hook of every callback, and takes over weights that it changed."""
         for callback in self._callbacks if callbacks is None else callbacks:
             getattr(callback, name)(self)
         if self._lent:
@@ -286,7 +285,7 @@ class Run:
             self._lent = False
 
     def _mark(self, **changes: Any) -> None:
-        """Takes down a position that training can go on from."""
+        """Records a position that training can resume from."""
         if self._callbacks:
             changes["states"] = tuple(callback.state() for callback in self._callbacks)
             changes["factor"], changes["stopped"] = self.rate_factor, self._stopped
@@ -340,9 +339,9 @@ class Run:
         with contextlib.closing(segments):
             while True:
                 generator = self._drawn_so_far()
-                if (found := next(segments, None)) is None:
+                if (segment := next(segments, None)) is None:
                     return True
-                self._chunks.data, order = found
+                self._chunks.data, order = segment
                 at = self.position = self.position._replace(drawn=self.epoch + 1, generator=generator)
                 done, size = int(at.reached[0]), self._engine.batch_size
                 files_checks.resumed_rows(self._resumed_from, done, len(order), size)
@@ -364,7 +363,7 @@ class Run:
         return np.random.get_state() if self._is_kept else None  # noqa: NPY002
 
     def _after_chunk(self, reached: int) -> bool:
-        """Whether training shall end."""
+        """Calls the hooks after a chunk; returns True to end the training."""
         self._between = self.between_batches()
         self._hooks("on_chunk")
         if self._between[0] == reached:

@@ -102,7 +102,7 @@ def test_early_stopping_waits_for_its_patience():
         **OPTIONS | {"epochs": 8},
     )
     assert history.loss == losses[:6]
-    assert history.notes[-1] == "EarlyStopping: loss has not become better than 0.39 in 2 epochs"
+    assert history.notes[-1] == "EarlyStopping: loss did not improve on 0.39 in 2 epochs"
 
 
 def test_early_stopping_restores_the_best_weights():
