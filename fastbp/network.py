@@ -167,7 +167,7 @@ class Network:
         self.num_layers = len(plain_sizes)
         self.sizes = sizes
         state = state_of(plain_sizes, {name: arguments[name] for name in OPTIONS})
-        if state != State() or type(self) is not Network:  # which tells our pickles from 0.1.0's
+        if state != State() or type(self) is not Network:  # pickles of 0.1.0 have no state
             self._fastbp = state
         layers = self.num_layers - 1
         rows = [row for row, _ in map(row_of, state.activations(layers))]
@@ -200,7 +200,7 @@ class Network:
     def classes_(self) -> Array:
         """The label that each output stands for, or 0 and 1 where there is one output.  May be set.
 
-        They are 0, 1, 2 ... unless `fit` was given other labels first: text, dates (``datetime64``), or
+        They are 0, 1, 2 ... unless `fit` first learnt other labels: text, dates (``datetime64``), or
         anything that has a hash, in sorted order; or other numbers.
 
         >>> net = Network([1, 3, 2], seed=0)
@@ -636,15 +636,15 @@ class Network:
         ...     net.parameters = parameters
         ...     return net.value_and_gradient(X, X**2)
         >>> from scipy.optimize import minimize  # doctest: +SKIP
-        >>> found = minimize(objective, net.parameters, jac=True, method="L-BFGS-B")  # doctest: +SKIP
+        >>> result = minimize(objective, net.parameters, jac=True, method="L-BFGS-B")  # doctest: +SKIP
         >>> value, gradient = objective(net.parameters)
         >>> gradient.shape
         (25,)
         """
-        found = objective(
+        mean_cost = objective(
             self, X, y, sample_weight=sample_weight, class_weight=class_weight, l2=l2, l1=l1, threads=threads
         )
-        value, (weights, biases) = found(*found.start)
+        value, (weights, biases) = mean_cost(*mean_cost.start)
         pairs = zip(weights, biases, strict=True)
         return value, np.concatenate([array.reshape(-1) for pair in pairs for array in pair])
 
@@ -652,8 +652,8 @@ class Network:
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, threads: int | str = "auto"
     ) -> tuple[list[Array], list[Array]]:
         """The gradient of the mean cost, shaped as ``weights`` and ``biases``: `backprop` for rows."""
-        found = objective(self, X, y, threads=threads)
-        return found(*found.start)[1]
+        mean_cost = objective(self, X, y, threads=threads)
+        return mean_cost(*mean_cost.start)[1]
 
     def input_gradient(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Array:
         """dC/dx of each row's own cost, (samples, inputs): how the cost would change with each input.

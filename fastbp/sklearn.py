@@ -51,9 +51,9 @@ class _Watch(Callback):
 
     estimator: Any
     penalty: float  # per half the sum of squared weights, in the loss
-    early: bool  # whether the validation score decides
+    early: bool  # whether the validation score decides when to stop
     one: bool  # whether this is a single epoch of `partial_fit`
-    best: tuple[list[np.ndarray], list[np.ndarray]] | None = None  # weights and biases, by the score
+    best: tuple[list[np.ndarray], list[np.ndarray]] | None = None  # weights and biases of the best score
 
     def on_epoch_end(self, run: Run) -> None:
         fitted = self.estimator
@@ -84,7 +84,7 @@ class _Watch(Callback):
         self.estimator._waits = self.estimator._waits + 1 if without_gain else 0
 
     def _adapt(self, run: Run) -> None:
-        """The learning rate after an epoch; ends the training where there is no gain any more."""
+        """Sets the learning rate after an epoch; ends the training when the loss no longer improves."""
         fitted = self.estimator
         rule = fitted.learning_rate if fitted.solver == "sgd" else "constant"
         if rule == "invscaling":
@@ -104,7 +104,7 @@ def _is_stochastic(estimator: Any) -> bool:
 
 
 class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What both estimators share; each says what its outputs are and how y becomes targets."""
+    """The base of both estimators, which define their outputs and how y becomes targets."""
 
     _y_numeric = False
     _cost = "cross_entropy"
@@ -124,9 +124,9 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         Parameters
         ----------
         sample_weight : array of shape (n_samples,), optional
-            They hold for the score that ``early_stopping`` goes by as well.  Their mean does not matter.
+            Factors of the samples' costs, also in the score of ``early_stopping``.  Their mean is irrelevant.
         validation_data : (X, y) or (X, y, sample_weight), optional
-            What ``early_stopping`` goes by instead of a part of X.
+            Data for ``early_stopping``, instead of a part of X.
 
         Returns
         -------
@@ -135,13 +135,15 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         return self._fit(X, y, sample_weight, validation_data)
 
     def _take(self, parameters: dict[str, Any]) -> None:
-        """Keeps the arguments of `__init__` as they are, as scikit-learn wants it."""
+        """Keeps the arguments of `__init__` unchanged, as scikit-learn requires."""
         for name in self._get_param_names():
             setattr(self, name, parameters[name])
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
         if self.early_stopping:
-            raise ValueError("partial_fit: expected early_stopping=False, for it sees no validation data")
+            raise ValueError(
+                "partial_fit: does not support early_stopping=True; use fit, or early_stopping=False"
+            )
         return self._fit(X, y, sample_weight, None, one=True)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, one: bool = False) -> Any:
@@ -149,7 +151,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         checks.choice("learning_rate", self.learning_rate, ("constant", "invscaling", "adaptive"))
         first = not hasattr(self, "network_") or not (self.warm_start or one)
         if validation_data is not None and not self.early_stopping:
-            raise ValueError("validation_data: expected early_stopping=True, which goes by them")
+            raise ValueError("validation_data: expected early_stopping=True, which alone uses them")
         X, targets = self._checked(X, y, first, one)
         weights = self._weights(y, sample_weight)
         self._loss_of_targets = self._least_loss(targets, weights)
@@ -185,7 +187,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         return X, self._targets(y, first, one)
 
     def _checked_validation(self, data: Any, learnt: Any) -> tuple[Any, Any, np.ndarray | None]:
-        """Samples, targets and weights of validation data; `learnt` is the y that is trained on."""
+        """Samples, targets and weights of validation data; `learnt` is the y of the training data."""
         X, y, sample_weight = arrays.validation_data(data)
         X, targets = self._checked(X, y, first=False, one=True)
         weights = self._weights(y, sample_weight, learnt, "validation_sample_weight")
@@ -195,13 +197,13 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         raise NotImplementedError
 
     def _least_loss(self, targets: np.ndarray, weights: np.ndarray | None) -> float:
-        """What must be added to our cost for scikit-learn's."""
+        """The number to add to our cost for scikit-learn's."""
         return 0.0
 
     def _weights(
         self, y: Any, sample_weight: Any, learnt: Any = None, name: str = "sample_weight"
     ) -> np.ndarray | None:
-        """The weights of the rows of y; "balanced" ones follow from `learnt`, or from y itself."""
+        """The weights of the rows of y; "balanced" ones are computed from `learnt`, or from y itself."""
         if sample_weight is None:
             return None
         weights = arrays.sample_weights(sample_weight, len(np.asarray(y)), name)
@@ -209,7 +211,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         return weights
 
     def _begin(self, X: Any, random: Any, before: Network | None) -> None:
-        """A new network, with the weights of the one before or with scikit-learn's, number for number."""
+        """Builds a network, with the weights of the one before or with scikit-learn's initial ones."""
         hidden = self.hidden_layer_sizes
         sizes = [X.shape[1], *(hidden if isinstance(hidden, Iterable) else [hidden]), self.n_outputs_]
         names = self.activation if _is_list(self.activation) else [self.activation] * (len(sizes) - 2)
@@ -248,7 +250,10 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             return min(200, rows)
         size = checks.count("batch_size", self.batch_size)
         if size > rows:
-            warnings.warn(f"batch_size: {size} is more than the {rows} samples that there are", stacklevel=4)
+            warnings.warn(
+                f"batch_size: {size} is more than the {rows} samples; it is reduced to that",
+                stacklevel=4,
+            )
         return min(size, rows)
 
     def _optimizer(self) -> Optimizer:
@@ -286,11 +291,11 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
                 **validation,
             )
         except KeyboardInterrupt:
-            warnings.warn("fit: interrupted; what was learned is kept", stacklevel=4)
+            warnings.warn("fit: interrupted; the present weights are kept", stacklevel=4)
         else:
             if not one and history.epochs == self.max_iter:
                 warnings.warn(
-                    f"fit: max_iter={self.max_iter} epochs are over, and the loss may fall further",
+                    f"fit: reached max_iter={self.max_iter} epochs before convergence; try a larger max_iter",
                     ConvergenceWarning,
                     stacklevel=4,
                 )
@@ -316,22 +321,22 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol}
         try:
-            found = minimize(value_and_gradient, latest, method="L-BFGS-B", jac=True, options=options)
-            latest = found.x
+            result = minimize(value_and_gradient, latest, method="L-BFGS-B", jac=True, options=options)
+            latest = result.x
         finally:
             net.parameters = latest
-        self.n_iter_ = min(found.nit, self.max_iter)
-        self.loss_ = self.best_loss_ = found.fun / self._outputs_in_loss + self._loss_of_targets
+        self.n_iter_ = min(result.nit, self.max_iter)
+        self.loss_ = self.best_loss_ = result.fun / self._outputs_in_loss + self._loss_of_targets
         self.t_ += X.shape[0] * self.n_iter_
-        if found.status:
-            warnings.warn(f"fit: L-BFGS-B ended early: {found.message}", ConvergenceWarning, stacklevel=4)
+        if result.status:
+            warnings.warn(f"fit: L-BFGS-B ended early: {result.message}", ConvergenceWarning, stacklevel=4)
 
     def _outputs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         dtype = self.network_.weights[0].dtype
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
-        found: np.ndarray = self.network_.outputs(X.astype(dtype, copy=False))
-        return found
+        outputs: np.ndarray = self.network_.outputs(X.astype(dtype, copy=False))
+        return outputs
 
     @property
     def coefs_(self) -> list[np.ndarray]:
@@ -384,7 +389,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     Attributes
     ----------
     network_ : Network
-        What is trained.
+        The trained network.
     coefs_, intercepts_ : lists of arrays (inputs, outputs) and (outputs,)
         Its weights and biases.
     classes_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, t_, n_iter_,
@@ -437,7 +442,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
 
     @available_if(_is_stochastic)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
-        """One epoch on samples as they come; `classes` are all labels, told in the first call."""
+        """One epoch on new samples; `classes` lists all labels and is needed in the first call."""
         if not hasattr(self, "classes_"):
             if classes is None:
                 raise ValueError("classes: expected all labels in the first call of partial_fit, got None")
@@ -450,18 +455,18 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
         check_classification_targets(y)
         several = _is_multilabel(y)
-        found = np.arange(y.shape[1]) if several else unique_labels(y)
+        present = np.arange(y.shape[1]) if several else unique_labels(y)
         if first:
-            self.classes_ = self._known if one else found
+            self.classes_ = self._known if one else present
             self.n_outputs_ = len(self.classes_) if several or len(self.classes_) > 2 else 1
             self._several = several
             self.out_activation_ = "softmax" if not several and self.n_outputs_ > 1 else "logistic"
-        others = np.setdiff1d(found, self.classes_)
+        others = np.setdiff1d(present, self.classes_)
         if len(others) or several != self._several:
-            got = others if len(others) else found
+            got = others if len(others) else present
             raise ValueError(f"y: expected labels among {self.classes_}, got {got}")
-        if self.warm_start and not one and len(found) < len(self.classes_):
-            raise ValueError(f"y: expected the classes {self.classes_} of the fit before, got {found}")
+        if self.warm_start and not one and len(present) < len(self.classes_):
+            raise ValueError(f"y: expected the classes {self.classes_} of the earlier fit, got {present}")
         if several:
             return np.asarray(y, np.int64)
         return np.searchsorted(self.classes_, y)
@@ -483,8 +488,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         outputs = self._outputs(X)
         if self._several:
             return (outputs > 0.5).astype(np.int64)
-        places = outputs.argmax(axis=1) if self.n_outputs_ > 1 else (outputs[:, 0] > 0.5).astype(np.int64)
-        labels: np.ndarray = self.classes_[np.minimum(places, len(self.classes_) - 1)]
+        indices = outputs.argmax(axis=1) if self.n_outputs_ > 1 else (outputs[:, 0] > 0.5).astype(np.int64)
+        labels: np.ndarray = self.classes_[np.minimum(indices, len(self.classes_) - 1)]
         return labels
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -563,7 +568,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
 
     @available_if(_is_stochastic)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
-        """One epoch on samples as they come."""
+        """One epoch on new samples."""
         fitted: MLPRegressor = self._partial_fit(X, y, sample_weight)
         return fitted
 
@@ -579,7 +584,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         return y.astype(np.float64)
 
     def _least_loss(self, targets: np.ndarray, weights: np.ndarray | None) -> float:
-        """Half a deviance is 0 where the outputs are the targets; our cost is the rest of it."""
+        """Half a deviance is our cost and this number, by which it is 0 where outputs are the targets."""
         if self.loss != "poisson":
             return 0.0
         each = targets * np.log(np.where(targets > 0, targets, 1.0)) - targets

@@ -152,7 +152,7 @@ class Blocks:
         """Allocates two pools, in the dtype that the network trains in or that its scaling needs."""
         dtype = np.dtype(np.float64) if self._state.scale_inputs else self._architecture.dtype
         row = rows._replace(X=rows.X if rows.X.dtype == np.uint8 else rows.X.astype(dtype)).first(1)
-        size = sum(array.nbytes for array in row) + np.dtype(np.int64).itemsize  # and its place in the order
+        size = sum(array.nbytes for array in row) + np.dtype(np.int64).itemsize  # and its index in the order
         most = self._buffer_bytes // (2 * size)
         self._pool_rows = streams.pool_rows(most, self._plan.batch_size, 2 * size)
         self._pools = [
@@ -201,9 +201,9 @@ class Blocks:
         """The blocks of a new pass that have rows."""
         blocks = self._begin()
         try:
-            for number, given in enumerate(blocks):
-                block = _Block(f"block {number}: ", *streams.block(f"block {number}", given))
-                names = frames.feature_names(given[0])
+            for number, value in enumerate(blocks):
+                block = _Block(f"block {number}: ", *streams.block(f"block {number}", value))
+                names = frames.feature_names(value[0])
                 self.feature_names = frames.same_features(block.name + "X", names, self.feature_names)
                 if len(block.X):
                     yield block

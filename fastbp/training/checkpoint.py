@@ -1,4 +1,4 @@
-"""Checkpoints: a training in progress, in a file from which it goes on to the bit."""
+"""Checkpoints: files from which a training in progress resumes bit-identically."""
 
 import os
 from dataclasses import replace

@@ -1,6 +1,6 @@
-"""One place that explains a failure: what can be seen of a training that diverged, or that learns nothing.
+"""Explanations of a failure: notes on a training that diverged, or that learns nothing.
 
-At most 1,000 samples are looked at; only labels are counted throughout.  Nothing is drawn at random.
+They follow from at most 1,000 samples, and from the counts of all labels.  Nothing is drawn at random.
 """
 
 import functools
@@ -16,17 +16,17 @@ from ..engine.packed import NOTHING, Data
 from ..options import activations, costs
 
 _ROWS = 1000
-_NUMBERS, _FEW = 1 << 22, 100  # of wide samples, which may be sparse, fewer rows are looked at
-_LEARNT = 0.01  # of what the best constant answer costs more than a perfect one
+_NUMBERS, _FEW = 1 << 22, 100  # wide samples, which may be sparse: fewer rows, but at least so many
+_LEARNT = 0.01  # a gain, as `_gain` defines it
 _FAR = 10.0  # a root mean square beyond it is far from unit scale
-_NEAR_0, _SMALL = 0.05, 1e-3  # so are inputs that are all below, and targets whose range is below
-_STUCK = 0.01  # a derivative below it passes next to nothing on: that of a sigmoid beyond 0.99
-_SAME = 1e-2  # signals that differ less between samples, by their standard deviation, tell them hardly apart
+_NEAR_0, _SMALL = 0.05, 1e-3  # largest input, and range of targets, that are far below unit scale
+_STUCK = 0.01  # a derivative that passes next to nothing on, as that of a sigmoid beyond 0.99
+_SAME = 1e-2  # standard deviation of signals that hardly differ between samples
 
 _SLOW = "; try ten times the learning rate of {:g}, optimizer='adam', or less regularisation"
 
 
-class _Wanted(NamedTuple):
+class _Targets(NamedTuple):
     """Targets (outputs, m), and the share of each in the mean cost, (outputs, m) or (1, m)."""
 
     y: np.ndarray
@@ -34,7 +34,7 @@ class _Wanted(NamedTuple):
 
 
 class _Layer(NamedTuple):
-    """What a layer makes of m samples: activations and derivatives (units, m)."""
+    """A layer's activations and derivatives (units, m) for m samples."""
 
     name: str
     kind: activations.Kind
@@ -51,29 +51,29 @@ def notes(
     diverged: bool,
     early: bool = False,
 ) -> list[str]:
-    """Sentences on why training failed, most likely first; none where it did not.
+    """Writes sentences on why training failed, most likely cause first; none where it did not fail.
 
     It failed if it `diverged`, or if after two epochs or more its cost is not 1 % better than that of the
-    best constant answer; `early` in training, only if the cost is not on its way there, by 1 % per epoch.
+    best constant answer; `early` in training, only if the cost does not improve by 1 % per epoch either.
 
     Parameters
     ----------
     parts : Parts
         The network, with its present weights.
     data, order : Data, ndarray
-        What it is trained on: rows of the data, at the positions of the order.
+        The training data, and the order of the rows that are trained on.
     rate : float
-        The learning rate that `fit` was given.
+        The initial learning rate.
     losses : sequence of float
         The mean costs of the epochs so far.
     """
     architecture, weights, _ = parts
     most = min(len(order), _ROWS, max(_FEW, _NUMBERS // architecture.sizes[0]))
     rows = order[np.linspace(0, len(order) - 1, most).astype(np.int64)]
-    wanted = data.targets if data.outputs is None else data.outputs.scaled(data.targets)
+    targets = data.targets if data.outputs is None else data.outputs.scaled(data.targets)
     if not len(rows) or not (diverged or len(losses) > 1):
         return []
-    seen = _wanted(architecture, wanted[rows], data.weights[rows] if data.weights.size else NOTHING)
+    seen = _targets_of(architecture, targets[rows], data.weights[rows] if data.weights.size else NOTHING)
     every = _counted(architecture, data.targets, data.weights) if data.targets.ndim == 1 else seen
     layers: list[_Layer] = []
     with np.errstate(all="ignore"):
@@ -81,50 +81,50 @@ def notes(
             answer = _constant(architecture, every)
             former, gain = (_gain(architecture, every, answer, loss) for loss in losses[-2:])
             if not gain < 10 * _LEARNT or (early and gain - former > _LEARNT * (1 - former)):
-                return []  # nearly always, and cheaply
+                return []  # the usual end, and a cheap one
             layers, z = _forward(parts, _inputs(data, rows))
             each = formulas.cost_of(architecture.cost, architecture.activations[-1], z, layers[-1].a, seen.y)
             cost = float(np.sum(seen.share * each))
             constant = _total(architecture, seen, answer)
             if not _gain(architecture, seen, answer, cost) < _LEARNT:
                 return []
-        found = [
-            *_of_targets(architecture, every, data.targets.ndim == 1),
-            *_of_inputs(_inputs(data, rows)),
-            *_of_rate(rate, losses, diverged),
-            *_of_units(architecture, layers, weights),
+        reasons = [
+            *_target_notes(architecture, every, data.targets.ndim == 1),
+            *_input_notes(_inputs(data, rows)),
+            *_rate_notes(rate, losses, diverged),
+            *_unit_notes(architecture, layers, weights),
         ]
     if not diverged:
-        advice = "" if found else _SLOW.format(rate)
-        found.append(
+        advice = "" if reasons else _SLOW.format(rate)
+        reasons.append(
             f"nothing learnt: the cost is {cost:.4g}, that of a constant answer {constant:.4g}{advice}"
         )
-    return found
+    return reasons
 
 
-# What answers cost
+# The costs of answers
 
 
-def _wanted(architecture: Architecture, targets: np.ndarray, weights: np.ndarray) -> _Wanted:
+def _targets_of(architecture: Architecture, targets: np.ndarray, weights: np.ndarray) -> _Targets:
     one_hot = targets.ndim == 1
     y = np.equal.outer(np.arange(architecture.sizes[-1]), targets) if one_hot else np.transpose(targets)
     share = weights if weights.size else np.ones(len(targets))
-    return _Wanted(y.astype(np.float64), share[None, :] / len(targets))
+    return _Targets(y.astype(np.float64), share[None, :] / len(targets))
 
 
-def _counted(architecture: Architecture, labels: np.ndarray, weights: np.ndarray) -> _Wanted:
-    """All one-hot targets: an output is wanted to be 1 or 0, so that two columns stand for any number."""
+def _counted(architecture: Architecture, labels: np.ndarray, weights: np.ndarray) -> _Targets:
+    """All one-hot targets: two columns, for a target is 1 or 0, each with its share of the rows."""
     ones = np.bincount(labels, weights if weights.size else None, architecture.sizes[-1]) / len(labels)
-    return _Wanted(np.tile([1.0, 0.0], (len(ones), 1)), np.stack([ones, ones.sum() - ones], axis=1))
+    return _Targets(np.tile([1.0, 0.0], (len(ones), 1)), np.stack([ones, ones.sum() - ones], axis=1))
 
 
-def _constant(architecture: Architecture, wanted: _Wanted) -> np.ndarray:
+def _constant(architecture: Architecture, targets: _Targets) -> np.ndarray:
     """The best of five answers (outputs, 1) from the mean of each output to its median.
 
     The mean is the best for the quadratic cost, the cross-entropy and poisson, the median for the absolute
     cost, and for huber it lies between them.  The outputs of a softmax are not chosen one by one.
     """
-    y, share = wanted.y, np.broadcast_to(wanted.share, wanted.y.shape)
+    y, share = targets.y, np.broadcast_to(targets.share, targets.y.shape)
     ranks = np.argsort(y, axis=1)
     upto = np.cumsum(np.take_along_axis(share, ranks, axis=1), axis=1)
     middle = np.argmax(upto >= upto[:, -1:] / 2, axis=1)[:, None]
@@ -132,18 +132,18 @@ def _constant(architecture: Architecture, wanted: _Wanted) -> np.ndarray:
     mean = np.sum(share * y, axis=1, keepdims=True) / upto[:, -1:]
     parts = [0.0] if architecture.activations[-1] == "softmax" else [0.0, 0.25, 0.5, 0.75, 1.0]
     answers = [_reached(architecture, mean + part * (median - mean)) for part in parts]
-    each = [np.sum(_cost(architecture, wanted, answer), axis=1, keepdims=True) for answer in answers]
+    each = [np.sum(_cost(architecture, targets, answer), axis=1, keepdims=True) for answer in answers]
     return np.asarray(np.choose(np.argmin(each, axis=0), answers))
 
 
 def _reached(architecture: Architecture, y: np.ndarray) -> np.ndarray:
-    """The outputs that are nearest to `y`."""
+    """The possible outputs nearest to `y`."""
     return np.asarray(np.clip(y, *_reach(architecture.activations[-1])))
 
 
 @functools.lru_cache(64)
 def _reach(kind: activations.Kind) -> tuple[float, float]:
-    """The least and the largest activation, of a user's own any."""
+    """The least and the largest activation; no limits for a user's own."""
     if isinstance(kind, activations.Activation):
         return -np.inf, np.inf
     if kind == "softmax":
@@ -153,31 +153,33 @@ def _reach(kind: activations.Kind) -> tuple[float, float]:
     return (-np.inf if low < -100 else low), (np.inf if high > 100 else high)
 
 
-def _cost(architecture: Architecture, wanted: _Wanted, a: np.ndarray) -> np.ndarray:
-    """What each output adds to the mean cost."""
-    if isinstance(architecture.cost, costs.Cost):  # it may have to be compiled, and may be lowest anywhere
-        return np.full(wanted.y.shape, np.nan)
+def _cost(architecture: Architecture, targets: _Targets, a: np.ndarray) -> np.ndarray:
+    """The contribution of each output to the mean cost."""
+    if isinstance(
+        architecture.cost, costs.Cost
+    ):  # a user's own may need compiling, and may be lowest anywhere
+        return np.full(targets.y.shape, np.nan)
     output = architecture.activations[-1]
-    c, _ = formulas.cost(architecture.cost, output, np.broadcast_to(a, wanted.y.shape), wanted.y)
-    return np.asarray(wanted.share * c)
+    c, _ = formulas.cost(architecture.cost, output, np.broadcast_to(a, targets.y.shape), targets.y)
+    return np.asarray(targets.share * c)
 
 
-def _total(architecture: Architecture, wanted: _Wanted, a: np.ndarray) -> float:
-    return float(np.sum(_cost(architecture, wanted, a)))
+def _total(architecture: Architecture, targets: _Targets, a: np.ndarray) -> float:
+    return float(np.sum(_cost(architecture, targets, a)))
 
 
-def _gain(architecture: Architecture, wanted: _Wanted, answer: np.ndarray, cost: float) -> float:
-    """How far `cost` has come on the way from the constant answer's, 0, to a perfect one's, 1; maybe NaN."""
-    constant = _total(architecture, wanted, answer)
-    perfect = _total(architecture, wanted, _reached(architecture, wanted.y))  # not 0 for shares and counts
+def _gain(architecture: Architecture, targets: _Targets, answer: np.ndarray, cost: float) -> float:
+    """The gain of `cost` over the best constant answer's cost, 0, towards a perfect one's, 1; maybe NaN."""
+    constant = _total(architecture, targets, answer)
+    perfect = _total(architecture, targets, _reached(architecture, targets.y))  # not 0 for shares and counts
     return float((constant - cost) / np.maximum(constant - perfect, 1e-6 * abs(constant) + 1e-300))
 
 
-# What the network makes of samples
+# The signals of samples
 
 
 def _inputs(data: Data, rows: np.ndarray) -> np.ndarray:
-    """As columns."""
+    """The rows' samples as columns, as the network computes with them."""
     X = dense(data.X[rows])
     x = X / data.divisor if X.dtype == np.uint8 else X.astype(np.float64)
     return np.transpose(x if data.inputs is None else data.inputs.scaled(x))
@@ -197,15 +199,15 @@ def _forward(parts: Parts, a: np.ndarray) -> tuple[list[_Layer], np.ndarray]:
     return layers, z
 
 
-# What can be seen
+# Observations
 
 
-def _of_targets(architecture: Architecture, wanted: _Wanted, are_labels: bool) -> Iterator[str]:
-    y, kind = wanted.y, architecture.activations[-1]
+def _target_notes(architecture: Architecture, targets: _Targets, are_labels: bool) -> Iterator[str]:
+    y, kind = targets.y, architecture.activations[-1]
     low, high = _reach(kind)
     if are_labels:
-        if np.count_nonzero(wanted.share[:, 0]) == 1:
-            yield f"labels: all {np.argmax(wanted.share[:, 0])}, so there is nothing to tell apart"
+        if np.count_nonzero(targets.share[:, 0]) == 1:
+            yield f"labels: all {np.argmax(targets.share[:, 0])}, so there is nothing to tell apart"
         return
     most = int(np.argmax(np.mean(y * y, axis=1)))
     far, spread = np.mean(y[most] ** 2) > _FAR**2, np.ptp(y, axis=1).max()
@@ -225,7 +227,7 @@ def _of_targets(architecture: Architecture, wanted: _Wanted, are_labels: bool) -
         )
 
 
-def _of_inputs(x: np.ndarray) -> Iterator[str]:
+def _input_notes(x: np.ndarray) -> Iterator[str]:
     scale = np.sqrt(np.mean(x * x, axis=1))
     far, most = np.count_nonzero(scale > _FAR), int(np.argmax(scale))
     advice = "scale them to about unit scale, or Network(..., scale_inputs=True)"
@@ -242,10 +244,10 @@ def _span(values: np.ndarray) -> str:
     return f"from {np.min(values):.3g} to {np.max(values):.3g}"
 
 
-def _of_units(
+def _unit_notes(
     architecture: Architecture, layers: Sequence[_Layer], weights: Sequence[np.ndarray]
 ) -> Iterator[str]:
-    """The first layer that nothing passes: its units are stuck, all alike, or hardly move."""
+    """A note on the first layer that passes no signal: its units are stuck, all alike, or hardly differ."""
     is_short = formulas.is_short(architecture.cost, architecture.activations[-1])
     for layer, w in zip(layers[:-1] if is_short else layers, weights, strict=False):
         stuck = np.mean(np.mean(np.abs(layer.derivative) < _STUCK, axis=1) >= 0.95)
@@ -271,7 +273,7 @@ def _of_units(
             return
 
 
-def _of_rate(rate: float, losses: Sequence[float], diverged: bool) -> Iterator[str]:
+def _rate_notes(rate: float, losses: Sequence[float], diverged: bool) -> Iterator[str]:
     lowest = min(losses, default=np.inf)
     if losses and losses[-1] - lowest > 0.02 * abs(lowest):
         yield f"learning rate {rate:g}: the cost rose from {lowest:.3g} to {losses[-1]:.3g}; try a tenth"

@@ -48,7 +48,7 @@ def fit(net: Any, X: Any, y: Any, plan: Plan) -> History:
 
 
 def callbacks_of(value: Any, verbose: bool) -> tuple[Callback, ...]:
-    """The callbacks of a call of `fit`, which a user may have given as functions."""
+    """The callbacks of a call of `fit`, with functions wrapped, and a `ProgressBar` where it is `verbose`."""
     callbacks = [
         callback if isinstance(callback, Callback) else Function(callback)
         for callback in checks.callbacks(value, Callback)

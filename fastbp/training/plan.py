@@ -18,7 +18,7 @@ class Plan:
     epochs: int
     batch_size: int
     recipe: Recipe
-    task: Task | None = None  # what y must be for, which y itself tells where it is None
+    task: Task | None = None  # the task that y must suit; None where y decides
     sample_weight: Any = None
     class_weight: Any = None
     validation_data: Any = None

@@ -276,7 +276,8 @@ def huber(a, y):
 
 def constant_cost(architecture, targets, weights=NOTHING):
     """The mean cost of the best constant answer that the outputs reach."""
-    known = (diagnosis._counted if targets.ndim == 1 else diagnosis._wanted)(architecture, targets, weights)
+    known_by = diagnosis._counted if targets.ndim == 1 else diagnosis._targets_of
+    known = known_by(architecture, targets, weights)
     return diagnosis._total(architecture, known, diagnosis._constant(architecture, known))
 
 
