@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .data import arrays
-from .data import parameters as data_parameters
+from .data.labels import checked_classes, hashable
 from .data.metrics import METRICS
+from .data.parameters import checked_parameters, initial_arrays, unflattened
+from .data.targets import Task, required
 from .engine import formulas, gradient_check, gradients, inference, replaced, summary
 from .engine.architecture import OPTIONS, State, from_0_1, state_of
 from .files import network_file
@@ -177,7 +178,7 @@ class Network:
         if init is None or isinstance(init, str):
             weights, biases = initializers.initial(plain_sizes, names, state.seed)
         else:
-            weights = data_parameters.initial_arrays(init, plain_sizes, state.dtype)
+            weights = initial_arrays(init, plain_sizes, state.dtype)
             biases = [np.zeros((n_out, 1)) for n_out in plain_sizes[1:]]
         self.biases: list[Array] = [b.astype(state.dtype, copy=False) for b in biases]
         self.weights: list[Array] = [w.astype(state.dtype, copy=False) for w in weights]
@@ -188,7 +189,7 @@ class Network:
         return self._fastbp.dtype
 
     @property
-    def task(self) -> arrays.Task | None:
+    def task(self) -> Task | None:
         """The kind of y that `fit` last trained the network for; None before.
 
         "labels", "binary" (0 or 1, one output), "multilabel" (0 or 1 for each output), "values" (a row of
@@ -212,8 +213,7 @@ class Network:
 
     @classes_.setter
     def classes_(self, labels: Sequence[Any]) -> None:
-        hashable = arrays.hashable(list(labels), "classes_")
-        classes = arrays.classes(hashable, len(self.biases[-1]), "classes_")
+        classes = checked_classes(hashable(list(labels), "classes_"), len(self.biases[-1]), "classes_")
         self._fastbp = replace(self._fastbp, classes=classes)
 
     @property
@@ -246,12 +246,12 @@ class Network:
         >>> net.parameters.shape
         (13,)
         """
-        pairs = zip(*data_parameters.parameters(self.weights, self.biases, self.dtype), strict=True)
+        pairs = zip(*checked_parameters(self.weights, self.biases, self.dtype), strict=True)
         return np.concatenate([array.reshape(-1) for pair in pairs for array in pair])
 
     @parameters.setter
     def parameters(self, flat: npt.ArrayLike) -> None:
-        self.weights, self.biases = data_parameters.unflattened(flat, self.weights, self.biases, self.dtype)
+        self.weights, self.biases = unflattened(flat, self.weights, self.biases, self.dtype)
 
     def __setstate__(self, state: Any) -> None:
         """Restores a pickle, also one of fastbp 0.1.0."""
@@ -560,7 +560,7 @@ class Network:
         >>> bool(net.score(X, X[:, 0] > 0) > 0.9)
         True
         """
-        y = arrays.given("y", y)
+        y = required("y", y)
         if optimizer is None:
             optimizer = self._fastbp.optimizer or "sgd"
         plan = Plan(

@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .data import arrays, parameters
+from .data.arrays import array
+from .data.labels import labels_or_numbers, places_of
+from .data.parameters import parameter_arrays
+from .data.samples import checked_samples
+from .data.scaling import learnt_scaling
 from .data.sparse import dense
 from .engine import formulas, inference
 from .engine.architecture import checked
@@ -55,7 +59,7 @@ def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, m
     ((2, 2), (3, 3))
     """
     plt = pyplot("plot.weights")
-    layers, _ = parameters.parameter_arrays(net.weights, net.biases)
+    layers, _ = parameter_arrays(net.weights, net.biases)
     w = np.asarray(layers[pictures.index("layer", layer, len(layers))])[: checks.count("most", most)]
     height, width = pictures.image_shape("shape", shape, w.shape[1])
     columns = math.ceil(math.sqrt(len(w)))
@@ -131,8 +135,8 @@ def _confusion(net: Any, X: Any, y: Any) -> tuple[np.ndarray, list[str]]:
     pictures.trained_for_labels(net.task)
     labels = inference.classes(net).tolist()
     indices = {label: index for index, label in enumerate(labels)}
-    predicted = arrays.places(net.predict(X).tolist(), indices, "predicted")
-    true = arrays.places(arrays.labels_or_numbers(y, "y").tolist(), indices, "y")
+    predicted = places_of(net.predict(X).tolist(), indices, "predicted")
+    true = places_of(labels_or_numbers(y, "y").tolist(), indices, "y")
     pictures.same_rows("y", len(true), len(predicted))
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, (true, predicted), 1)
@@ -202,10 +206,10 @@ def _signals(net: Any, x: Any) -> list[np.ndarray]:
     """The inputs and hidden activations as the network computes them, and the outputs in the units of y."""
     architecture, weights, biases = checked(net)
     state = net._fastbp
-    x = arrays.array(x, "x").reshape(1, -1)
-    row = dense(arrays.samples(x, architecture.sizes[0], architecture.dtype, "x"))
+    x = array(x, "x").reshape(1, -1)
+    row = dense(checked_samples(x, architecture.sizes[0], architecture.dtype, "x"))
     a = row[0] / (state.bytes_divisor if row.dtype == np.uint8 else state.input_divisor or 1.0)
-    if (scaling := arrays.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")) is not None:
+    if (scaling := learnt_scaling(state.scale_inputs, state.input_scaling, "scale_inputs")) is not None:
         a = scaling.scaled(a)
     signals = [a]
     for kind, w, b in zip(architecture.activations[:-1], weights[:-1], biases[:-1], strict=True):

@@ -30,7 +30,8 @@ except ImportError as error:
         "pip install '.[sklearn]' in fastbp's source folder"
     ) from error
 
-from .data import arrays
+from .data.validation import checked_validation_data
+from .data.weights import check_some_weight, sample_weights
 from .network import Network, objective
 from .options import checks
 from .options.optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
@@ -188,7 +189,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def _checked_validation(self, data: Any, learnt: Any) -> tuple[Any, Any, np.ndarray | None]:
         """Samples, targets and weights of validation data; `learnt` is the y of the training data."""
-        X, y, sample_weight = arrays.validation_data(data)
+        X, y, sample_weight = checked_validation_data(data)
         X, targets = self._checked(X, y, first=False, one=True)
         weights = self._weights(y, sample_weight, learnt, "validation_sample_weight")
         return X, targets, None if weights is None else weights / weights.mean()
@@ -206,8 +207,8 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """The weights of the rows of y; "balanced" ones are computed from `learnt`, or from y itself."""
         if sample_weight is None:
             return None
-        weights = arrays.sample_weights(sample_weight, len(np.asarray(y)), name)
-        arrays.some_weight(name, weights)
+        weights = sample_weights(sample_weight, len(np.asarray(y)), name)
+        check_some_weight(name, weights)
         return weights
 
     def _begin(self, X: Any, random: Any, before: Network | None) -> None:

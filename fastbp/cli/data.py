@@ -109,30 +109,31 @@ def classes(y: "NDArray[Any]", outputs: int, name: str, why: str) -> "Classes":
     """The label that each output stands for, sorted; None where labels are 0 .. outputs - 1 themselves."""
     import numpy as np
 
-    from ..data import arrays
+    from ..data.labels import checked_classes
 
     if y.ndim > 1 or not (is_text(y) or y.min() < 0 or y.max() >= max(2, outputs)):
         return None
     try:
-        return arrays.classes(np.unique(y).tolist(), outputs, name)
+        return checked_classes(np.unique(y).tolist(), outputs, name)
     except ValueError as error:
         raise Failure(f"{error}; y is taken for labels, {why}") from error
 
 
 def check(part: "Part", net: "Network", classes: "Classes", task: str, why: str, name: str) -> None:
     """Refuses what `Network.fit` would, by the data's own name."""
-    from ..data.arrays import samples, targets
     from ..data.labels import encoded
+    from ..data.samples import checked_samples
+    from ..data.targets import checked_targets
 
     y, outputs = part.y, net.sizes[-1]
     try:
-        samples(part.X, net.sizes[0], net.dtype, f"{name}: X")
+        checked_samples(part.X, net.sizes[0], net.dtype, f"{name}: X")
     except (TypeError, ValueError) as error:
         raise Failure(error) from error
     try:
         if classes:
             y, _ = encoded(y, classes, outputs, f"{name}: y", learnt=True)
-        targets(y, len(y), outputs, net.dtype, f"{name}: y")
+        checked_targets(y, len(y), outputs, net.dtype, f"{name}: y")
         if task == "labels" and y.ndim == outputs == 1 and len(others := y[(y != 0) & (y != 1)]):
             raise ValueError(f"{name}: y: expected labels 0 and 1 for one output, got {others[0]}")
     except (TypeError, ValueError) as error:

@@ -22,8 +22,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..data import book_pairs, parameters
+from ..data import book_pairs
 from ..data.metrics import count_correct
+from ..data.parameters import parameter_arrays
 from ..engine import formulas, replaced
 from ..engine.architecture import State, checked
 from ..engine.chunks import Chunks, say
@@ -315,7 +316,7 @@ class Network:
         Whatever happens, there is the old file afterwards or the new one, whole.
         """
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
-        weights, biases = parameters.parameter_arrays(self.weights, self.biases)
+        weights, biases = parameter_arrays(self.weights, self.biases)
         content = {
             "sizes": list(options_checks.sizes_of(self.sizes)),
             "weights": [w.tolist() for w in weights],

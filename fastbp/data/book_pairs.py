@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import array, as_labels, as_numbers
+from .arrays import array, as_numbers
+from .targets import as_labels
 
 
 def training_pairs(

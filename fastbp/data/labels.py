@@ -1,10 +1,12 @@
 """Labels as people have them, and the outputs that stand for them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from . import arrays
+from .arrays import array
+from .cells import are_numbers, numbers_of_objects
 
 _OTHERS = "USOmM"  # kinds of arrays of labels that are no numbers: text, objects and times
 _PLAIN = {str, int, float, bool, np.datetime64, np.timedelta64}
@@ -18,7 +20,7 @@ def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> 
     Labels are text, dates, or anything that can be hashed; or numbers other than 0 .. outputs - 1, as many
     different ones as there are outputs.  Where labels are `learnt` already, no others are.
     """
-    found = arrays.labels_or_numbers(y, name)
+    found = labels_or_numbers(y, name)
     is_other = found.dtype.kind in _OTHERS
     if found.ndim != 1 or not len(found) or not (is_other or found.dtype.kind in "iuf" or classes):
         return found, classes
@@ -27,7 +29,7 @@ def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> 
     elif classes is None and not is_other:
         classes = _numbers(found, outputs)
     elif classes is None:
-        classes = arrays.classes(_distinct(found, name), outputs, name)
+        classes = checked_classes(_distinct(found, name), outputs, name)
     if classes is None:
         return found, None
     known: Any = classes
@@ -37,7 +39,7 @@ def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> 
         )  # in which equal times have the same hash
         found, known = found.astype(unit), as_array(classes).astype(unit)
     places = {label: place for place, label in enumerate(known)}
-    return arrays.places(listed(found), places, name), classes
+    return places_of(listed(found), places, name), classes
 
 
 def are_other(y: np.ndarray, outputs: int) -> bool:
@@ -63,7 +65,7 @@ def _numbers(y: np.ndarray, outputs: int) -> Classes:
 
 def _distinct(y: np.ndarray, name: str) -> list[Any]:
     """Sorted where they can be, else in the order in which they are first seen."""
-    distinct = list(dict.fromkeys(arrays.hashable(listed(y), name)))
+    distinct = list(dict.fromkeys(hashable(listed(y), name)))
     try:
         return sorted(distinct)
     except TypeError:
@@ -81,3 +83,58 @@ def as_array(classes: tuple[Any, ...]) -> np.ndarray:
     found[:] = classes
     kinds = {type(label) for label in classes}
     return np.array(classes) if len(kinds) == 1 and kinds <= _PLAIN else found
+
+
+def labels_or_numbers(y: Any, name: str) -> np.ndarray:
+    """y as an array; a list of text and other things is not made text throughout, nor tuples rows of it."""
+    are_tuples = isinstance(y, (list, tuple)) and y and all(isinstance(label, tuple) for label in y)
+    if are_tuples and not all(map(are_numbers, y)):
+        found = np.empty(len(y), object)
+        found[:] = y
+        return found
+    found = array(y, name)
+    if found.dtype.kind in "US" and not isinstance(y, np.ndarray):
+        plain = np.asarray(y, object)
+        if not all(isinstance(label, str if found.dtype.kind == "U" else bytes) for label in plain.flat):
+            found = plain
+    if found.dtype == object and found.size and are_numbers(found.flat):
+        return numbers_of_objects(found, name)
+    return found
+
+
+def hashable(labels: list[Any], name: str) -> list[Any]:
+    """Labels that can be told apart: no lists, no missing ones."""
+    for row, label in enumerate(labels):
+        try:
+            good = hash(label) is not None and label is not None and bool(label == label)
+        except (TypeError, ValueError):  # it has no hash, or is pandas.NA
+            good = False
+        if not good:
+            raise ValueError(f"{name}[{row}]: expected a label, got {label!r}")
+    return labels
+
+
+def checked_classes(found: list[Any], outputs: int, name: str) -> tuple[Any, ...]:
+    """Different labels, one per output, or two where there is one output."""
+    wanted = max(2, outputs)
+    if len(found) != wanted or len(set(found)) < wanted:
+        raise ValueError(
+            f"{name}: expected {wanted} different labels for {outputs} outputs, got {len(found)}: "
+            f"{_first_of(found)}"
+        )
+    return tuple(found)
+
+
+def places_of(labels: list[Any], known: Mapping[Any, int], name: str) -> np.ndarray:
+    """The place of each label."""
+    try:
+        return np.fromiter((known[label] for label in labels), np.int64, len(labels))
+    except (KeyError, TypeError):
+        pass
+    row, label = next((i, label) for i, label in enumerate(hashable(labels, name)) if label not in known)
+    raise ValueError(f"{name}[{row}]: expected one of {_first_of([*known])}, got {label!r}")
+
+
+def _first_of(labels: Sequence[Any]) -> str:
+    """The first labels of some, as an error shows them."""
+    return ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")

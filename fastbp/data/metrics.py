@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Targets, Task
+from .targets import Targets, Task
 
 Weights = np.ndarray | None  # of the rows (n,), not all 0; None where all weigh the same
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..options import checks
 from .arrays import array, as_numbers, check_finite
 
 
@@ -31,7 +30,7 @@ def _converted(name: str, arrays: Sequence[Any], dtype: np.dtype) -> list[np.nda
     return [a if type(a) is np.ndarray and a.dtype == dtype else one(a, i) for i, a in enumerate(arrays)]
 
 
-def some_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
+def check_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
     """Refuses what has nothing to train."""
     if len(weights) != len(biases) or not len(weights):
         alone = "" if len(weights) or len(biases) else "; a network of one layer has nothing to train"
@@ -41,11 +40,11 @@ def some_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
         )
 
 
-def parameters(
+def checked_parameters(
     weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The network's weights [(n_out, n_in)] and biases [(n_out, 1)] in `dtype`."""
-    some_layers(weights, biases)
+    check_layers(weights, biases)
     ws, bs = _converted("weights", weights, dtype), _converted("biases", biases, dtype)
     outputs: Any = None
     for i, (w, b) in enumerate(zip(ws, bs, strict=True)):
@@ -84,7 +83,9 @@ def unflattened(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """One array of all parameters, layer by layer, in the shapes of the present ones."""
     found = as_numbers(flat, dtype, "parameters")
-    arrays = [array for pair in zip(*parameters(weights, biases, dtype), strict=True) for array in pair]
+    arrays = [
+        array for pair in zip(*checked_parameters(weights, biases, dtype), strict=True) for array in pair
+    ]
     total = sum(array.size for array in arrays)
     if found.shape != (total,):
         raise ValueError(f"parameters: expected shape ({total},), got {found.shape}")
@@ -95,7 +96,7 @@ def unflattened(
     return pieces[::2], pieces[1::2]
 
 
-def same_sizes(sizes: Sequence[int], expected: Sequence[int]) -> None:
+def check_sizes(sizes: Sequence[int], expected: Sequence[int]) -> None:
     """Refuses weights whose shapes were changed while they were trained."""
     if tuple(sizes) != tuple(expected):
         raise ValueError(f"weights: expected layers {list(expected)} while training, got {list(sizes)}")
@@ -109,29 +110,3 @@ def float_type(dtype: Any) -> np.dtype:
         except TypeError:  # what NumPy says of a dtype it does not know
             break
     raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
-
-
-def divisors(
-    inputs: Any, uint8: Any, scale_inputs: bool, dtype: np.dtype
-) -> tuple[float | None, float | None]:
-    """The `input_divisor` and the `uint8_divisor`, of which at most one is given."""
-    if inputs is not None and uint8 is not None:
-        raise ValueError("input_divisor, uint8_divisor: expected one of them, got both")
-    if inputs is not None and scale_inputs:
-        raise ValueError(
-            f"input_divisor: expected None beside scale_inputs=True, which scales columns, got {inputs!r}"
-        )
-    return (
-        None if inputs is None else _divisor("input_divisor", inputs, dtype),
-        None if uint8 is None else _divisor("uint8_divisor", uint8, dtype),
-    )
-
-
-def _divisor(name: str, value: Any, dtype: np.dtype) -> float:
-    """A divisor by which 1 and 255 have quotients that are normal numbers of `dtype`."""
-    found = checks.positive(name, value)
-    limits = np.finfo(dtype)
-    least, most = 255 / float(limits.max), 1 / float(limits.tiny)
-    if not least <= found <= most:
-        raise ValueError(f"{name}: expected {least:.3g} to {most:.3g} for {dtype}, got {found}")
-    return found

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import arrays
 from .sparse import Samples, dense
 
 _AT_ONCE = 1 << 16  # numbers of a block
@@ -65,7 +64,7 @@ class Moments:
             deviation = np.sqrt(self._squares / max(1, self._count))
             constant = deviation <= np.maximum(_LEAST, _NOISE * np.abs(mean))
         deviation = np.where(constant, 1.0, deviation)
-        arrays.finite_moments(name, mean, deviation)
+        _finite_moments(name, mean, deviation)
         return Scaling(mean, deviation)
 
     def _merge(self) -> None:
@@ -93,3 +92,37 @@ def _sum(block: np.ndarray) -> np.ndarray:
         block[:half] += block[n - half : n]
         n -= half
     return np.asarray(block[0])
+
+
+def _finite_moments(name: str, mean: np.ndarray, deviation: np.ndarray) -> None:
+    """Refuses columns, such as of numbers beyond 1e154, whose deviation is beyond float64."""
+    good = np.isfinite(mean) & np.isfinite(deviation)
+    if not good.all():
+        column = int(np.argmin(good))
+        raise ValueError(
+            f"{name}[:, {column}]: expected numbers whose mean and deviation are finite, to scale them, got "
+            f"mean {mean[column]:g}, deviation {deviation[column]:g}"
+        )
+
+
+def check_scaling(name: str, found: Any, columns: int) -> None:
+    """Refuses a mean and a deviation that do not suit so many columns."""
+    if found is None:
+        return
+    for what, numbers in zip(("means", "deviations"), found, strict=True):
+        if numbers.shape != (columns,) or numbers.dtype != np.float64 or not np.isfinite(numbers).all():
+            raise ValueError(
+                f"{name}: expected {columns} finite {what} in float64, got shape {numbers.shape}"
+            )
+    if (found[1] <= 0).any():
+        raise ValueError(f"{name}: expected deviations above 0")
+
+
+def learnt_scaling(scales: bool, scaling: Any, name: str) -> Any:
+    """The scaling that `fit` has learnt, where the network is to scale."""
+    if scales and scaling is None:
+        raise ValueError(
+            f"{name}: expected a network that fit has trained, for the scaling is learnt there; "
+            "fit(..., epochs=0) learns it alone"
+        )
+    return scaling

@@ -95,3 +95,25 @@ Samples = np.ndarray | SparseRows
 def dense(X: Samples) -> np.ndarray:
     """The numbers as an array, which is not copied."""
     return X.toarray() if isinstance(X, SparseRows) else X
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether X is a sparse matrix or array of SciPy."""
+    return type(X) is not np.ndarray and hasattr(X, "tocsr") and hasattr(X, "nnz")
+
+
+def compressed(X: Any, name: str) -> SparseRows:
+    """The rows of a sparse matrix, which is never changed; one of CSR with sorted columns is not copied."""
+    found = X.tocsr()
+    rows, width = found.shape if len(found.shape) == 2 else (1, *found.shape)
+    starts = np.require(found.indptr, np.int64, ["C", "ALIGNED"])
+    stored = int(starts[-1])
+    columns, values = np.asarray(found.indices)[:stored], np.asarray(found.data)[:stored]
+    whole = starts[0] == 0 and (np.diff(starts) >= 0).all() and len(columns) == len(values) == stored
+    if not whole or (stored and not 0 <= columns.min() <= columns.max() < width):
+        raise ValueError(
+            f"{name}: expected a valid sparse matrix of {rows} rows and {width} columns, got indices outside "
+            "of them; X.check_format() says which"
+        )
+    columns = np.require(columns, np.int32, ["C", "ALIGNED"])
+    return SparseRows(starts, columns, values, width).canonical()

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from ..options.checks import rate
-from .arrays import array, compressed, is_sparse, labels_or_numbers, pair
-from .sparse import Samples
+from .arrays import array
+from .labels import labels_or_numbers
+from .sparse import Samples, compressed, is_sparse
 
 
 def blocks(given: Any, epochs: int) -> tuple[Callable[[], Iterator[Any]], bool]:
@@ -36,7 +37,7 @@ def blocks(given: Any, epochs: int) -> tuple[Callable[[], Iterator[Any]], bool]:
 
 def block(name: str, value: Any) -> tuple[Samples, np.ndarray]:
     """X and y of a block, of as many rows each."""
-    X, y = pair(name, value)
+    X, y = _pair(name, value)
     X = compressed(X, f"{name}: X") if is_sparse(X) else array(X, f"{name}: X")
     y = labels_or_numbers(y, f"{name}: y")
     if not X.ndim or not y.ndim or len(X) != len(y):
@@ -101,3 +102,10 @@ def same_kind(name: str, dtype: np.dtype, first: np.dtype) -> None:
     """Refuses bytes, which are divided, among other numbers."""
     if (dtype == np.uint8) != (first == np.uint8):
         raise TypeError(f"{name}: expected {first}, as in the first block, got {dtype}")
+
+
+def _pair(name: str, value: Any) -> tuple[Any, Any]:
+    """(X, y)."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"{name}: expected a pair (X, y), got {type(value).__name__}")
+    return value[0], value[1]

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data import arrays, parameters
+from ..data.parameters import checked_parameters, float_type
+from ..data.pixels import Scale, divisors
 from ..data.scaling import Scaling
+from ..data.targets import Task
 from ..options import activations, checks, costs, random_streams
 from ..options.optimizers import Optimizer, state_names
 
@@ -82,8 +84,8 @@ class State(Options):
     of the network shares it.  What is no option has been learnt, or counted, in training.
     """
 
-    task: arrays.Task | None = None
-    scale: arrays.Scale | None = None  # of the samples
+    task: Task | None = None
+    scale: Scale | None = None  # of the samples
     classes: tuple[Any, ...] | None = None  # labels that are not 0, 1, 2 ..., by their outputs
     feature_names: tuple[str, ...] | None = None  # of the columns of the frame that it is trained on
     epochs: int = 0  # whose orders have been drawn
@@ -120,8 +122,8 @@ class State(Options):
 def state_of(sizes: Sequence[int], options: Mapping[str, Any]) -> State:
     """The state of a new network with those `options`, which are the arguments of `Network`, each checked."""
     layers = len(sizes) - 1
-    dtype = parameters.float_type(options["dtype"])
-    by_inputs, by_uint8 = parameters.divisors(
+    dtype = float_type(options["dtype"])
+    by_inputs, by_uint8 = divisors(
         options["input_divisor"], options["uint8_divisor"], options["scale_inputs"], dtype
     )
     seed = options["seed"]
@@ -171,7 +173,7 @@ class Parts(NamedTuple):
 def checked(net: Any) -> Parts:
     """The network's checked parts; sizes follow from the weights, which a user may have set."""
     state: State = net._fastbp
-    weights, biases = parameters.parameters(net.weights, net.biases, state.dtype)
+    weights, biases = checked_parameters(net.weights, net.biases, state.dtype)
     sizes = (weights[0].shape[1], *(len(w) for w in weights))
     dropout = checks.layers("dropout", state.dropout, len(weights) - 1) if state.dropout != 0 else ()
     architecture = Architecture(

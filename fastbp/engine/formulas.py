@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..data import book_pairs
-from ..data import parameters as data_parameters
+from ..data.parameters import check_layers, parameter_arrays
 from ..options import activations, checks, costs
 from . import user_functions
 
@@ -110,7 +110,7 @@ def _own(kind: activations.Activation | costs.Cost, name: str, *arrays: Any) -> 
 
 def feedforward(net: Any, module: Any, a: Any) -> Any:
     """The outputs (outputs, m) for inputs `a` (inputs, m): a = sigma(w a' + b), layer by layer."""
-    weights, biases = data_parameters.parameter_arrays(net.weights, net.biases)
+    weights, biases = parameter_arrays(net.weights, net.biases)
     signal = book_pairs.column_vectors(a, weights[0].shape[1] if weights else net.sizes[0])
     for kind, b, w in zip(net._fastbp.activations(len(weights)), biases, weights, strict=True):
         signal = _activated(kind, module, module.np.dot(w, signal) + b)
@@ -131,8 +131,8 @@ def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[li
     ``delta_of(z, a, y)`` is BP1.
     """
     np, delta = module.np, None
-    data_parameters.some_layers(net.weights, net.biases)
-    weights, biases = data_parameters.parameter_arrays(net.weights, net.biases)
+    check_layers(net.weights, net.biases)
+    weights, biases = parameter_arrays(net.weights, net.biases)
     kinds = net._fastbp.activations(len(weights))
     signals, zs = [x], []
     for kind, b, w in zip(kinds, biases, weights, strict=True):
@@ -173,7 +173,7 @@ def update_mini_batch(
     """One step down the gradient averaged over the mini-batch; weights decay by lmbda in a set of n."""
     checks.number("eta", eta)
     kept = 1 - eta * (checks.number("lmbda", lmbda) / n)
-    weights, biases = data_parameters.parameter_arrays(net.weights, net.biases)
+    weights, biases = parameter_arrays(net.weights, net.biases)
     nabla_b, nabla_w = [np.zeros(b.shape) for b in biases], [np.zeros(w.shape) for w in weights]
     for x, y in mini_batch:
         delta_b, delta_w = net.backprop(x, y)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import arrays as data_arrays
+from ..data.pixels import divided
 from ..options import checks
 from ..options.optimizers import SGD
 from . import numpy_engine, user_functions
@@ -152,5 +152,5 @@ def _data(
     state: State = net._fastbp
     samples, targets = scorable(net, architecture, X, y, state.task)
     weights = weights_of(targets, sample_weight, class_weights(targets, architecture, class_weight))
-    X_divided = data_arrays.divided(samples, state.input_divisor, state.dtype)
+    X_divided = divided(samples, state.input_divisor, state.dtype)
     return Data(X_divided, targets.array, state.bytes_divisor, weights, *_scalings(state))

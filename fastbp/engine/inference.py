@@ -4,10 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from ..data import arrays as data_arrays
 from ..data import frames, labels, metrics
-from ..data.scaling import Scaling
+from ..data.arrays import plain_numbers, warn_of_lost_digits
+from ..data.pixels import check_scale, divided, warn_of_bytes
+from ..data.samples import checked_samples
+from ..data.scaling import Scaling, learnt_scaling
 from ..data.sparse import Samples
+from ..data.targets import Targets, Task, check_targets_of_cost, check_task_of_scaling, checked_targets
+from ..data.weights import check_some_weight, checked_class_weights, classes_of, sample_weights
 from ..options import checks, costs
 from . import numpy_engine, user_functions
 from .architecture import Architecture, Parts, State, checked
@@ -15,25 +19,23 @@ from .packed import NOTHING
 from .replaced import FORWARD, inference_engine, is_replaced
 
 
-def class_weights(
-    targets: data_arrays.Targets, architecture: Architecture, class_weight: Any
-) -> np.ndarray | None:
+def class_weights(targets: Targets, architecture: Architecture, class_weight: Any) -> np.ndarray | None:
     """The weight of each class, in the order of the outputs; None where all weigh the same."""
     if class_weight is None:
         return None
-    labels_of_rows, count = data_arrays.classes_of(targets), max(2, architecture.sizes[-1])
-    return data_arrays.class_weights(class_weight, labels_of_rows, targets.classes or tuple(range(count)))
+    labels_of_rows, count = classes_of(targets), max(2, architecture.sizes[-1])
+    return checked_class_weights(class_weight, labels_of_rows, targets.classes or tuple(range(count)))
 
 
 def weights_of(
-    targets: data_arrays.Targets, sample_weight: Any, by_class: np.ndarray | None, name: str = "sample_weight"
+    targets: Targets, sample_weight: Any, by_class: np.ndarray | None, name: str = "sample_weight"
 ) -> np.ndarray:
     """The weight of each sample times that of its class; none where all weigh the same."""
     rows = len(targets.array)
-    weights = NOTHING if sample_weight is None else data_arrays.sample_weights(sample_weight, rows, name)
+    weights = NOTHING if sample_weight is None else sample_weights(sample_weight, rows, name)
     if by_class is None:
         return weights
-    each = np.asarray(by_class[data_arrays.classes_of(targets)])
+    each = np.asarray(by_class[classes_of(targets)])
     return each * weights if weights.size else each
 
 
@@ -67,20 +69,20 @@ def predict_proba(net: Any, X: Any) -> np.ndarray:
 def score(net: Any, X: Any, y: Any, sample_weight: Any) -> float:
     parts = checked(net)
     samples, targets = scorable(net, parts.architecture, X, y, _task(net, parts.architecture))
-    weights = None if sample_weight is None else data_arrays.sample_weights(sample_weight, len(samples))
-    data_arrays.some_weight("sample_weight", weights)
+    weights = None if sample_weight is None else sample_weights(sample_weight, len(samples))
+    check_some_weight("sample_weight", weights)
     return metrics.score(_infer(net, parts, samples), targets, weights)
 
 
 def _infer(net: Any, parts: Parts, samples: Samples) -> np.ndarray:
     """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
     state: State = net._fastbp
-    data_arrays.trained_scale("X", samples, state)
-    data_arrays.chosen_divisor("X", samples, state)
+    check_scale("X", samples, state)
+    warn_of_bytes("X", samples, state)
     inputs, outputs = _scalings(state)
     own = is_replaced(net, *FORWARD)
     engine = numpy_engine.MethodsEngine(net, *parts) if own else inference_engine(parts)
-    samples = data_arrays.divided(samples, state.input_divisor, state.dtype)
+    samples = divided(samples, state.input_divisor, state.dtype)
     raw: np.ndarray = engine.outputs(samples, state.bytes_divisor, inputs=inputs)
     return raw if outputs is None else outputs.unscaled(raw)
 
@@ -88,14 +90,14 @@ def _infer(net: Any, parts: Parts, samples: Samples) -> np.ndarray:
 def _scalings(state: State) -> tuple[Scaling | None, Scaling | None]:
     """The scalings of inputs and outputs, which must have been learnt."""
     return (
-        data_arrays.learnt(state.scale_inputs, state.input_scaling, "scale_inputs"),
-        data_arrays.learnt(state.scale_outputs, state.output_scaling, "scale_outputs"),
+        learnt_scaling(state.scale_inputs, state.input_scaling, "scale_inputs"),
+        learnt_scaling(state.scale_outputs, state.output_scaling, "scale_outputs"),
     )
 
 
-def _task(net: Any, architecture: Architecture) -> data_arrays.Task:
+def _task(net: Any, architecture: Architecture) -> Task:
     """The task the network is trained for; before any training, labels where it has several outputs."""
-    task: data_arrays.Task = net._fastbp.task or ("labels" if architecture.sizes[-1] > 1 else "values")
+    task: Task = net._fastbp.task or ("labels" if architecture.sizes[-1] > 1 else "values")
     return task
 
 
@@ -109,7 +111,7 @@ def samples_of(
     state: State = net._fastbp
     frames.same_features(prefix + "X", frames.feature_names(X), state.feature_names)
     inputs = architecture.sizes[0]
-    return data_arrays.samples(X, inputs, architecture.dtype, prefix + "X", state.scale_inputs, learns)
+    return checked_samples(X, inputs, architecture.dtype, prefix + "X", state.scale_inputs, learns)
 
 
 def targets_of(
@@ -118,9 +120,9 @@ def targets_of(
     y: Any,
     rows: int,
     name: str = "y",
-    task: data_arrays.Task | None = None,
+    task: Task | None = None,
     classes: labels.Classes = None,
-) -> data_arrays.Targets:
+) -> Targets:
     """Checks y and encodes it as targets of the `task`, if known; `classes` are labels already learnt."""
     state: State = net._fastbp
     outputs = architecture.sizes[-1]
@@ -130,12 +132,12 @@ def targets_of(
     cost, output = architecture.cost, architecture.activations[-1]
     several = output == "sigmoid" and costs.definition_of(cost).targets is costs.PROBABILITIES
     dtype = np.dtype(np.float64) if state.scale_outputs else architecture.dtype
-    targets = data_arrays.targets(y, rows, outputs, dtype, name, task, several)
-    data_arrays.suits_cost(targets, cost, output, name)
+    targets = checked_targets(y, rows, outputs, dtype, name, task, several)
+    check_targets_of_cost(targets, cost, output, name)
     if task is None and targets.task in ("value", "values"):
-        data_arrays.lost_digits(data_arrays.plain_numbers(y, name), dtype, name, "scale_outputs")
+        warn_of_lost_digits(plain_numbers(y, name), dtype, name, "scale_outputs")
     if state.scale_outputs:
-        data_arrays.values_are_scaled(targets.task)
+        check_task_of_scaling(targets.task)
     return targets._replace(classes=classes)
 
 
@@ -144,10 +146,10 @@ def scorable(
     architecture: Architecture,
     X: Any,
     y: Any,
-    task: data_arrays.Task | None,
+    task: Task | None,
     prefix: str = "",
     classes: labels.Classes = None,
-) -> tuple[Samples, data_arrays.Targets]:
+) -> tuple[Samples, Targets]:
     """Checks samples and their targets, at least one, for a network trained for `task`."""
     samples = samples_of(net, architecture, X, prefix)
     checks.count(f"rows of {prefix}X", len(samples))

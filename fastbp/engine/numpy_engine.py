@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import parameters as data_parameters
+from ..data.parameters import check_sizes, checked_parameters
 from ..data.scaling import Scaling
 from ..data.sparse import Samples, dense
 from ..options import optimizers
@@ -267,8 +267,8 @@ class MethodsEngine(Engine):
         def step_by_methods() -> None:
             net = self.net
             net.update_mini_batch(pairs, float(numbers[optimizers.COMMON.index("rate")]))
-            weights, biases = data_parameters.parameters(net.weights, net.biases, self.architecture.dtype)
-            data_parameters.same_sizes([weights[0].shape[1], *map(len, weights)], self.architecture.sizes)
+            weights, biases = checked_parameters(net.weights, net.biases, self.architecture.dtype)
+            check_sizes([weights[0].shape[1], *map(len, weights)], self.architecture.sizes)
             net.weights, net.biases = weights, biases
             self.pack(weights, biases)  # so that an interrupt leaves whole batches
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..data import parameters
+from ..data.parameters import check_sizes
 from ..engine import numpy_engine
 from ..engine.architecture import Parts, checked
 from ..engine.packed import Engine
@@ -73,7 +73,7 @@ def is_replaced(net: Any, *names: str) -> bool:
 def repack(net: Any, engine: Any) -> None:
     """Gives the weights, which a user's function may have changed, back to a training engine."""
     architecture, weights, biases = checked(net)
-    parameters.same_sizes(architecture.sizes, engine.architecture.sizes)
+    check_sizes(architecture.sizes, engine.architecture.sizes)
     engine.pack(weights, biases)
 
 

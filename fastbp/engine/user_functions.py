@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.arrays import Task
+from ..data.targets import Task
 from ..options import activations
 
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..data.parameters import parameters
+from ..data.parameters import checked_parameters
 
 
 def same_network(path: str, saved: str, given: str) -> None:
@@ -114,7 +114,7 @@ def stored_parameters(
 
     They are finite, or at least numbers where `infinite`: a square in an optimizer's state may overflow.
     """
-    parameters(weights, biases, dtype)
+    checked_parameters(weights, biases, dtype)
     for kind, arrays in ("weights", weights), ("biases", biases):
         for layer, array in enumerate(arrays):
             name = f"{prefix}{kind}.{layer}"

@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data import arrays as data_arrays
-from ..data.scaling import Scaling
+from ..data.arrays import check_finite
+from ..data.scaling import Scaling, learnt_scaling
+from ..data.targets import Task
 from ..engine.architecture import State, checked
 from ..options.activations import row_of
 from . import checks
@@ -23,7 +24,7 @@ class Layer(NamedTuple):
 class Exported(NamedTuple):
     layers: list[Layer]
     dtype: np.dtype
-    task: data_arrays.Task
+    task: Task
     inputs: Scaling | None
     outputs: Scaling | None
     classes: tuple[Any, ...]  # the labels, where the network tells labels
@@ -46,8 +47,8 @@ def exported(net: Any) -> Exported:
     checks.known_activations([row for row, _ in rows])
     for name, arrays in (("weights", weights), ("biases", biases)):
         for number, array in enumerate(arrays):
-            data_arrays.check_finite(array, architecture.dtype, f"{name}[{number}]")
-    task: data_arrays.Task = state.task or ("labels" if architecture.sizes[-1] > 1 else "values")
+            check_finite(array, architecture.dtype, f"{name}[{number}]")
+    task: Task = state.task or ("labels" if architecture.sizes[-1] > 1 else "values")
     classes: tuple[Any, ...] = ()
     if task in ("labels", "binary"):
         classes = state.classes or tuple(range(max(2, architecture.sizes[-1])))
@@ -56,7 +57,7 @@ def exported(net: Any) -> Exported:
         architecture.dtype,
         task,
         _inputs(state, architecture.sizes[0]),
-        data_arrays.learnt(state.scale_outputs, state.output_scaling, "scale_outputs"),
+        learnt_scaling(state.scale_outputs, state.output_scaling, "scale_outputs"),
         classes,
     )
 
@@ -64,6 +65,6 @@ def exported(net: Any) -> Exported:
 def _inputs(state: State, columns: int) -> Scaling | None:
     """What brings samples to the numbers that the first layer takes: a scaling, or a divisor as one."""
     if state.input_divisor in (None, 1.0):
-        scaling: Scaling | None = data_arrays.learnt(state.scale_inputs, state.input_scaling, "scale_inputs")
+        scaling: Scaling | None = learnt_scaling(state.scale_inputs, state.input_scaling, "scale_inputs")
         return scaling
     return Scaling(np.zeros(columns), np.full(columns, state.input_divisor))

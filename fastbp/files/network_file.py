@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
-from ..data import arrays as data_arrays
-from ..data.scaling import Scaling
+from ..data.labels import checked_classes
+from ..data.scaling import Scaling, check_scaling
 from ..engine.architecture import OPTIONS, Parameters, State, checked, state_of
 from ..options import activations, costs
 from ..options import checks as options_checks
@@ -102,13 +102,13 @@ def _network(
         checks.stored_parameters(prefixes[name], *parameters, dtype, infinite=True)
     scalings: dict[str, Any] = {name: _scaling(name, arrays) for name in _SCALINGS}
     for name, columns in zip(_SCALINGS, (inputs, outputs), strict=True):
-        data_arrays.scaling(name, scalings[name], columns)
+        check_scaling(name, scalings[name], columns)
     for flag, name in zip(("scale_inputs", "scale_outputs"), _SCALINGS, strict=True):
         learnt = scalings[name] is not None
         wanted = options.get(flag, False) and (learnt or trained["task"] is not None)
         checks.equal(f"the arrays of {name}", learnt, wanted, f"network.{flag}")
     if trained.get("classes") is not None:
-        trained["classes"] = data_arrays.classes(trained["classes"], outputs, "trained.classes")
+        trained["classes"] = checked_classes(trained["classes"], outputs, "trained.classes")
     if trained.get("feature_names") is not None:
         trained["feature_names"] = tuple(trained["feature_names"])
         checks.equal("the length of trained.feature_names", len(trained["feature_names"]), inputs, "sizes")

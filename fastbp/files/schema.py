@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ..data import arrays as data_arrays
+from ..data.pixels import Scale
+from ..data.targets import Task
 from ..options import activations, costs, optimizers
 from . import checks
 from .values import (
@@ -56,8 +57,8 @@ NETWORK = {  # the options of a network, fields of its State
     "scale_outputs": true_or_false,
 }
 TRAINED = {  # what training has brought it to, fields of its State
-    "task": optional(one_of(*get_args(data_arrays.Task))),
-    "scale": optional(one_of(*get_args(data_arrays.Scale))),
+    "task": optional(one_of(*get_args(Task))),
+    "scale": optional(one_of(*get_args(Scale))),
     "epochs": _WORD,
     "batches": _WORD,
     "masks": optional(_WORD),

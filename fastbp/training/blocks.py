@@ -13,9 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data import arrays, frames, labels, streams
+from ..data import frames, labels, streams
+from ..data.labels import hashable
+from ..data.pixels import divided, scale_of, warn_of_bytes
 from ..data.scaling import Moments, Scaling
 from ..data.sparse import Samples, dense
+from ..data.targets import Targets, Task
 from ..engine import inference
 from ..engine.architecture import Architecture, State
 from ..engine.packed import NOTHING, Data
@@ -75,7 +78,7 @@ class Blocks:
         self._state: State = net._fastbp
         self.feature_names = self._state.feature_names
         self._buffer_bytes = checks.count("buffer_bytes", plan.buffer_bytes)
-        self._task: arrays.Task | None = None
+        self._task: Task | None = None
         self._classes: labels.Classes = None
         self._dtype: np.dtype | None = None  # of the first samples
         self._opened: tuple[_Block, Generator[_Block]] | None = None  # the first block and its pass
@@ -102,8 +105,8 @@ class Blocks:
         weights = inference.class_weights(self.targets, self._architecture, self._plan.class_weight)
         self.class_weights = weights
         samples = inference.samples_of(self._net, self._architecture, block.X[: len(rows.X)], block.name)
-        arrays.chosen_divisor(block.name + "X", samples, state)
-        self.scale = arrays.scale(samples, state)
+        warn_of_bytes(block.name + "X", samples, state)
+        self.scale = scale_of(samples, state)
         self.data = Data(rows.X.copy(), rows.targets.copy(), state.bytes_divisor, rows.weights, *scalings)
         self.seen = self.data, np.arange(len(rows.X))
         self._make_pools(rows)
@@ -172,7 +175,7 @@ class Blocks:
         for block in self._pass():
             self.samples += len(block.X)
             if others:
-                distinct.update(dict.fromkeys(arrays.hashable(labels.listed(block.y), block.name + "y")))
+                distinct.update(dict.fromkeys(hashable(labels.listed(block.y), block.name + "y")))
             for rows in self._rows_of(block, checks_targets=not others) if any(learns) else ():
                 if moments[0]:
                     moments[0].add(rows.X, state.bytes_divisor, state.dtype)
@@ -250,14 +253,14 @@ class Blocks:
         samples = inference.samples_of(self._net, self._architecture, block.X, block.name, learns=True)
         self._dtype = self._dtype or samples.dtype
         streams.same_kind(block.name + "X", samples.dtype, self._dtype)
-        samples = dense(arrays.divided(samples, self._state.input_divisor, self._state.dtype))
+        samples = dense(divided(samples, self._state.input_divisor, self._state.dtype))
         if not checks_targets:
             return _Rows(samples, NOTHING, NOTHING)
         targets = self._targets(block)
         by_class = inference.class_weights(targets, self._architecture, self._plan.class_weight)
         return _Rows(samples, targets.array, inference.weights_of(targets, None, by_class))
 
-    def _targets(self, block: _Block) -> arrays.Targets:
+    def _targets(self, block: _Block) -> Targets:
         name, X, y = block
         return inference.targets_of(
             self._net, self._architecture, y, len(X), name + "y", self._task, self._classes

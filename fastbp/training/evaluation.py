@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data import arrays, labels
-from ..data.arrays import Targets, Task
+from ..data import labels
 from ..data.metrics import METRICS, Weights
+from ..data.targets import Targets, Task
+from ..data.weights import check_some_weight
 from ..engine.packed import NOTHING, Data
 from ..options import random_streams
 
@@ -43,7 +44,7 @@ class Evaluation:
     def add(self, prefix: str, data: Data, rows: np.ndarray) -> None:
         """Adds a set whose names begin with the prefix; without a prefix, its cost is left out."""
         weights = data.weights[rows] if data.weights.size else None
-        arrays.some_weight(f"weights of the {'validation' if prefix else 'training'} data", weights)
+        check_some_weight(f"weights of the {'validation' if prefix else 'training'} data", weights)
         unweighted = data._replace(weights=NOTHING)
         self._sets.append(_EvaluationSet(prefix, unweighted, rows, data.targets[rows], weights))
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data import arrays as data_arrays
 from ..data import frames, streams
+from ..data.pixels import divided, scale_of, warn_of_other_scale
+from ..data.validation import checked_validation_data
 from ..engine import inference, numpy_engine, user_functions
 from ..engine.architecture import Parameters, Parts, checked, mask_key
 from ..engine.chunks import Chunks
@@ -59,7 +60,7 @@ def callbacks_of(value: Any, verbose: bool) -> tuple[Callback, ...]:
 
 def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Run:
     """Builds the run and brings the network to where it begins; nothing changes before all is checked."""
-    data_arrays.same_scale("X", source.scale, net._fastbp)
+    warn_of_other_scale("X", source.scale, net._fastbp)
     evaluation = _evaluation(net, parts, source, plan)
     arguments, saved = _checkpoint(net, source, plan)
     feature_names = source.feature_names
@@ -104,13 +105,13 @@ def _evaluation(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan
     targets, data, state = source.targets, source.data, net._fastbp
     evaluation = Evaluation(plan.metrics, targets)
     if plan.validation_data is not None:
-        X, y, sample_weight = data_arrays.validation_data(plan.validation_data)
+        X, y, sample_weight = checked_validation_data(plan.validation_data)
         frames.same_features("validation_X", frames.feature_names(X), source.feature_names)
         architecture = parts.architecture
         X, y = inference.scorable(net, architecture, X, y, targets.task, "validation_", targets.classes)
-        scale = data_arrays.scale(X, state)
-        data_arrays.same_scale("validation_X", scale, replace(state, scale=source.scale))
-        X = data_arrays.divided(X, state.input_divisor, state.dtype)
+        scale = scale_of(X, state)
+        warn_of_other_scale("validation_X", scale, replace(state, scale=source.scale))
+        X = divided(X, state.input_divisor, state.dtype)
         weights = inference.weights_of(y, sample_weight, source.class_weights, "validation_sample_weight")
         evaluation.add("val_", data._replace(X=X, targets=y.array, weights=weights), np.arange(len(X)))
     elif isinstance(source, ArraySource) and source.held_out is not None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..data.arrays import Task
+from ..data.targets import Task
 from ..options.step_numbers import Recipe
 
 

@@ -6,9 +6,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..data import arrays, frames
+from ..data import frames
+from ..data.pixels import Scale, divided, scale_of, warn_of_bytes, warn_of_undivided_targets
 from ..data.scaling import Moments, Scaling
 from ..data.sparse import Samples, dense
+from ..data.targets import Targets
+from ..data.validation import checked_split
 from ..engine import inference
 from ..engine.architecture import Architecture, State
 from ..engine.kernels import shuffle as orders
@@ -39,9 +42,9 @@ class Source(Protocol):
         Data and the rows of it that a failure is explained by.
     """
 
-    targets: arrays.Targets
+    targets: Targets
     data: Data
-    scale: arrays.Scale | None
+    scale: Scale | None
     feature_names: tuple[str, ...] | None
     class_weights: np.ndarray | None
     validation_split: float
@@ -94,7 +97,7 @@ class ArraySource:
         state: State = net._fastbp
         samples = inference.samples_of(net, architecture, X, learns=True)
         self.feature_names = frames.same_features("X", frames.feature_names(X), state.feature_names)
-        split = self.validation_split = arrays.held_out(
+        split = self.validation_split = checked_split(
             plan.validation_split, plan.validation_data, len(samples)
         )
         targets = inference.targets_of(net, architecture, y, len(samples), task=plan.task)
@@ -102,11 +105,11 @@ class ArraySource:
         weights = inference.weights_of(targets, plan.sample_weight, self.class_weights)
         trained, self.held_out = held_out(targets, split, state.seed) if split else (None, None)
         scalings = _scalings(state, samples, targets.array, trained)
-        arrays.chosen_divisor("X", samples, state)
-        arrays.undivided_targets(targets.array, samples, state)
-        divided = arrays.divided(samples, state.input_divisor, state.dtype)
-        self.data = Data(divided, targets.array, state.bytes_divisor, weights, *scalings)
-        self.targets, self.scale = targets, arrays.scale(samples, state)
+        warn_of_bytes("X", samples, state)
+        warn_of_undivided_targets(targets.array, samples, state)
+        quotients = divided(samples, state.input_divisor, state.dtype)
+        self.data = Data(quotients, targets.array, state.bytes_divisor, weights, *scalings)
+        self.targets, self.scale = targets, scale_of(samples, state)
         self._trained, self._shuffle = trained, plan.shuffle
         self.rows = np.arange(len(samples)) if trained is None else trained
         self.samples = self.segment_rows = len(self.rows)

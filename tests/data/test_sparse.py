@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from fastbp import Activation, Adam, ModelCheckpoint, Network
-from fastbp.data.arrays import samples
+from fastbp.data.samples import checked_samples
 from fastbp.engine import packed
 from fastbp.engine.kernels.sparse import Stored
 from fastbp.engine.packed import Data
@@ -264,7 +264,7 @@ def test_the_same_warning_of_another_scale():
 
 def test_few_numbers_make_lists_and_many_dense_blocks():
     for density, listed in ((0.04, True), (0.5, False)):
-        X = samples(rows_of(60, 75, density), 75, np.dtype("float64"))
+        X = checked_samples(rows_of(60, 75, density), 75, np.dtype("float64"))
         assert Data(X, np.zeros(60, np.int64), 255.0).is_listed == listed
 
 

@@ -8,7 +8,8 @@ import pandas
 import pytest
 
 from fastbp import Network
-from fastbp.data import arrays, metrics
+from fastbp.data import metrics
+from fastbp.data.targets import checked_targets
 
 N = 25
 X = np.random.default_rng(0).normal(size=(N, 4))
@@ -156,12 +157,12 @@ def test_predict_proba_is_for_probabilities(y, outputs, output_activation, words
 def test_several_labels_at_once():
     """What a network with sigmoids and cross-entropy learns of zeros and ones."""
     y = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]])
-    found = arrays.targets(y, 4, 3, FLOAT64, multilabel=True)
+    found = checked_targets(y, 4, 3, FLOAT64, multilabel=True)
     assert found.task == "multilabel" and found.array.dtype == np.float64
-    assert arrays.targets(y == 1, 4, 3, FLOAT64, multilabel=True).task == "multilabel"
-    assert arrays.targets(y, 4, 3, FLOAT64).task == "values"
-    assert arrays.targets(y.astype(float), 4, 3, FLOAT64, multilabel=True).task == "values"
-    assert arrays.targets(y + 1, 4, 3, FLOAT64, multilabel=True).task == "values"
+    assert checked_targets(y == 1, 4, 3, FLOAT64, multilabel=True).task == "multilabel"
+    assert checked_targets(y, 4, 3, FLOAT64).task == "values"
+    assert checked_targets(y.astype(float), 4, 3, FLOAT64, multilabel=True).task == "values"
+    assert checked_targets(y + 1, 4, 3, FLOAT64, multilabel=True).task == "values"
     outputs = np.where(y, 0.5, 0.4)
     outputs[3] = 0.9, 0.9, 0.1
     predicted = metrics.decided(outputs, "multilabel")

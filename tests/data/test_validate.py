@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fastbp import Network
-from fastbp.data import arrays, parameters
+from fastbp.data import parameters
+from fastbp.data.weights import checked_class_weights, sample_weights
 from fastbp.options import checks
 
 FLOAT32, FLOAT64 = np.dtype("f4"), np.dtype("f8")
@@ -168,60 +169,60 @@ REFUSED = {  # name -> (call, error, words of its message)
     ),
     # weights of samples and classes
     "sample_weight: shape": (
-        lambda: arrays.sample_weights(np.ones((25, 1)), 25),
+        lambda: sample_weights(np.ones((25, 1)), 25),
         ValueError,
         "sample_weight: expected shape (25,), one per row of X, got (25, 1)",
     ),
     "sample_weight: negative": (
-        lambda: arrays.sample_weights([1, 2, -3], 3),
+        lambda: sample_weights([1, 2, -3], 3),
         ValueError,
         "sample_weight[2]: expected a finite number of at least 0, got -3",
     ),
     "sample_weight: nan": (
-        lambda: arrays.sample_weights([1, np.nan], 2),
+        lambda: sample_weights([1, np.nan], 2),
         ValueError,
         "sample_weight[1]",
         "nan",
     ),
     "sample_weight: inf": (
-        lambda: arrays.sample_weights([np.inf, 1], 2),
+        lambda: sample_weights([np.inf, 1], 2),
         ValueError,
         "sample_weight[0]",
         "inf",
     ),
     "sample_weight: text": (
-        lambda: arrays.sample_weights(["1"], 1),
+        lambda: sample_weights(["1"], 1),
         TypeError,
         "sample_weight[0]: expected a number, got '1'",
     ),
     "sample_weight: masked": (
-        lambda: arrays.sample_weights(masked([1]), 1),
+        lambda: sample_weights(masked([1]), 1),
         TypeError,
         "sample_weight",
         "mask",
     ),
     "class_weight: name": (
-        lambda: arrays.class_weights("equal", LABELS, (0, 1, 2)),
+        lambda: checked_class_weights("equal", LABELS, (0, 1, 2)),
         TypeError,
         "class_weight: expected a dict of label to weight or 'balanced', got 'equal'",
     ),
     "class_weight: list": (
-        lambda: arrays.class_weights([1, 2, 3], LABELS, (0, 1, 2)),
+        lambda: checked_class_weights([1, 2, 3], LABELS, (0, 1, 2)),
         TypeError,
         "class_weight: expected",
     ),
     "class_weight: label": (
-        lambda: arrays.class_weights({3: 1.0}, LABELS, (0, 1, 2)),
+        lambda: checked_class_weights({3: 1.0}, LABELS, (0, 1, 2)),
         ValueError,
         "class_weight: expected labels 0, 1, 2, got 3",
     ),
     "class_weight: text": (
-        lambda: arrays.class_weights({"a": 1.0}, LABELS, (0, 1, 2)),
+        lambda: checked_class_weights({"a": 1.0}, LABELS, (0, 1, 2)),
         ValueError,
         "class_weight: expected labels 0, 1, 2, got 'a'",
     ),
     "class_weight: negative": (
-        lambda: arrays.class_weights({1: -1.0}, LABELS, (0, 1, 2)),
+        lambda: checked_class_weights({1: -1.0}, LABELS, (0, 1, 2)),
         ValueError,
         "class_weight[1]: expected a finite number of at least 0, got -1.0",
     ),
@@ -328,14 +329,14 @@ def test_activations_one_a_layer():
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64", "int64", "uint8", "bool", ">f8"])
 def test_sample_weights(kind):
     given = np.array([0, 1, 1, 3]).astype(kind)
-    found = arrays.sample_weights(given, 4)
+    found = sample_weights(given, 4)
     assert found.dtype == np.float64 and found.flags.c_contiguous
     assert found.tolist() == given.astype(float).tolist()
     assert not np.shares_memory(found, given)
 
 
 def test_class_weights_by_a_dict():
-    found = arrays.class_weights({0: 2, np.int64(2): 0.5}, LABELS, (0, 1, 2))
+    found = checked_class_weights({0: 2, np.int64(2): 0.5}, LABELS, (0, 1, 2))
     assert found.dtype == np.float64
     assert found.tolist() == [2.0, 1.0, 0.5]
 
@@ -344,10 +345,10 @@ def test_class_weights_by_a_dict():
 def test_balanced_class_weights(classes):
     """As scikit-learn's: n / (classes seen * samples of the class); 1 where there is none of them."""
     labels = np.array([0, 0, 0, 2, 2, 1])
-    found = arrays.class_weights("balanced", labels, range(classes))
+    found = checked_class_weights("balanced", labels, range(classes))
     np.testing.assert_allclose(found, [2 / 3, 2, 1, 1, 1][:classes])
     assert found[labels].mean() == pytest.approx(1)
-    assert arrays.class_weights("balanced", labels[:0], range(classes)).tolist() == [1.0] * classes
+    assert checked_class_weights("balanced", labels[:0], range(classes)).tolist() == [1.0] * classes
 
 
 def test_initial_arrays():

@@ -115,7 +115,7 @@ def test_a_split_is_the_same_in_every_call_and_trains_as_on_the_rows_alone():
     net, history = history_of(validation_split=0.2, shuffle=False)
     _, again = history_of(validation_split=0.2, shuffle=False)
     assert history.val_loss == again.val_loss
-    from fastbp.data.arrays import Targets
+    from fastbp.data.targets import Targets
     from fastbp.training.evaluation import held_out
 
     rows, others = held_out(Targets(LABELS, "labels"), 0.2, 3)

@@ -1,0 +1,52 @@
+"""Samples X as an engine reads them: the rows of an array, or sparse ones."""
+
+from typing import Any
+
+import numpy as np
+
+from .arrays import check_finite, first_nonfinite, kept_numbers, plain_numbers, warn_of_lost_digits
+from .sparse import Samples, SparseRows, compressed, is_sparse
+
+
+def checked_samples(
+    X: Any, inputs: int, dtype: np.dtype, name: str = "X", scaled: bool = False, learns: bool = False
+) -> Samples:
+    """X as (n, inputs) numbers of uint8, float32 or float64, every one finite in `dtype`.
+
+    They are the rows of a C-contiguous array, or sparse ones; what is so already is not copied.  Numbers that
+    are to be `scaled` keep all digits that float64 has.  Where a network `learns` from them, a warning tells
+    of digits that are lost.
+    """
+    kept_in = np.dtype(np.float64) if scaled else dtype
+    if isinstance(X, SparseRows) or is_sparse(X):
+        check_columns(X, inputs, name)
+        rows = X if isinstance(X, SparseRows) else compressed(X, name)
+        given = plain_numbers(rows.values, name)
+        values = np.require(kept_numbers(given, dtype, scaled), requirements=["C", "ALIGNED"])
+        if (bad := first_nonfinite(values[:, None], dtype)) is not None:
+            row, column = rows.place(bad[0])
+            raise ValueError(f"{name}[{row}, {column}]: expected a finite {dtype}, got {values[bad[0]]}")
+        if learns and len(values):
+            column = rows.columns[int(np.argmax(np.abs(values)))]
+            warn_of_lost_digits(given, kept_in, f"{name}[:, {column}]", "scale_inputs")
+        return SparseRows(rows.starts, rows.columns, values, inputs)
+    given = plain_numbers(X, name)
+    numbers = kept_numbers(given, dtype, scaled)
+    check_columns(numbers, inputs, name)
+    check_finite(numbers, dtype, name)
+    if learns:
+        warn_of_lost_digits(given, kept_in, name, "scale_inputs")
+    return np.ascontiguousarray(numbers)
+
+
+def check_columns(found: Any, inputs: int, name: str) -> None:
+    """Refuses what is not (n, inputs)."""
+    if found.ndim != 2 or found.shape[1] != inputs:
+        hint = ""
+        if found.ndim == 1:
+            one = "X.reshape(-1, 1)" if inputs == 1 else "X.reshape(1, -1)"
+            hint = f"; one {'feature' if inputs == 1 else 'sample'} is {one}"
+        raise ValueError(
+            f"{name}: expected shape (samples, {inputs}) for a network of {inputs} inputs, "
+            f"got {found.shape}{hint}"
+        )

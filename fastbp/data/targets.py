@@ -1,0 +1,118 @@
+"""Targets y as a network learns them: labels, or numbers that its cost allows."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from ..options import costs
+from .arrays import array, as_numbers, check_finite
+
+Task = Literal["labels", "binary", "multilabel", "values", "value"]
+
+
+class Targets(NamedTuple):
+    """What to learn: labels (n,) as int64, or numbers (n, outputs) as float32 or float64."""
+
+    array: np.ndarray
+    task: Task
+    classes: tuple[Any, ...] | None = None  # what labels stand for, where they are not 0, 1, 2 ... themselves
+
+
+def required(name: str, value: Any) -> Any:
+    """What is not None."""
+    if value is None:
+        raise TypeError(f"{name}: expected labels or values, one per row of X, got None")
+    return value
+
+
+def checked_targets(
+    y: Any,
+    rows: int,
+    outputs: int,
+    dtype: np.dtype,
+    name: str = "y",
+    task: Task | None = None,
+    multilabel: bool = False,
+) -> Targets:
+    """y as what it is to be learnt as, by its shape and type, or as the targets of a `task`.
+
+    (n,) integers below `outputs` are labels; with one output, zeros and ones of an integer type are two
+    classes and other numbers are values.  (n, outputs) numbers are values; or, where the network can learn
+    `multilabel` targets, zeros and ones of an integer type are that.
+    """
+    found = array(y, name)
+    if found.ndim not in (1, 2) or len(found) != rows:
+        raise ValueError(
+            f"{name}: expected {rows} labels or shape ({rows}, {outputs}), as X has {rows} rows, "
+            f"got shape {found.shape}"
+        )
+    flat = found.ndim == 1
+    labels = flat and outputs > 1
+    if task is not None and labels != (task == "labels"):
+        hint = "; y.argmax(axis=1) makes labels of one-hot rows" if task == "labels" else ""
+        shape = f"({rows},)" if task == "labels" else f"({rows}, {outputs})"
+        raise ValueError(
+            f"{name}: expected shape {shape}, as the network was trained for {task}, got {found.shape}{hint}"
+        )
+    if labels:
+        return Targets(as_labels(found, outputs, name), "labels")
+    bits = found.dtype.kind in "biu" and found.size > 0 and found.min() >= 0 and found.max() <= 1
+    if task is None and flat:
+        task = "binary" if bits else "value"
+    elif task is None:
+        task = "multilabel" if bits and multilabel else "values"
+    found = as_numbers(found.reshape(-1, 1) if flat else found, dtype, name)
+    if found.shape[1] != outputs:
+        raise ValueError(
+            f"{name}: expected shape ({rows}, {outputs}) for a network of {outputs} outputs, "
+            f"got {found.shape}; labels have shape ({rows},)"
+        )
+    check_finite(found, dtype, name)
+    if task in ("binary", "multilabel"):
+        _check_bits(found, task, name)
+    return Targets(found.astype(dtype, order="C", copy=False), task)
+
+
+def as_labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected integer labels 0 .. {outputs - 1}, got dtype {array.dtype}")
+    good = (array >= 0) & (array < outputs)
+    if array.dtype.kind == "f":
+        good &= np.floor(array) == array
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"{name}[{row}]: expected a label 0 .. {outputs - 1}, got {array[row]}")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def check_targets_of_cost(targets: Targets, cost: costs.Kind, output_activation: Any, name: str) -> None:
+    """Refuses targets that the cost is not defined for."""
+    y, allowed = targets.array, costs.definition_of(cost).targets
+    if y.ndim == 1 or not y.size or allowed is costs.VALUES:
+        return
+    is_allowed = (y >= allowed.least) & (y <= allowed.most)
+    _check_cells(y, is_allowed, name, f"{allowed.expected}, as the cost is {cost!r}")
+    if allowed is costs.PROBABILITIES and output_activation == "softmax":
+        sums = y.sum(axis=1, dtype=np.float64)
+        if not np.allclose(sums, 1.0, rtol=0, atol=1e-3):
+            row = int(np.argmax(np.abs(sums - 1.0)))
+            raise ValueError(
+                f"{name}[{row}]: expected probabilities, which add up to 1, for a softmax, got a sum of "
+                f"{sums[row]:g}; sample_weight gives a row more or less weight"
+            )
+
+
+def check_task_of_scaling(task: Task) -> None:
+    if task not in ("value", "values"):
+        raise ValueError(f"scale_outputs: expected values as y, got {task}, which are not scaled")
+
+
+def _check_bits(found: np.ndarray, task: Task, name: str) -> None:
+    good = (found == 0) | (found == 1)
+    _check_cells(found, good, name, f"0 or 1, as the network was trained for {task}")
+
+
+def _check_cells(found: np.ndarray, good: np.ndarray, name: str, expected: str) -> None:
+    if not good.all():
+        row, column = np.argwhere(~good)[0]
+        raise ValueError(f"{name}[{row}, {column}]: expected {expected}, got {found[row, column]}")

@@ -1,0 +1,27 @@
+"""Samples that are held out to measure a training by."""
+
+from typing import Any
+
+from ..options.checks import rate
+
+
+def checked_split(split: Any, data: Any, samples: int) -> float:
+    """The share of the samples that `fit` is to hold out."""
+    found = rate("validation_split", split)
+    if found and data is not None:
+        raise ValueError("validation_split, validation_data: expected one of them, got both")
+    if found and not 0 < int(samples * found) < samples:
+        raise ValueError(
+            "validation_split: expected a share that leaves samples to train on and to hold out, "
+            f"got {found:g} of {samples}"
+        )
+    return found
+
+
+def checked_validation_data(value: Any) -> tuple[Any, Any, Any]:
+    """X, y and the weights of the samples, or None."""
+    if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
+        got = type(value).__name__ + (f" of {len(value)}" if isinstance(value, (tuple, list)) else "")
+        raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {got}")
+    X, y, *weights = value
+    return X, y, weights[0] if weights else None

@@ -1,0 +1,57 @@
+"""Weights of samples and of classes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..options.checks import nonnegative
+from .arrays import as_numbers
+from .targets import Targets
+
+
+def sample_weights(weights: Any, rows: int, name: str = "sample_weight") -> np.ndarray:
+    """One finite weight of at least 0 a sample, (rows,) float64."""
+    found = as_numbers(weights, np.dtype(np.float64), name)
+    if found.shape != (rows,):
+        raise ValueError(f"{name}: expected shape ({rows},), one per row of X, got {found.shape}")
+    found = found.astype(np.float64)
+    good = (found >= 0) & (found < np.inf)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"{name}[{row}]: expected a finite number of at least 0, got {found[row]}")
+    return found
+
+
+def check_some_weight(name: str, weights: np.ndarray | None) -> None:
+    """Refuses weights that are all 0, whose mean is nothing."""
+    if weights is not None and not weights.any():
+        raise ValueError(f"{name}: expected at least one above 0, got all zero")
+
+
+def classes_of(found: Targets) -> np.ndarray:
+    """The label of each row, for what weighs classes."""
+    if found.task not in ("labels", "binary"):
+        raise ValueError(f"class_weight: expected labels as y, (n,) integers, got {found.task}")
+    return found.array.reshape(-1).astype(np.int64)
+
+
+def checked_class_weights(spec: Any, labels: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
+    """The weight of each class, (classes,) float64; `labels` (n,) are checked places in `classes`.
+
+    `spec` maps classes to weights, 1 where it names none; or is "balanced": n / (classes seen * samples of
+    the class), so that every class seen weighs the same and the mean over the samples is 1.
+    """
+    if isinstance(spec, str) and spec == "balanced":
+        samples = np.bincount(labels, minlength=len(classes))
+        weights = len(labels) / (max(1, np.count_nonzero(samples)) * np.maximum(samples, 1.0))
+        return np.asarray(np.where(samples > 0, weights, 1.0))
+    if not isinstance(spec, Mapping):
+        raise TypeError(f"class_weight: expected a dict of label to weight or 'balanced', got {spec!r}")
+    weights = np.ones(len(classes))
+    places = {label: place for place, label in enumerate(classes)}
+    for label, weight in spec.items():
+        if label not in places:
+            raise ValueError(f"class_weight: expected labels {', '.join(map(repr, classes))}, got {label!r}")
+        weights[places[label]] = nonnegative(f"class_weight[{label!r}]", weight)
+    return weights
