@@ -26,7 +26,7 @@ def monitored_data(evaluation_data: Any, is_on: bool) -> None:
 
 
 def patience(epochs: Any, by_accuracy: bool) -> int:
-    """After how many epochs without a better accuracy to stop; 0 is never."""
+    """The number of epochs without a better accuracy after which training stops; 0 is never."""
     found = integer("early_stopping_n", epochs)
     if found > 0 and not by_accuracy:
         raise ValueError(
@@ -37,7 +37,7 @@ def patience(epochs: Any, by_accuracy: bool) -> int:
 
 
 class BookNetwork(NamedTuple):
-    """What a file of network2 says."""
+    """The content of a file of network2."""
 
     sizes: list[int]
     weights: list[np.ndarray]
@@ -46,7 +46,7 @@ class BookNetwork(NamedTuple):
 
 
 def book_network(path: Any, file: Any) -> BookNetwork:
-    """What network2's `save` writes, its keys in any order."""
+    """Reads a file that network2's `save` wrote, its keys in any order."""
     keys = BookNetwork._fields
     try:
         content = json.load(file)

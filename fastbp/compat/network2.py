@@ -31,8 +31,8 @@ from ..engine.chunks import Chunks, say
 from ..engine.packed import Data
 from ..engine.replaced import FORWARD
 from ..files import durable
-from ..options import checks as options_checks
 from ..options import initializers
+from ..options.checks import number, sizes_of
 from ..training import pairs as training_pairs
 from ..training.pairs import Pairs
 from . import checks
@@ -56,7 +56,7 @@ Array = npt.NDArray[Any]
 
 
 class Cost(Protocol):
-    """What `Network` takes for a cost: a class with these as static methods, or an object that has them."""
+    """A cost: a class with these as static methods, or an object that has them."""
 
     def fn(self, a: Any, y: Any, /) -> Any:
         """The cost of one sample, of outputs a and targets y."""
@@ -114,7 +114,7 @@ class CrossEntropyCost:
 
 
 def _cross_entropies(a: Any, y: Any) -> Any:
-    """Of each output."""
+    """The cross-entropy of each output."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))
 
@@ -160,14 +160,14 @@ class Network:
     _fastbp_hooks: replaced.Hooks  # set below, for it keeps this class
 
     def __init__(self, sizes: Sequence[int], cost: Cost = CrossEntropyCost) -> None:
-        self.num_layers = len(options_checks.sizes_of(sizes))
+        self.num_layers = len(sizes_of(sizes))
         self.sizes = sizes
         self.default_weight_initializer()
         self.cost = checks.book_cost("cost", cost)
 
     @property
     def _fastbp(self) -> State:
-        """What kernels must know, by the cost as it is now: a network keeps the book's attributes alone."""
+        """The state that kernels need, by the present cost: a network keeps only the book's attributes."""
         return _CROSS_ENTROPY if self.cost.delta is _SHORT else _QUADRATIC
 
     def default_weight_initializer(self) -> None:
@@ -182,7 +182,7 @@ class Network:
         self._initialize("normal")
 
     def _initialize(self, name: str) -> None:
-        sizes = options_checks.sizes_of(self.sizes)
+        sizes = sizes_of(self.sizes)
         weights, biases = initializers.initial(sizes, [name] * (len(sizes) - 1), None)
         self.biases, self.weights = biases, weights
 
@@ -307,7 +307,7 @@ class Network:
         cost = 0.0
         for x, y in pairs:
             each = self.cost.fn(self.feedforward(x), _vectorized(self, y) if convert else y)
-            cost += options_checks.number("cost.fn", each) / len(pairs)
+            cost += number("cost.fn", each) / len(pairs)
         return cost + _penalty(self, lmbda, len(pairs))
 
     def save(self, filename: str | os.PathLike[str]) -> None:
@@ -318,7 +318,7 @@ class Network:
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
         weights, biases = parameter_arrays(self.weights, self.biases)
         content = {
-            "sizes": list(options_checks.sizes_of(self.sizes)),
+            "sizes": list(sizes_of(self.sizes)),
             "weights": [w.tolist() for w in weights],
             "biases": [b.tolist() for b in biases],
             "cost": cost.__name__,
@@ -404,7 +404,7 @@ class _Kernels:
         return outputs
 
     def cost(self, lmbda: float) -> float:
-        """By the book's formula from the outputs, which is none of the stable ones where those saturate."""
+        """The mean cost by the book's formula from the outputs, which is not stable where those saturate."""
         n, targets = len(self._outputs), self.data.targets
         penalty, total = _penalty(self.net, lmbda, n), 0.0
         if targets.ndim == 1:
@@ -423,7 +423,7 @@ class _Kernels:
 
 
 def _is_computed(net: Network, *names: str) -> bool:
-    """Whether kernels may stand in for `feedforward` and for what the names say."""
+    """Tells whether kernels may compute instead of `feedforward` and the methods of these names."""
     return len(net.weights) > 0 and not replaced.is_replaced(net, *FORWARD, *names)
 
 
@@ -443,11 +443,11 @@ def _judged(net: Network, pairs: list[Any], labelled: bool, costed: bool = False
 
 def _penalty(net: Network, lmbda: float, n: int) -> float:
     squares = sum(float(np.sum(np.square(w))) for w in net.weights)  # BLAS would wake its threads
-    return 0.5 * (options_checks.number("lmbda", lmbda) / n) * squares
+    return 0.5 * (number("lmbda", lmbda) / n) * squares
 
 
 def _vectorized(net: Network, label: Any) -> Any:
-    """As `vectorized_result`, whose length is ten, but for as many outputs as there are."""
+    """A column like that of `vectorized_result`, of as many rows as there are outputs, not ten."""
     if replaced.is_replaced(net, "vectorized_result"):
         return net._fastbp_hooks.module.vectorized_result(label)
     outputs = net.sizes[-1]
@@ -455,7 +455,7 @@ def _vectorized(net: Network, label: Any) -> Any:
 
 
 def _plain_number(value: Any) -> Any:
-    """Which json can write, also where a user's own method gave one of NumPy's."""
+    """A number that json can write, made of one of NumPy's where a user's own method gave that."""
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -1,3 +1,1 @@
-"""What a user hands over, as the engine reads it: arrays, frames, sparse rows, labels, weights; with every
-input error about them.
-"""
+"""Data: arrays, frames, sparse rows, labels and weights as an engine reads them, and every error in them."""

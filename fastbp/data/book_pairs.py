@@ -49,7 +49,7 @@ def test_pairs(
 
 
 def label(value: Any, outputs: int, name: str) -> int:
-    """That of one of the outputs."""
+    """The index of the output that a label stands for."""
     return int(as_labels(np.array([one_label(value)]), outputs, name)[0])
 
 

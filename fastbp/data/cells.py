@@ -45,7 +45,7 @@ def numbers_of_frame(values: Any, found: np.ndarray, name: str) -> np.ndarray:
 
 
 def _is_numeric(dtype: Any) -> bool:
-    """Whether the type of a column, of NumPy, pandas or polars, is one of real numbers."""
+    """Tells whether the type of a column, of NumPy, pandas or polars, is one of real numbers."""
     return getattr(dtype, "kind", "O") in "biuf" or (hasattr(dtype, "is_numeric") and dtype.is_numeric())
 
 

@@ -15,7 +15,7 @@ Classes = tuple[Any, ...] | None  # the label of each output, or None where they
 
 
 def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> tuple[Any, Classes]:
-    """y with a label's place instead of the label, and the classes; as it is where it holds no such labels.
+    """y with the index of each label's class instead of the label, and the classes; other y as it is.
 
     Labels are text, dates, or anything that can be hashed; or numbers other than 0 .. outputs - 1, as many
     different ones as there are outputs.  Where labels are `learnt` already, no others are.
@@ -43,7 +43,7 @@ def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> 
 
 
 def are_other(y: np.ndarray, outputs: int) -> bool:
-    """Whether y holds labels other than 0 .. outputs - 1, whose classes all of them tell."""
+    """Tells whether y holds labels other than 0 .. outputs - 1, so that all of them tell the classes."""
     if y.ndim != 1 or y.dtype.kind not in _OTHERS + "iuf":
         return False
     return y.dtype.kind in _OTHERS or (outputs > 1 and not 0 <= y.min() <= y.max() < outputs)
@@ -114,19 +114,19 @@ def hashable(labels: list[Any], name: str) -> list[Any]:
     return labels
 
 
-def checked_classes(found: list[Any], outputs: int, name: str) -> tuple[Any, ...]:
+def checked_classes(distinct: list[Any], outputs: int, name: str) -> tuple[Any, ...]:
     """Different labels, one per output, or two where there is one output."""
-    wanted = max(2, outputs)
-    if len(found) != wanted or len(set(found)) < wanted:
+    count = max(2, outputs)
+    if len(distinct) != count or len(set(distinct)) < count:
         raise ValueError(
-            f"{name}: expected {wanted} different labels for {outputs} outputs, got {len(found)}: "
-            f"{_first_of(found)}"
+            f"{name}: expected {count} different labels for {outputs} outputs, got {len(distinct)}: "
+            f"{_first_of(distinct)}"
         )
-    return tuple(found)
+    return tuple(distinct)
 
 
 def places_of(labels: list[Any], known: Mapping[Any, int], name: str) -> np.ndarray:
-    """The place of each label."""
+    """The index of each label."""
     try:
         return np.fromiter((known[label] for label in labels), np.int64, len(labels))
     except (KeyError, TypeError):

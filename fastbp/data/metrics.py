@@ -10,7 +10,7 @@ Weights = np.ndarray | None  # of the rows (n,), not all 0; None where all weigh
 
 
 def decided(outputs: np.ndarray, task: Task) -> np.ndarray:
-    """What the outputs (samples, outputs) say: labels, zeros and ones, or values, in the shape of y."""
+    """Decisions by outputs (samples, outputs): labels, zeros and ones, or values, in the shape of y."""
     if task == "labels":
         labels: np.ndarray = outputs.argmax(axis=1)
         return labels

@@ -51,7 +51,7 @@ def divided(samples: Samples, divisor: float | None, dtype: np.dtype) -> Samples
 
 
 def scale_of(X: Samples, state: Any) -> Scale | None:
-    """Whether checked samples X, not yet divided, look like pixels: "whole" numbers up to 255, or in 0 .. 1.
+    """Tells whether samples X, not yet divided, look like pixels: "whole" numbers up to 255, or in 0 .. 1.
 
     None where neither is certain.  The first rows tell.
     """

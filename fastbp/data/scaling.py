@@ -12,7 +12,7 @@ _NOISE = 4 * float(np.finfo(np.float64).eps)  # a deviation that is no more of t
 
 
 class Scaling(NamedTuple):
-    """What is subtracted from each column, and what the difference is divided by: (columns,) float64."""
+    """The mean of each column, which is subtracted, and the deviation, a divisor: (columns,) float64."""
 
     mean: np.ndarray
     deviation: np.ndarray
@@ -27,7 +27,7 @@ class Scaling(NamedTuple):
 
 
 class Moments:
-    """What is known of the mean and the deviation of columns after any number of rows.
+    """Mean and deviation of columns, updated with any number of rows.
 
     The same bits on every machine and however the rows come: they are merged a block of a fixed size at a
     time, and only operations on single numbers are used, for NumPy's sums may take another order in another
@@ -56,7 +56,7 @@ class Moments:
                 self._merge()
 
     def scaling(self, name: str) -> Scaling:
-        """Of the rows so far; the deviation of a constant column is 1, so that it is only moved to 0."""
+        """The scaling by the rows so far; a constant column has deviation 1, so it is only moved to 0."""
         if self._filled:
             self._merge()
         mean = self._first + self._mean

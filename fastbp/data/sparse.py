@@ -98,7 +98,7 @@ def dense(X: Samples) -> np.ndarray:
 
 
 def is_sparse(X: Any) -> bool:
-    """Whether X is a sparse matrix or array of SciPy."""
+    """Tells whether X is a sparse matrix or array of SciPy."""
     return type(X) is not np.ndarray and hasattr(X, "tocsr") and hasattr(X, "nnz")
 
 

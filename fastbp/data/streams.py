@@ -12,7 +12,7 @@ from .sparse import Samples, compressed, is_sparse
 
 
 def blocks(given: Any, epochs: int) -> tuple[Callable[[], Iterator[Any]], bool]:
-    """What begins a pass over blocks, and whether it can do so again."""
+    """A function that begins a pass over blocks, and whether it can begin another."""
     is_iterable = isinstance(given, Iterable) and not isinstance(given, (np.ndarray, str, bytes))
     if not is_iterable and not callable(given):
         raise TypeError(
@@ -29,8 +29,8 @@ def blocks(given: Any, epochs: int) -> tuple[Callable[[], Iterator[Any]], bool]:
     again = not isinstance(given, Iterator)
     if not again and epochs > 1:
         raise ValueError(
-            f"epochs: expected 1 for an iterator of blocks, which gives them once, got {epochs}; for more, X "
-            "is a function without arguments that returns a new iterator, or a list"
+            f"epochs: expected 1 for an iterator of blocks, which can be consumed only once, got {epochs}; "
+            "for more, X is a function without arguments that returns a new iterator, or a list"
         )
     return begin, again
 
@@ -78,8 +78,8 @@ def some_samples(found: int) -> None:
     """Refuses blocks without a row."""
     if not found:
         raise ValueError(
-            "X: expected blocks with samples in every pass, got none; an iterator gives its blocks once, and "
-            "a function must return a new one"
+            "X: expected blocks with samples in every pass, got none; an iterator can be consumed only once, "
+            "and a function must return a new one"
         )
 
 
@@ -94,7 +94,7 @@ def passes_again(again: bool, what: str) -> None:
     if not again:
         raise ValueError(
             f"X: expected a list of blocks, or a function that returns a new iterator, for {what} must be "
-            "known before training; got an iterator, which gives its blocks once"
+            "known before training; got an iterator, which can be consumed only once"
         )
 
 

@@ -11,15 +11,15 @@ Task = Literal["labels", "binary", "multilabel", "values", "value"]
 
 
 class Targets(NamedTuple):
-    """What to learn: labels (n,) as int64, or numbers (n, outputs) as float32 or float64."""
+    """Targets of a training: labels (n,) as int64, or numbers (n, outputs) as float32 or float64."""
 
     array: np.ndarray
     task: Task
-    classes: tuple[Any, ...] | None = None  # what labels stand for, where they are not 0, 1, 2 ... themselves
+    classes: tuple[Any, ...] | None = None  # the labels, where they are not 0, 1, 2 ...
 
 
 def required(name: str, value: Any) -> Any:
-    """What is not None."""
+    """Returns a value that must not be None."""
     if value is None:
         raise TypeError(f"{name}: expected labels or values, one per row of X, got None")
     return value
@@ -34,7 +34,7 @@ def checked_targets(
     task: Task | None = None,
     multilabel: bool = False,
 ) -> Targets:
-    """y as what it is to be learnt as, by its shape and type, or as the targets of a `task`.
+    """y as targets, whose task follows from its shape and type where none is given.
 
     (n,) integers below `outputs` are labels; with one output, zeros and ones of an integer type are two
     classes and other numbers are values.  (n, outputs) numbers are values; or, where the network can learn

@@ -25,7 +25,7 @@ def refuse_bomb(size: int, compressed: int) -> None:
 
 
 def is_suspect(size: int, compressed: int) -> bool:
-    """Whether bytes are counted before any is kept, and so inflated twice: the size may be a lie."""
+    """Tells whether bytes must be counted before any is kept, for the size may be a lie."""
     return size > _USUAL * compressed
 
 

@@ -1,1 +1,1 @@
-"""What is kept: the file format, its schema, and networks in other languages (ONNX, C)."""
+"""Files: the format of networks and trainings, its schema, and networks in other languages (ONNX, C)."""

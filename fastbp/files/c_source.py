@@ -2,13 +2,14 @@
 
 import math
 import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from .. import __version__
-from . import checks, durable
+from . import durable
 from .exported import Exported, Layer, exported
 
 _PER_LINE = 8  # numbers
@@ -27,6 +28,12 @@ _ACTIVATIONS = {
     "softplus": "return (z > 0 ? z : 0) + log1p{f}(exp{f}(-fabs{f}(z)));",
     "exponential": "return exp{f}(z);",
 }
+_C_WORDS = (
+    "auto break case char const continue default do double else enum extern float for goto if inline int "
+    "long main register restrict return short signed sizeof static struct switch typedef union unsigned "
+    "void volatile while "
+    "x outputs"  # the function's own arguments
+)
 _LAYER = """\
 static void {name}_layer(const {real} *w, const {real} *b, const {real} *x, {real} *z, int n_in, int n_out)
 {{
@@ -94,10 +101,21 @@ def to_c(net: Any, path: str | os.PathLike[str], *, name: str = "predict") -> No
     >>> [line for line in path.read_text().splitlines() if line.startswith("void")]
     ['void xor(const double *x, double *outputs)']
     """
-    name = checks.c_name(name)
+    name = _checked_name(name)
     text = "\n".join(_file(exported(net), name))
     with durable.writing(path) as file:
         file.write(text.encode())
+
+
+def _checked_name(name: Any) -> str:
+    """Returns the name of a function, which C must allow."""
+    if (
+        not isinstance(name, str)
+        or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
+        or name in _C_WORDS.split()
+    ):
+        raise ValueError(f"name: expected a name in C, such as 'predict', got {name!r}")
+    return name
 
 
 def _file(parts: Exported, name: str) -> Iterable[str]:

@@ -1,7 +1,6 @@
-"""What files and checkpoints hold."""
+"""Checks of saved files: their form, and that their values and arrays agree."""
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -10,39 +9,7 @@ import numpy as np
 from ..data.parameters import checked_parameters
 
 
-def same_network(path: str, saved: str, given: str) -> None:
-    """Refuses to resume the training of another network."""
-    if saved != given:
-        raise ValueError(
-            f"{path}: network: expected Network({saved}), whose training the checkpoint is of, got "
-            f"Network({given})"
-        )
-
-
-def same_targets(path: str, state: Any, task: Any, classes: Any, scale: Any) -> None:
-    """Refuses to resume a training for other targets than those of X and y."""
-    for name, value in (("task", task), ("classes", classes), ("scale", scale)):
-        there = getattr(state, name)
-        file_is(path, there == value, f"trained.{name}: expected {value!r}, as of X and y, got {there!r}")
-
-
-def checkpoint(path: str, training: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint holds of a training, of a call of `fit` with the same arguments."""
-    if not isinstance(training, dict):
-        raise ValueError(f"{path}: expected a checkpoint to resume from, got a network alone")
-    there = training["arguments"]
-    other = [name for name in {**arguments, **there} if there.get(name) != arguments.get(name)]
-    if other:
-        differences = "; ".join(
-            f"{name} was {there.get(name)!r}, is {arguments.get(name)!r}" for name in other
-        )
-        raise ValueError(
-            f"{path}: expected the arguments of the training that is resumed, got others: {differences}"
-        )
-    return training
-
-
-def plain_labels(path: str, labels: tuple[Any, ...]) -> None:
+def check_labels(path: str, labels: tuple[Any, ...]) -> None:
     """Refuses labels that no file of ours can hold."""
     for label in labels:
         if type(label) not in (str, int, float, bool):
@@ -52,17 +19,17 @@ def plain_labels(path: str, labels: tuple[Any, ...]) -> None:
             )
 
 
-def file_begins(path: str, found: bytes, wanted: bytes, version: bytes) -> None:
-    """Refuses what another program wrote, or a later version."""
-    other = {b"": "an empty file"}.get(found, "a file of another format")
-    begins = found.startswith(wanted[: len(found)]) and bool(found)
-    file_is(path, begins, f"no network saved by fastbp, but {other}")
-    theirs = found[len(wanted) :].partition(b'"')[0]
+def file_begins(path: str, begin: bytes, format_: bytes, version: bytes) -> None:
+    """Refuses a file of another format, or of a later version."""
+    other = {b"": "an empty file"}.get(begin, "a file of another format")
+    begins = begin != b"" and begin.startswith(format_[: len(begin)])
+    file_is(path, begins, f"expected a network saved by fastbp, got {other}")
+    theirs = begin[len(format_) :].partition(b'"')[0]
     later = theirs.isdigit() and int(theirs) > int(version)
+    file_is(path, not later, f"format {theirs.decode(errors='replace')} needs a later version of fastbp")
     file_is(
-        path, not later, f"of format {theirs.decode(errors='replace')}, which needs a later version of fastbp"
+        path, len(begin) < len(format_) + len(version) or theirs == version, "damaged: its header differs"
     )
-    file_is(path, len(found) < len(wanted) + len(version) or theirs == version, "damaged: its header differs")
 
 
 def file_is(path: str, good: bool, otherwise: str) -> None:
@@ -103,7 +70,8 @@ def functions_given(path: str, missing: Sequence[str]) -> None:
     if missing:
         names = ", ".join(f"{name}=" for name in missing)
         raise ValueError(
-            f"{path}: its network has functions of its own, which no file holds; load takes {names}..."
+            f"{path}: expected the network's user-defined functions, which no file holds, got none; "
+            f"pass load {names}..."
         )
 
 
@@ -131,7 +99,7 @@ def stored_arrays(found: Collection[str], known: Collection[str]) -> None:
     arrays_there(found, known)
     for name in found:
         if name not in known:
-            raise ValueError(f"arrays: expected those that the metadata tell of, got {name!r} as well")
+            raise ValueError(f"arrays: expected only those that the metadata name, got {name!r} as well")
 
 
 def arrays_there(found: Collection[str], names: Iterable[str]) -> None:
@@ -169,10 +137,10 @@ def between_batches(done: int, size: int, samples: int) -> None:
 
 
 def consistent(name: str, good: bool, values: Mapping[str, Any]) -> None:
-    """Refuses numbers each of which is possible but for the others."""
+    """Refuses values that contradict each other."""
     if not good:
         shown = ", ".join(f"{key} {value}" for key, value in values.items())
-        raise ValueError(f"{name}: expected values that suit each other, got {shown}")
+        raise ValueError(f"{name}: expected consistent values, got {shown}")
 
 
 def generator_words(name: str, words: Any) -> None:
@@ -193,53 +161,3 @@ def arrays_like(name: str, arrays: Sequence[np.ndarray], wanted: Sequence[np.nda
     for number, (array, other) in enumerate(zip(arrays, wanted, strict=True)):
         if array.dtype != other.dtype or not np.isfinite(array).all():
             raise ValueError(f"{name}{number}: expected finite numbers in {other.dtype}, got others")
-
-
-def resumed_segment(path: str, segment: int, before: int, done: int, rows: int) -> None:
-    """Refuses a place in an epoch that segments of so many rows do not have."""
-    first, last = (segment - 1) * rows, segment * rows
-    good = before == last if done or not segment else first < before <= last
-    file_is(
-        path,
-        good,
-        f"damaged, or of other data: training.position.before: expected {last} samples in {segment} "
-        f"segments, each of {rows}, got {before}",
-    )
-
-
-def resumed_rows(path: str, done: int, rows: int, size: int) -> None:
-    """Refuses to go on beyond a segment's end, or within a batch."""
-    file_is(
-        path,
-        done <= rows and (done % size == 0 or done == rows),
-        f"damaged, or of other data: training.position.done: expected a multiple of batch_size, {size}, up "
-        f"to the {rows} samples of the segment, got {done}",
-    )
-
-
-_C_WORDS = (
-    "auto break case char const continue default do double else enum extern float for goto if inline int "
-    "long main register restrict return short signed sizeof static struct switch typedef union unsigned "
-    "void volatile while "
-    "x outputs"  # the function's own arguments
-)
-
-
-def c_name(name: Any) -> str:
-    """A name that C has for a function."""
-    if (
-        not isinstance(name, str)
-        or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
-        or name in _C_WORDS.split()
-    ):
-        raise ValueError(f"name: expected a name in C, such as 'predict', got {name!r}")
-    return name
-
-
-def known_activations(rows: Sequence[str]) -> None:
-    """Refuses to write functions of a user's own in another language."""
-    if "custom" in rows:
-        raise ValueError(
-            f"activation of layer {rows.index('custom')}: expected one that has a name, to export it, got an "
-            "Activation of your own"
-        )

@@ -2,7 +2,7 @@
 
 The layout is that of safetensors, whose library reads it: the length of a header as eight bytes, the header
 as JSON, which names the arrays, and the arrays themselves.  Its ``__metadata__`` holds the format's version,
-a SHA-256 of all the rest, and, as JSON text, what the arrays are a network by.
+a SHA-256 of all the rest, and, as JSON text, the metadata that make a network of the arrays.
 """
 
 import hashlib
@@ -19,35 +19,23 @@ import numpy as np
 from . import checks, durable, values
 
 _FORMAT = b'{"__metadata__":{"format":"fastbp '  # after the header's length, then the version
-
-
 _VERSION = b"1"
-
-
 _DIGEST = _FORMAT + _VERSION + b'","sha256":"'  # then 64 digits, zeros where the digest itself is computed
-
-
 _TYPES: dict[str, np.dtype] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "I64": np.dtype("<i8"),
     "U8": np.dtype("u1"),
 }
-
-
 _AT_ONCE = 1 << 24  # bytes
-
-
 _LONGEST = 100_000_000  # bytes of a header, as in the safetensors library
-
-
 _DIMENSIONS = 32  # of an array, as in any version of NumPy
 
 
 def write(
     path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:
-    """Writes arrays of float64, float32, int64 or uint8, and what JSON can hold, durably."""
+    """Writes arrays of float64, float32, int64 or uint8, and metadata that JSON can hold, durably."""
     target = os.fspath(path)
     names = {dtype: name for name, dtype in _TYPES.items()}
     plain = {name: np.asarray(array, array.dtype.newbyteorder("<"), "C") for name, array in arrays.items()}
@@ -89,7 +77,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     Raises
     ------
     ValueError
-        Which says what is wrong with the file.
+        Where the file is damaged, or of another format or version.
     """
     name = os.fspath(path)
     if not stat.S_ISREG(mode := os.stat(path).st_mode):  # nor opened: a FIFO would wait for a writer
@@ -111,10 +99,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
             entries = [(key, *_entry(value)) for key, value in header.items()]
         end = 0
         for _, _, _, begin, last in entries:
-            checks.file_is(name, begin == end, "damaged: its arrays do not follow one another")
+            checks.file_is(name, begin == end, "damaged: its arrays are not contiguous")
             end = last
         checks.file_is(name, size >= end, "truncated")
-        checks.file_is(name, size == end, "damaged: there is more in it than its arrays")
+        checks.file_is(name, size == end, "damaged: there are bytes after its last array")
         arrays = {}
         for key, dtype, shape, _, _ in entries:
             arrays[key] = array = np.empty(shape, dtype)
@@ -127,7 +115,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
 
 @contextmanager
 def understood(path: str, otherwise: str) -> Iterator[None]:
-    """The file is to blame for whatever goes wrong while what it says is taken apart."""
+    """Blames the file at `path` for any error of the block, which reads its values."""
     try:
         yield
     except values.UnknownFieldError as error:
@@ -137,24 +125,24 @@ def understood(path: str, otherwise: str) -> Iterator[None]:
 
 
 def _unequal(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, each of whose names is there once."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name is there twice")
-    return found
+    """An object of JSON, whose keys must differ."""
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
+        raise ValueError("duplicate key")
+    return unique
 
 
 def _entry(value: Any) -> tuple[np.dtype, tuple[int, ...], int, int]:
-    """Type, shape and place of an array; anything else than that raises an exception."""
+    """Type, shape and offsets of an array; an invalid entry raises an exception."""
     dtype, shape = _TYPES[value["dtype"]], tuple(value["shape"])
     begin, end = value["data_offsets"]
     numbers = (*shape, begin, end)
     is_good = len(shape) <= _DIMENSIONS and all(type(n) is int and 0 <= n < 1 << 63 for n in numbers)
     # NumPy refuses a shape that would be too large but for a 0 in it
     if not is_good or math.prod(n or 1 for n in shape) * dtype.itemsize >= 1 << 63:
-        raise ValueError("no shape or place of an array")
+        raise ValueError("invalid shape or data_offsets")
     if end - begin != math.prod(shape) * dtype.itemsize:
-        raise ValueError("the place of an array does not have its size")
+        raise ValueError("data_offsets do not match shape and dtype")
     return dtype, shape, begin, end
 
 

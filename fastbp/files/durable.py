@@ -80,7 +80,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def status(path: str) -> os.stat_result | None:
-    """That of what is at `path`, if anything is."""
+    """The status of the file at `path`, or None where there is none."""
     with suppress(FileNotFoundError, NotADirectoryError):
         return os.stat(path)
     return None
@@ -115,7 +115,7 @@ def _lock(file: int) -> None:
 
 
 def _claimed(file: int, temporary: str) -> bool:
-    """Whether a new temporary file is safe from the sweeps of others, one of which may have been faster."""
+    """Locks a new temporary file; tells whether it is still there, for another process may have swept it."""
     try:
         _lock(file)
     except BlockingIOError:
@@ -157,7 +157,7 @@ def _sync(folder: str) -> None:
 
 
 def kind(mode: int) -> str:
-    """What something is that is no file."""
+    """A noun for a path that leads to no regular file."""
     return _KINDS.get(stat.S_IFMT(mode), "a device")
 
 

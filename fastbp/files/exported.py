@@ -1,5 +1,6 @@
 """A network as other runtimes compute it: layers, scaling, and what its outputs stand for."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,6 @@ from ..data.scaling import Scaling, learnt_scaling
 from ..data.targets import Task
 from ..engine.architecture import State, checked
 from ..options.activations import row_of
-from . import checks
 
 
 class Layer(NamedTuple):
@@ -44,7 +44,7 @@ def exported(net: Any) -> Exported:
     architecture, weights, biases = checked(net)
     state: State = net._fastbp
     rows = [row_of(kind) for kind in architecture.activations]
-    checks.known_activations([row for row, _ in rows])
+    _check_activations([row for row, _ in rows])
     for name, arrays in (("weights", weights), ("biases", biases)):
         for number, array in enumerate(arrays):
             check_finite(array, architecture.dtype, f"{name}[{number}]")
@@ -62,8 +62,17 @@ def exported(net: Any) -> Exported:
     )
 
 
+def _check_activations(rows: Sequence[str]) -> None:
+    """Refuses to write functions of a user's own in another language."""
+    if "custom" in rows:
+        raise ValueError(
+            f"activation of layer {rows.index('custom')}: expected one that has a name, to export it, got an "
+            "Activation of your own"
+        )
+
+
 def _inputs(state: State, columns: int) -> Scaling | None:
-    """What brings samples to the numbers that the first layer takes: a scaling, or a divisor as one."""
+    """The scaling of samples before the first layer; a divisor is one as well."""
     if state.input_divisor in (None, 1.0):
         scaling: Scaling | None = learnt_scaling(state.scale_inputs, state.input_scaling, "scale_inputs")
         return scaling

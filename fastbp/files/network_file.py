@@ -15,7 +15,7 @@ from ..data.labels import checked_classes
 from ..data.scaling import Scaling, check_scaling
 from ..engine.architecture import OPTIONS, Parameters, State, checked, state_of
 from ..options import activations, costs
-from ..options import checks as options_checks
+from ..options.checks import sizes_of
 from ..options.optimizers import Optimizer, state_names
 from . import checks, schema
 from .container import read, understood, write
@@ -37,7 +37,7 @@ class SavedNetwork(NamedTuple):
 
 
 def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """A network as arrays and what JSON can hold."""
+    """A network as arrays and metadata, which JSON can hold."""
     state: State = net._fastbp
     weights: list[np.ndarray] = []
     biases: list[np.ndarray] = []
@@ -89,7 +89,7 @@ def _network(
     sizes, dtype = metadata["sizes"], np.dtype(options["dtype"])
     trained = {name: schema.object_of(value) for name, value in metadata["trained"].items()}
     weights, biases = _listed("", arrays)
-    options_checks.sizes_of(sizes)
+    sizes_of(sizes)
     inputs = outputs = 0
     if weights:
         checks.stored_parameters("", weights, biases, dtype)
@@ -156,12 +156,12 @@ def keep(net: Any, path: str, arrays: Mapping[str, np.ndarray], metadata: Mappin
 def fingerprint(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
     """`Network.fingerprint`, of a network as it is `described`."""
     network = metadata["network"]
-    told = {name: network[name] for name in _COMPUTED_BY}
-    told["uint8_divisor"] = network.get("input_divisor") or network.get("uint8_divisor") or 1.0
-    if not isinstance(told["activation"], list):
-        told["activation"] = [told["activation"]] * (len(metadata["sizes"]) - 2)
-    told["classes"] = metadata["trained"].get("classes")
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
+    definition = {name: network[name] for name in _COMPUTED_BY}
+    definition["uint8_divisor"] = network.get("input_divisor") or network.get("uint8_divisor") or 1.0
+    if not isinstance(definition["activation"], list):
+        definition["activation"] = [definition["activation"]] * (len(metadata["sizes"]) - 2)
+    definition["classes"] = metadata["trained"].get("classes")
+    digest = hashlib.sha256(json.dumps(definition, sort_keys=True, default=str).encode())
     for name in sorted(arrays):
         if not name.startswith(("optimizer.", "training.")):
             array = arrays[name]
@@ -171,7 +171,7 @@ def fingerprint(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -
 
 
 def in_words(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file says of its network: names and values."""
+    """The network of a file in words, by name."""
     network, trained = metadata["network"], metadata["trained"]
     shown = {name: value for name, value in network.items() if value not in (None, 0.0, [])}
     return {
@@ -195,7 +195,7 @@ def _word(value: Any) -> str:
 
 def save(net: Any, path: str | os.PathLike[str]) -> None:
     """`Network.save`."""
-    checks.plain_labels(os.fspath(path), net._fastbp.classes or ())
+    checks.check_labels(os.fspath(path), net._fastbp.classes or ())
     keep(net, os.fspath(path), *described(net))
 
 
@@ -229,7 +229,7 @@ def _listed(prefix: str, arrays: Mapping[str, np.ndarray]) -> Parameters:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold, of a field of the state; `schema.object_of` takes it back."""
+    """A field of the state as JSON can hold it; `schema.object_of` takes it back."""
     if isinstance(value, _OWN):
         return {"own": type(value).__name__}
     if is_dataclass(value):
@@ -241,7 +241,7 @@ def _plain(value: Any) -> Any:
 
 
 def _has_own(value: Any) -> bool:
-    """Whether an option, as a file has it, is a user's own function, or one of its list is."""
+    """Tells whether an option, as a file has it, is a user's own function, or one of its list is."""
     if isinstance(value, list):
         return any(map(_has_own, value))
     return isinstance(value, dict) and "own" in value

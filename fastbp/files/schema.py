@@ -1,4 +1,4 @@
-"""The schema of saved files: what each value of their metadata may be, alone and beside others.
+"""The schema of saved files: the values that their metadata may have, alone and beside others.
 
 A field that is new is one row, and is named in `LATER` as well, for older files lack it.
 """
@@ -39,7 +39,7 @@ _OPTIMIZERS = {
     "_ScikitAdam": optimizers._ScikitAdam,
     "_Adam": optimizers._ScikitAdam,  # its name in 0.2.0
 }
-KINDS = {**_HIDDEN, **_COSTS, **_OPTIMIZERS}  # the objects with options that a file may hold
+_OBJECTS = {**_HIDDEN, **_COSTS, **_OPTIMIZERS}  # classes of the objects with options in files
 _COUNT = whole()
 _WORD = whole(below=1 << 64)
 
@@ -56,7 +56,7 @@ NETWORK = {  # the options of a network, fields of its State
     "scale_inputs": true_or_false,
     "scale_outputs": true_or_false,
 }
-TRAINED = {  # what training has brought it to, fields of its State
+TRAINED = {  # results and counts of training, fields of its State
     "task": optional(one_of(*get_args(Task))),
     "scale": optional(one_of(*get_args(Scale))),
     "epochs": _WORD,
@@ -143,7 +143,9 @@ def object_of(value: Any) -> Any:
     """An option as `Network` and `fit` take it."""
     if isinstance(value, list):
         return [object_of(item) for item in value]
-    return KINDS[value["kind"]](**value["options"]) if isinstance(value, dict) and "kind" in value else value
+    return (
+        _OBJECTS[value["kind"]](**value["options"]) if isinstance(value, dict) and "kind" in value else value
+    )
 
 
 def kinds_of(training: Mapping[str, Any]) -> list[str]:
@@ -155,7 +157,7 @@ def kinds_of(training: Mapping[str, Any]) -> list[str]:
 
 
 def _check_training(training: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
-    """How values of a checkpoint must suit each other."""
+    """Checks that the values of a checkpoint agree."""
     position, history = training["position"], training["history"]
     for name, numbers in history.items():
         full = f"training.history.{name}"
@@ -185,7 +187,7 @@ def _check_training(training: Mapping[str, Any], trained: Mapping[str, Any]) -> 
 
 
 def _check_place(training: Mapping[str, Any], position: Mapping[str, Any]) -> None:
-    """Where in its epoch a training is: between two batches, after as many steps as lead there."""
+    """Checks the position in an epoch: between two batches, after as many steps as lead there."""
     arguments = training["arguments"]
     size, samples = arguments["batch_size"], arguments["samples"]
     done, before, segment, epoch = (position[name] for name in ("done", "before", "segment", "epoch"))

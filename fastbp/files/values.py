@@ -1,4 +1,4 @@
-"""Checks of values that a file holds as JSON, from which ``fastbp/schema.py`` is made.
+"""Checks of values that a file holds as JSON, of which ``schema.py`` is composed.
 
 A check takes a name and a value, and raises a ValueError that says which value was expected there.
 """
@@ -90,7 +90,7 @@ def one_of(*values: Any) -> Check:
 
 
 def optional(rule: Check, nothing: Any = None) -> Check:
-    """What `rule` takes, or `nothing`."""
+    """A value that `rule` takes, or `nothing`."""
 
     def check(name: str, value: Any) -> None:
         if not (type(value) is type(nothing) and value == nothing):
@@ -112,7 +112,7 @@ def each(rule: Check) -> Check:
 
 
 def one_or_each(rule: Check) -> Check:
-    """What `rule` takes, or a list of such."""
+    """A value that `rule` takes, or a list of such."""
     several = each(rule)
     return lambda name, value: (several if isinstance(value, list) else rule)(name, value)
 

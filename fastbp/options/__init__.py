@@ -1,5 +1,5 @@
-"""What a user chooses, by name or as an object: activations, costs, optimizers, schedules, initial weights.
+"""Options of a network and of its training: activations, costs, optimizers, schedules, initial weights.
 
-An option is one file: its formula, the object with its numbers, and the table of names.  Nothing here needs
-NumPy to be imported but `step_numbers` and `random_streams`, for the command line reads the names first.
+A kind of option is one file: its formulas, the objects that hold their numbers, and the table of names.
+Only `step_numbers` and `random_streams` import NumPy, for the command line reads the names first.
 """

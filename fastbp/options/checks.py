@@ -1,4 +1,4 @@
-"""What a user chooses: names, numbers, objects with options."""
+"""Checks of options: names, numbers, and objects; an error says what was expected and what was given."""
 
 import datetime
 import math
@@ -27,7 +27,7 @@ def choice(name: str, value: Any, choices: Iterable[str]) -> str:
 
 
 def option(name: str, value: Any, known: Mapping[str, Any], base: Any) -> Any:
-    """What a name stands for, or an object with options, an instance of `base`."""
+    """Returns the option that a name stands for, or the value itself where it is an instance of `base`."""
     if isinstance(value, str) and value in known:
         return known[value]
     if isinstance(value, base) and not isinstance(value, str):
@@ -42,36 +42,36 @@ def option(name: str, value: Any, known: Mapping[str, Any], base: Any) -> Any:
 
 
 def schedule(value: Any, known: Mapping[str, Any], base: Any) -> Any:
-    """An object that schedules rates, or a function of the step."""
+    """Returns a schedule by its name, the object itself, or a function of the step."""
     if callable(value) and not isinstance(value, type):
         return value
-    found = option("schedule", value, known, base)
-    return found() if isinstance(found, type) else found
+    chosen = option("schedule", value, known, base)
+    return chosen() if isinstance(chosen, type) else chosen
 
 
 def seed(name: str, value: Any) -> int:
     """An integer that fits 64 bits."""
-    found = count(name, value, 0)
-    if found >= 1 << 64:
-        raise ValueError(f"{name}: expected an integer below 2^64, got {found}")
-    return found
+    plain = count(name, value, 0)
+    if plain >= 1 << 64:
+        raise ValueError(f"{name}: expected an integer below 2^64, got {plain}")
+    return plain
 
 
 def frozen_layers(value: Any, layers: int) -> tuple[int, ...]:
-    """Places of `layers` weights, each once."""
+    """Returns indices into `layers` weights, each once, in order."""
     try:
-        places = list(value)
-    except TypeError:  # one place
-        places = [value]
-    if any(is_flag(place) for place in places):
-        raise TypeError(f"frozen: expected places in weights, such as [0], got {value!r}")
-    found = [integer("frozen", place) for place in places]
-    for place in found:
-        if not -layers <= place < layers:
+        indices = list(value)
+    except TypeError:  # one index
+        indices = [value]
+    if any(map(is_flag, indices)):
+        raise TypeError(f"frozen: expected indices of weights, such as [0], got {value!r}")
+    indices = [integer("frozen", index) for index in indices]
+    for index in indices:
+        if not -layers <= index < layers:
             raise ValueError(
-                f"frozen: expected places in weights, from 0 to {layers - 1}, got {place} in {value!r}"
+                f"frozen: expected indices of weights, from 0 to {layers - 1}, got {index} in {value!r}"
             )
-    return tuple(sorted({place % layers for place in found}))
+    return tuple(sorted({index % layers for index in indices}))
 
 
 def integer(name: str, value: Any) -> int:
@@ -102,22 +102,22 @@ def number(name: str, value: Any) -> float:
 
 def positive(name: str, value: Any) -> float:
     """A finite number above zero."""
-    found = number(name, value)
-    if not 0 < found < math.inf:
-        raise ValueError(f"{name}: expected a finite number above 0, got {found}")
-    return found
+    plain = number(name, value)
+    if not 0 < plain < math.inf:
+        raise ValueError(f"{name}: expected a finite number above 0, got {plain}")
+    return plain
 
 
 def nonnegative(name: str, value: Any) -> float:
     """A finite number, zero or more."""
-    found = number(name, value)
-    if not 0 <= found < math.inf:
-        raise ValueError(f"{name}: expected a finite number of at least 0, got {found}")
-    return found
+    plain = number(name, value)
+    if not 0 <= plain < math.inf:
+        raise ValueError(f"{name}: expected a finite number of at least 0, got {plain}")
+    return plain
 
 
 def is_real(value: Any) -> bool:
-    """Whether a value is a real number, neither a bool nor text."""
+    """Tells whether a value is a real number, neither a bool nor text."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -141,11 +141,11 @@ def functions(owner: Any, *names: str) -> None:
 
 
 def rate(name: str, value: Any) -> float:
-    """A share from 0 up to, but not, 1, such as that of neurons which dropout leaves out."""
-    found = number(name, value)
-    if not 0 <= found < 1:
-        raise ValueError(f"{name}: expected a number from 0 to below 1, got {found}")
-    return found
+    """A number from 0 to below 1, such as the share of neurons that dropout leaves out."""
+    plain = number(name, value)
+    if not 0 <= plain < 1:
+        raise ValueError(f"{name}: expected a number from 0 to below 1, got {plain}")
+    return plain
 
 
 def layers(name: str, value: Any, count: int) -> tuple[Any, ...]:
@@ -162,17 +162,17 @@ def layers(name: str, value: Any, count: int) -> tuple[Any, ...]:
 def callbacks(value: Any, base: type) -> list[Any]:
     """Functions and objects of the class `base`, one or any number of them."""
     try:
-        found = list(value)
+        several = list(value)
     except TypeError:
-        found = [value]
-    for callback in found:
+        several = [value]
+    for callback in several:
         if isinstance(callback, type) and issubclass(callback, base):
             raise TypeError(f"callbacks: expected an object, got the class; write {callback.__name__}()")
         if not isinstance(callback, base) and not callable(callback):
             raise TypeError(
                 f"callbacks: expected functions of (network, history) or fastbp.Callback, got {callback!r}"
             )
-    return found
+    return several
 
 
 def monitored(name: str, history: Mapping[str, list[float]]) -> float:
@@ -197,15 +197,15 @@ def moments(name: str, value: Any) -> Any:
 
 
 def metrics(value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Name to function: names that are known, and functions of (y, outputs), one or any number of them."""
-    found = {}
+    """Returns the function of each metric by its name, of one or any number of names and functions."""
+    functions = {}
     for metric in [value] if isinstance(value, str) or callable(value) else value:
         if callable(metric):
-            found[getattr(metric, "__name__", type(metric).__name__)] = metric
+            functions[getattr(metric, "__name__", type(metric).__name__)] = metric
         else:
             name = choice("metrics", metric, known)
-            found[name] = known[name]
-    return found
+            functions[name] = known[name]
+    return functions
 
 
 def threads_of(value: Any) -> int | Literal["auto"]:
@@ -213,7 +213,7 @@ def threads_of(value: Any) -> int | Literal["auto"]:
 
 
 def is_flag(value: Any) -> bool:
-    """Whether the value is a bool of Python's or of NumPy's."""
+    """Tells whether a value is a bool of Python's or of NumPy's."""
     return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
 
 

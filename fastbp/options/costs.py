@@ -132,7 +132,7 @@ class Definition(NamedTuple):
     targets: Targets = VALUES
 
     def takes(self, output_activation: Any) -> bool:
-        """Whether the cost is defined for outputs of an activation."""
+        """Tells whether the cost is defined for outputs of an activation."""
         return not self.outputs or output_activation in self.outputs
 
 

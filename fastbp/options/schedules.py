@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-# `validate`, which imports NumPy, is imported late as well: the command line reads the names before.
 from . import checks
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class Schedule:
 
     @property
     def spans_call(self) -> bool:
-        """Whether the rates depend on where the call of `fit` ends."""
+        """True where the rates depend on the step at which the call of `fit` ends."""
         return False
 
     def rates(self, learning_rate: float, first: int, count: int, begin: int, end: int) -> Array:
@@ -62,7 +61,7 @@ class Schedule:
         return rates
 
     def _factors(self, steps: Steps, begin: int, end: int) -> Array:
-        """What the learning rate is multiplied by at `steps`, all of them after the warm-up."""
+        """Factors of the learning rate at `steps`, all of them after the warm-up."""
         raise NotImplementedError
 
 

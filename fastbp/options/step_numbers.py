@@ -28,7 +28,7 @@ class Recipe(NamedTuple):
 
 
 class Numbers:
-    """Those of the steps `begin` .. `end` of a call of `fit`; the optimizer's state began at `began`."""
+    """Numbers of the steps `begin` .. `end` of a call of `fit`; the optimizer's state began at `began`."""
 
     def __init__(self, recipe: Recipe, began: int, begin: int, end: int) -> None:
         self.recipe, self._began, self._span = recipe, began, (begin, end)
@@ -41,7 +41,7 @@ class Numbers:
 
     @property
     def factor(self) -> float:
-        """What the schedule's rates are multiplied by."""
+        """The factor of the schedule's rates, such as a callback sets it."""
         return self._factor
 
     @factor.setter

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine import summary
-from ..files import checks, container, network_file, schema
+from ..files import container, network_file, resuming, schema
 from .history import History
 from .run import CallbackState, Run
 
@@ -61,8 +61,8 @@ def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
         return None
     arrays, metadata = container.read(path)
     network = network_file.network_from(path, arrays, metadata, network_file.functions_of(net))
-    training = checks.checkpoint(path, metadata["training"], arguments)
-    checks.same_network(
+    training = resuming.checked_training(path, metadata["training"], arguments)
+    resuming.check_network(
         path,
         summary.arguments(network.sizes, network.state),
         summary.arguments(net.sizes, net._fastbp),

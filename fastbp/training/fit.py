@@ -16,7 +16,8 @@ from ..engine.kernels.records import FUSED
 from ..engine.packed import Descent, Engine
 from ..engine.replaced import COMPILED, is_replaced
 from ..engine.team_size import ALONE, sizes
-from ..files import checks as files_checks
+from ..files import resuming
+from ..files.checks import check_labels
 from ..options import checks
 from ..options.schedules import Schedule
 from ..options.step_numbers import Numbers
@@ -67,7 +68,7 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
     if saved:
         state, targets = saved.network.state, source.targets
         feature_names = frames.same_features("X", feature_names, state.feature_names)
-        files_checks.same_targets(saved.path, state, targets.task, targets.classes, source.scale)
+        resuming.check_targets(saved.path, state, targets.task, targets.classes, source.scale)
         checkpoint.adopt(net, saved)
         parts = checked(net)
     state, recipe, batch_size = net._fastbp, plan.recipe, plan.batch_size
@@ -129,7 +130,7 @@ def _checkpoint(
     if not keepers:
         return {}, None
     for keeper in keepers:
-        files_checks.plain_labels(keeper.path, source.targets.classes or ())
+        check_labels(keeper.path, source.targets.classes or ())
     arguments = _arguments(source, plan)
     resumed = (keeper.path for keeper in keepers if keeper.resume)
     return arguments, next((checkpoint.read(path, arguments, net) for path in resumed), None)

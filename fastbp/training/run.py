@@ -12,7 +12,7 @@ from ..engine.architecture import Parts, State
 from ..engine.chunks import Chunks, DivergenceError
 from ..engine.numpy_engine import MethodsEngine
 from ..engine.replaced import repack
-from ..files import checks as files_checks
+from ..files import resuming
 from ..options import checks
 from ..options.step_numbers import Numbers
 from . import diagnosis
@@ -242,7 +242,7 @@ class Run:
     def resume(self, path: str, history: History, position: Position, generator: Any) -> None:
         """Begins at a position that the checkpoint `path` holds."""
         done = int(position.reached[0])
-        files_checks.resumed_segment(path, position.segment, position.before, done, self._source.segment_rows)
+        resuming.check_segment(path, position.segment, position.before, done, self._source.segment_rows)
         self._resumed_from, self.history, self.position = path, history, position
         self._chunks.step, self._stopped = self._step_at(position), position.stopped
         self.rate_factor = position.factor
@@ -344,7 +344,7 @@ class Run:
                 self._chunks.data, order = segment
                 at = self.position = self.position._replace(drawn=self.epoch + 1, generator=generator)
                 done, size = int(at.reached[0]), self._engine.batch_size
-                files_checks.resumed_rows(self._resumed_from, done, len(order), size)
+                resuming.check_rows(self._resumed_from, done, len(order), size)
                 self._chunks.step = self._step_at(at)
                 self._between = done, float(at.losses[0])
                 after = self._after_chunk if self._callbacks else None

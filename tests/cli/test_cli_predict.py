@@ -109,7 +109,7 @@ def test_other_files_are_refused(model, tmp_path):
     refused(said("predict", model, tmp_path / "other.npz"), "holds the arrays Z; expected X")
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
     refused(said("predict", model, tmp_path / "objects.npy"), "pickled objects")
-    refused(said("predict", POINTS, model), POINTS, "no network saved by fastbp")
+    refused(said("predict", POINTS, model), POINTS, "expected a network saved by fastbp")
     refused(said("predict", model, POINTS, "--output", tmp_path / "none" / "out"), "No such file")
     (tmp_path / "half.npz").write_bytes(Path(POINTS).read_bytes()[:500])
     (tmp_path / "half.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00{")
@@ -159,7 +159,7 @@ def test_info_of_a_network(model):
     assert told["file"] == f"{model}, {model.stat().st_size:,} bytes, checksum good"
     assert (told["sizes"], told["trained for"], told["epochs"]) == ("5, 20, 3", "labels", "3")
     assert (told["optimizer"], told["steps"], told["arrays"]) == ("SGD()", "54", "4, 183 numbers")
-    refused(said("info", POINTS), POINTS, "no network saved by fastbp")
+    refused(said("info", POINTS), POINTS, "expected a network saved by fastbp")
 
 
 # Checkpoints
@@ -207,7 +207,7 @@ def test_checkpoints_that_are_refused(tmp_path):
     refused(said("train", *LONG, "--checkpoint", path), "there is one already: --resume goes on from it")
     outcome = said("train", *LONG, "--checkpoint", path, "--resume")
     assert outcome[0] == 2
-    assert "no network saved by fastbp" in outcome[2][0]
+    assert "expected a network saved by fastbp" in outcome[2][0]
     refused(
         said("train", *LONG, "--checkpoint", tmp_path / "x", "--save", tmp_path / "x"), "expected another"
     )

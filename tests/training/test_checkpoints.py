@@ -458,7 +458,7 @@ def test_a_network_with_names_does_not_go_on_where_there_were_functions(tmp_path
         net.fit(X, LABELS, callbacks=ModelCheckpoint(tmp_path / "run", resume=True), **BASE)
 
     train(fastbp.Activation(lambda z: z, lambda z: z * 0 + 1))
-    with pytest.raises(ValueError, match="functions of its own"):
+    with pytest.raises(ValueError, match="user-defined functions"):
         train("linear")
 
 

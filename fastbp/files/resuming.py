@@ -1,0 +1,60 @@
+"""Checks of a checkpoint against the call of `fit` that resumes its training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .checks import file_is
+
+
+def check_network(path: str, saved: str, resumed: str) -> None:
+    """Refuses to resume the training of another network."""
+    if saved != resumed:
+        raise ValueError(
+            f"{path}: network: expected Network({saved}), whose training the checkpoint is of, got "
+            f"Network({resumed})"
+        )
+
+
+def check_targets(path: str, state: Any, task: Any, classes: Any, scale: Any) -> None:
+    """Refuses to resume a training for other targets than those of X and y."""
+    for name, value in (("task", task), ("classes", classes), ("scale", scale)):
+        there = getattr(state, name)
+        file_is(path, there == value, f"trained.{name}: expected {value!r}, as of X and y, got {there!r}")
+
+
+def checked_training(path: str, training: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The training in a checkpoint, which must be of a call of `fit` with the same arguments."""
+    if not isinstance(training, dict):
+        raise ValueError(f"{path}: expected a checkpoint to resume from, got a network alone")
+    there = training["arguments"]
+    other = [name for name in {**arguments, **there} if there.get(name) != arguments.get(name)]
+    if other:
+        differences = "; ".join(
+            f"{name} was {there.get(name)!r}, is {arguments.get(name)!r}" for name in other
+        )
+        raise ValueError(
+            f"{path}: expected the arguments of the training that is resumed, got others: {differences}"
+        )
+    return training
+
+
+def check_segment(path: str, segment: int, before: int, done: int, rows: int) -> None:
+    """Refuses a place in an epoch that segments of so many rows do not have."""
+    first, last = (segment - 1) * rows, segment * rows
+    good = before == last if done or not segment else first < before <= last
+    file_is(
+        path,
+        good,
+        f"damaged, or of other data: training.position.before: expected {last} samples in {segment} "
+        f"segments, each of {rows}, got {before}",
+    )
+
+
+def check_rows(path: str, done: int, rows: int, size: int) -> None:
+    """Refuses to go on beyond a segment's end, or within a batch."""
+    file_is(
+        path,
+        done <= rows and (done % size == 0 or done == rows),
+        f"damaged, or of other data: training.position.done: expected a multiple of batch_size, {size}, up "
+        f"to the {rows} samples of the segment, got {done}",
+    )
