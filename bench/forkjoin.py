@@ -19,6 +19,7 @@ from numba import njit, prange
 from fastbp.engine.architecture import Architecture
 from fastbp.engine.kernels.dense import Rule, backward, forward, update
 from fastbp.engine.kernels.output import output
+from fastbp.engine.kernels.panels import Mask
 from fastbp.engine.kernels.step import Samples, _ahead, _gather_block, _memory
 from fastbp.engine.kernels.team import WHOLE, Member, barrier, run
 from fastbp.engine.kernels.vector import pointer, shift
@@ -53,13 +54,13 @@ def train(net, X, Y, weights, order, m, learning_rate, members):
                 memory = _memory(net, _member(number, members))
                 signal = net.plan[0].x if depth == 1 else net.layers[depth - 1].a
                 x = shift(memory.scratch, signal)
-                none = (0, -1, 0)
-                forward(net.layers[depth], memory, x, m, depth < last, none, _member(number, members))
+                mask, hidden = Mask(0, -1), depth < last
+                forward(net.layers[depth], memory, x, m, hidden, mask, 0, _member(number, members))
         for number in prange(members):
             member = _member(number, members)
             memory = _memory(net, member)
             y, positions = shift(memory.scratch, net.plan[0].y), pointer(order, begin)
-            output(net.layers[last], net.plan[0], memory, y, m, losses, weights, positions, member)
+            output(net, memory, y, m, losses, weights, positions, member)
         for depth in range(last, 0, -1):
             if depth > 1:
                 for number in prange(members):

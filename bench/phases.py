@@ -16,7 +16,7 @@ from fastbp.engine.architecture import Architecture
 from fastbp.engine.kernels.apply import apply
 from fastbp.engine.kernels.dense import Rule, backward, forward, numbers, square, update
 from fastbp.engine.kernels.output import output
-from fastbp.engine.kernels.panels import activate, drop
+from fastbp.engine.kernels.panels import Formula, Mask, activate, drop
 from fastbp.engine.kernels.shares import ceil_div
 from fastbp.engine.kernels.step import _ahead, _gather_block, _memory
 from fastbp.engine.kernels.team import WHOLE, Member, barrier
@@ -48,21 +48,21 @@ def repeat(phase, times, number, m, net, samples):
             begin = turn * m % (samples.order.size - 2 * m)
             _gather_block(samples, plan, begin, begin + m, x, y, memory, member)
         elif phase == 1:
-            forward(layer, memory, signal, m, number < last, (0, -1, 0), member)
+            forward(layer, memory, signal, m, number < last, Mask(0, -1), 0, member)
         elif phase == 2:
             for panel in range(ceil_div(layer.outputs, nr)):
                 vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
                 offset = panel * memory.rows * nr
                 a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
-                activate(layer.activation, layer.parameter, layer.address, m, vectors, a, d)
+                activate(Formula(layer.activation, layer.parameter, layer.address), m, vectors, a, d)
         elif phase == 3:
             for panel in range(ceil_div(layer.outputs, nr)):
                 vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
                 offset = panel * memory.rows * nr
                 a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
-                drop(m, vectors, a, d, 0, turn, 0, layer.outputs, 0.0)
+                drop(m, vectors, a, d, Mask(0, turn), 0, layer.outputs, 0.0)
         elif phase == 4:
-            output(layer, plan, memory, y, m, losses, samples.weights, positions, member)
+            output(net, memory, y, m, losses, samples.weights, positions, member)
         elif phase == 5:
             backward(layer, below, memory, m, member)
         elif phase == 6:

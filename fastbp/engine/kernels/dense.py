@@ -14,9 +14,9 @@ from ...options.optimizers import NUMBERS
 from .apply import apply
 from .gather import Ahead, ask, lines
 from .jit import helper, inlined
-from .microkernel import bias, dot, outer
+from .microkernel import Strided, bias, dot, outer
 from .output import delta_t
-from .panels import activate, drop, multiply_transposed, transposed
+from .panels import Formula, Mask, activate, drop, multiply_transposed, transposed
 from .shares import PARTS, Share, after, begin_of, ceil_div, count, share_of, units
 from .team import Member, share
 from .vector import clear, constants, shift
@@ -87,14 +87,14 @@ def forward_by(product: Any) -> Any:
 
     @inlined
     def forward(
-        layer: Any, memory: Memory, x: Any, m: int, hidden: bool, masks: tuple[int, int, int], member: Member
+        layer: Any, memory: Memory, x: Any, m: int, hidden: bool, mask: Mask, sample: int, member: Member
     ) -> None:
         """a = activation(x W + b) and d = da/dz, both with dropout; the last layer is left at z.
 
-        A unit is one tile of samples in one panel of outputs.  `masks` are the key, the word of its stream,
-        negative for no dropout, and the place in the batch of the first sample.
+        A unit is one tile of samples in one panel of outputs.  `sample` counts the samples of the batch
+        before the first of x.
         """
-        key, word, sample = masks
+        formula = Formula(layer.activation, layer.parameter, layer.address)
         nr, lanes, most_rows = constants(memory.scratch)
         tiles = ceil_div(m, most_rows)
         width, mine = outputs_of(layer, memory, tiles, layer.inputs, member)
@@ -113,10 +113,10 @@ def forward_by(product: Any) -> Any:
                 product(layer, memory, x, row, (rows, vectors), a, b, w)
                 if hidden:
                     d = shift(memory.scratch, layer.delta + offset)
-                    activate(layer.activation, layer.parameter, layer.address, rows, vectors, a, d)
-                    if word >= 0 and layer.dropout > 0:
+                    activate(formula, rows, vectors, a, d)
+                    if mask.word >= 0 and layer.dropout > 0:
                         unit = (sample + row) * layer.outputs + first
-                        drop(rows, vectors, a, d, key, word, unit, layer.outputs, layer.dropout)
+                        drop(rows, vectors, a, d, mask, unit, layer.outputs, layer.dropout)
                 cursor = after(cursor, mine)
 
     return forward
@@ -128,7 +128,8 @@ def _product(
 ) -> None:
     rows, vectors = size
     nr, _, _ = constants(memory.scratch)
-    dot(rows, vectors, a, b, 0, shift(x, row * nr), memory.rows * nr, w, layer.inputs)
+    panels = Strided(shift(x, row * nr), memory.rows * nr)
+    dot(rows, vectors, a, Strided(b, 0), panels, w, layer.inputs)
 
 
 forward = forward_by(_product)
@@ -138,7 +139,7 @@ forward = forward_by(_product)
 def backward(layer: Any, below: Any, memory: Memory, m: int, member: Member) -> None:
     """d of `below` *= d W^T; a unit is one panel of inputs x one of samples."""
     nr, lanes, most_rows = constants(memory.scratch)
-    zeros, g = memory.private, square(memory)
+    zeros, g = Strided(memory.private, 0), square(memory)
     sample_panels = ceil_div(m, nr)
     mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, memory.cached, member)
     for number in range(PARTS):
@@ -153,7 +154,7 @@ def backward(layer: Any, below: Any, memory: Memory, m: int, member: Member) -> 
                 rows = inputs * (tile + 1) // tiles - row
                 w = shift(memory.parameters, layer.weights + (panel * nr + row) * nr)
                 vectors = ceil_div(samples, lanes)
-                dot(rows, vectors, shift(g, row * nr), zeros, 0, w, layer.panel, d_t, layer.outputs)
+                dot(rows, vectors, shift(g, row * nr), zeros, Strided(w, layer.panel), d_t, layer.outputs)
             d = shift(memory.scratch, below.delta + (panel * memory.rows + sample) * nr)
             multiply_transposed(inputs, samples, d, g)
             if below.delta_t >= 0:

@@ -68,6 +68,17 @@ def _scaled(b: ir.IRBuilder, x: ir.Value, mean: ir.Value, factor: ir.Value, want
     return b.fptrunc(x, wanted) if wanted.element == F32 else x
 
 
+class Units(NamedTuple):
+    """How numbers are brought to the network's units: bytes by a divisor, `SCALED` ones by (x - mean) factor.
+
+    `mean` and `factor` point to float64s of a panel's columns.
+    """
+
+    divisor: float
+    mean: Any
+    factor: Any
+
+
 @intrinsic
 def gather(
     typingctx: Any,
@@ -78,15 +89,12 @@ def gather(
     source: Any,
     size: Any,
     positions: Any,
-    divisor: Any,
-    mean: Any,
-    factor: Any,
+    units: Any,
 ) -> Any:
     """Fills the first `count` rows of one panel, `columns` numbers each.
 
     Row i begins positions[i] `size` bytes after `source`.  Panel by panel, the rows of a batch are read
-    side by side and the panel is written in one go.  `mean` and `factor` point to float64s of the panel's
-    columns, and are read only for kinds that are `SCALED`.
+    side by side and the panel is written in one go.
     """
     element = element_of(target)
     s = shape(element)
@@ -136,7 +144,7 @@ def gather(
         }
         switch(b, kind, kinds)
 
-    i, f = types.int64, types.float64
+    i = types.int64
     doubles = F64.as_pointer()
     arguments = [
         *(I64, I64, element.as_pointer(), I64, I8.as_pointer(), I64, I64.as_pointer(), F64),
@@ -144,7 +152,7 @@ def gather(
     ]
     return call(
         lambda module: routine(module, f"gather_{element}", arguments, emit),
-        (i, i, target, i, source, i, positions, f, mean, factor),
+        (i, i, target, i, source, i, positions, units),
     )
 
 

@@ -15,7 +15,7 @@ outer 8 x 2: 212, 244;  11 x 2: 216, 250, but 203 where 213 for [784, 30, 10]: i
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -64,6 +64,13 @@ class _Accumulators:
             for v in range(self.vectors):
                 slot = self.slots[i, v]
                 builder.store(fma(builder, scalar, q_vectors[v], builder.load(slot)), slot)
+
+
+class Strided(NamedTuple):
+    """Rows or panels that lie `stride` numbers apart, from `first` on; 0 repeats one row."""
+
+    first: Any
+    stride: int
 
 
 def _dot_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) -> ir.Function:
@@ -115,24 +122,13 @@ def _dot(module: ir.Module, element: ir.Type) -> ir.Function:
 
 
 @intrinsic
-def dot(
-    typingctx: Any,
-    rows: Any,
-    vectors: Any,
-    c: Any,
-    start: Any,
-    start_stride: Any,
-    p: Any,
-    p_panel: Any,
-    q: Any,
-    terms: Any,
-) -> Any:
-    """C[i] = start[i start_stride] + sum over k < terms of P[i, k] Q[k], at most `dot_rows()` rows.
+def dot(typingctx: Any, rows: Any, vectors: Any, c: Any, start: Any, p: Any, q: Any, terms: Any) -> Any:
+    """C[i] = start[i] + sum over k < terms of P[i, k] Q[k], at most `dot_rows` rows.
 
-    P's panels lie `p_panel` numbers apart; `start_stride` is 0 for a bias row or zeros.
+    `start` are `Strided` rows (a bias repeats, as zeros do), `p` are `Strided` panels.
     """
     i = types.int64
-    return call(lambda module: _dot(module, element_of(c)), (i, i, c, start, i, p, i, q, i))
+    return call(lambda module: _dot(module, element_of(c)), (i, i, c, start, p, q, i))
 
 
 def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) -> ir.Function:

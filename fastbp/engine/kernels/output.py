@@ -18,7 +18,7 @@ from ...options import costs as cost_rows
 from ...options.activations import CODES
 from .elementary import Elementary
 from .jit import helper, inlined
-from .panels import activate, call_address, converted, row_of, transposed
+from .panels import Formula, activate, call_address, converted, row_of, transposed
 from .shares import ceil_div
 from .team import Member, share
 from .vector import (
@@ -167,16 +167,14 @@ def softmax_delta(typingctx: Any, rows: Any, outputs: Any, panel: Any, d: Any, a
 
 
 @intrinsic
-def costs(
-    typingctx: Any, code: Any, parameter: Any, rows: Any, outputs: Any, panel: Any, out: Any, a: Any, y: Any
-) -> Any:
+def costs(typingctx: Any, formula: Any, rows: Any, outputs: Any, panel: Any, out: Any, a: Any, y: Any) -> Any:
     """out[i] = the cost of sample i, in float64, from its outputs a (or from z: see options.costs)."""
     element = element_of(a)
     columns = shape(element).columns
     eight = ir.VectorType(element, 8)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        code, parameter, rows, outputs, panel, out, a, y = args
+        code, parameter, _, rows, outputs, panel, out, a, y = args
         v = Elementary(b, ir.VectorType(F64, 8))
         total = _Sum(v, 0.0)
 
@@ -200,26 +198,16 @@ def costs(
 
     i = types.int64
     address = element.as_pointer()
-    arguments = [I64, F64, I64, I64, I64, F64.as_pointer(), address, address]
+    arguments = [I64, F64, I64, I64, I64, I64, F64.as_pointer(), address, address]
     return call(
         lambda module: routine(module, f"costs_{element}", arguments, emit),
-        (i, types.float64, i, i, i, out, a, y),
+        (formula, i, i, i, out, a, y),
     )
 
 
 @intrinsic
 def cost_delta(
-    typingctx: Any,
-    code: Any,
-    parameter: Any,
-    address: Any,
-    rows: Any,
-    columns: Any,
-    d: Any,
-    a: Any,
-    y: Any,
-    out: Any,
-    wanted: Any,
+    typingctx: Any, formula: Any, rows: Any, columns: Any, d: Any, a: Any, y: Any, out: Any, wanted: Any
 ) -> Any:
     """d *= dC/da for rows x columns of a panel, or d = a - y where that is dC/dz; zeros beyond `columns`.
 
@@ -266,7 +254,7 @@ def cost_delta(
     arguments = [I64, F64, I64, I64, I64, pointer, pointer, pointer, F64.as_pointer(), I64]
     return call(
         lambda module: routine(module, f"cost_delta_{element}", arguments, emit),
-        (i, types.float64, i, i, i, d, a, y, out, i),
+        (formula, i, i, d, a, y, out, i),
     )
 
 
@@ -274,6 +262,7 @@ def cost_delta(
 def finish(layer: Any, memory: Any, row: int, rows: int, y: Any, out: Any, wanted: bool) -> None:
     """Turns z into a for some rows of the last layer and leaves da/dz in its delta block; see `softmax`."""
     nr, lanes, _ = constants(memory.scratch)
+    formula = Formula(layer.activation, layer.parameter, layer.address)
     if layer.activation == SOFTMAX:
         a = shift(memory.scratch, layer.a + row * nr)
         d = shift(memory.scratch, layer.delta + row * nr)
@@ -283,20 +272,12 @@ def finish(layer: Any, memory: Any, row: int, rows: int, y: Any, out: Any, wante
         offset = (panel * memory.rows + row) * nr
         a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
         vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-        activate(layer.activation, layer.parameter, layer.address, rows, vectors, a, d)
+        activate(formula, rows, vectors, a, d)
 
 
 @inlined
 def output(
-    layer: Any,
-    goal: Any,
-    memory: Any,
-    y: Any,
-    m: int,
-    losses: Any,
-    weights: Any,
-    positions: Any,
-    member: Member,
+    net: Any, memory: Any, y: Any, m: int, losses: Any, weights: Any, positions: Any, member: Member
 ) -> None:
     """d = dC/dz of the last layer, and each sample's cost where `losses` has room for them.
 
@@ -304,36 +285,28 @@ def output(
     they multiply both.
     """
     nr, lanes, _ = constants(memory.scratch)
+    plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
+    cost = Formula(plan.cost, plan.parameter, plan.address)
     first, last = share(ceil_div(m, lanes), member)
     panels, stride = ceil_div(layer.outputs, nr), memory.rows * nr
     wanted = losses.size > 0
-    short = FIRST_OF_LOGITS <= goal.cost < CUSTOM  # dC/dz is a - y
+    has_logits_form = FIRST_OF_LOGITS <= plan.cost < CUSTOM  # dC/dz is a - y
     for unit in range(first, last):
         row = unit * lanes
         rows = min(lanes, m - row)
         a, y_here = shift(memory.scratch, layer.a + row * nr), shift(y, row * nr)
         d, out = shift(memory.scratch, layer.delta + row * nr), pointer(losses, row)
-        if wanted and short:
-            costs(goal.cost, goal.parameter, rows, layer.outputs, stride, out, a, y_here)
+        if wanted and has_logits_form:
+            costs(cost, rows, layer.outputs, stride, out, a, y_here)
         finish(layer, memory, row, rows, y_here, out, wanted)
-        if wanted and not short:  # after a softmax, which leaves cross-entropies in `out`
-            costs(goal.cost, goal.parameter, rows, layer.outputs, stride, out, a, y_here)
+        if wanted and not has_logits_form:  # after a softmax, which leaves cross-entropies in `out`
+            costs(cost, rows, layer.outputs, stride, out, a, y_here)
         for panel in range(panels):
             columns = min(nr, layer.outputs - panel * nr)
             here = panel * stride
-            cost_delta(
-                goal.cost,
-                goal.parameter,
-                goal.address,
-                rows,
-                columns,
-                shift(d, here),
-                shift(a, here),
-                shift(y_here, here),
-                out,
-                wanted,
-            )
-        if layer.activation == SOFTMAX and not short:
+            d_here, a_here, wish = shift(d, here), shift(a, here), shift(y_here, here)
+            cost_delta(cost, rows, columns, d_here, a_here, wish, out, wanted)
+        if layer.activation == SOFTMAX and not has_logits_form:
             softmax_delta(rows, layer.outputs, stride, d, a)
         if weights.size:
             for i in range(rows):

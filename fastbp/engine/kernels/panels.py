@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -35,6 +35,21 @@ from .vector import (
 GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64: word i of a key is its mix of key + (i + 1) GOLDEN
 
 
+class Formula(NamedTuple):
+    """An activation or a cost: its row's code, its parameter, and the address of a user's function."""
+
+    code: int
+    parameter: float
+    address: int
+
+
+class Mask(NamedTuple):
+    """Dropout's mask for one layer and step: a word of a stream's key, negative where nothing is dropped."""
+
+    key: int
+    word: int
+
+
 def converted(b: ir.IRBuilder, scalar: ir.Value, element: ir.Type) -> ir.Value:
     """A float64 as the element type."""
     return b.fptrunc(scalar, F32) if element == F32 else scalar
@@ -54,9 +69,7 @@ def call_address(b: ir.IRBuilder, address: ir.Value, result: ir.Type, arguments:
 
 
 @intrinsic
-def activate(
-    typingctx: Any, code: Any, parameter: Any, address: Any, rows: Any, vectors: Any, z: Any, d: Any
-) -> Any:
+def activate(typingctx: Any, formula: Any, rows: Any, vectors: Any, z: Any, d: Any) -> Any:
     """z becomes a = activation(z) and d its derivative da/dz, for rows x vectors of a panel."""
     element = element_of(z)
     s = shape(element)
@@ -90,7 +103,7 @@ def activate(
     arguments = [I64, F64, I64, I64, I64, pointer, pointer]
     return call(
         lambda module: routine(module, f"activate_{element}", arguments, emit),
-        (i, types.float64, i, i, i, z, d),
+        (formula, i, i, z, d),
     )
 
 
@@ -116,16 +129,7 @@ _MIX_32 = ((16, 0x21F0AAAD), (15, 0xD35A2D97), (15, 0))
 
 @intrinsic
 def drop(
-    typingctx: Any,
-    rows: Any,
-    vectors: Any,
-    a: Any,
-    d: Any,
-    key: Any,
-    word: Any,
-    first: Any,
-    width: Any,
-    rate: Any,
+    typingctx: Any, rows: Any, vectors: Any, a: Any, d: Any, mask: Any, first: Any, width: Any, rate: Any
 ) -> Any:
     """Dropout: a and d become 0 with probability `rate`, else are divided by 1 - rate.
 
@@ -159,7 +163,7 @@ def drop(
     arguments = [I64, I64, pointer, pointer, I64, I64, I64, I64, F64]
     return call(
         lambda module: routine(module, f"drop_{element}", arguments, emit),
-        (i, i, a, d, i, i, i, i, types.float64),
+        (i, i, a, d, mask, i, i, types.float64),
     )
 
 

@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 from .dense import SAMPLES_AT_ONCE, Memory, Rule, forward_by, update_by
 from .gather import SCALED
 from .jit import helper, inlined
-from .microkernel import dot, outer
+from .microkernel import Strided, dot, outer
 from .shares import ceil_div
 from .vector import (
     I32,
@@ -91,6 +91,14 @@ class Lists(NamedTuple):
     panel: Any
     sums: Any  # and for a square
     divisor: Any
+
+
+class Entries(NamedTuple):
+    """Pointers to the entries and values of a panel, and how many of them there are."""
+
+    entries: Any
+    values: Any
+    count: int
 
 
 class Block(NamedTuple):
@@ -282,8 +290,6 @@ def outer_stored(
     w: Any,
     sums: Any,
     entries: Any,
-    values: Any,
-    count: Any,
     q: Any,
     scale: Any,
     kept: Any,
@@ -327,7 +333,7 @@ def outer_stored(
     i = types.int64
     return call(
         lambda module: _by_vectors(module, "outer_stored", element, arguments, emit),
-        (i, i, w, sums, entries, values, i, q, w.dtype, w.dtype),
+        (i, i, w, sums, entries, q, w.dtype, w.dtype),
         i,
     )
 
@@ -347,7 +353,7 @@ def _product(
             clear(ceil_div(layer.inputs, nr) * nr, lists.row)
             for k in range(end - begin):
                 lists.row[columns[k]] = values[k]
-            dot(1, vectors, shift(a, i * nr), b, 0, lists.row, nr, w, layer.inputs)
+            dot(1, vectors, shift(a, i * nr), Strided(b, 0), Strided(lists.row, nr), w, layer.inputs)
 
 
 @inlined
@@ -367,8 +373,9 @@ def _gradient(
             end += 1
         if end > begin or kept != 1.0:
             entries, parts = shift(lists.entries, begin), shift(lists.parts, begin)
+            stored = Entries(entries, parts, end - begin)
             clear(rows * nr, sums)
-            if outer_stored(vectors, rows, g, sums, entries, parts, end - begin, d, rule.scale, kept):
+            if outer_stored(vectors, rows, g, sums, stored, d, rule.scale, kept):
                 clear(terms * nr, lists.panel)
                 for k in range(end - begin):
                     i, column = (entries[k] >> BITS) - sample, entries[k] & ((1 << BITS) - 1)

@@ -11,9 +11,10 @@ from numba import types
 
 from ...options.optimizers import COMMON, NUMBERS
 from .dense import Memory, Rule, backward, forward, numbers, squares, step_all, update
-from .gather import LABELS, Ahead, gather, one_hot
+from .gather import LABELS, Ahead, Units, gather, one_hot
 from .jit import helper, inlined, kernel
 from .output import finish, output
+from .panels import Mask
 from .records import FUSED, GRADIENT, LAYER, PLAN
 from .shares import ceil_div
 from .sparse import Block, Stored, forward_listed, gather_lists, gather_panels, lists_of, update_listed
@@ -138,8 +139,8 @@ def _gather(rows: Rows, positions: Any, count: int, target: Any, memory: Memory)
         else:
             columns = min(nr, rows.count - first)
             here = shift(source, first * (size // rows.count))
-            means, factors = shift(mean, first), shift(factor, first)
-            gather(rows.kind, columns, panel, count, here, size, positions, rows.divisor, means, factors)
+            units = Units(rows.divisor, shift(mean, first), shift(factor, first))
+            gather(rows.kind, columns, panel, count, here, size, positions, units)
 
 
 @helper
@@ -167,20 +168,19 @@ def _copy(size: int, target: Any, source: Any, member: Member) -> None:
 
 @inlined
 def _forward_all(
-    net: Net, memory: Memory, x: Any, m: int, masks: tuple[int, int], flags: Any, member: Member
+    net: Net, memory: Memory, x: Any, m: int, step: int, sample: int, flags: Any, member: Member
 ) -> None:
     """Activations of every layer but the last, which is left at its weighted input.
 
-    Where samples are lists, the first layer has its own already, which are `x`.  `masks` are the step that
-    keys dropout's masks, negative for none, and the place in its batch of the block's first sample.
+    Where samples are lists, the first layer has its own already, which are `x`.  `step` keys dropout's masks,
+    negative for none; `sample` counts the samples of the batch before this block.
     """
-    step, first = masks
     last = net.layers.shape[0] - 1
     signal = x
     for number in range(1 + net.plan[0].listed, last + 1):
         layer = net.layers[number]
-        word = step * last + number - 1 if step >= 0 else -1
-        forward(layer, memory, signal, m, number < last, (net.plan[0].key, word, first), member)
+        mask = Mask(net.plan[0].key, step * last + number - 1 if step >= 0 else -1)
+        forward(layer, memory, signal, m, number < last, mask, sample, member)
         barrier(flags, member.rank, member.size)
         signal = shift(memory.scratch, layer.a)
 
@@ -259,6 +259,37 @@ def _finish_batch(net: Net, memory: Memory, given: Any, samples: int, flags: Any
     barrier(flags, member.rank, member.size)
 
 
+class Cursor(NamedTuple):
+    """A block order[begin:end] of the batch order[batch:batch_end] that is being trained on."""
+
+    begin: int
+    end: int
+    batch: int
+    batch_end: int
+    step: int  # of the chunk
+    finished: int  # samples of the batch that the block before has ended, else 0
+
+
+@helper
+def _first_block(begin: int, batch_size: int, samples: int, block: int) -> Cursor:
+    """The block at position `begin` of an order of `samples`, whose first batch begins at 0."""
+    batch = begin // batch_size * batch_size
+    batch_end = min(batch + batch_size, samples)
+    return Cursor(begin, min(begin + block, batch_end), batch, batch_end, 0, 0)
+
+
+@helper
+def _next_block(cursor: Cursor, batch_size: int, samples: int, block: int) -> Cursor:
+    """The block after one that has been trained on."""
+    begin, batch, batch_end, step, finished = cursor.end, cursor.batch, cursor.batch_end, cursor.step, 0
+    if begin == batch_end:
+        finished = batch_end - batch
+        step += 1
+        batch = begin
+        batch_end = min(batch + batch_size, samples)
+    return Cursor(begin, min(begin + block, batch_end), batch, batch_end, step, finished)
+
+
 @helper
 def _begin_batches(net: Net, memory: Memory, member: Member) -> None:
     """Prepares what the blocks of a batch share: a copy of the weights, or a gradient of zeros."""
@@ -317,18 +348,17 @@ def _nothing_ahead(samples: Samples, plan: Any, begin: int, end: int, member: Me
 
 @inlined
 def _forward_stored(
-    net: Net, memory: Memory, x: Block, m: int, masks: tuple[int, int], flags: Any, member: Member
+    net: Net, memory: Memory, x: Block, m: int, step: int, sample: int, flags: Any, member: Member
 ) -> None:
     signal = x.panels
     if net.plan[0].listed:
-        step, first = masks
         last = net.layers.shape[0] - 1
         layer = net.layers[1]
-        word = step * last if step >= 0 else -1
-        forward_listed(layer, memory, x, m, last > 1, (net.plan[0].key, word, first), member)
+        mask = Mask(net.plan[0].key, step * last if step >= 0 else -1)
+        forward_listed(layer, memory, x, m, last > 1, mask, sample, member)
         barrier(flags, member.rank, member.size)
         signal = shift(memory.scratch, layer.a)
-    _forward_all(net, memory, signal, m, masks, flags, member)
+    _forward_all(net, memory, signal, m, step, sample, flags, member)
 
 
 @inlined
@@ -383,49 +413,36 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
         y = shift(inputs, plan.y)
         flags_here = pointer(flags, 0)
         total = losses[0] if losses.size else 0.0
-        begin, size, n = run.first, run.batch_size, samples.order.size
-        batch = begin // size * size
-        batch_end = min(batch + size, n)
-        end = min(begin + plan.block, batch_end)
-        step, finished = 0, 0  # samples of the batch that has just been finished
-        if plan.shared >= 0 and begin == batch:
+        at = _first_block(run.first, run.batch_size, samples.order.size, plan.block)
+        if plan.shared >= 0 and at.begin == at.batch:
             _begin_batches(net, memory, member)
         while True:
-            gather_block(samples, plan, begin, end, x, y, memory, member)
+            gather_block(samples, plan, at.begin, at.end, x, y, memory, member)
             barrier(flags_here, member.rank, member.size)
-            if finished:
-                if plan.shared >= 0:
-                    _finish_batch(net, memory, run.numbers[step], finished, flags_here, member)
-                step += 1
-            if begin >= run.last:
+            if plan.shared >= 0 and at.finished:
+                _finish_batch(net, memory, run.numbers[at.step - 1], at.finished, flags_here, member)
+            if at.begin >= run.last:
                 break
-            m = end - begin
-            forward_all(net, memory, x, m, (run.step + step, begin - batch), flags_here, member)
-            layer = net.layers[net.layers.shape[0] - 1]
-            positions = pointer(samples.order, begin)
-            output(layer, plan, memory, y, m, losses[1:], samples.weights, positions, member)
+            m, batch_samples, here = at.end - at.begin, at.batch_end - at.batch, at.begin - at.batch
+            forward_all(net, memory, x, m, run.step + at.step, here, flags_here, member)
+            positions = pointer(samples.order, at.begin)
+            output(net, memory, y, m, losses[1:], samples.weights, positions, member)
             barrier(flags_here, member.rank, member.size)
             if losses.size:
                 for i in range(m):
                     total += losses[1 + i]
                 if not np.isfinite(total):
-                    begin = batch
                     break
-            coming = end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
+            coming = at.end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
             ahead = ahead_of(samples, plan, coming, coming + plan.block, member)
-            rule = _rule(net, run.numbers[step], batch_end - batch, begin == batch)
+            rule = _rule(net, run.numbers[at.step], batch_samples, here == 0)
             if rule.at_once:
-                _set_numbers(memory, run.numbers[step], 1.0 / (batch_end - batch), 1.0)
+                _set_numbers(memory, run.numbers[at.step], 1.0 / batch_samples, 1.0)
             backward_all(net, memory, x, m, rule, ahead, flags_here, member)
-            begin = end
-            finished = batch_end - batch if begin == batch_end else 0
-            if finished:
-                batch = begin
-                batch_end = min(batch + size, n)
-            end = min(begin + plan.block, batch_end)
+            at = _next_block(at, run.batch_size, samples.order.size, plan.block)
             x, x_next = x_next, x
         if member.rank == 0:
-            reached[0] = begin
+            reached[0] = at.begin if np.isfinite(total) else at.batch
             if losses.size:
                 losses[0] = total
 
@@ -448,10 +465,10 @@ def _infer_by(block_at: Any, gather_x: Any, forward_all: Any) -> Any:
             m = min(plan.block, last - begin)
             positions = pointer(samples.order, begin)
             gather_x(samples.X, positions, 0, m, x, memory)
-            forward_all(net, memory, x, m, (-1, 0), flags, alone)
+            forward_all(net, memory, x, m, -1, 0, flags, alone)
             if losses.size:
                 _gather(samples.Y, positions, m, y, memory)
-                output(layer, plan, memory, y, m, losses[begin:], samples.weights, positions, alone)
+                output(net, memory, y, m, losses[begin:], samples.weights, positions, alone)
             else:
                 finish(layer, memory, 0, m, y, pointer(losses, 0), False)
             for panel in range(ceil_div(out.shape[1], nr)):

@@ -398,10 +398,14 @@ def constants(typingctx: Any, base: Any) -> Any:
 def call(
     routine_of: Callable[..., ir.Function], argument_types: Sequence[Any], result: Any = types.void
 ) -> Any:
-    """What an intrinsic returns to have ``routine_of(module)`` called with its arguments."""
+    """The signature and the code of an intrinsic that calls ``routine_of(module)``, its records unpacked."""
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        value = builder.call(routine_of(builder.module), arguments)
+        flat: list[ir.Value] = []
+        for kind, value in zip(signature.args, arguments, strict=True):
+            is_record = isinstance(kind, types.BaseTuple)
+            flat += cgutils.unpack_tuple(builder, value, len(kind)) if is_record else [value]
+        value = builder.call(routine_of(builder.module), flat)
         return context.get_dummy_value() if result == types.void else value
 
     return result(*argument_types), emit
