@@ -1,4 +1,4 @@
-"""``fastbp``, and ``python -m fastbp``: signals are taken before anything that takes time is imported."""
+"""``fastbp``, and ``python -m fastbp``: signals are handled before any slow import."""
 
 from .cli import signals
 

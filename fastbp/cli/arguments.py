@@ -1,4 +1,4 @@
-"""What the text of an argument must be; argparse says where it was."""
+"""Converters from an argument's text, for argparse, which names the option in its message."""
 
 import math
 from argparse import ArgumentTypeError
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
-    """An integer between the two."""
+    """Returns a converter to integers from `least` to `most`."""
     expected = f"an integer of at least {least}" if most == math.inf else f"an integer {least} .. {most}"
 
     def convert(text: str) -> int:
@@ -20,7 +20,7 @@ def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
 
 
 def number(expected: str, is_good: Callable[[float], bool]) -> Callable[[str], float]:
-    """A finite number that is good; `expected` says which are."""
+    """Returns a converter to finite numbers for which `is_good` holds, as `expected` says in words."""
 
     def convert(text: str) -> float:
         with suppress(ValueError):
@@ -37,7 +37,7 @@ share = number("a number from 0 to below 1", lambda value: 0 <= value < 1)
 
 
 def sizes(text: str) -> list[int]:
-    """The neurons of every layer."""
+    """Converts the numbers of neurons of every layer."""
     found = [whole(1)(size) for size in text.split(",")]
     if len(found) < 2:
         raise ArgumentTypeError(f"expected at least two layers, such as 784,30,10, got {text!r}")
@@ -45,5 +45,5 @@ def sizes(text: str) -> list[int]:
 
 
 def threads(text: str) -> int | str:
-    """A number of threads, or auto."""
+    """Converts a number of threads, or auto."""
     return text if text == "auto" else whole(1)(text)

@@ -1,4 +1,4 @@
-"""The data to train on: they are read, taken for labels or values, checked, and split into parts."""
+"""Training data: read, recognised as labels or values, checked, and split into parts."""
 
 import math
 import os
@@ -19,10 +19,10 @@ _EXACT = 2**53  # larger floats are whole numbers whatever was meant
 
 
 def load(path: str | None) -> dict[str, "Part"]:
-    """The parts that there are, by name (training, validation, test), each sample a row of numbers."""
+    """Reads the parts of the data, by name (training, validation, test), each sample a row of numbers."""
     if path is not None and not os.path.isdir(path) and not path.endswith(".npz"):
-        what = "neither a folder of IDX files nor an .npz file" if os.path.exists(path) else "no such file"
-        raise Failure(f"--data {path}: {what}")
+        expected = "expected a folder of IDX files or an .npz file, got another file"
+        raise Failure(f"--data {path}: {expected if os.path.exists(path) else 'no such file'}")
     from ..datasets import load_idx, load_mnist, load_npz
 
     try:
@@ -36,24 +36,24 @@ def load(path: str | None) -> dict[str, "Part"]:
 
 
 def divisor_of(path: str | None, X: "NDArray[Any]", chosen: float | None) -> tuple[float, str]:
-    """The number that samples are divided by, and a line that says so where it may surprise."""
+    """Returns the divisor of samples, and a line that says so where it may surprise."""
     if chosen is not None:
         return chosen, ""
     if X.dtype != "uint8" or X.max() <= 1:
         return 1.0, ""
     if path is None or os.path.isdir(path):
-        return PIXELS, "samples are pixels, divided by 255 (--input-divisor 1 takes them as they are)"
-    return 1.0, "samples are uint8 numbers, taken as they are (--input-divisor 255 brings pixels to 0 .. 1)"
+        return PIXELS, "samples are pixels, divided by 255 (--input-divisor 1 leaves them unchanged)"
+    return 1.0, "samples are uint8 numbers, used unchanged (--input-divisor 255 scales pixels to 0 .. 1)"
 
 
 def _rows(part: "Part", name: str) -> "Part":
     if not len(part.y):
-        raise Failure(f"{name}: no samples")
+        raise Failure(f"{name}: expected at least one sample, got none")
     return part._replace(X=part.X.reshape(len(part.X), math.prod(part.X.shape[1:])))
 
 
 def task_of(y: "NDArray[Any]", chosen: str | None) -> tuple[str, str]:
-    """Whether y is learned as "labels" or as "values", and why."""
+    """Decides whether y is learned as "labels" or as "values", and says why."""
     if chosen:
         return chosen, f"as --task {chosen} says"
     if is_text(y):
@@ -77,7 +77,7 @@ def _is_labels(y: "NDArray[Any]") -> bool:
 
 
 def typed(part: "Part", task: str, name: str) -> "Part":
-    """The part with y of the type by which a network knows the task: integer for labels, float for values."""
+    """Converts y to the dtype that tells a network its task: integer for labels, float for values."""
     import numpy as np
 
     y = part.y
@@ -97,7 +97,7 @@ def typed(part: "Part", task: str, name: str) -> "Part":
 
 
 def outputs(y: "NDArray[Any]", task: str) -> int:
-    """The number of outputs that y needs: one per different label, or one per column."""
+    """Counts the outputs that y needs: one per different label, or one per column."""
     import numpy as np
 
     if y.ndim > 1:
@@ -106,7 +106,7 @@ def outputs(y: "NDArray[Any]", task: str) -> int:
 
 
 def classes(y: "NDArray[Any]", outputs: int, name: str, why: str) -> "Classes":
-    """The label that each output stands for, sorted; None where labels are 0 .. outputs - 1 themselves."""
+    """Lists the label of each output, sorted; None where labels are 0 .. outputs - 1 themselves."""
     import numpy as np
 
     from ..data.labels import checked_classes
@@ -116,11 +116,11 @@ def classes(y: "NDArray[Any]", outputs: int, name: str, why: str) -> "Classes":
     try:
         return checked_classes(np.unique(y).tolist(), outputs, name)
     except ValueError as error:
-        raise Failure(f"{error}; y is taken for labels, {why}") from error
+        raise Failure(f"{error}; y is read as labels, {why}") from error
 
 
 def check(part: "Part", net: "Network", classes: "Classes", task: str, why: str, name: str) -> None:
-    """Refuses what `Network.fit` would, by the data's own name."""
+    """Refuses data that `Network.fit` would refuse, naming the file."""
     from ..data.labels import encoded
     from ..data.samples import checked_samples
     from ..data.targets import checked_targets
@@ -137,13 +137,13 @@ def check(part: "Part", net: "Network", classes: "Classes", task: str, why: str,
         if task == "labels" and y.ndim == outputs == 1 and len(others := y[(y != 0) & (y != 1)]):
             raise ValueError(f"{name}: y: expected labels 0 and 1 for one output, got {others[0]}")
     except (TypeError, ValueError) as error:
-        raise Failure(f"{error}; y is taken for {task}, {why}") from error
+        raise Failure(f"{error}; y is read as {task}, {why}") from error
 
 
 def split(parts: dict[str, "Part"], seed: int, validate: bool, name: str) -> tuple[dict[str, "Part"], str]:
-    """The parts that are needed, and a word on those that are held out of the training part.
+    """Holds out the missing parts from the training part; returns all parts, and a note on those held out.
 
-    Their samples are drawn, for they may be sorted by label.
+    Draws the samples held out at random, because samples may be sorted by label.
     """
     import numpy as np
 

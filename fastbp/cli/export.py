@@ -9,7 +9,7 @@ from .interrupt import Interrupt
 
 _TEXT = """\
 Write a saved network as an ONNX model, where OUT ends in .onnx, or as a file of C99 without dependencies,
-where it ends in .c.  It takes floats in the units of the training."""
+where it ends in .c.  Its inputs are floats in the units of the training."""
 
 
 def add_to(commands: Any) -> None:
@@ -22,7 +22,7 @@ def add_to(commands: Any) -> None:
     )
     export.add_argument("model", metavar="MODEL", help="a file that fastbp train or Network.save wrote")
     export.add_argument("out", metavar="OUT", help="the file to write, .onnx or .c")
-    export.add_argument("--name", default="predict", help="of the function in C (default: predict)")
+    export.add_argument("--name", default="predict", help="name of the C function (default: predict)")
     export.set_defaults(run=_run)
 
 

@@ -1,4 +1,4 @@
-"""What ends the command, and with which exit status."""
+"""Failures that end the command, with its exit status."""
 
 FAILED, REFUSED, PIPE_CLOSED = 1, 2, 141  # the last as a shell counts SIGPIPE
 
@@ -12,14 +12,14 @@ class Failure(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in words alone."""
+    """Returns an error's message without numbers of the system."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"not enough memory: {error}" if isinstance(error, MemoryError) else str(error)
 
 
 def check_variables() -> None:
-    """Refuses environment variables of the package that make no sense."""
+    """Refuses invalid values of the package's environment variables."""
     from ..options import environment
 
     try:

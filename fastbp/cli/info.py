@@ -1,4 +1,4 @@
-"""``fastbp info`` tells what training would run on."""
+"""``fastbp info`` describes the machine, or a saved network or checkpoint."""
 
 import argparse
 import os
@@ -13,11 +13,11 @@ from .interrupt import Interrupt
 
 def add_to(commands: Any) -> None:
     info = commands.add_parser(
-        "info", help="show versions, CPU and cache, or what a file holds", allow_abbrev=False
+        "info", help="show versions, CPU and cache, or the contents of a saved file", allow_abbrev=False
     )
     info.description = (
-        "Show versions, what Numba compiles for, and the cache of compiled kernels; or what a saved network "
-        "or checkpoint holds, whose checksum is tested."
+        "Show versions, the CPU that Numba compiles for, and the cache of compiled kernels; or verify the "
+        "checksum of a saved network or checkpoint and show its contents."
     )
     info.add_argument("file", metavar="FILE", nargs="?", help="a network or a checkpoint")
     info.set_defaults(run=_run)
@@ -30,7 +30,7 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
 
 
 def _of_file(path: str) -> dict[str, Any]:
-    """What a saved network or a checkpoint holds; functions of a user's own are only named."""
+    """Describes a saved network or a checkpoint; names user-defined functions without loading them."""
     from ..files import container, network_file
 
     try:
@@ -51,7 +51,7 @@ def _of_file(path: str) -> dict[str, Any]:
 
 
 def _progress(training: dict[str, Any]) -> str:
-    """How far the training of a checkpoint has come."""
+    """Describes the progress of a checkpoint's training."""
     position, losses = training["position"], training["history"]["loss"]
     loss = f", loss {losses[-1]:.5f}" if losses else ""
     samples = position["before"] + position["done"]
@@ -103,7 +103,7 @@ def _cpu_name() -> str:
 
 
 def _state(folder: str) -> str:
-    """What lies in the cache folder and whether more can."""
+    """Describes the contents of the cache folder, and whether it is writable."""
     import tempfile
 
     from ..engine.kernels import cache

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: signals that would end the process lose nothing that was learned."""
+"""Ctrl-C and other signals: they end the process without losing a network in training."""
 
 import signal
 import sys
@@ -12,7 +12,7 @@ from .signals import DEFAULTS, end, words
 class Interrupt:
     """The first signal raises KeyboardInterrupt unless `held`; `signum` is its number, and 0 before.
 
-    In a finalizer or a callback from C that exception is swallowed: whoever must know looks at `signum`.
+    That exception is swallowed in a finalizer or a callback from C: callers check `signum` after those.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Interrupt:
 
     @property
     def status(self) -> int:
-        """The exit status of what was interrupted, as a shell counts."""
+        """The exit status after the signal, as a shell counts."""
         return 128 + (self.signum or signal.SIGINT)
 
     def __str__(self) -> str:
@@ -39,11 +39,11 @@ class Interrupt:
 
     @contextmanager
     def listening(self, restore: bool) -> Iterator[None]:
-        """Takes the signals that have their default handlers, or that the command's beginning has taken;
-        afterwards restores the defaults, or ignores them all.
+        """Handles the signals that have their default handlers, or those of the command's start; restores
+        the defaults at the end, or ignores the signals from there on.
 
-        Others are the caller's own affair, or are ignored, as Ctrl-C in a shell's background job is and
-        SIGHUP under nohup.
+        Leaves the other signals to the caller's handlers, and ignored ones ignored: Ctrl-C in a shell's
+        background job, SIGHUP under nohup.
         """
         taken = [n for n, handler in DEFAULTS.items() if signal.getsignal(n) in (handler, end)]
         unraisable = sys.unraisablehook

@@ -1,4 +1,4 @@
-"""``fastbp``: its commands, its exit statuses, and one line on stderr about what went wrong."""
+"""``fastbp``: its commands, its exit statuses, and one line on stderr about an error."""
 
 import argparse
 import io
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Gives a closed stream a place to write to; no file name is unprintable."""
+    """Replaces closed streams by the null device, and makes every file name printable."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
@@ -67,8 +67,10 @@ def _run(argv: Sequence[str] | None, interrupt: Interrupt) -> int:
 
 
 def _ended_by(error: BaseException, interrupt: Interrupt) -> int:
-    """The exit status after what was raised, and a line about it; raises what no user could cause."""
-    interrupted = interrupt.signum or isinstance(error, KeyboardInterrupt)  # imports make others of it
+    """Returns the exit status for an error and prints a line about it; raises internal errors."""
+    interrupted = interrupt.signum or isinstance(
+        error, KeyboardInterrupt
+    )  # an import may turn it into another error
     _print("", sys.stdout)
     if isinstance(error, BrokenPipeError):
         return interrupt.status if interrupted else PIPE_CLOSED
@@ -85,7 +87,7 @@ def _ended_by(error: BaseException, interrupt: Interrupt) -> int:
 
 
 def _print(text: str, stream: TextIO) -> None:
-    """Prints, if it can be: else the interpreter would fail to at its end, and exit with another status."""
+    """Prints if possible; else drops the stream, whose flush at exit would fail and change the status."""
     try:
         print(text, end="", file=stream, flush=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""``fastbp predict`` lets a saved network answer for a table of samples."""
+"""``fastbp predict`` predicts a table of samples with a saved network."""
 
 import argparse
 import csv
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 _AT_ONCE = 10_000  # rows
 
 _TEXT = """\
-Let a saved network answer for every sample of a file, as CSV with a header.
+Predict every sample of a file with a saved network, and write CSV with a header.
 
 DATA is a table of numbers as text, a row per sample, its columns separated by commas, semicolons, tabs or
 spaces, with or without a header of names; an array saved by numpy.save; an .npz file with an array X; or an
-IDX file, plain or .gz.  A network that was trained on a frame finds its columns by their names in a header,
-in any order and among others.  Without a header, and for other networks, the order of columns is that of the
-inputs.  Samples are given in the units of the training."""
+IDX file, plain or .gz.  A network that was trained on a data frame finds its columns by their names in the
+header, in any order and among others.  Without a header, and for other networks, columns must be in the order
+of the inputs.  Samples are in the units of the training."""
 
 
 def add_to(commands: Any) -> None:
     predict = commands.add_parser(
         "predict",
-        help="let a saved network predict",
+        help="predict with a saved network",
         description=_TEXT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -41,13 +41,13 @@ def add_to(commands: Any) -> None:
     predict.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,
-        help="whether the first line of a table names its columns (default: as it looks)",
+        help="whether the first line of a table names its columns (default: detected)",
     )
     what = predict.add_mutually_exclusive_group()
     what.add_argument(
         "--proba", action="store_true", help="write the probabilities of the labels, a column for each"
     )
-    what.add_argument("--outputs", action="store_true", help="write the outputs as they are")
+    what.add_argument("--outputs", action="store_true", help="write the outputs of the last layer")
     predict.add_argument("--output", metavar="PATH", help="write to this file (default: stdout)")
     predict.set_defaults(run=_run)
 
@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
 
 
 def _lines(header: list[str], rows: "NDArray[Any]") -> Iterator[str]:
-    """CSV, many lines at a time."""
+    """Yields CSV text, many lines at a time."""
     for first in range(-_AT_ONCE, len(rows), _AT_ONCE):
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
@@ -90,7 +90,7 @@ def _lines(header: list[str], rows: "NDArray[Any]") -> Iterator[str]:
 
 
 def _answers(net: "Network", X: "NDArray[Any]", options: argparse.Namespace) -> tuple[list[str], Any]:
-    """The names of the columns, and the rows."""
+    """Returns the names of the columns, and the rows."""
     classes = [str(label) for label in getattr(net, "classes_", range(max(2, net.sizes[-1])))]
     if options.proba:
         rows = net.predict_proba(X)

@@ -1,4 +1,4 @@
-"""The files that a command writes: what can be known of them before it works for hours."""
+"""Files that a command writes: checked before the command works for hours."""
 
 import os
 import stat
@@ -14,21 +14,22 @@ if TYPE_CHECKING:
 
 
 def writable(option: str, path: str, read: Mapping[str, str | None]) -> str:
-    """The file that `path` leads to, which can be written as far as can be known before training.
+    """Resolves the path of a file that the command will write, and checks that this is possible.
 
-    It is no device, and none of the files that are `read`, each by its argument, under whatever name.
+    The file must not be a device, nor one of the files that the command reads (`read`, by argument) under
+    whatever name.
     """
     target = os.path.realpath(path)
     try:
         found = durable.status(target)
         if found and not stat.S_ISREG(found.st_mode):
             kind = durable.kind(found.st_mode)
-            raise Failure(f"{option} {path}: cannot be written: {kind}, expected a file")
+            raise Failure(f"{option} {path}: expected a file, got {kind}")
         for argument, place in read.items():
             for name in _files_of(place):
                 if found and os.path.exists(name) and os.path.samestat(found, os.stat(name)):
                     raise Failure(
-                        f"{option} {path}: is {name}, which {argument} reads, expected another file"
+                        f"{option} {path}: expected another file, got {name}, which {argument} reads"
                     )
         if found:
             open(target, "r+b").close()
@@ -45,7 +46,7 @@ def writable(option: str, path: str, read: Mapping[str, str | None]) -> str:
 
 
 def _files_of(data_path: str | None) -> list[str]:
-    """The file that `data_path` is, or those in the folder that may be IDX files."""
+    """Lists the file itself, or those of a folder that may be IDX files."""
     if data_path is None or not os.path.isdir(data_path):
         return [data_path] if data_path else []
     with suppress(OSError):
@@ -55,7 +56,7 @@ def _files_of(data_path: str | None) -> list[str]:
 
 
 def save(net: "Network", target: str, path: str) -> None:
-    """Puts the network in the file that `path` leads to, which is never half-written."""
+    """Saves the network to `target`, which `path` names; the file is never half-written."""
     try:
         net.save(target)
     except (OSError, ValueError) as error:

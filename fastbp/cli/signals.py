@@ -1,4 +1,4 @@
-"""Where the command begins: signals are taken before anything that takes time is imported.
+"""Signal handlers of the command's start, installed before any slow import.
 
 ``signal`` itself imports ``enum``, so this file takes its functions from ``_signal``, which is built in.
 """
@@ -18,14 +18,14 @@ DEFAULTS = {  # the handlers that Python begins with, by signal
 
 
 def take() -> None:
-    """Takes the signals that would end the process with a traceback, or without a word."""
+    """Handles the signals that by default end the process with a traceback or silently."""
     for signum, handler in DEFAULTS.items():
         if _signal.getsignal(signum) == handler:
             _signal.signal(signum, end)
 
 
 def end(signum: int, frame: object) -> None:
-    """Ends the process, which has done nothing yet; an import could swallow an exception."""
+    """Ends the process, which has done nothing yet, without an exception, which an import could swallow."""
     try:
         os.write(2, f"fastbp: {words(signum)}\n".encode())
     except OSError:  # a closed stderr
@@ -35,6 +35,6 @@ def end(signum: int, frame: object) -> None:
 
 
 def words(signum: int) -> str:
-    """How the process ended, where Ctrl-C or this signal ended it."""
+    """Says how the process was ended by this signal."""
     names = {getattr(_signal, name, 0): name for name in ("SIGTERM", "SIGHUP")}
     return f"ended by {names[signum]}" if signum in names else "interrupted"

@@ -1,4 +1,4 @@
-"""Tables of numbers as text: their separator, their header, and the cells that are no numbers."""
+"""Tables of numbers as text: their separator, their header, and cells that hold no number."""
 
 import csv
 import re
@@ -29,14 +29,14 @@ _SHOWN = 8  # cells in an error
 
 
 def read(path: str, has_header: bool | None, names: Sequence[str]) -> "NDArray[Any]":
-    """The samples of a table, one per row.
+    """Reads the samples of a table, one per row.
 
-    Where there is a header, they are the columns of these `names`, in this order, if there are any.
-    Without `has_header` the first line tells, and is refused where it may be a header as well as a sample.
+    If the table has a header and `names` are given, selects those columns, in that order.  If `has_header`
+    is None, detects the header, and refuses a first line that may be a header as well as a sample.
     """
     import numpy as np
 
-    numbers, columns, places = array("d"), 0, None
+    numbers, columns, positions = array("d"), 0, None
     with open(path, encoding="utf-8-sig", newline="") as file:
         rows = _Rows(file)
         try:
@@ -44,7 +44,7 @@ def read(path: str, has_header: bool | None, names: Sequence[str]) -> "NDArray[A
                 if not columns:
                     columns = len(cells)
                     if _is_header(cells, names) if has_header is None else has_header:
-                        places = _places(cells, names) if names else None
+                        positions = _columns_of(cells, names) if names else None
                         continue
                 if len(cells) != columns:
                     raise ValueError(f"expected {columns} numbers as above, got {len(cells)}")
@@ -56,11 +56,11 @@ def read(path: str, has_header: bool | None, names: Sequence[str]) -> "NDArray[A
     if not numbers:
         raise ValueError(f"{path}: expected a table of numbers, got none")
     table = np.frombuffer(numbers).reshape(-1, columns)
-    return table if places is None else table[:, places]
+    return table if positions is None else table[:, positions]
 
 
 class _Rows:
-    """The cells of each line that is not blank; `line` is the number of the last one that was read."""
+    """Iterator over the cells of each line that is not blank; `line` is the number of the last line read."""
 
     line = 0
 
@@ -91,7 +91,7 @@ class _Rows:
                 yield cells
 
     def _delimiter(self) -> str | None:
-        """The character between columns, by the first two lines; None where there is one column."""
+        """Detects the separator of columns from the first two lines; None for a single column."""
         lines: list[str] = []
         for line in self._file:
             if line.strip("\r\n "):
@@ -107,9 +107,9 @@ class _Rows:
 
 
 def _is_header(cells: list[str], names: Sequence[str]) -> bool:
-    """Whether a first line has the names of columns, not numbers.
+    """Decides whether a first line names the columns.
 
-    Whole numbers that go up by one may number the columns, or be years; beside them the first cell is a name.
+    Whole numbers that rise by one may be column numbers or years; the first cell beside them is a name then.
     """
     if names and {name.strip() for name in names} <= {cell.strip() for cell in cells}:
         return True
@@ -128,7 +128,7 @@ def _is_header(cells: list[str], names: Sequence[str]) -> bool:
 
 
 def _goes_up(numbers: list[str]) -> bool:
-    """Whether the numbers are whole, each one more than the one before."""
+    """Checks that the numbers are whole and each is one more than the previous."""
     if not all(map(_WHOLE.fullmatch, numbers)):
         return False
     first = int(numbers[0])
@@ -139,18 +139,18 @@ def _is_missing(cell: str) -> bool:
     return cell.strip().lower().lstrip("+-") in _MISSING
 
 
-def _places(cells: list[str], names: Sequence[str]) -> list[int]:
-    """The column of each name."""
-    places: dict[str, list[int]] = {}
-    for place, cell in enumerate(cells):
-        places.setdefault(cell.strip(), []).append(place)
+def _columns_of(cells: list[str], names: Sequence[str]) -> list[int]:
+    """Finds the column of each name."""
+    positions: dict[str, list[int]] = {}
+    for position, cell in enumerate(cells):
+        positions.setdefault(cell.strip(), []).append(position)
     for name in names:
-        if (count := len(places.get(name.strip(), []))) != 1:
+        if (count := len(positions.get(name.strip(), []))) != 1:
             raise ValueError(
                 f"expected one column {name!r}, as the network was trained on, got {count or 'none'} in "
                 f"{_listed(cells)}"
             )
-    return [places[name.strip()][0] for name in names]
+    return [positions[name.strip()][0] for name in names]
 
 
 def _numbers(cells: list[str]) -> list[float]:

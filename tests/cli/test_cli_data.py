@@ -133,7 +133,7 @@ def test_the_same_numbers_give_the_same_network_and_the_same_answers_in_any_type
         saved = tmp_path / f"{kind}.fastbp"
         status, lines, err = said("train", "--data", path, "--epochs", 2, *option, "--save", saved)
         assert (status, err) == (0, [])
-        is_said = any(line.startswith("samples are uint8 numbers, taken as they are") for line in lines)
+        is_said = any(line.startswith("samples are uint8 numbers, used unchanged") for line in lines)
         assert is_said == (said_of_uint8 and kind == "uint8")
         fingerprints.add(lines[-2] if lines[-2].startswith("fingerprint") else lines[-3])
         for rows in (path, tmp_path / "rows.csv"):
@@ -174,7 +174,7 @@ def test_one_output_learns_two_classes(tmp_path):
     assert fastbp.load(tmp_path / "net.fastbp").task == "binary"
     refused(
         said("train", "--data", POINTS, "--sizes", "5,20,1"),
-        "training part: y: expected 2 different labels for 1 outputs, got 3: 0, 1, 2; y is taken for labels",
+        "training part: y: expected 2 different labels for 1 outputs, got 3: 0, 1, 2; y is read as labels",
     )
 
 
@@ -223,7 +223,7 @@ def test_labels_of_which_there_are_many_take_one_line(tmp_path):
     assert lines[1].startswith("learning labels 0, 7 ... 34993 (5,000 of them), as y is int64")
     refused(
         said("train", "--data", path, "--sizes", "2,3,10"),
-        "expected 10 different labels for 10 outputs, got 5000: 0, 7, 14, 21, 28, ...; y is taken for labels",
+        "expected 10 different labels for 10 outputs, got 5000: 0, 7, 14, 21, 28, ...; y is read as labels",
     )
     path = write(tmp_path / "many.npz", X=np.ones((5000, 2)), y=y, X_test=np.ones((9, 2)), y_test=y[:9] + 1)
     refused(said("train", "--data", path), "test part: y[0]: expected one of 0, 7, 14, 21, 28, ..., got 1;")
@@ -244,7 +244,7 @@ GOOD = np.ones((200, 5))
     [
         (
             {"y": 2 * (np.arange(200) % 3), "y_test": np.arange(200) % 3},
-            "{path}, test part: y[1]: expected one of 0, 2, 4, got 1; y is taken for labels, as",
+            "{path}, test part: y[1]: expected one of 0, 2, 4, got 1; y is read as labels, as",
         ),
         ({"y_test": np.full(200, 3)}, "{path}, test part: y[0]: expected a label 0 .. 2, got 3"),
         ({"X": np.ones((199, 5))}, "{path}[X] has the shape (199, 5)"),
@@ -256,7 +256,7 @@ GOOD = np.ones((200, 5))
         ({"X": GOOD.astype(str)}, "{path}, training part: X[0, 0]: expected a number"),
         ({"X": GOOD.astype(object)}, "{path}: not a readable .npz file"),
         ({"X": GOOD[:, :0]}, "network 0,30,3: "),
-        ({"X": GOOD[:0], "y": np.arange(0)}, "{path}, training part: no samples"),
+        ({"X": GOOD[:0], "y": np.arange(0)}, "{path}, training part: expected at least one sample, got none"),
         (
             {"y": np.full(200, 2**62)},
             "expected 2 different labels for 2 outputs, got 1: 4611686018427387904;",

@@ -124,8 +124,14 @@ def test_predictions_never_replace_what_they_are_made_of(model, tmp_path, monkey
     np.savetxt("data.csv", np.zeros((2, 5)), delimiter=",")
     os.link("data.csv", "link")
     before = {name: Path(name).read_bytes() for name in os.listdir()}
-    refused(said("predict", "net", "data.csv", "--output", "net"), "is net, which MODEL reads")
-    refused(said("predict", "net", "data.csv", "--output", "link"), "is data.csv, which DATA reads")
+    refused(
+        said("predict", "net", "data.csv", "--output", "net"),
+        "--output net: expected another file, got net, which MODEL reads",
+    )
+    refused(
+        said("predict", "net", "data.csv", "--output", "link"),
+        "--output link: expected another file, got data.csv, which DATA reads",
+    )
     assert {name: Path(name).read_bytes() for name in os.listdir()} == before
 
 
@@ -204,7 +210,10 @@ def test_resuming_begins_where_there_is_no_checkpoint_yet(tmp_path):
 def test_checkpoints_that_are_refused(tmp_path):
     path = tmp_path / "run"
     path.write_bytes(b"an earlier training")
-    refused(said("train", *LONG, "--checkpoint", path), "there is one already: --resume goes on from it")
+    refused(
+        said("train", *LONG, "--checkpoint", path),
+        "expected a new file, got an existing one; --resume continues from it",
+    )
     outcome = said("train", *LONG, "--checkpoint", path, "--resume")
     assert outcome[0] == 2
     assert "expected a network saved by fastbp" in outcome[2][0]

@@ -88,7 +88,7 @@ def test_what_is_not_given_fits_the_data(task, y, outputs, arguments, cost, outp
     assert options.sizes == [4, 30, outputs]
 
 
-def test_the_recipe_is_told_in_a_line():
+def test_the_recipe_is_printed_in_a_line():
     options = main._parser().parse_args(
         [
             "train",
@@ -106,7 +106,7 @@ def test_the_recipe_is_told_in_a_line():
         ]
     )
     train._complete(options, Part(np.ones((9, 4)), LABELS), "labels")
-    assert train._told(options) == (
+    assert train._described(options) == (
         "network 4,30,3, relu tanh, output sigmoid, cost quadratic, float64; adam, its default learning rate"
         ", "
         "batch size 10, dropout 0.2, warmup 9, l2 0.01, seed 0, threads auto"

@@ -14,7 +14,7 @@ from fastbp.files import durable
 def test_a_place_that_cannot_be_written_is_found_before_training(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
-    refused(said("train", "--data", POINTS, "--save", folder), folder, "cannot be written")
+    refused(said("train", "--data", POINTS, "--save", folder), folder, "expected a file, got")
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     if not os.access(locked, os.W_OK):  # root may write anywhere
@@ -30,7 +30,7 @@ def test_what_is_no_file_is_never_replaced(tmp_path):
     server.bind(str(tmp_path / "socket"))
     server.close()
     for path, kind in ((fifo, "a FIFO"), (device, "a device"), (tmp_path / "socket", "a socket")):
-        refused(said("train", "--data", POINTS, "--save", path), f"{path}: cannot be written: {kind}")
+        refused(said("train", "--data", POINTS, "--save", path), f"{path}: expected a file, got {kind}")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     assert stat.S_ISFIFO(fifo.stat().st_mode)
 
@@ -45,16 +45,22 @@ def test_the_data_are_never_replaced(tmp_path, monkeypatch):
     content = Path(path).read_bytes()
     for spelling in ("hard", "./hard", "soft"):
         for option in ("--save", "--checkpoint"):
-            refused(said("train", "--data", path, option, spelling), f"{option} {spelling}: is {path}")
-    refused(said("train", "--data", "symbolic.npz", "--save", "hard"), "--save hard: is symbolic.npz")
-    refused(said("train", "--data", path, "--save", path), "expected another name than .npz")
+            refused(
+                said("train", "--data", path, option, spelling),
+                f"{option} {spelling}: expected another file, got {path}",
+            )
+    refused(
+        said("train", "--data", "symbolic.npz", "--save", "hard"),
+        "--save hard: expected another file, got symbolic.npz",
+    )
+    refused(said("train", "--data", path, "--save", path), "expected a name that does not end in .npz")
 
     os.mkdir("folder")
     for kind in ("images-idx3", "labels-idx1"):
         shutil.copy(MNIST / f"t10k-{kind}-ubyte.gz", f"folder/train-{kind}-ubyte.gz")
     labels = os.path.join("folder", "train-labels-idx1-ubyte.gz")
     os.link(labels, "folder/labels")
-    refused(said("train", "--data", "folder", "--save", "folder/labels"), f"is {labels}, which --data")
+    refused(said("train", "--data", "folder", "--save", "folder/labels"), f"got {labels}, which --data")
     assert Path(path).read_bytes() == content
 
 

@@ -21,7 +21,7 @@ def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
         "network 784,30,10, sigmoid, output sigmoid, cost quadratic, float64; "
         "sgd, learning rate 3, batch size 10, seed 0, threads auto"
     )
-    assert scale == "samples are pixels, divided by 255 (--input-divisor 1 takes them as they are)"
+    assert scale == "samples are pixels, divided by 255 (--input-divisor 1 leaves them unchanged)"
     parts = load_mnist()
     net = Network([784, 30, 10], input_divisor=255, seed=0)
     net.fit(*parts.training, epochs=1, batch_size=10, learning_rate=3.0)
