@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.register_assert_rewrite("experiments", "reference", "terminal", "toy")  # asserts say what they compare
+pytest.register_assert_rewrite("book_class", "experiments", "reference", "terminal", "toy")  # for messages
 
 
 def pytest_addoption(parser):

@@ -13,18 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_seed_surface import (
-    GOLDEN_LABELS,
-    GOLDEN_X,
-    KINDS,
-    LABELS,
+from test_network import GOLDEN_LABELS, GOLDEN_X, KINDS
+from test_network_methods import LABELS
+
+import reference_network2 as reference
+from book_class import (
     labelled,
     make_data,
     random_states,
     seeded,
 )
-
-import reference_network2 as reference
 from fastbp.compat import mnist_loader, network2
 from ids import named
 from reference import assert_close, numerical_gradient

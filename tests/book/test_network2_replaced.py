@@ -22,10 +22,19 @@ from test_network2 import (
     train,
     train_both,
 )
-from test_seed_hooks import SHUFFLES, in_mixin, in_subclass, on_class, on_instance, tanh_prime
-from test_seed_surface import make_data, random_states, seeded
 
 import reference_network2 as reference
+from book_class import (
+    SHUFFLES,
+    in_mixin,
+    in_subclass,
+    make_data,
+    on_class,
+    on_instance,
+    random_states,
+    seeded,
+    tanh_prime,
+)
 from fastbp.compat import network2
 from reference import assert_close
 
