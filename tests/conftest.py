@@ -1,5 +1,8 @@
 """What tests of several subjects take as fixtures."""
 
+import os
+import signal
+
 import pytest
 
 pytest.register_assert_rewrite("book_class", "experiments", "reference", "terminal", "toy")  # for messages
@@ -9,6 +12,22 @@ def pytest_addoption(parser):
     parser.addoption(
         "--full", action="store_true", help="run the tests of endurance in full, for many minutes"
     )
+
+
+def pytest_configure(config):
+    """Takes Ctrl-C, which tests send, where a shell has this process ignore it: in a background job."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Runs the whole suite in as many processes as there are CPUs, at most four; chosen files in this one."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not hasattr(config, "workerinput")
+    if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb:
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if cpus > 1:
+            config.option.numprocesses, config.option.dist = min(4, cpus), "worksteal"
 
 
 @pytest.fixture(params=["float32", "float64"])
