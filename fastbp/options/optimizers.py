@@ -17,6 +17,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import checks
+from .schedules import powers
 
 if TYPE_CHECKING:  # the command line reads the names before it imports NumPy
     import numpy as np
@@ -285,16 +286,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
 
 
 def _powers(base: float, first: int, count: int) -> Array:
-    """base^(t + 1) for the steps t = first .. first + count - 1, the same bits however they are asked for.
-
-    Repeated squaring, in products that IEEE rounds alike everywhere; the platform's ``pow`` does not.
-    """
+    """base^(t + 1) for the steps t = first .. first + count - 1, the same bits however they are asked for."""
     import numpy as np
 
-    exponents = np.arange(first + 1, first + count + 1)
-    result, square = np.ones(count), base
-    while exponents.any():
-        result[exponents % 2 == 1] *= square
-        exponents //= 2
-        square *= square
-    return result
+    return powers(base, np.arange(first + 1, first + count + 1))

@@ -101,9 +101,9 @@ class Step(Schedule):
 
     def _factors(self, steps: Steps, begin: int, end: int) -> Array:
         if self.every is not None:
-            return _powers(self.factor, (steps - self.warmup) // self.every)
+            return powers(self.factor, (steps - self.warmup) // self.every)
         start, end = _span(begin, end, self.warmup)
-        return _powers(self.factor, 3 * (steps - start) // (end - start))
+        return powers(self.factor, 3 * (steps - start) // (end - start))
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ class Exponential(Schedule):
 
     def _factors(self, steps: Steps, begin: int, end: int) -> Array:
         if self.factor is not None:
-            return _powers(self.factor, (steps - self.warmup) // self.every)
+            return powers(self.factor, (steps - self.warmup) // self.every)
         start, end = _span(begin, end, self.warmup)
         # With `every` beyond the span, all powers are 0 and the factor is of no account.
-        return _powers(1.0 / _exp(_LOG_100 * self.every / (end - start)), (steps - start) // self.every)
+        return powers(1.0 / _exp(_LOG_100 * self.every / (end - start)), (steps - start) // self.every)
 
 
 @dataclass(frozen=True)
@@ -279,8 +279,8 @@ def _exp(x: float) -> float:
     return total
 
 
-def _powers(base: float, exponents: Steps) -> Array:
-    """`base` to whole powers, by squaring: a fixed order of multiplications for each of them."""
+def powers(base: float, exponents: Steps) -> Array:
+    """`base` to whole powers by squaring, in products that IEEE rounds alike everywhere; ``pow`` is not."""
     import numpy as np
 
     powers = np.ones(len(exponents))
