@@ -120,7 +120,7 @@ _SQRT_HALF = {F32: 0x3F3504F3, F64: 0x3FE6A09E667F3BCD}  # its bits
 
 
 class Elementary(Operators):
-    """The functions of rows over vectors of one type; plain.Numpy has the same over arrays."""
+    """The functions of rows over vectors of one type; formulas.Numpy has the same over arrays."""
 
     def exp(self, x: Vector) -> Vector:
         """The exponential function, within 1.5 ULP."""

@@ -1,6 +1,7 @@
 """Orders: the standard library's ``random.shuffle`` to the last bit, and permutations of our own generator.
 
-The latter, a SplitMix64 that counts, is described in ``generator.py``, the same numbers in NumPy.
+The latter, a SplitMix64 that counts, is described in ``options/random_streams.py``, which has the same
+numbers in NumPy.
 """
 
 from typing import Any
