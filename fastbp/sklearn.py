@@ -296,7 +296,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         else:
             if not one and history.epochs == self.max_iter:
                 warnings.warn(
-                    f"fit: reached max_iter={self.max_iter} epochs before convergence; try a larger max_iter",
+                    f"fit: max_iter={self.max_iter} epochs are over before convergence; increase max_iter",
                     ConvergenceWarning,
                     stacklevel=4,
                 )
