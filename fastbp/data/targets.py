@@ -18,6 +18,11 @@ class Targets(NamedTuple):
     classes: tuple[Any, ...] | None = None  # the labels, where they are not 0, 1, 2 ...
 
 
+def default_task(outputs: int) -> Task:
+    """The task of a network of so many outputs before any training."""
+    return "labels" if outputs > 1 else "values"
+
+
 def required(name: str, value: Any) -> Any:
     """Returns a value that must not be None."""
     if value is None:

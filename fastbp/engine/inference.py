@@ -10,7 +10,14 @@ from ..data.pixels import check_scale, divided, warn_of_bytes
 from ..data.samples import checked_samples
 from ..data.scaling import Scaling, learnt_scaling
 from ..data.sparse import Samples
-from ..data.targets import Targets, Task, check_targets_of_cost, check_task_of_scaling, checked_targets
+from ..data.targets import (
+    Targets,
+    Task,
+    check_targets_of_cost,
+    check_task_of_scaling,
+    checked_targets,
+    default_task,
+)
 from ..data.weights import check_some_weight, checked_class_weights, classes_of, sample_weights
 from ..options import checks, costs
 from . import numpy_engine, user_functions
@@ -97,7 +104,7 @@ def _scalings(state: State) -> tuple[Scaling | None, Scaling | None]:
 
 def _task(net: Any, architecture: Architecture) -> Task:
     """The task the network is trained for; before any training, labels where it has several outputs."""
-    task: Task = net._fastbp.task or ("labels" if architecture.sizes[-1] > 1 else "values")
+    task: Task = net._fastbp.task or default_task(architecture.sizes[-1])
     return task
 
 

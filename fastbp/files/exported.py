@@ -7,7 +7,7 @@ import numpy as np
 
 from ..data.arrays import check_finite
 from ..data.scaling import Scaling, learnt_scaling
-from ..data.targets import Task
+from ..data.targets import Task, default_task
 from ..engine.architecture import State, checked
 from ..options.activations import row_of
 
@@ -48,7 +48,7 @@ def exported(net: Any) -> Exported:
     for name, arrays in (("weights", weights), ("biases", biases)):
         for number, array in enumerate(arrays):
             check_finite(array, architecture.dtype, f"{name}[{number}]")
-    task: Task = state.task or ("labels" if architecture.sizes[-1] > 1 else "values")
+    task: Task = state.task or default_task(architecture.sizes[-1])
     classes: tuple[Any, ...] = ()
     if task in ("labels", "binary"):
         classes = state.classes or tuple(range(max(2, architecture.sizes[-1])))
