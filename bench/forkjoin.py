@@ -17,10 +17,10 @@ import numpy as np
 from numba import njit, prange
 
 from fastbp.engine.architecture import Architecture
-from fastbp.engine.kernels.dense import Rule, backward, forward, update
+from fastbp.engine.kernels.dense import TileUpdate, backward, forward, update
 from fastbp.engine.kernels.output import output
 from fastbp.engine.kernels.panels import Mask
-from fastbp.engine.kernels.step import Samples, _ahead, _gather_block, _memory
+from fastbp.engine.kernels.step import Samples, _ahead, _gather_block, _workspace
 from fastbp.engine.kernels.team import WHOLE, Member, barrier, run
 from fastbp.engine.kernels.vector import pointer, shift
 from fastbp.engine.packed import Data, Engine
@@ -40,38 +40,38 @@ def _member(rank, size):
 @njit(parallel=True, nogil=True)
 def train(net, X, Y, weights, order, m, learning_rate, members):
     """`kernels.step.train` with a parallel loop for every phase, in batches of m."""
-    rule = Rule(False, 0, -learning_rate / m, 1.0)
+    rule = TileUpdate(False, 0, -learning_rate / m, 1.0)
     losses = np.zeros(0)
     last = net.layers.shape[0] - 1
     for begin in range(0, order.size - m + 1, m):
         for number in prange(members):
             member = _member(number, members)
-            memory = _memory(net, member)
-            x, y = shift(memory.scratch, net.plan[0].x), shift(memory.scratch, net.plan[0].y)
-            _gather_block(Samples(X, Y, weights, order), net.plan[0], begin, begin + m, x, y, memory, member)
+            work = _workspace(net, member)
+            x, y = shift(work.scratch, net.plan[0].x), shift(work.scratch, net.plan[0].y)
+            _gather_block(Samples(X, Y, weights, order), net.plan[0], begin, begin + m, x, y, work, member)
         for depth in range(1, last + 1):
             for number in prange(members):
-                memory = _memory(net, _member(number, members))
+                work = _workspace(net, _member(number, members))
                 signal = net.plan[0].x if depth == 1 else net.layers[depth - 1].a
-                x = shift(memory.scratch, signal)
+                x = shift(work.scratch, signal)
                 mask, hidden = Mask(0, -1), depth < last
-                forward(net.layers[depth], memory, x, m, hidden, mask, 0, _member(number, members))
+                forward(net.layers[depth], work, x, m, hidden, mask, 0, _member(number, members))
         for number in prange(members):
             member = _member(number, members)
-            memory = _memory(net, member)
-            y, positions = shift(memory.scratch, net.plan[0].y), pointer(order, begin)
-            output(net, memory, y, m, losses, weights, positions, member)
+            work = _workspace(net, member)
+            y, positions = shift(work.scratch, net.plan[0].y), pointer(order, begin)
+            output(net, work, y, m, losses, weights, positions, member)
         for depth in range(last, 0, -1):
             if depth > 1:
                 for number in prange(members):
                     member = _member(number, members)
-                    backward(net.layers[depth], net.layers[depth - 1], _memory(net, member), m, member)
+                    backward(net.layers[depth], net.layers[depth - 1], _workspace(net, member), m, member)
             for number in prange(members):
                 member = _member(number, members)
-                memory = _memory(net, member)
+                work = _workspace(net, member)
                 signal = net.plan[0].x if depth == 1 else net.layers[depth - 1].a
                 nothing = _ahead(Samples(X, Y, weights, order), net.plan[0], 0, 0, member)
-                update(net.layers[depth], memory, shift(memory.scratch, signal), m, rule, nothing, member)
+                update(net.layers[depth], work, shift(work.scratch, signal), m, rule, nothing, member)
 
 
 @njit(nogil=True)
@@ -108,7 +108,7 @@ def compare(case: Case, dtype: str, samples: int, rounds: int) -> None:
 
     def loops() -> tuple[Engine, Callable[[], object]]:
         own = engine(MEMBERS)
-        net, samples = own._net(own._scratch, own._plan, own._layers), own._samples(data, order)
+        net, samples = own._net(), own._samples(data, order)
         return own, lambda: train(net, *samples, case.batch_size, case.learning_rate, MEMBERS)
 
     ways: dict[str, tuple[Engine, Callable[[], object]]] = {

@@ -14,14 +14,14 @@ from numba import njit
 
 from fastbp.engine.architecture import Architecture
 from fastbp.engine.kernels.apply import apply
-from fastbp.engine.kernels.dense import Rule, backward, forward, numbers, square, update
+from fastbp.engine.kernels.dense import TileUpdate, backward, forward, numbers, square, update
 from fastbp.engine.kernels.output import output
 from fastbp.engine.kernels.panels import Formula, Mask, activate, drop
 from fastbp.engine.kernels.shares import ceil_div
-from fastbp.engine.kernels.step import _ahead, _gather_block, _memory
+from fastbp.engine.kernels.step import _ahead, _gather_block, _workspace
 from fastbp.engine.kernels.team import WHOLE, Member, barrier
 from fastbp.engine.kernels.vector import constants, pointer, shape_of, shift
-from fastbp.engine.packed import Data, Descent, Engine
+from fastbp.engine.packed import Data, Engine, UpdateSpec
 from fastbp.options import activations, optimizers
 
 from .suite.networks import DIGITS, ODD, Case, digits, start, targets
@@ -33,12 +33,12 @@ PHASES = ("gather", "forward", "activation", "dropout", "output", "backward", "u
 def repeat(phase, times, number, m, net, samples):
     """Runs one phase of layer `number` so many times."""
     member = Member(0, 1, 0, WHOLE)
-    memory = _memory(net, member)
+    work = _workspace(net, member)
     plan, layer, below = net.plan[0], net.layers[number], net.layers[number - 1]
-    x, y = shift(memory.scratch, plan.x), shift(memory.scratch, plan.y)
+    x, y = shift(work.scratch, plan.x), shift(work.scratch, plan.y)
     flags = pointer(np.zeros(16, np.int64), 0)
-    nr, lanes, _ = constants(memory.scratch)
-    signal = shift(memory.scratch, below.a) if number > 1 else x
+    nr, lanes, _ = constants(work.scratch)
+    signal = shift(work.scratch, below.a) if number > 1 else x
     losses = np.zeros(m)
     nothing = _ahead(samples, plan, 0, 0, member)
     last = net.layers.shape[0] - 1
@@ -46,36 +46,36 @@ def repeat(phase, times, number, m, net, samples):
     for turn in range(times):
         if phase == 0:
             begin = turn * m % (samples.order.size - 2 * m)
-            _gather_block(samples, plan, begin, begin + m, x, y, memory, member)
+            _gather_block(samples, plan, begin, begin + m, x, y, work, member)
         elif phase == 1:
-            forward(layer, memory, signal, m, number < last, Mask(0, -1), 0, member)
+            forward(layer, work, signal, m, number < last, Mask(0, -1), 0, member)
         elif phase == 2:
             for panel in range(ceil_div(layer.outputs, nr)):
                 vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-                offset = panel * memory.rows * nr
-                a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
+                offset = panel * work.rows * nr
+                a, d = shift(work.scratch, layer.a + offset), shift(work.scratch, layer.delta + offset)
                 activate(Formula(layer.activation, layer.parameter, layer.address), m, vectors, a, d)
         elif phase == 3:
             for panel in range(ceil_div(layer.outputs, nr)):
                 vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
-                offset = panel * memory.rows * nr
-                a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
+                offset = panel * work.rows * nr
+                a, d = shift(work.scratch, layer.a + offset), shift(work.scratch, layer.delta + offset)
                 drop(m, vectors, a, d, Mask(0, turn), 0, layer.outputs, 0.0)
         elif phase == 4:
-            output(net, memory, y, m, losses, samples.weights, positions, member)
+            output(net, work, y, m, losses, samples.weights, positions, member)
         elif phase == 5:
-            backward(layer, below, memory, m, member)
+            backward(layer, below, work, m, member)
         elif phase == 6:
-            update(layer, memory, signal, m, Rule(False, 0, 0.0, 1.0), nothing, member)
+            update(layer, work, signal, m, TileUpdate(False, 0, 0.0, 1.0), nothing, member)
         elif phase == 7:  # every unit's, on gradients that do not change
-            h = numbers(memory)
+            h = numbers(work)
             for panel in range(ceil_div(layer.outputs, nr)):
                 vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
                 for k in range(ceil_div(layer.inputs, nr)):
                     offset = layer.weights + panel * layer.panel + k * nr * nr
-                    w, state = shift(memory.parameters, offset), shift(memory.state, offset)
+                    w, state = shift(work.parameters, offset), shift(work.state, offset)
                     rows = min(nr, layer.inputs - k * nr)
-                    apply(plan.optimizer, rows, vectors, w, square(memory), state, memory.stride, h)
+                    apply(plan.optimizer, rows, vectors, w, square(work), state, work.stride, h)
         else:
             barrier(flags, 0, 1)
 
@@ -87,8 +87,8 @@ def measure(case: Case, dtype: str, inputs: str, optimizer: str = "sgd", activat
     kinds = (*(activations.ACTIVATIONS[activation],) * (layers - 1), "sigmoid")
     architecture = Architecture(case.sizes, kinds, np.dtype(dtype), dropout=(0.0,) * (layers - 1))
     chosen = optimizers.OPTIMIZERS[optimizer]
-    descent = Descent() if optimizer == "sgd" else Descent(chosen.row)
-    engine = Engine(architecture, *start(case, dtype), case.batch_size, descent=descent)
+    update_spec = UpdateSpec() if optimizer == "sgd" else UpdateSpec(chosen.row)
+    engine = Engine(architecture, *start(case, dtype), case.batch_size, update_spec=update_spec)
     m = engine.block  # of a batch, which may have several
     order = np.random.RandomState(0).permutation(len(X))
     losses, data = engine.new_losses(), Data(X, labels, 255.0)
@@ -99,7 +99,7 @@ def measure(case: Case, dtype: str, inputs: str, optimizer: str = "sgd", activat
         engine.train(data, order, (0, len(X)), numbers, 0, losses)
         whole.append((time.perf_counter() - begin) / -(-len(X) // m))
     step = min(whole)
-    net = engine._net(engine._scratch, engine._plan, engine._layers)
+    net = engine._net()
     arguments: tuple[Any, ...] = (m, net, engine._samples(data, order))
     print(f"\n{case.name}, {dtype}, X {inputs}, {activation}, {optimizer}: {1e6 * step:.2f} us per block")
     shape = shape_of(dtype)

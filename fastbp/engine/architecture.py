@@ -1,4 +1,4 @@
-"""What a network is, but for its weights."""
+"""A network without its weights: its architecture, options and progress."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ Parameters = tuple[list[np.ndarray], list[np.ndarray]]  # weights [(n_out, n_in)
 
 
 class Architecture(NamedTuple):
-    """What kernels must know of a network; activations are those of every layer but the inputs."""
+    """The properties of a network that kernels need; `activations` has one of every layer but the inputs."""
 
     sizes: tuple[int, ...]
     activations: tuple[activations.Kind, ...]
@@ -29,7 +29,7 @@ class Architecture(NamedTuple):
 
     @property
     def is_compiled(self) -> bool:
-        """Whether kernels can compute it: of a user's own functions, those that Numba's ``njit`` made."""
+        """Tells if kernels can compute it: a user's functions must come from Numba's ``njit``."""
         own = [kind for kind in (*self.activations, self.cost) if not isinstance(kind, str)]
         return not own or all(
             hasattr(function, "py_func")

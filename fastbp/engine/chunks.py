@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .packed import NOTHING, Data, Engine
-from .team_size import ALONE, NETWORKS, Pace, Sizes
+from .team_size import ALONE, NETWORKS, TeamSizes, TeamTuner
 
 Numbers = Callable[[int, int], np.ndarray]  # those of so many steps from a first on: `Optimizer.numbers`
 
@@ -29,11 +29,11 @@ class Chunks:
     pauses: tuple[int, ...] = ()  # a chunk ends at each step that one of these numbers divides
 
     def __init__(
-        self, engine: Engine, data: Data, numbers: Numbers, step: int = 0, sizes: Sizes = ALONE
+        self, engine: Engine, data: Data, numbers: Numbers, step: int = 0, sizes: TeamSizes = ALONE
     ) -> None:
         self.engine, self.data, self._numbers = engine, data, numbers
         self.step = step
-        self.pace = Pace(engine.architecture, sizes)
+        self.tuner = TeamTuner(engine.architecture, sizes)
 
     @property
     def step(self) -> int:
@@ -47,7 +47,7 @@ class Chunks:
 
     @property
     def is_done(self) -> bool:
-        """Whether the order has been passed to its end."""
+        """Tells if the whole order has been trained on."""
         _, reached, length = self._now
         return int(reached[0]) == length
 
@@ -69,15 +69,15 @@ class Chunks:
         self._now = begin, reached, n
         with NETWORKS.one_more():
             while (done := int(reached[0])) < n:
-                self.engine.members, samples = self.pace.next()
-                self.engine.bounds = self.pace.bounds(self.engine.members)
+                self.engine.members, samples = self.tuner.next()
+                self.engine.bounds = self.tuner.bounds(self.engine.members)
                 last = self._end(begin, done, n, samples)
                 step = begin + done // size
                 numbers = self._numbers(step, 1 + (last - 1) // size - done // size)
                 start = time.perf_counter()
                 if self.engine.train(self.data, order, (done, last), numbers, step, losses, reached) < last:
                     break
-                self.pace.took(last - done, time.perf_counter() - start, self.engine.waited)
+                self.tuner.took(last - done, time.perf_counter() - start, self.engine.waited)
                 if after and after(last):
                     break
         return int(reached[0])

@@ -13,7 +13,7 @@ from . import user_functions
 
 
 class Numpy:
-    """What rows may use besides + - * / and comparisons, over arrays; see kernels.elementary."""
+    """Functions that rows may use besides + - * / and comparisons, over arrays; see kernels.elementary."""
 
     abs, sqrt, copysign, sign, where = np.abs, np.sqrt, np.copysign, np.sign, np.where
     maximum, minimum, expm1, log1p = np.maximum, np.minimum, np.expm1, np.log1p
@@ -50,7 +50,7 @@ def activation(kind: activations.Kind, z: Any) -> tuple[Any, Any]:
 
 
 def softmax(z: Any) -> Any:
-    """Of each column."""
+    """The softmax of each column."""
     e = np.exp(z - np.max(z, axis=0, keepdims=True))
     return e / np.sum(e, axis=0, keepdims=True)
 
@@ -75,7 +75,7 @@ def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) 
 def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: Any, y: Any) -> Any:
     """C of each output, in float64; from z where that is the stable form."""
     z, a, y = (np.asarray(array, np.float64) for array in (z, a, y))
-    if not is_short(kind, output_activation):
+    if not has_logits_form(kind, output_activation):
         return cost(kind, output_activation, a, y)[0]
     if output_activation == "softmax":
         z = z - np.max(z, axis=0, keepdims=True)
@@ -84,8 +84,8 @@ def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: An
     return row(Numpy, z, y)
 
 
-def is_short(kind: costs.Kind, output_activation: activations.Kind) -> bool:
-    """Whether dC/dz of the outputs is simply a - y."""
+def has_logits_form(kind: costs.Kind, output_activation: activations.Kind) -> bool:
+    """Tells if the cost has a form from logits, so that dC/dz of the outputs is simply a - y."""
     return _pair(kind, output_activation) in costs.LOGITS
 
 
@@ -101,7 +101,7 @@ def output_delta(output_activation: activations.Kind, z: Any, a: Any, gradient: 
 
 
 def _own(kind: activations.Activation | costs.Cost, name: str, *arrays: Any) -> Any:
-    """What a user's function makes of arrays: one of NumPy arrays, or of numbers, that Numba compiled."""
+    """Calls a user's function on arrays, element by element if Numba compiled it."""
     function = getattr(kind, name)
     if hasattr(function, "py_func"):
         function = np.vectorize(function, otypes=[float])
@@ -154,7 +154,7 @@ def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[li
 def output_error(net: Any, module: Any, own_cost: bool) -> Delta:
     """BP1; a - y where cost and output activation match, unless the cost derivative is the user's own."""
     kind = net._fastbp.output_activation
-    if is_short(net._fastbp.cost, kind) and not own_cost:
+    if has_logits_form(net._fastbp.cost, kind) and not own_cost:
         return lambda z, a, y: a - y
     if kind == "softmax":
         return lambda z, a, y: output_delta(kind, z, a, net.cost_derivative(a, y))

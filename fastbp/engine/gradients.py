@@ -14,7 +14,7 @@ from .chunks import Chunks
 from .inference import _scalings, class_weights, scorable, weights_of
 from .kernels.records import GRADIENT
 from .layout import BLOCK
-from .packed import Data, Descent, Engine
+from .packed import Data, Engine, UpdateSpec
 from .replaced import COMPILED, is_replaced
 from .team_size import is_one_chunk, sizes
 
@@ -91,8 +91,8 @@ class Objective:
         """The cost and its gradient, summed over all samples."""
         n, engine = self._samples, self._engine
         if engine is None:
-            descent, most, listed = Descent(GRADIENT), self._sizes.most, self._data.is_listed
-            engine = Engine(self._architecture, weights, biases, n, most, descent, listed=listed)
+            update_spec, most, listed = UpdateSpec(GRADIENT), self._sizes.most, self._data.is_listed
+            engine = Engine(self._architecture, weights, biases, n, most, update_spec, listed=listed)
             self._engine = engine
         else:
             engine.pack(weights, biases)

@@ -1,4 +1,4 @@
-"""What this machine has, as far as it can be asked: CPUs that may be used, and the cache of one."""
+"""This machine's resources: the CPUs that may be used, and the second-level cache of one."""
 
 import functools
 import os
@@ -65,7 +65,7 @@ class Cache(NamedTuple):
 
 @functools.cache
 def second_level_cache() -> Cache:
-    """That of the first CPU that may be used; one that several CPUs share is divided among them.
+    """The second-level cache of the first CPU that may be used, or its part of one that several CPUs share.
 
     FASTBP_L2 says otherwise, as in ``FASTBP_L2=512K``.
     """

@@ -18,7 +18,7 @@ from ..options import optimizers
 from ..options.random_streams import word
 from . import user_functions
 from .architecture import Architecture, Parameters
-from .formulas import Numpy, _mixed, activation, cost, cost_of, is_short, output_delta, softmax
+from .formulas import Numpy, _mixed, activation, cost, cost_of, has_logits_form, output_delta, softmax
 
 # The seed's methods: a column is a sample
 
@@ -29,7 +29,7 @@ _QUIET = np.errstate(over="ignore", invalid="ignore")  # what is no longer finit
 
 
 class Engine:
-    """What training needs of ``engine.Engine``, in NumPy, a mini-batch at a time."""
+    """The interface of ``packed.Engine`` in NumPy, a mini-batch at a time."""
 
     members, bounds, waited = 1, (), np.zeros(1)  # of its team
 
@@ -142,7 +142,7 @@ class Engine:
             primes.append(prime * mask)
         a = softmax(z) if kinds[-1] == "softmax" else activation(kinds[-1], z)[0]
         each = cost_of(architecture.cost, kinds[-1], z, a, y)
-        if is_short(architecture.cost, kinds[-1]):
+        if has_logits_form(architecture.cost, kinds[-1]):
             delta = a - y
         else:
             delta = output_delta(kinds[-1], z, a, cost(architecture.cost, kinds[-1], a, y)[1])
@@ -188,12 +188,12 @@ class Engine:
                 for part, numbers_of in enumerate((h, plain)):
                     w = before[part][layer]
                     g = optimizers.penalised(Numpy, w, gradient[part][layer], numbers_of)
-                    steps.append((w, g, [memory[part][layer] for memory in states], numbers_of))
+                    steps.append((w, g, [weight_state[part][layer] for weight_state in states], numbers_of))
         norm = math.sqrt(sum(float(np.sum(g.astype(np.float64) ** 2)) for _, g, _, _ in steps))
         factor = self._clip_norm / norm if 0 < self._clip_norm < norm else 1.0
-        for w, g, memory, numbers_of in steps:
+        for w, g, weight_state, numbers_of in steps:
             for array, value in zip(
-                (w, *memory), row(Numpy, w, g * factor, *memory, numbers_of), strict=True
+                (w, *weight_state), row(Numpy, w, g * factor, *weight_state, numbers_of), strict=True
             ):
                 array[...] = value
         self.parameters, self._state = parameters, state

@@ -14,7 +14,7 @@ from ..options.costs import Cost
 from .architecture import Architecture, Parameters
 from .kernels import custom, step
 from .kernels import sparse as stored
-from .kernels.gather import KINDS, LABELS, SCALED
+from .kernels.gather import DTYPE_CODES, LABELS, SCALED
 from .kernels.records import FUSED, GRADIENT
 from .kernels.team import Member, member_of, run
 from .kernels.vector import shape_of
@@ -41,7 +41,7 @@ class Data(NamedTuple):
     outputs: Scaling | None = None  # of the targets, and so of what the network answers
 
     def taken(self, rows: np.ndarray | None) -> "Data":
-        """Those rows, copied; all where it is None."""
+        """Copies of some rows; all data where `rows` is None."""
         if rows is None:
             return self
         weights = self.weights[rows] if self.weights.size else self.weights
@@ -56,7 +56,7 @@ class Data(NamedTuple):
 
     @property
     def is_listed(self) -> bool:
-        """Whether the first layer is computed from what sparse rows store, not from dense blocks of them."""
+        """Tells if the first layer reads the stored numbers of sparse rows, not dense blocks of them."""
         X = self.X
         if not isinstance(X, SparseRows) or self.inputs is not None:
             return False
@@ -64,7 +64,7 @@ class Data(NamedTuple):
         return most < 1 << 31 and len(X.values) < _DENSE * X.size
 
 
-class Descent(NamedTuple):
+class UpdateSpec(NamedTuple):
     """How kernels step: the optimizer's row, or `FUSED` for plain gradient descent, or `GRADIENT`.
 
     `FUSED` heeds l2 too, as a factor of the weights: float32 cannot hold one that is close to 1.
@@ -75,13 +75,13 @@ class Descent(NamedTuple):
     key: int = 0  # of dropout's masks
 
 
-_PLAIN = Descent()
+_PLAIN = UpdateSpec()
 _UNSCALED = np.zeros(1)
 _FIRST = np.arange(_INFERENCE_ROWS)  # rows of a block that is all there is
 
 
 def _rows(array: np.ndarray, count: int, divisor: float, scaling: Scaling | None) -> step.Rows:
-    kind = LABELS if array.ndim == 1 else KINDS[array.dtype]
+    kind = LABELS if array.ndim == 1 else DTYPE_CODES[array.dtype]
     width = array.itemsize * (1 if array.ndim == 1 else array.shape[1])
     raw = np.asarray(array).view(np.uint8)
     raw = raw.reshape(len(array), width) if array.ndim == 1 else raw
@@ -97,7 +97,7 @@ def _stored(data: Data, dtype: np.dtype, block: int, listed: bool) -> stored.Sto
     """Sparse rows, without room for lists of what a block of them stores."""
     X, scaling = data.X, data.inputs
     assert isinstance(X, SparseRows)
-    pixels, singles, doubles = (X.values if X.dtype == kind else np.zeros(0, kind) for kind in KINDS)
+    pixels, singles, doubles = (X.values if X.dtype == kind else np.zeros(0, kind) for kind in DTYPE_CODES)
     return stored.Stored(
         X.starts,
         X.columns,
@@ -105,7 +105,7 @@ def _stored(data: Data, dtype: np.dtype, block: int, listed: bool) -> stored.Sto
         singles,
         doubles,
         count=X.shape[1],
-        kind=KINDS[X.dtype] + (0 if scaling is None else SCALED),
+        kind=DTYPE_CODES[X.dtype] + (0 if scaling is None else SCALED),
         divisor=data.divisor,
         mean=_UNSCALED if scaling is None else scaling.mean,
         factor=_UNSCALED if scaling is None else 1.0 / scaling.deviation,
@@ -128,7 +128,7 @@ def _with_room(X: Any) -> Any:
 
 
 class Prepared(NamedTuple):
-    """What kernels are told of a network; `own` keeps the machine code of a user's functions."""
+    """A network's layout and records; `own` keeps the machine code of a user's functions alive."""
 
     layout: Layout
     plan: np.ndarray
@@ -141,14 +141,14 @@ def _prepare(
     architecture: Architecture,
     batch_size: int,
     members: int,
-    descent: Descent,
+    update_spec: UpdateSpec,
     input_gradient: bool = False,
     listed: bool = False,
 ) -> Prepared:
     """The layout, and its records with what they say of this network besides offsets."""
     dtype = architecture.dtype
     shape = shape_of(dtype)
-    shared = descent.clip_norm > 0 or descent.optimizer == GRADIENT
+    shared = update_spec.clip_norm > 0 or update_spec.optimizer == GRADIENT
     found = layout(
         architecture.sizes,
         batch_size,
@@ -172,10 +172,10 @@ def _prepare(
     name, plan["parameter"] = costs.row_of(architecture.cost)
     plan["cost"] = costs.code_of(name, activations.row_of(architecture.activations[-1])[0])
     plan["address"] = addresses[-1]
-    row = descent.optimizer
+    row = update_spec.optimizer
     plan["optimizer"] = optimizers.CODES[row] if isinstance(row, str) else row
-    plan["clip_norm"] = descent.clip_norm
-    plan["key"] = np.uint64(descent.key).astype(np.int64)
+    plan["clip_norm"] = update_spec.clip_norm
+    plan["key"] = np.uint64(update_spec.key).astype(np.int64)
     for number, (layer, kind) in enumerate(zip(layers[1:], architecture.activations, strict=True)):
         name, layer["parameter"] = activations.row_of(kind)
         layer["activation"] = activations.CODES[name]
@@ -184,7 +184,7 @@ def _prepare(
         if number < len(architecture.dropout):
             layer["dropout"] = architecture.dropout[number]
     learning = [number for number in range(1, len(layers)) if not layers[number]["frozen"]]
-    plan["lowest"] = 0 if input_gradient else min(learning, default=len(layers))
+    plan["first_trainable"] = 0 if input_gradient else min(learning, default=len(layers))
     return Prepared(found, plan, layers, own)
 
 
@@ -198,7 +198,7 @@ class Engine:
         biases: Sequence[np.ndarray],
         batch_size: int = _INFERENCE_ROWS,
         members: int = 1,
-        descent: Descent = _PLAIN,
+        update_spec: UpdateSpec = _PLAIN,
         state: Mapping[str, Parameters] = {},
         input_gradient: bool = False,
         listed: bool = False,
@@ -208,11 +208,11 @@ class Engine:
         self.members = members  # of the team that trains; may be set to any smaller number
         self.bounds: Sequence[int] = ()  # of their shares, which are equal if there are none
         self.waited = NOTHING  # seconds that each waited for others in the last call of `train`
-        self._descent, self._given_state = descent, state
+        self._update_spec, self._given_state = update_spec, state
         self._most = members
         self._listed = listed  # whether it trains on data that are
         self._read: tuple[Data, list[Any], step.Rows] | None = None
-        self._prepared = _prepare(architecture, batch_size, members, descent, input_gradient, listed)
+        self._prepared = _prepare(architecture, batch_size, members, update_spec, input_gradient, listed)
         self._layout, self._plan, self._layers, _ = self._prepared
         self.pack(weights, biases)
 
@@ -230,7 +230,7 @@ class Engine:
 
     @property
     def _state_names(self) -> tuple[str, ...]:
-        row = self._descent.optimizer
+        row = self._update_spec.optimizer
         return optimizers.state_names(row) if isinstance(row, str) else ()
 
     def _packed_state(self, state: Mapping[str, Parameters]) -> np.ndarray:
@@ -262,7 +262,7 @@ class Engine:
         self.parameters[...], self._state[...] = snapshot
 
     def _rows_of(self, data: Data, block: int, listed: bool, members: int) -> tuple[list[Any], step.Rows]:
-        """What kernels are told of samples, for each member, and of targets."""
+        """The rows of samples, one record for each member, and the rows of targets."""
         sizes, targets = self.architecture.sizes, data.targets
         X = (
             _stored(data, self.architecture.dtype, block, listed)
@@ -273,11 +273,14 @@ class Engine:
         return [_with_room(X) for _ in range(members)], Y
 
     def _samples(self, data: Data, order: np.ndarray, rank: int = 0) -> step.Samples:
-        """What a member is told of the samples that it trains on."""
+        """The samples that a member trains on."""
         if self._read is None or self._read[0] is not data:  # else it is the next epoch
             self._read = data, *self._rows_of(data, self.block, self._listed, self._most)
         _, X, Y = self._read
         return step.Samples(X[rank], Y, data.weights, order)
+
+    def _net(self) -> step.Net:
+        return step.Net(self.parameters, self._state, self._scratch, self._plan, self._layers, self._squares)
 
     def train(
         self,
@@ -295,9 +298,9 @@ class Engine:
         The kernel itself writes losses[0] and that position, to reached[0], when the weights are ready, so
         that the three agree whatever is raised meanwhile.
         """
-        net = step.Net(self.parameters, self._state, self._scratch, self._plan, self._layers, self._squares)
+        net = self._net()
         samples = [self._samples(data, order, rank) for rank in range(self.members)]
-        span = step.Run(*positions, self.batch_size, first_step, numbers)
+        span = step.StepRange(*positions, self.batch_size, first_step, numbers)
         kernel = (step.train_stored if isinstance(data.X, SparseRows) else step.train)(
             self.architecture.dtype
         )
@@ -324,7 +327,7 @@ class Engine:
         return np.zeros(1 + self.block)
 
     def gradient(self) -> Parameters:
-        """What `train` left where the descent is `GRADIENT`: the sums over the samples of a batch."""
+        """The sums over the samples of a batch that `train` left, where the optimizer is `GRADIENT`."""
         start = int(self._plan["shared"][0])
         return self._layout.unpack(self._scratch[start : start + self._layout.parameters])
 

@@ -38,8 +38,8 @@ _SHARE = 0.015  # of the time that looking may cost
 _GRACE = 0.005  # seconds that it may cost at first
 
 
-class Sizes(NamedTuple):
-    """Of a team: the one that begins, and all that may be tried, ascending."""
+class TeamSizes(NamedTuple):
+    """Sizes of a team: the first one, and all that may be tried, ascending."""
 
     first: int
     candidates: tuple[int, ...]
@@ -49,13 +49,13 @@ class Sizes(NamedTuple):
         return self.candidates[-1]
 
 
-ALONE = Sizes(1, (1,))
+ALONE = TeamSizes(1, (1,))
 
 
 def sizes(
     threads: int | str, architecture: Architecture, batch_size: int, samples: float, epochs: float = math.inf
-) -> Sizes:
-    """Those for ``threads``, never more than CPUs, with so many samples per epoch.
+) -> TeamSizes:
+    """Team sizes for ``threads``, never more than CPUs, with so many samples per epoch.
 
     A number is taken as it is.  With "auto" as many begin as so much work keeps busy, and others are tried
     where a step is long enough to be shared at all, and training goes on after its first chunk.  CPUs are
@@ -63,7 +63,7 @@ def sizes(
     """
     if threads != "auto":
         size = 1 if threads == 1 else max(1, min(cpus(), int(threads)))
-        return Sizes(size, (size,))
+        return TeamSizes(size, (size,))
     flops = architecture.flops()
     step, epoch = flops * batch_size, flops * samples
     busy = int(min(max(step / _MEMBER_FLOPS, 2 if step >= _PAIR_FLOPS else 1), epoch / _EPOCH_FLOPS))
@@ -73,12 +73,12 @@ def sizes(
     most = free_cpus()
     size = max(1, min(most, busy))
     if not tried:
-        return Sizes(size, (size,))
-    return Sizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))
+        return TeamSizes(size, (size,))
+    return TeamSizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))
 
 
 def is_one_chunk(architecture: Architecture, samples: float) -> bool:
-    """Whether training on so many samples is over after the first chunk, on any machine."""
+    """Tells if training on so many samples ends with the first chunk, on any machine."""
     return architecture.flops() * samples <= _FIRST_FLOPS
 
 
@@ -103,7 +103,7 @@ class _Networks:
 NETWORKS = _Networks()
 
 
-class Pace:
+class TeamTuner:
     """Chunks of about 50 ms, by the team that has been found fastest.
 
     Now and then, and when that one's speed falls, a neighbour in size has a short chunk, and if it does well
@@ -112,7 +112,7 @@ class Pace:
     that other threads train beside it have their share of the CPUs.
     """
 
-    def __init__(self, architecture: Architecture, sizes: Sizes) -> None:
+    def __init__(self, architecture: Architecture, sizes: TeamSizes) -> None:
         self.size, self._sizes = sizes
         self._allowed = self._sizes
         self.speeds: dict[int, float] = {}  # samples per second by size, as last found
@@ -148,7 +148,7 @@ class Pace:
             self._trial, self._looked = None, False
 
     def bounds(self, size: int) -> list[int]:
-        """Of the members' shares in a team of that size, in parts of `WHOLE`."""
+        """Bounds of the members' shares in a team of `size`, in parts of `WHOLE`."""
         if size == 1:
             return [0, WHOLE]
         if size not in self._bounds:

@@ -248,8 +248,8 @@ def _unit_notes(
     architecture: Architecture, layers: Sequence[_Layer], weights: Sequence[np.ndarray]
 ) -> Iterator[str]:
     """A note on the first layer that passes no signal: its units are stuck, all alike, or hardly differ."""
-    is_short = formulas.is_short(architecture.cost, architecture.activations[-1])
-    for layer, w in zip(layers[:-1] if is_short else layers, weights, strict=False):
+    has_logits_form = formulas.has_logits_form(architecture.cost, architecture.activations[-1])
+    for layer, w in zip(layers[:-1] if has_logits_form else layers, weights, strict=False):
         stuck = np.mean(np.mean(np.abs(layer.derivative) < _STUCK, axis=1) >= 0.95)
         is_hidden = layer is not layers[-1]
         if is_hidden and len(w) > 1 and not np.ptp(w, axis=0).any():

@@ -13,7 +13,7 @@ from ..engine import inference, numpy_engine, user_functions
 from ..engine.architecture import Parameters, Parts, checked, mask_key
 from ..engine.chunks import Chunks
 from ..engine.kernels.records import FUSED
-from ..engine.packed import Descent, Engine
+from ..engine.packed import Engine, UpdateSpec
 from ..engine.replaced import COMPILED, is_replaced
 from ..engine.team_size import ALONE, sizes
 from ..files import resuming
@@ -177,5 +177,5 @@ def _engine(
     row, clip_norm = recipe.optimizer.row, recipe.clip_norm
     if not architecture.is_compiled:
         return numpy_engine.Engine(*parts, plan.batch_size, row, clip_norm, key, optimizer_state)
-    descent = Descent(FUSED if recipe.is_plain else row, clip_norm, key)
-    return Engine(*parts, plan.batch_size, members, descent, optimizer_state, listed=data.is_listed)
+    update_spec = UpdateSpec(FUSED if recipe.is_plain else row, clip_norm, key)
+    return Engine(*parts, plan.batch_size, members, update_spec, optimizer_state, listed=data.is_listed)

@@ -13,9 +13,9 @@ from ..engine import formulas, numpy_engine
 from ..engine.architecture import Architecture, checked, mask_key
 from ..engine.chunks import Chunks, Numbers, say
 from ..engine.kernels import shuffle as mersenne
-from ..engine.packed import Data, Descent, Engine
+from ..engine.packed import Data, Engine, UpdateSpec
 from ..engine.replaced import FORWARD, inference_engine, is_replaced, repack
-from ..engine.team_size import ALONE, Sizes, sizes
+from ..engine.team_size import ALONE, TeamSizes, sizes
 from ..options import checks
 from ..options.optimizers import SGD as _SGD
 
@@ -160,14 +160,14 @@ def _numbers(eta: Any, lmbda: Any = 0.0, n: int = 1) -> Numbers:
 
 def _engine_for(
     net: Any, pairs: Sequence[Any], batch_size: int, threads: int | str, epochs: int = 1
-) -> tuple[Any, Data, Sizes]:
+) -> tuple[Any, Data, TeamSizes]:
     architecture, weights, biases = checked(net)
     data = _data(architecture, pairs, often=epochs > 2)
     team = sizes(threads, architecture, batch_size, len(pairs))
     key = mask_key(net) if architecture.dropout else 0
     if not architecture.is_compiled:
         return numpy_engine.Engine(architecture, weights, biases, batch_size, key=key), data, ALONE
-    return Engine(architecture, weights, biases, batch_size, team.most, Descent(key=key)), data, team
+    return Engine(architecture, weights, biases, batch_size, team.most, UpdateSpec(key=key)), data, team
 
 
 def _data(architecture: Architecture, pairs: Sequence[Any], often: bool = False) -> Data:

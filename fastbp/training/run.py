@@ -313,11 +313,11 @@ class Run:
             "loss": self.loss,
             "seconds": seconds,
             "learning_rate": self.learning_rate,
-            "threads": self._chunks.pace.size,
+            "threads": self._chunks.tuner.size,
             **self._scores(),
         }
         self.history.append(numbers)
-        self.history.speeds = self._chunks.pace.speeds
+        self.history.speeds = self._chunks.tuner.speeds
         self.history.notes.extend(self._explained(diverged=False))
         self._hooks("on_epoch_end")
         losses, reached = self._zeros()

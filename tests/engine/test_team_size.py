@@ -10,7 +10,7 @@ from fastbp.engine import chunks as engine_chunks
 from fastbp.engine import team_size
 from fastbp.engine.architecture import Architecture
 from fastbp.engine.kernels.team import WHOLE
-from fastbp.engine.team_size import Pace, Sizes, sizes
+from fastbp.engine.team_size import TeamSizes, TeamTuner, sizes
 
 NET = Architecture((784, 100, 10), ("sigmoid", "sigmoid"), np.dtype(np.float32))
 TINY = Architecture((2, 2, 1), ("sigmoid", "sigmoid"), np.dtype(np.float32))
@@ -23,16 +23,16 @@ class Machine:
     """Trains in a time of its own: samples per second by size of the team."""
 
     def __init__(self, first, speeds):
-        self.pace = Pace(NET, Sizes(first, tuple(sorted(speeds))))
+        self.tuner = TeamTuner(NET, TeamSizes(first, tuple(sorted(speeds))))
         self.seconds = self.samples = 0.0
 
     def train(self, seconds, speeds, noise=lambda: 1.0):
         """For so many seconds; the chunks that this takes, as (size, seconds)."""
         chunks, end = [], self.seconds + seconds
         while self.seconds < end:
-            size, samples = self.pace.next()
+            size, samples = self.tuner.next()
             took = START + max(32, samples) / (speeds[size] * noise())
-            self.pace.took(max(32, samples), took, np.zeros(size))
+            self.tuner.took(max(32, samples), took, np.zeros(size))
             self.seconds, self.samples = self.seconds + took, self.samples + max(32, samples)
             chunks.append((size, took))
         return chunks
@@ -43,24 +43,24 @@ class Machine:
 def test_the_fastest_team_is_found_soon_and_at_little_cost(first, speeds):
     machine, best = Machine(first, speeds), max(speeds, key=speeds.get)
     machine.train(0.4, speeds)
-    assert machine.pace.size == best
+    assert machine.tuner.size == best
     before = machine.samples
     chunks = machine.train(20, speeds)
     assert (machine.samples - before) / 20 > 0.97 * speeds[best]
     others = sum(size != best for size, _ in chunks)
     assert 2 <= others < 0.15 * len(chunks), "it looks again, now and then"
-    assert machine.pace.speeds == pytest.approx(speeds, rel=0.2)
+    assert machine.tuner.speeds == pytest.approx(speeds, rel=0.2)
 
 
 def test_a_team_that_falls_behind_is_left_and_taken_again():
     quiet, busy = {1: 1e6, 2: 1.9e6}, {1: 1e6, 2: 0.4e6}
     machine = Machine(2, quiet)
     machine.train(5, quiet)
-    assert machine.pace.size == 2
+    assert machine.tuner.size == 2
     machine.train(0.5, busy)
-    assert machine.pace.size == 1
+    assert machine.tuner.size == 1
     machine.train(5, quiet)
-    assert machine.pace.size == 2
+    assert machine.tuner.size == 2
 
 
 @pytest.mark.parametrize("best", [1, 4, 16, 48])
@@ -69,7 +69,7 @@ def test_teams_grow_and_shrink_as_far_as_it_pays(first, best):
     speeds = {size: 1e6 * min(size, best) / max(1.0, size / best) ** 0.5 for size in (1, 2, 4, 8, 16, 32, 48)}
     machine = Machine(first, speeds)
     machine.train(8, speeds)
-    assert speeds[machine.pace.size] >= 0.97 * max(speeds.values())
+    assert speeds[machine.tuner.size] >= 0.97 * max(speeds.values())
 
 
 def test_noise_costs_little():
@@ -89,18 +89,20 @@ def test_chunks_take_50_ms_and_grow_by_8_at_most():
 def test_sizes(monkeypatch):
     monkeypatch.setattr(team_size, "cpus", lambda: 6)
     monkeypatch.setattr(team_size, "free_cpus", lambda: 6)
-    assert sizes(1, NET, 32, 1e9) == Sizes(1, (1,))
-    assert sizes(4, NET, 32, 1e9) == Sizes(4, (4,))
-    assert sizes(100, NET, 32, 1e9) == Sizes(6, (6,))
-    assert sizes("auto", NET, 400, 1e9) == Sizes(6, (1, 2, 4, 6))
-    assert sizes("auto", NET, 40, 1e9) == Sizes(3, (1, 2, 3, 4, 6))
-    assert sizes("auto", NET, 4, 1e9) == Sizes(2, (1, 2, 4, 6))
-    assert sizes("auto", NET, 1, 1e9) == Sizes(1, (1, 2, 4, 6))
-    assert sizes("auto", NET, 32, 100) == Sizes(1, (1, 2, 4, 6)), "an epoch too short to start a thread for"
-    assert sizes("auto", TINY, 32, 1e9) == Sizes(1, (1,)), "no step of this can be shared"
+    assert sizes(1, NET, 32, 1e9) == TeamSizes(1, (1,))
+    assert sizes(4, NET, 32, 1e9) == TeamSizes(4, (4,))
+    assert sizes(100, NET, 32, 1e9) == TeamSizes(6, (6,))
+    assert sizes("auto", NET, 400, 1e9) == TeamSizes(6, (1, 2, 4, 6))
+    assert sizes("auto", NET, 40, 1e9) == TeamSizes(3, (1, 2, 3, 4, 6))
+    assert sizes("auto", NET, 4, 1e9) == TeamSizes(2, (1, 2, 4, 6))
+    assert sizes("auto", NET, 1, 1e9) == TeamSizes(1, (1, 2, 4, 6))
+    assert sizes("auto", NET, 32, 100) == TeamSizes(1, (1, 2, 4, 6)), (
+        "an epoch too short to start a thread for"
+    )
+    assert sizes("auto", TINY, 32, 1e9) == TeamSizes(1, (1,)), "no step of this can be shared"
     monkeypatch.setattr(team_size, "free_cpus", lambda: 1)
-    assert sizes("auto", NET, 32, 1e9) == Sizes(1, (1,))
-    assert sizes(3, NET, 32, 1e9) == Sizes(3, (3,)), "a number is taken as it is"
+    assert sizes("auto", NET, 32, 1e9) == TeamSizes(1, (1,))
+    assert sizes(3, NET, 32, 1e9) == TeamSizes(3, (3,)), "a number is taken as it is"
 
 
 def test_networks_side_by_side_share_the_cpus(monkeypatch):
@@ -109,16 +111,16 @@ def test_networks_side_by_side_share_the_cpus(monkeypatch):
     machine = Machine(6, speeds)
     with networks.one_more():
         machine.train(2, speeds)
-        assert machine.pace.size == 6
+        assert machine.tuner.size == 6
         with networks.one_more():
             assert {size for size, _ in machine.train(2, speeds)} == {1, 2}
             with networks.one_more(), networks.one_more():
                 assert {size for size, _ in machine.train(2, speeds)} == {1}
         machine.train(4, speeds)
-        assert machine.pace.size == 6
+        assert machine.tuner.size == 6
     assert networks.count == 0
     for trial in (1, 2, 4):  # a trial that is under way when the team shrinks
-        found = Pace(NET, Sizes(6, (1, 2, 4, 6)))
+        found = TeamTuner(NET, TeamSizes(6, (1, 2, 4, 6)))
         found.took(1000, 0.1, np.zeros(6))
         found._trial = trial
         with networks.one_more(), networks.one_more():
@@ -126,7 +128,7 @@ def test_networks_side_by_side_share_the_cpus(monkeypatch):
                 size, samples = found.next()
                 assert size <= 3
                 found.took(samples, samples / 1e6, np.zeros(size))
-    fixed = Pace(NET, Sizes(6, (6,)))
+    fixed = TeamTuner(NET, TeamSizes(6, (6,)))
     with networks.one_more(), networks.one_more():
         assert fixed.next()[0] == 6
 
@@ -167,7 +169,7 @@ def test_bits_do_not_depend_on_teams_that_change(sizes_, recipe, dtype, monkeypa
 
         with monkeypatch.context() as patched:
             if seed is not None:
-                patched.setattr(Pace, "next", changing)
+                patched.setattr(TeamTuner, "next", changing)
             net = fastbp.Network(sizes_, dtype=dtype, seed=0, dropout=0.1)
             net.fit(X, LABELS, epochs=3, batch_size=16, learning_rate=0.1, **recipe)
         assert seed is None or used == {1, 2, 3, 4}
@@ -188,7 +190,7 @@ def test_a_history_tells_the_teams():
 
 def test_a_slow_member_gets_less_until_none_waits():
     """Of a team whose members need as long as their shares say, at speeds of 1 and 0.5 and 1."""
-    found, speeds = Pace(NET, Sizes(3, (3,))), np.array([1.0, 0.5, 1.0])
+    found, speeds = TeamTuner(NET, TeamSizes(3, (3,))), np.array([1.0, 0.5, 1.0])
     taken = []
     for _ in range(30):
         bounds = found.bounds(3)
@@ -210,7 +212,7 @@ def test_bits_do_not_depend_on_shares(members, dtype, monkeypatch):
     for shares in ([1, 1, 1], [3, 2, 1], [1, 9, 100], [1, 0, 0], [0, 1, 1]):
         parts = [0, *np.cumsum(shares[:members])]
         bounds = [int(WHOLE * part / parts[-1]) for part in parts]
-        monkeypatch.setattr(Pace, "bounds", lambda self, size, bounds=bounds: bounds)
+        monkeypatch.setattr(TeamTuner, "bounds", lambda self, size, bounds=bounds: bounds)
         net = fastbp.Network([6, 70, 33, 3], dtype=dtype, seed=0)
         net.fit(X, LABELS, epochs=2, batch_size=40, learning_rate=0.1, threads=members, clip_norm=1.0)
         found.add(b"".join(array.tobytes() for array in (*net.weights, *net.biases)))

@@ -30,7 +30,7 @@ from fastbp.engine.kernels import step
 from fastbp.engine.kernels import vector as machine
 from fastbp.engine.kernels.elementary import Elementary
 from fastbp.engine.layout import BLOCK
-from fastbp.engine.packed import FUSED, NOTHING, Data, Descent, Engine
+from fastbp.engine.packed import FUSED, NOTHING, Data, Engine, UpdateSpec
 from fastbp.options.activations import ROWS
 from fastbp.options.optimizers import SGD
 
@@ -57,9 +57,9 @@ class Harness:
             [recipe.pop("l2", 0.0), recipe.pop("l1", 0.0)],
         )
         self._optimizer = optimizer or SGD()
-        descent = Descent(optimizer.row if optimizer else FUSED, clip_norm, key=MASKS)
+        update_spec = UpdateSpec(optimizer.row if optimizer else FUSED, clip_norm, key=MASKS)
         architecture = Architecture(tuple(sizes), tuple(names), np.dtype(weights[0].dtype), **recipe)
-        self._engine = Engine(architecture, weights, biases, batch, members, descent)
+        self._engine = Engine(architecture, weights, biases, batch, members, update_spec)
         self.epoch = 0  # steps before the order that is trained on
         self.batch = batch
         self.losses = self._engine.new_losses()  # the running cost, then one per sample of the last block
@@ -115,10 +115,8 @@ class Harness:
     def infer_into(self, out, X, first, last):
         """Writes the outputs of X[first:last] into the same rows of `out`."""
         engine = self._engine
-        plan, layers = engine._plan, engine._layers
-        net = step.Net(engine.parameters, engine._state, engine._scratch, plan, layers, engine._squares)
         samples = engine._samples(Data(X, np.zeros(len(X), np.int64), 255.0), np.arange(len(X)))
-        step.infer(out.dtype)(net, samples, out, NOTHING, first, last)
+        step.infer(out.dtype)(engine._net(), samples, out, NOTHING, first, last)
 
 
 class Guarded:

@@ -128,7 +128,7 @@ def _announce(cached: str) -> None:
 
 
 class _Cache(NullCache):
-    """What a dispatcher asks for compiled code, and gives it to: one file that begins with its SHA-256."""
+    """The cache of one dispatcher's compiled code: one file that begins with its SHA-256."""
 
     def __init__(self, name: str, target: tuple[str, str, str]) -> None:
         self._name = f"{name}-{hashlib.sha256(repr(target).encode()).hexdigest()[:16]}.bin"

@@ -16,7 +16,7 @@ def _numbers(dtype: Any) -> Any:
 
 @functools.lru_cache(64)
 def activation(function: Callable[..., Any], derivative: Callable[..., Any], dtype: Any) -> Any:
-    """What kernels.panels.activate calls, for n numbers: a holds z before, the activation after."""
+    """The function that kernels.panels.activate calls for n numbers: a holds z, then the activation."""
     numbers = _numbers(dtype)
 
     def fill(n, a, d):
@@ -30,7 +30,7 @@ def activation(function: Callable[..., Any], derivative: Callable[..., Any], dty
 
 @functools.lru_cache(64)
 def cost(function: Callable[..., Any], derivative: Callable[..., Any], dtype: Any) -> Any:
-    """What kernels.output.cost_delta calls, for n outputs: their summed cost, and d times its derivative."""
+    """The function that kernels.output.cost_delta calls for n outputs: sums costs, multiplies d by dC/da."""
     numbers = _numbers(dtype)
 
     def fill(n, a, y, d):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...options.optimizers import NUMBERS
 from .apply import apply
-from .gather import Ahead, ask, lines
+from .gather import Prefetch, line_count, prefetch_next
 from .jit import helper, inlined
 from .microkernel import Strided, bias, dot, outer
 from .output import delta_t
@@ -25,7 +25,7 @@ from .vector import clear, constants, shift
 SAMPLES_AT_ONCE = 128
 
 
-class Memory(NamedTuple):
+class Workspace(NamedTuple):
     """Pointers, and how many rows (samples) the panels of a block have room for."""
 
     parameters: Any
@@ -40,10 +40,8 @@ class Memory(NamedTuple):
     cached: int  # numbers that stay in the second-level cache
 
 
-class Rule(NamedTuple):
-    """What an update does with a tile of the gradient: adds `scale` of it to what is `kept` of the target's
-    weights, or steps at once.
-    """
+class TileUpdate(NamedTuple):
+    """The use of a tile of the gradient: target = kept target + scale tile, or the optimizer's step."""
 
     at_once: bool
     optimizer: int
@@ -52,42 +50,42 @@ class Rule(NamedTuple):
 
 
 @helper
-def square(memory: Memory) -> Any:
+def square(work: Workspace) -> Any:
     """The member's own square tile."""
-    nr, _, _ = constants(memory.scratch)
-    return shift(memory.private, nr)
+    nr, _, _ = constants(work.scratch)
+    return shift(work.private, nr)
 
 
 @helper
-def numbers(memory: Memory) -> Any:
+def numbers(work: Workspace) -> Any:
     """The numbers of a step for weights; NUMBERS further on are those for biases."""
-    nr, _, _ = constants(memory.scratch)
-    return shift(memory.private, nr + nr * nr)
+    nr, _, _ = constants(work.scratch)
+    return shift(work.private, nr + nr * nr)
 
 
 @helper
-def outputs_of(layer: Any, memory: Memory, others: int, terms: int, member: Member) -> tuple[int, Share]:
+def outputs_of(layer: Any, work: Workspace, others: int, terms: int, member: Member) -> tuple[int, Share]:
     """A member's share of the layer's outputs x others, and how many outputs a unit has.
 
     They are a panel's, or a vector's where there are fewer panels than members: then each reads and writes
     its own cache lines of the weights alone.
     """
-    nr, lanes, _ = constants(memory.scratch)
+    nr, lanes, _ = constants(work.scratch)
     width = nr if layer.outputs > nr * (member.size - 1) else lanes
     vectors = ceil_div(layer.outputs, lanes)
-    return width, share_of(vectors, width // lanes, others, terms * width, memory.cached, member)
+    return width, share_of(vectors, width // lanes, others, terms * width, work.cached, member)
 
 
 def forward_by(product: Any) -> Any:
     """The forward pass of a layer over samples that ``product`` knows how to read.
 
-    ``product(layer, memory, x, row, size, a, b, w)`` makes a tile, a = x w + b, of the size (rows, vectors),
+    ``product(layer, work, x, row, size, a, b, w)`` makes a tile, a = x w + b, of the size (rows, vectors),
     from the sample at `row` on.
     """
 
     @inlined
     def forward(
-        layer: Any, memory: Memory, x: Any, m: int, hidden: bool, mask: Mask, sample: int, member: Member
+        layer: Any, work: Workspace, x: Any, m: int, hidden: bool, mask: Mask, sample: int, member: Member
     ) -> None:
         """a = activation(x W + b) and d = da/dz, both with dropout; the last layer is left at z.
 
@@ -95,9 +93,9 @@ def forward_by(product: Any) -> Any:
         before the first of x.
         """
         formula = Formula(layer.activation, layer.parameter, layer.address)
-        nr, lanes, most_rows = constants(memory.scratch)
+        nr, lanes, most_rows = constants(work.scratch)
         tiles = ceil_div(m, most_rows)
-        width, mine = outputs_of(layer, memory, tiles, layer.inputs, member)
+        width, mine = outputs_of(layer, work, tiles, layer.inputs, member)
         for number in range(PARTS):
             cursor = begin_of(number, mine)
             for _ in range(units(cursor)):
@@ -106,13 +104,13 @@ def forward_by(product: Any) -> Any:
                 row = m * tile // tiles
                 rows = m * (tile + 1) // tiles - row
                 vectors = ceil_div(min(width, layer.outputs - first), lanes)
-                offset = (panel * memory.rows + row) * nr + column
-                a = shift(memory.scratch, layer.a + offset)
-                b = shift(memory.parameters, layer.biases + first)
-                w = shift(memory.parameters, layer.weights + panel * layer.panel + column)
-                product(layer, memory, x, row, (rows, vectors), a, b, w)
+                offset = (panel * work.rows + row) * nr + column
+                a = shift(work.scratch, layer.a + offset)
+                b = shift(work.parameters, layer.biases + first)
+                w = shift(work.parameters, layer.weights + panel * layer.panel + column)
+                product(layer, work, x, row, (rows, vectors), a, b, w)
                 if hidden:
-                    d = shift(memory.scratch, layer.delta + offset)
+                    d = shift(work.scratch, layer.delta + offset)
                     activate(formula, rows, vectors, a, d)
                     if mask.word >= 0 and layer.dropout > 0:
                         unit = (sample + row) * layer.outputs + first
@@ -124,11 +122,11 @@ def forward_by(product: Any) -> Any:
 
 @inlined
 def _product(
-    layer: Any, memory: Memory, x: Any, row: int, size: tuple[int, int], a: Any, b: Any, w: Any
+    layer: Any, work: Workspace, x: Any, row: int, size: tuple[int, int], a: Any, b: Any, w: Any
 ) -> None:
     rows, vectors = size
-    nr, _, _ = constants(memory.scratch)
-    panels = Strided(shift(x, row * nr), memory.rows * nr)
+    nr, _, _ = constants(work.scratch)
+    panels = Strided(shift(x, row * nr), work.rows * nr)
     dot(rows, vectors, a, Strided(b, 0), panels, w, layer.inputs)
 
 
@@ -136,80 +134,82 @@ forward = forward_by(_product)
 
 
 @inlined
-def backward(layer: Any, below: Any, memory: Memory, m: int, member: Member) -> None:
+def backward(layer: Any, below: Any, work: Workspace, m: int, member: Member) -> None:
     """d of `below` *= d W^T; a unit is one panel of inputs x one of samples."""
-    nr, lanes, most_rows = constants(memory.scratch)
-    zeros, g = Strided(memory.private, 0), square(memory)
+    nr, lanes, most_rows = constants(work.scratch)
+    zeros, g = Strided(work.private, 0), square(work)
     sample_panels = ceil_div(m, nr)
-    mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, memory.cached, member)
+    mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, work.cached, member)
     for number in range(PARTS):
         cursor = begin_of(number, mine)
         for _ in range(units(cursor)):
             panel, sample = cursor.panel, cursor.other * nr
             inputs, samples = min(nr, layer.inputs - panel * nr), min(nr, m - sample)
             tiles = ceil_div(inputs, most_rows)
-            d_t = delta_t(layer, memory, 0, sample)
+            d_t = delta_t(layer, work, 0, sample)
             for tile in range(tiles):
                 row = inputs * tile // tiles
                 rows = inputs * (tile + 1) // tiles - row
-                w = shift(memory.parameters, layer.weights + (panel * nr + row) * nr)
+                w = shift(work.parameters, layer.weights + (panel * nr + row) * nr)
                 vectors = ceil_div(samples, lanes)
                 dot(rows, vectors, shift(g, row * nr), zeros, Strided(w, layer.panel), d_t, layer.outputs)
-            d = shift(memory.scratch, below.delta + (panel * memory.rows + sample) * nr)
+            d = shift(work.scratch, below.delta + (panel * work.rows + sample) * nr)
             multiply_transposed(inputs, samples, d, g)
             if below.delta_t >= 0:
-                transposed(samples, inputs, delta_t(below, memory, panel * nr, sample), d)
+                transposed(samples, inputs, delta_t(below, work, panel * nr, sample), d)
             cursor = after(cursor, mine)
 
 
 def update_by(gradient: Any) -> Any:
     """The update of a layer over samples that ``gradient`` knows how to read.
 
-    ``gradient(memory, x, panel, m, size, g, d, rule)`` makes a tile, g = kept g + scale x^T d, of the size
+    ``gradient(work, x, panel, m, size, g, d, rule)`` makes a tile, g = kept g + scale x^T d, of the size
     (rows, vectors), for a panel of inputs.
     """
 
     @inlined
-    def update(layer: Any, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, member: Member) -> None:
+    def update(
+        layer: Any, work: Workspace, x: Any, m: int, rule: TileUpdate, ahead: Prefetch, member: Member
+    ) -> None:
         """target = kept target + scale x^T d, or at once the optimizer's step by x^T d.
 
         A unit is a panel of outputs x one of inputs.  Samples are taken `SAMPLES_AT_ONCE`, so that both
         operands of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are prefetched, some
         lines per unit, for all at once would fill the queue.
         """
-        nr, lanes, _ = constants(memory.scratch)
+        nr, lanes, _ = constants(work.scratch)
         input_panels = ceil_div(layer.inputs, nr)
-        width, mine = outputs_of(layer, memory, input_panels, m, member)
-        lines_per_unit = ceil_div(lines(ahead), max(1, count(mine)))
-        h = numbers(memory)
+        width, mine = outputs_of(layer, work, input_panels, m, member)
+        lines_per_unit = ceil_div(line_count(ahead), max(1, count(mine)))
+        h = numbers(work)
         for number in range(PARTS):
             cursor = begin_of(number, mine)
             for _ in range(units(cursor)):
                 first, k = cursor.panel * width, cursor.other
                 panel, column = first // nr, first % nr
                 vectors = ceil_div(min(width, layer.outputs - first), lanes)
-                d = shift(memory.scratch, layer.delta + panel * memory.rows * nr + column)
+                d = shift(work.scratch, layer.delta + panel * work.rows * nr + column)
                 if k == 0:
                     offset = layer.biases + first
-                    g = shift(memory.target, offset)
+                    g = shift(work.target, offset)
                     if rule.at_once:
-                        g = square(memory)
+                        g = square(work)
                         clear(nr, g)
                     bias(vectors, g, d, m, rule.scale)
                     if rule.at_once:
-                        b, state = shift(memory.parameters, offset), shift(memory.state, offset)
-                        apply(rule.optimizer, 1, vectors, b, g, state, memory.stride, shift(h, NUMBERS))
+                        b, state = shift(work.parameters, offset), shift(work.state, offset)
+                        apply(rule.optimizer, 1, vectors, b, g, state, work.stride, shift(h, NUMBERS))
                 offset = layer.weights + panel * layer.panel + k * nr * nr + column
                 rows = min(nr, layer.inputs - k * nr)
-                g = shift(memory.target, offset)
+                g = shift(work.target, offset)
                 if rule.at_once:
-                    g = square(memory)
+                    g = square(work)
                     clear(rows * nr, g)
-                gradient(memory, x, k, m, (rows, vectors), g, d, rule)
+                gradient(work, x, k, m, (rows, vectors), g, d, rule)
                 if rule.at_once:
-                    w, state = shift(memory.parameters, offset), shift(memory.state, offset)
-                    apply(rule.optimizer, rows, vectors, w, g, state, memory.stride, h)
-                ahead = ask(ahead, lines_per_unit)
+                    w, state = shift(work.parameters, offset), shift(work.state, offset)
+                    apply(rule.optimizer, rows, vectors, w, g, state, work.stride, h)
+                ahead = prefetch_next(ahead, lines_per_unit)
                 cursor = after(cursor, mine)
 
     return update
@@ -217,11 +217,11 @@ def update_by(gradient: Any) -> Any:
 
 @inlined
 def _gradient(
-    memory: Memory, x: Any, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: Rule
+    work: Workspace, x: Any, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: TileUpdate
 ) -> None:
     rows, vectors = size
-    nr, _, _ = constants(memory.scratch)
-    x_here = shift(x, panel * memory.rows * nr)
+    nr, _, _ = constants(work.scratch)
+    x_here = shift(x, panel * work.rows * nr)
     for sample in range(0, m, SAMPLES_AT_ONCE):
         terms = min(SAMPLES_AT_ONCE, m - sample)
         kept = rule.kept if sample == 0 else 1.0
@@ -233,12 +233,12 @@ update = update_by(_gradient)
 
 
 @inlined
-def step_all(layer: Any, memory: Memory, optimizer: int, member: Member) -> None:
+def step_all(layer: Any, work: Workspace, optimizer: int, member: Member) -> None:
     """The optimizer's step by a whole batch's gradient, which is cleared; the units are those of `update`."""
-    nr, lanes, _ = constants(memory.scratch)
+    nr, lanes, _ = constants(work.scratch)
     input_panels = ceil_div(layer.inputs, nr)
-    width, mine = outputs_of(layer, memory, input_panels, 1, member)
-    h = numbers(memory)
+    width, mine = outputs_of(layer, work, input_panels, 1, member)
+    h = numbers(work)
     for number in range(PARTS):
         cursor = begin_of(number, mine)
         for _ in range(units(cursor)):
@@ -247,34 +247,34 @@ def step_all(layer: Any, memory: Memory, optimizer: int, member: Member) -> None
             vectors = ceil_div(min(width, layer.outputs - first), lanes)
             if k == 0:
                 offset = layer.biases + first
-                b, g = shift(memory.parameters, offset), shift(memory.target, offset)
-                apply(
-                    optimizer, 1, vectors, b, g, shift(memory.state, offset), memory.stride, shift(h, NUMBERS)
-                )
+                b, g = shift(work.parameters, offset), shift(work.target, offset)
+                apply(optimizer, 1, vectors, b, g, shift(work.state, offset), work.stride, shift(h, NUMBERS))
                 clear(vectors * lanes, g)
             offset = layer.weights + panel * layer.panel + k * nr * nr + column
             rows = min(nr, layer.inputs - k * nr)
-            w, g = shift(memory.parameters, offset), shift(memory.target, offset)
-            apply(optimizer, rows, vectors, w, g, shift(memory.state, offset), memory.stride, h)
+            w, g = shift(work.parameters, offset), shift(work.target, offset)
+            apply(optimizer, rows, vectors, w, g, shift(work.state, offset), work.stride, h)
             for row in range(rows):
                 clear(vectors * lanes, shift(g, row * nr))
             cursor = after(cursor, mine)
 
 
 @helper
-def squares(layer: Any, memory: Memory, scale: float, l2: float, l1: float, out: Any, member: Member) -> None:
+def squares(
+    layer: Any, work: Workspace, scale: float, l2: float, l1: float, out: Any, member: Member
+) -> None:
     """out[j] = the sum of the squared gradients of unit j's bias and weights, in float64, inputs ascending.
 
     The gradients are `scale` times the target's, with those of the penalties.
     """
-    nr, _, _ = constants(memory.scratch)
+    nr, _, _ = constants(work.scratch)
     panels = ceil_div(layer.outputs, nr)
     begin, end = share(panels, member)
     for panel in range(begin, end):
         columns = min(nr, layer.outputs - panel * nr)
-        b = shift(memory.target, layer.biases + panel * nr)
-        g = shift(memory.target, layer.weights + panel * layer.panel)
-        w = shift(memory.parameters, layer.weights + panel * layer.panel)
+        b = shift(work.target, layer.biases + panel * nr)
+        g = shift(work.target, layer.weights + panel * layer.panel)
+        w = shift(work.parameters, layer.weights + panel * layer.panel)
         for j in range(columns):
             gradient = scale * b[j]
             out[panel * nr + j] = gradient * gradient

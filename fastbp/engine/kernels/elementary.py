@@ -175,7 +175,7 @@ class Elementary(Operators):
         return ir.VectorType(I32 if self.vector.element == F32 else I64, self.vector.count)
 
     def _polynomial(self, coefficients: tuple[float, ...], x: Vector) -> Vector:
-        """By Horner's rule, the highest power first."""
+        """Evaluates a polynomial by Horner's rule, the highest power first."""
         value: Any = coefficients[0]
         for coefficient in coefficients[1:]:
             value = self.fma(value, x, coefficient)

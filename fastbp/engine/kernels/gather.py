@@ -36,7 +36,7 @@ from .vector import (
 )
 
 # How the numbers of a row are stored; a kernel knows it by its place here.
-KINDS = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}
+DTYPE_CODES = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}
 _STORED = (I8, F32, F64)
 LABELS = 3  # an int64 a row: the number of the one output whose target is 1
 SCALED = 4  # is added to the kind of numbers that are brought to mean 0 and deviation 1
@@ -114,7 +114,7 @@ def gather(
                 return b.bitcast(start, stored.as_pointer()), at(b, target, b.mul(i, I64(s.columns)))
 
             def rows(read: Callable[[int, ir.Value, ir.VectorType], ir.Value]) -> None:
-                """Of the panel, each vector by ``read(column, pointer, type)``."""
+                """Fills the panel's rows, each vector by ``read(column, pointer, type)``."""
                 places = range(0, s.columns, s.lanes) if scaled else ()
                 means = [(read(column, at(b, mean, column), wide)) for column in places]
                 factors = [(read(column, at(b, factor, column), wide)) for column in places]
@@ -199,7 +199,7 @@ def prefetch_line(typingctx: Any, source: Any) -> Any:
     return types.void(source), emit
 
 
-class Ahead(NamedTuple):
+class Prefetch(NamedTuple):
     """Rows to be gathered later, prefetched line by line: order[place:last], `size` bytes each.
 
     With a row's first line its target is prefetched.
@@ -216,12 +216,12 @@ class Ahead(NamedTuple):
 
 
 @inlined
-def lines(ahead: Ahead) -> int:
+def line_count(ahead: Prefetch) -> int:
     return (ahead.last - ahead.place) * ((ahead.size + CACHE_LINE - 1) // CACHE_LINE)
 
 
 @inlined
-def ask(ahead: Ahead, count: int) -> Ahead:
+def prefetch_next(ahead: Prefetch, count: int) -> Prefetch:
     """Prefetches the next `count` lines, if there are so many."""
     raw, size, targets, target_size, order, place, last, offset = ahead
     for _ in range(count):
@@ -234,4 +234,4 @@ def ask(ahead: Ahead, count: int) -> Ahead:
         if offset >= size:
             offset = 0
             place += 1
-    return Ahead(raw, size, targets, target_size, order, place, last, offset)
+    return Prefetch(raw, size, targets, target_size, order, place, last, offset)

@@ -259,46 +259,46 @@ def cost_delta(
 
 
 @inlined
-def finish(layer: Any, memory: Any, row: int, rows: int, y: Any, out: Any, wanted: bool) -> None:
+def finish(layer: Any, work: Any, row: int, rows: int, y: Any, out: Any, wanted: bool) -> None:
     """Turns z into a for some rows of the last layer and leaves da/dz in its delta block; see `softmax`."""
-    nr, lanes, _ = constants(memory.scratch)
+    nr, lanes, _ = constants(work.scratch)
     formula = Formula(layer.activation, layer.parameter, layer.address)
     if layer.activation == SOFTMAX:
-        a = shift(memory.scratch, layer.a + row * nr)
-        d = shift(memory.scratch, layer.delta + row * nr)
-        softmax(rows, layer.outputs, memory.rows * nr, a, d, y, out, wanted)
+        a = shift(work.scratch, layer.a + row * nr)
+        d = shift(work.scratch, layer.delta + row * nr)
+        softmax(rows, layer.outputs, work.rows * nr, a, d, y, out, wanted)
         return
     for panel in range(ceil_div(layer.outputs, nr)):
-        offset = (panel * memory.rows + row) * nr
-        a, d = shift(memory.scratch, layer.a + offset), shift(memory.scratch, layer.delta + offset)
+        offset = (panel * work.rows + row) * nr
+        a, d = shift(work.scratch, layer.a + offset), shift(work.scratch, layer.delta + offset)
         vectors = ceil_div(min(nr, layer.outputs - panel * nr), lanes)
         activate(formula, rows, vectors, a, d)
 
 
 @inlined
 def output(
-    net: Any, memory: Any, y: Any, m: int, losses: Any, weights: Any, positions: Any, member: Member
+    net: Any, work: Any, y: Any, m: int, losses: Any, weights: Any, positions: Any, member: Member
 ) -> None:
     """d = dC/dz of the last layer, and each sample's cost where `losses` has room for them.
 
     A unit is one vector's worth of samples.  Where there are `weights`, one for every row of the user's data,
     they multiply both.
     """
-    nr, lanes, _ = constants(memory.scratch)
+    nr, lanes, _ = constants(work.scratch)
     plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
     cost = Formula(plan.cost, plan.parameter, plan.address)
     first, last = share(ceil_div(m, lanes), member)
-    panels, stride = ceil_div(layer.outputs, nr), memory.rows * nr
+    panels, stride = ceil_div(layer.outputs, nr), work.rows * nr
     wanted = losses.size > 0
     has_logits_form = FIRST_OF_LOGITS <= plan.cost < CUSTOM  # dC/dz is a - y
     for unit in range(first, last):
         row = unit * lanes
         rows = min(lanes, m - row)
-        a, y_here = shift(memory.scratch, layer.a + row * nr), shift(y, row * nr)
-        d, out = shift(memory.scratch, layer.delta + row * nr), pointer(losses, row)
+        a, y_here = shift(work.scratch, layer.a + row * nr), shift(y, row * nr)
+        d, out = shift(work.scratch, layer.delta + row * nr), pointer(losses, row)
         if wanted and has_logits_form:
             costs(cost, rows, layer.outputs, stride, out, a, y_here)
-        finish(layer, memory, row, rows, y_here, out, wanted)
+        finish(layer, work, row, rows, y_here, out, wanted)
         if wanted and not has_logits_form:  # after a softmax, which leaves cross-entropies in `out`
             costs(cost, rows, layer.outputs, stride, out, a, y_here)
         for panel in range(panels):
@@ -319,12 +319,12 @@ def output(
         if layer.delta_t >= 0:
             for panel in range(panels):
                 columns = min(nr, layer.outputs - panel * nr)
-                transposed(rows, columns, delta_t(layer, memory, panel * nr, row), shift(d, panel * stride))
+                transposed(rows, columns, delta_t(layer, work, panel * nr, row), shift(d, panel * stride))
 
 
 @helper
-def delta_t(layer: Any, memory: Any, neuron: int, sample: int) -> Any:
+def delta_t(layer: Any, work: Any, neuron: int, sample: int) -> Any:
     """Where the transposed delta of that neuron and sample lies, its panels padded to whole blocks."""
-    nr, lanes, _ = constants(memory.scratch)
+    nr, lanes, _ = constants(work.scratch)
     padded = ceil_div(layer.outputs, lanes) * lanes
-    return shift(memory.scratch, layer.delta_t + (sample // nr * padded + neuron) * nr + sample % nr)
+    return shift(work.scratch, layer.delta_t + (sample // nr * padded + neuron) * nr + sample % nr)

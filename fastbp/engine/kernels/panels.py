@@ -1,4 +1,4 @@
-"""What happens to a panel besides products, as vector IR: activation, dropout, transposition."""
+"""Operations on a panel besides products, as vector IR: activation, dropout, transposition."""
 
 from collections.abc import Callable
 from functools import partial

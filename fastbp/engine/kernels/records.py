@@ -1,4 +1,4 @@
-"""What kernels are told of a network: records of sizes, codes and offsets, which Python fills."""
+"""Records of a network's sizes, codes and offsets, which Python fills and kernels read."""
 
 import numpy as np
 
@@ -47,7 +47,7 @@ PLAN = np.dtype(
         ("block", np.int64),
         ("clip_norm", np.float64),
         ("key", np.int64),
-        ("lowest", np.int64),
+        ("first_trainable", np.int64),
         ("cached", np.int64),
         ("listed", np.int64),
     ]

@@ -40,7 +40,7 @@ class Share(NamedTuple):
 
 @helper
 def share_of(vectors: int, most: int, others: int, reused: int, cached: int, member: Member) -> Share:
-    """By weight: all panels have `most` vectors but the last, which has what remains of `vectors`.
+    """A share by weight: all panels have `most` vectors but the last, which has the rest of `vectors`.
 
     So members get equal work, and write nearly the same weights in an update that they read in the next
     forward pass.  A panel means `reused` numbers to keep in cache, where `cached` have room.

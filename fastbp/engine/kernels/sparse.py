@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .dense import SAMPLES_AT_ONCE, Memory, Rule, forward_by, update_by
+from .dense import SAMPLES_AT_ONCE, TileUpdate, Workspace, forward_by, update_by
 from .gather import SCALED
 from .jit import helper, inlined
 from .microkernel import Strided, dot, outer
@@ -49,7 +49,7 @@ BITS = 6  # of an entry, for its column within a panel
 class Stored(NamedTuple):
     """The user's sparse rows (`fastbp.sparse.SparseRows`), and one member's room for those of a block.
 
-    Values lie in the one of three arrays that their kind (gather.KINDS) tells.
+    Values lie in the one of three arrays that their kind (gather.DTYPE_CODES) tells.
     """
 
     starts: np.ndarray
@@ -138,14 +138,14 @@ def _read(rows: Stored, place: int, target: Any, i: int, divisor: Any) -> None:
 
 
 @helper
-def gather_panels(rows: Stored, positions: Any, count: int, target: Any, memory: Memory) -> None:
+def gather_panels(rows: Stored, positions: Any, count: int, target: Any, work: Workspace) -> None:
     """`count` rows, at those positions, to the first rows of dense panels, as `gather` writes an array's."""
-    nr, _, _ = constants(memory.scratch)
+    nr, _, _ = constants(work.scratch)
     divisor = pointer(rows.numbers, 0)
     divisor[0] = rows.divisor
     scaled = rows.kind >= SCALED
     for first in range(0, rows.count, nr):
-        panel = shift(target, first * memory.rows)
+        panel = shift(target, first * work.rows)
         clear(count * nr, panel)
         if scaled:
             for i in range(count):
@@ -154,7 +154,7 @@ def gather_panels(rows: Stored, positions: Any, count: int, target: Any, memory:
     for i in range(count):
         for place in range(rows.starts[positions[i]], rows.starts[positions[i] + 1]):
             column = np.int64(rows.columns[place])
-            k = (column // nr * memory.rows + i) * nr + column % nr
+            k = (column // nr * work.rows + i) * nr + column % nr
             _read(rows, place, target, k, divisor)
             if scaled and rows.kind % SCALED == 2:
                 target[k] = (rows.doubles[place] - rows.mean[column]) * rows.factor[column]
@@ -340,11 +340,11 @@ def outer_stored(
 
 @inlined
 def _product(
-    layer: Any, memory: Memory, x: Block, row: int, size: tuple[int, int], a: Any, b: Any, w: Any
+    layer: Any, work: Workspace, x: Block, row: int, size: tuple[int, int], a: Any, b: Any, w: Any
 ) -> None:
     """a = x w + b, sample by sample."""
     rows, vectors = size
-    nr, _, _ = constants(memory.scratch)
+    nr, _, _ = constants(work.scratch)
     lists = x.lists
     for i in range(rows):
         begin, end = lists.starts[row + i], lists.starts[row + i + 1]
@@ -358,11 +358,11 @@ def _product(
 
 @inlined
 def _gradient(
-    memory: Memory, x: Block, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: Rule
+    work: Workspace, x: Block, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: TileUpdate
 ) -> None:
     """g = kept g + scale x^T d, for a panel of inputs, by the samples that have numbers in it."""
     rows, vectors = size
-    nr, _, _ = constants(memory.scratch)
+    nr, _, _ = constants(work.scratch)
     lists, sums = x.lists, x.lists.sums
     begin = np.int64(lists.ends[panel - 1]) if panel > 0 else 0
     for sample in range(0, m, SAMPLES_AT_ONCE):

@@ -10,8 +10,8 @@ import numpy as np
 from numba import types
 
 from ...options.optimizers import COMMON, NUMBERS
-from .dense import Memory, Rule, backward, forward, numbers, squares, step_all, update
-from .gather import LABELS, Ahead, Units, gather, one_hot
+from .dense import TileUpdate, Workspace, backward, forward, numbers, squares, step_all, update
+from .gather import LABELS, Prefetch, Units, gather, one_hot
 from .jit import helper, inlined, kernel
 from .output import finish, output
 from .panels import Mask
@@ -39,7 +39,7 @@ class Net(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows of the user's data as bytes [n, size], each of `count` numbers stored as `kind` (gather.KINDS)."""
+    """Rows of the user's data as bytes [n, size], `count` numbers of type `kind` (gather.DTYPE_CODES)."""
 
     raw: np.ndarray
     count: int
@@ -58,7 +58,7 @@ class Samples(NamedTuple):
     order: np.ndarray
 
 
-class Run(NamedTuple):
+class StepRange(NamedTuple):
     """The range of positions to train on, the batch size, how many steps came before, and each step's numbers
     (kernels.optimizers).
     """
@@ -103,7 +103,7 @@ def _stored(dtype: Any) -> Any:
     return types.NamedTuple(fields, Stored)
 
 
-_run = types.NamedTuple([_i64, _i64, _i64, _i64, _f64[:, ::1]], Run)
+_step_range = types.NamedTuple([_i64, _i64, _i64, _i64, _f64[:, ::1]], StepRange)
 _member = types.NamedTuple([_i64] * 4, Member)
 
 
@@ -114,7 +114,7 @@ def _net(dtype: Any) -> Any:
 
 
 @helper
-def _memory(net: Net, member: Member) -> Memory:
+def _workspace(net: Net, member: Member) -> Workspace:
     """Pointers into the packed network; the member's own row of zeros is set."""
     nr, _, _ = constants(pointer(net.scratch, 0))
     plan = net.plan[0]
@@ -123,17 +123,17 @@ def _memory(net: Net, member: Member) -> Memory:
     parameters = pointer(net.parameters, 0)
     target = parameters if plan.shared < 0 else pointer(net.scratch, plan.shared)
     state, stride = pointer(net.state, 0), net.parameters.size
-    return Memory(parameters, target, state, stride, pointer(net.scratch, 0), own, plan.rows, plan.cached)
+    return Workspace(parameters, target, state, stride, pointer(net.scratch, 0), own, plan.rows, plan.cached)
 
 
 @inlined
-def _gather(rows: Rows, positions: Any, count: int, target: Any, memory: Memory) -> None:
+def _gather(rows: Rows, positions: Any, count: int, target: Any, work: Workspace) -> None:
     """`count` rows of the user's data, at those positions, to the first rows of panels."""
-    nr, _, _ = constants(memory.scratch)
+    nr, _, _ = constants(work.scratch)
     size = rows.raw.shape[1]
     source, mean, factor = pointer(rows.raw, 0), pointer(rows.mean, 0), pointer(rows.factor, 0)
     for first in range(0, rows.count, nr):
-        panel = shift(target, first * memory.rows)
+        panel = shift(target, first * work.rows)
         if rows.kind == LABELS:
             one_hot(first, panel, count, source, size, positions)
         else:
@@ -145,17 +145,17 @@ def _gather(rows: Rows, positions: Any, count: int, target: Any, memory: Memory)
 
 @helper
 def _own_rows(rows: int, plan: Any, member: Member) -> tuple[int, int]:
-    """Those of a block that a member gathers: all, where it has a block of its own."""
+    """The rows of a block that a member gathers: all, where it has a block of its own."""
     return (0, rows) if plan.own else share(rows, member)
 
 
 @helper
-def _ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Ahead:
+def _ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Prefetch:
     """This member's rows of the block order[begin:end]."""
     X, Y, order = samples.X, samples.Y, samples.order
     first, last = _own_rows(max(0, min(end, order.size) - begin), plan, member)
     x, y, positions = pointer(X.raw, 0), pointer(Y.raw, 0), pointer(order, 0)
-    return Ahead(x, X.raw.shape[1], y, Y.raw.shape[1], positions, begin + first, begin + last, 0)
+    return Prefetch(x, X.raw.shape[1], y, Y.raw.shape[1], positions, begin + first, begin + last, 0)
 
 
 @helper
@@ -168,7 +168,7 @@ def _copy(size: int, target: Any, source: Any, member: Member) -> None:
 
 @inlined
 def _forward_all(
-    net: Net, memory: Memory, x: Any, m: int, step: int, sample: int, flags: Any, member: Member
+    net: Net, work: Workspace, x: Any, m: int, step: int, sample: int, flags: Any, member: Member
 ) -> None:
     """Activations of every layer but the last, which is left at its weighted input.
 
@@ -180,14 +180,14 @@ def _forward_all(
     for number in range(1 + net.plan[0].listed, last + 1):
         layer = net.layers[number]
         mask = Mask(net.plan[0].key, step * last + number - 1 if step >= 0 else -1)
-        forward(layer, memory, signal, m, number < last, mask, sample, member)
+        forward(layer, work, signal, m, number < last, mask, sample, member)
         barrier(flags, member.rank, member.size)
-        signal = shift(memory.scratch, layer.a)
+        signal = shift(work.scratch, layer.a)
 
 
 @inlined
 def _backward_all(
-    net: Net, memory: Memory, x: Any, m: int, rule: Rule, ahead: Ahead, flags: Any, member: Member
+    net: Net, work: Workspace, x: Any, m: int, rule: TileUpdate, ahead: Prefetch, flags: Any, member: Member
 ) -> None:
     """From the last layer to the lowest that learns, or to the inputs where that is 0.
 
@@ -197,23 +197,23 @@ def _backward_all(
     weights.  The next product reads other weights, so none is needed between the two.  Where samples are
     lists, the first layer is left to `_backward_stored`.
     """
-    nothing = Ahead(ahead.raw, 0, ahead.targets, 0, ahead.order, 0, 0, 0)
-    lowest = net.plan[0].lowest
-    first = max(1 + net.plan[0].listed, lowest)
+    nothing = Prefetch(ahead.raw, 0, ahead.targets, 0, ahead.order, 0, 0, 0)
+    first_trainable = net.plan[0].first_trainable
+    first = max(1 + net.plan[0].listed, first_trainable)
     for number in range(net.layers.shape[0] - 1, first - 1, -1):
         layer, below = net.layers[number], net.layers[number - 1]
-        signal = shift(memory.scratch, below.a) if number > 1 else x
-        if number > lowest:
-            backward(layer, below, memory, m, member)
+        signal = shift(work.scratch, below.a) if number > 1 else x
+        if number > first_trainable:
+            backward(layer, below, work, m, member)
             barrier(flags, member.rank, member.size)
         if not layer.frozen:
-            update(layer, memory, signal, m, rule, ahead if number == first else nothing, member)
+            update(layer, work, signal, m, rule, ahead if number == first else nothing, member)
 
 
 @helper
-def _set_numbers(memory: Memory, given: Any, scale: float, clipped: float) -> None:
+def _set_numbers(work: Workspace, given: Any, scale: float, clipped: float) -> None:
     """The numbers of a step: gradients are multiplied by `scale`, and with their penalties by `clipped`."""
-    h = numbers(memory)
+    h = numbers(work)
     h_biases = shift(h, NUMBERS)
     for i in range(given.size):
         h[i] = given[i]
@@ -225,13 +225,13 @@ def _set_numbers(memory: Memory, given: Any, scale: float, clipped: float) -> No
 
 
 @inlined
-def _clipped(net: Net, memory: Memory, given: Any, scale: float, flags: Any, member: Member) -> float:
+def _clipped(net: Net, work: Workspace, given: Any, scale: float, flags: Any, member: Member) -> float:
     """The factor that makes the gradient's norm, over all layers that learn, at most the plan's."""
     out = pointer(net.squares, 0)
     for number in range(1, net.layers.shape[0]):
         layer = net.layers[number]
         if not layer.frozen:
-            squares(layer, memory, scale, given[L2], given[L1], out, member)
+            squares(layer, work, scale, given[L2], given[L1], out, member)
         out = shift(out, layer.outputs)
     barrier(flags, member.rank, member.size)
     total = 0.0
@@ -242,20 +242,20 @@ def _clipped(net: Net, memory: Memory, given: Any, scale: float, flags: Any, mem
 
 
 @inlined
-def _finish_batch(net: Net, memory: Memory, given: Any, samples: int, flags: Any, member: Member) -> None:
+def _finish_batch(net: Net, work: Workspace, given: Any, samples: int, flags: Any, member: Member) -> None:
     """Makes the step from what the blocks of a batch have accumulated."""
     optimizer = net.plan[0].optimizer
     if optimizer == FUSED:
-        _copy(net.parameters.size, memory.parameters, memory.target, member)
+        _copy(net.parameters.size, work.parameters, work.target, member)
     elif optimizer != GRADIENT:
         scale, clipped = 1.0 / samples, 1.0
         if net.plan[0].clip_norm > 0:
-            clipped = _clipped(net, memory, given, scale, flags, member)
-        _set_numbers(memory, given, scale, clipped)
-        for number in range(max(1, net.plan[0].lowest), net.layers.shape[0]):
+            clipped = _clipped(net, work, given, scale, flags, member)
+        _set_numbers(work, given, scale, clipped)
+        for number in range(max(1, net.plan[0].first_trainable), net.layers.shape[0]):
             layer = net.layers[number]
             if not layer.frozen:
-                step_all(layer, memory, optimizer, member)
+                step_all(layer, work, optimizer, member)
     barrier(flags, member.rank, member.size)
 
 
@@ -291,22 +291,22 @@ def _next_block(cursor: Cursor, batch_size: int, samples: int, block: int) -> Cu
 
 
 @helper
-def _begin_batches(net: Net, memory: Memory, member: Member) -> None:
+def _begin_batches(net: Net, work: Workspace, member: Member) -> None:
     """Prepares what the blocks of a batch share: a copy of the weights, or a gradient of zeros."""
     if net.plan[0].optimizer == FUSED:
-        _copy(net.parameters.size, memory.target, memory.parameters, member)
+        _copy(net.parameters.size, work.target, work.parameters, member)
     else:
         first, last = share(net.parameters.size, member)
-        clear(last - first, shift(memory.target, first))
+        clear(last - first, shift(work.target, first))
 
 
 @helper
-def _rule(net: Net, given: Any, samples: int, first: bool) -> Rule:
-    """Of a block of a batch of so many samples, of which it is the first, or not."""
+def _tile_update(net: Net, given: Any, samples: int, first: bool) -> TileUpdate:
+    """The update by one block of a batch of so many samples; `first` if no block came before."""
     optimizer, rate = net.plan[0].optimizer, given[RATE]
     if optimizer == FUSED:
-        return Rule(False, 0, -rate / samples, 1.0 - rate * given[L2] if first else 1.0)
-    return Rule(net.plan[0].shared < 0, optimizer, 1.0, 1.0)
+        return TileUpdate(False, 0, -rate / samples, 1.0 - rate * given[L2] if first else 1.0)
+    return TileUpdate(net.plan[0].shared < 0, optimizer, 1.0, 1.0)
 
 
 # ---------------------------------------------------------------- sparse rows
@@ -318,10 +318,10 @@ def _block_at(scratch: Any, offset: int, rows: Rows) -> Any:
 
 
 @inlined
-def _gather_rows(rows: Rows, positions: Any, first: int, count: int, x: Any, memory: Memory) -> None:
+def _gather_rows(rows: Rows, positions: Any, first: int, count: int, x: Any, work: Workspace) -> None:
     """`count` rows, at those positions, to the rows of a block from `first` on."""
-    nr, _, _ = constants(memory.scratch)
-    _gather(rows, positions, count, shift(x, first * nr), memory)
+    nr, _, _ = constants(work.scratch)
+    _gather(rows, positions, count, shift(x, first * nr), work)
 
 
 @inlined
@@ -330,63 +330,63 @@ def _block_of_stored(scratch: Any, offset: int, rows: Stored) -> Block:
 
 
 @inlined
-def _gather_stored(rows: Stored, positions: Any, first: int, count: int, x: Block, memory: Memory) -> None:
+def _gather_stored(rows: Stored, positions: Any, first: int, count: int, x: Block, work: Workspace) -> None:
     """The same; each member makes lists of all rows for itself."""
-    nr, _, _ = constants(memory.scratch)
+    nr, _, _ = constants(work.scratch)
     if rows.most > 0:
         gather_lists(rows, positions, count, x.lists)
     else:
-        gather_panels(rows, positions, count, shift(x.panels, first * nr), memory)
+        gather_panels(rows, positions, count, shift(x.panels, first * nr), work)
 
 
 @helper
-def _nothing_ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Ahead:
+def _nothing_ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Prefetch:
     """Rows of which lists are made are not prefetched."""
     x, y, positions = pointer(samples.X.bytes, 0), pointer(samples.Y.raw, 0), pointer(samples.order, 0)
-    return Ahead(x, 0, y, 0, positions, 0, 0, 0)
+    return Prefetch(x, 0, y, 0, positions, 0, 0, 0)
 
 
 @inlined
 def _forward_stored(
-    net: Net, memory: Memory, x: Block, m: int, step: int, sample: int, flags: Any, member: Member
+    net: Net, work: Workspace, x: Block, m: int, step: int, sample: int, flags: Any, member: Member
 ) -> None:
     signal = x.panels
     if net.plan[0].listed:
         last = net.layers.shape[0] - 1
         layer = net.layers[1]
         mask = Mask(net.plan[0].key, step * last if step >= 0 else -1)
-        forward_listed(layer, memory, x, m, last > 1, mask, sample, member)
+        forward_listed(layer, work, x, m, last > 1, mask, sample, member)
         barrier(flags, member.rank, member.size)
-        signal = shift(memory.scratch, layer.a)
-    _forward_all(net, memory, signal, m, step, sample, flags, member)
+        signal = shift(work.scratch, layer.a)
+    _forward_all(net, work, signal, m, step, sample, flags, member)
 
 
 @inlined
 def _backward_stored(
-    net: Net, memory: Memory, x: Block, m: int, rule: Rule, ahead: Ahead, flags: Any, member: Member
+    net: Net, work: Workspace, x: Block, m: int, rule: TileUpdate, ahead: Prefetch, flags: Any, member: Member
 ) -> None:
-    _backward_all(net, memory, x.panels, m, rule, ahead, flags, member)
+    _backward_all(net, work, x.panels, m, rule, ahead, flags, member)
     layer = net.layers[1]
     if net.plan[0].listed and not layer.frozen:
-        update_listed(layer, memory, x, m, rule, ahead, member)
+        update_listed(layer, work, x, m, rule, ahead, member)
 
 
 # ---------------------------------------------------------------- the kernels
 
 
 def _gather_block_by(gather_x: Any) -> Any:
-    """The gather of a block by ``gather_x(rows, positions, first, count, x, memory)``."""
+    """The gather of a block by ``gather_x(rows, positions, first, count, x, work)``."""
 
     @inlined
     def gather_block(
-        samples: Samples, plan: Any, begin: int, end: int, x: Any, y: Any, memory: Memory, member: Member
+        samples: Samples, plan: Any, begin: int, end: int, x: Any, y: Any, work: Workspace, member: Member
     ) -> None:
         """This member's rows of the block order[begin:end] to x and y."""
-        nr, _, _ = constants(memory.scratch)
+        nr, _, _ = constants(work.scratch)
         first, last = _own_rows(end - begin, plan, member)
         mine = pointer(samples.order, begin + first)
-        gather_x(samples.X, mine, first, last - first, x, memory)
-        _gather(samples.Y, mine, last - first, shift(y, first * nr), memory)
+        gather_x(samples.X, mine, first, last - first, x, work)
+        _gather(samples.Y, mine, last - first, shift(y, first * nr), work)
 
     return gather_block
 
@@ -395,38 +395,38 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
     """The kernel that trains, for one kind of rows."""
 
     def train(
-        net: Net, samples: Samples, run: Run, losses: Any, reached: Any, flags: Any, member: Member
+        net: Net, samples: Samples, steps: StepRange, losses: Any, reached: Any, flags: Any, member: Member
     ) -> None:
-        """One member's part of a chunk of training on the rows order[run.first:run.last].
+        """One member's part of a chunk of training on the rows order[steps.first:steps.last].
 
         Batches are counted from the order's beginning.  `losses` is empty, or the running cost and room for
-        one cost per sample of a block: then the run stops before the step of a batch whose cost is not
+        one cost per sample of a block: then training stops before the step of a batch whose cost is not
         finite.  reached[0] becomes the position in the order that it came to.
 
         A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until
         the last is done, and a chunk may end after any of them.
         """
-        memory = _memory(net, member)
-        scratch, plan = memory.scratch, net.plan[0]
+        work = _workspace(net, member)
+        scratch, plan = work.scratch, net.plan[0]
         inputs = shift(scratch, plan.own * member.rank)
         x, x_next = block_at(inputs, plan.x, samples.X), block_at(inputs, plan.x_next, samples.X)
         y = shift(inputs, plan.y)
         flags_here = pointer(flags, 0)
         total = losses[0] if losses.size else 0.0
-        at = _first_block(run.first, run.batch_size, samples.order.size, plan.block)
+        at = _first_block(steps.first, steps.batch_size, samples.order.size, plan.block)
         if plan.shared >= 0 and at.begin == at.batch:
-            _begin_batches(net, memory, member)
+            _begin_batches(net, work, member)
         while True:
-            gather_block(samples, plan, at.begin, at.end, x, y, memory, member)
+            gather_block(samples, plan, at.begin, at.end, x, y, work, member)
             barrier(flags_here, member.rank, member.size)
             if plan.shared >= 0 and at.finished:
-                _finish_batch(net, memory, run.numbers[at.step - 1], at.finished, flags_here, member)
-            if at.begin >= run.last:
+                _finish_batch(net, work, steps.numbers[at.step - 1], at.finished, flags_here, member)
+            if at.begin >= steps.last:
                 break
             m, batch_samples, here = at.end - at.begin, at.batch_end - at.batch, at.begin - at.batch
-            forward_all(net, memory, x, m, run.step + at.step, here, flags_here, member)
+            forward_all(net, work, x, m, steps.step + at.step, here, flags_here, member)
             positions = pointer(samples.order, at.begin)
-            output(net, memory, y, m, losses[1:], samples.weights, positions, member)
+            output(net, work, y, m, losses[1:], samples.weights, positions, member)
             barrier(flags_here, member.rank, member.size)
             if losses.size:
                 for i in range(m):
@@ -435,11 +435,11 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
                     break
             coming = at.end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
             ahead = ahead_of(samples, plan, coming, coming + plan.block, member)
-            rule = _rule(net, run.numbers[at.step], batch_samples, here == 0)
+            rule = _tile_update(net, steps.numbers[at.step], batch_samples, here == 0)
             if rule.at_once:
-                _set_numbers(memory, run.numbers[at.step], 1.0 / batch_samples, 1.0)
-            backward_all(net, memory, x, m, rule, ahead, flags_here, member)
-            at = _next_block(at, run.batch_size, samples.order.size, plan.block)
+                _set_numbers(work, steps.numbers[at.step], 1.0 / batch_samples, 1.0)
+            backward_all(net, work, x, m, rule, ahead, flags_here, member)
+            at = _next_block(at, steps.batch_size, samples.order.size, plan.block)
             x, x_next = x_next, x
         if member.rank == 0:
             reached[0] = at.begin if np.isfinite(total) else at.batch
@@ -455,25 +455,25 @@ def _infer_by(block_at: Any, gather_x: Any, forward_all: Any) -> Any:
     def infer(net: Net, samples: Samples, out: Any, losses: Any, first: int, last: int) -> None:
         """out[i] = the outputs for the row order[i], first <= i < last; losses[i] its cost, if wanted."""
         alone = Member(0, 1, 0, WHOLE)
-        memory = _memory(net, alone)
-        nr, _, _ = constants(memory.scratch)
+        work = _workspace(net, alone)
+        nr, _, _ = constants(work.scratch)
         plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
-        x, y = block_at(memory.scratch, plan.x, samples.X), shift(memory.scratch, plan.y)
+        x, y = block_at(work.scratch, plan.x, samples.X), shift(work.scratch, plan.y)
         flags = pointer(np.zeros(1, np.int64), 0)
-        a = shift(memory.scratch, layer.a)
+        a = shift(work.scratch, layer.a)
         for begin in range(first, last, plan.block):
             m = min(plan.block, last - begin)
             positions = pointer(samples.order, begin)
-            gather_x(samples.X, positions, 0, m, x, memory)
-            forward_all(net, memory, x, m, -1, 0, flags, alone)
+            gather_x(samples.X, positions, 0, m, x, work)
+            forward_all(net, work, x, m, -1, 0, flags, alone)
             if losses.size:
-                _gather(samples.Y, positions, m, y, memory)
-                output(net, memory, y, m, losses[begin:], samples.weights, positions, alone)
+                _gather(samples.Y, positions, m, y, work)
+                output(net, work, y, m, losses[begin:], samples.weights, positions, alone)
             else:
-                finish(layer, memory, 0, m, y, pointer(losses, 0), False)
+                finish(layer, work, 0, m, y, pointer(losses, 0), False)
             for panel in range(ceil_div(out.shape[1], nr)):
                 for i in range(m):
-                    row = (panel * memory.rows + i) * nr
+                    row = (panel * work.rows + i) * nr
                     for j in range(min(nr, out.shape[1] - panel * nr)):
                         out[begin + i, panel * nr + j] = a[row + j]
 
@@ -481,7 +481,7 @@ def _infer_by(block_at: Any, gather_x: Any, forward_all: Any) -> Any:
 
 
 def _signature_of_train(dtype: Any, X: Any) -> Any:
-    return types.void(_net(dtype), _samples(X), _run, _f64[::1], _i64[::1], _i64[::1], _member)
+    return types.void(_net(dtype), _samples(X), _step_range, _f64[::1], _i64[::1], _i64[::1], _member)
 
 
 def _signature_of_infer(dtype: Any, X: Any) -> Any:

@@ -151,7 +151,7 @@ def _add_waited(b: ir.IRBuilder, mine: ir.Value, since: ir.Value, passed: ir.Val
 
 
 def _nanoseconds(b: ir.IRBuilder) -> ir.Value:
-    """Of a clock that only advances; on Linux alone."""
+    """Reads a clock that only advances; on Linux alone."""
     time = cgutils.alloca_once(b, I64, 2)
     declared = ir.FunctionType(I32, [I32, I64.as_pointer()])
     function = cgutils.get_or_insert_function(b.module, declared, "clock_gettime")
@@ -253,7 +253,7 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> np.ndarray:
 
 
 class _Team:
-    """What one call of `run` knows."""
+    """The state of one call of `run`."""
 
     def __init__(self, members: int, work: Callable[[Member, np.ndarray], None]) -> None:
         self.raised: list[BaseException] = []
@@ -297,7 +297,7 @@ class _Team:
                 raise  # none was refused: a signal handler raised this
 
     def _live(self) -> None:
-        """What a thread runs.  Nothing interrupts it: signal handlers run in the main thread only."""
+        """A thread's work.  Nothing interrupts it: signal handlers run in the main thread only."""
         size, rank = self._gate.get(), next(self._ranks)
         if rank >= size:
             return  # this thread was started, but `start_new_thread` raised all the same

@@ -24,7 +24,7 @@ CACHE_LINE = 64
 
 
 def _assembly_of_an_fma() -> str:
-    """What the compiler makes of the widest FMA anyone has: names the registers it would use."""
+    """Compiles the widest FMA of any machine: the assembly names the registers that are used."""
     triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
     module = llvm.parse_assembly(f"""
         target triple = "{triple}"
@@ -49,12 +49,12 @@ def width() -> tuple[int, int]:
 
 
 def has_fma() -> bool:
-    """Whether the target multiplies and adds in one instruction (else a slow library call, same bits)."""
+    """Tells if the target multiplies and adds in one instruction (else a slow library call, same bits)."""
     return "fmaf" not in _assembly_of_an_fma()
 
 
 class Shape(NamedTuple):
-    """What the machine makes of one element type."""
+    """The machine's vectors and tiles for one element type."""
 
     vector: ir.VectorType
     lanes: int  # numbers in a vector
@@ -243,7 +243,7 @@ class Vector:
 
 
 class Operators:
-    """What a row may use besides + - * / and comparisons; `kernels.elementary` adds exp and the like.
+    """Functions for rows besides + - * / and comparisons; `kernels.elementary` adds exp and the like.
 
     Arguments are vectors or numbers, of which at least one is a vector.
     """
