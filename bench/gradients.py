@@ -7,6 +7,7 @@ gradient's norm.  tests/engine/test_gradient_check.py holds them, and compares w
 import sys
 from pathlib import Path
 
+# Modules of tests/support import each other by bare names, as pytest's pythonpath lets them.
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from differences import HIDDEN, PAIRS, REGULARISERS, largest_differences
 from fastbp.options.costs import COSTS

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-pytest.register_assert_rewrite("book_class", "experiments", "reference", "terminal", "toy")  # for messages
+pytest.register_assert_rewrite("book_class", "experiments", "reference", "saved", "terminal", "toy")
 
 
 def pytest_addoption(parser):

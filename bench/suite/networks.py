@@ -12,6 +12,7 @@ import numpy as np
 from fastbp import Network
 from fastbp.datasets import load_mnist
 
+# Modules of tests/support import each other by bare names, as pytest's pythonpath lets them.
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 import reference
 import reference_network2

@@ -1,0 +1,279 @@
+"""Saving is durable: the disk holds the whole old file or the whole new one, whatever fails."""
+
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import Network
+from fastbp.files import durable
+from saved import at_most, network
+from toy import bits, fresh
+
+CALLS = ("open", "write", "flush", "fsync", "fchmod", "replace", "fsync of the folder")
+
+
+class Failing:
+    """Makes the n-th call fail of what a durable write asks of the system."""
+
+    def __init__(self, monkeypatch, n):
+        self.left, self.calls = n, []
+        real = {name: getattr(os, name) for name in ("fsync", "replace", "open", "fchmod")}
+        for name, function in real.items():
+            monkeypatch.setattr(os, name, self.counted(name, function))
+        real_open = open
+
+        def opened(file, mode="r", *more, **named):
+            if "x" not in mode:
+                return real_open(file, mode, *more, **named)
+            self.count("open file")
+            return Watched(self, real_open(file, mode, *more, **named))
+
+        monkeypatch.setattr(durable, "open", opened, raising=False)
+
+    def count(self, name):
+        self.calls.append(name)
+        self.left -= 1
+        if self.left == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def counted(self, name, function):
+        def call(*arguments, **named):
+            self.count(name)
+            return function(*arguments, **named)
+
+        return call
+
+
+class Watched:
+    def __init__(self, failing, file):
+        self.failing, self.file = failing, file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+    def __getattr__(self, name):
+        real = getattr(self.file, name)
+        return self.failing.counted(name, real) if name in ("write", "flush") else real
+
+
+def test_whichever_call_fails_the_old_file_or_the_new_is_there(path):
+    old, new = network("plain"), network("huber")
+    path.unlink(missing_ok=True)
+    seen = []
+    for n in range(1, 100):
+        old.save(path)
+        path.chmod(0o640)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            failing = Failing(monkeypatch, n)
+            try:
+                new.save(path)
+                error = None
+            except OSError as caught:
+                error = caught
+        assert os.listdir(path.parent) == [path.name], failing.calls
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        kept = bits(fastbp.load(path))
+        if error is None:
+            assert kept == bits(new)
+            break
+        assert error.errno == errno.EIO
+        assert str(path) in str(error)
+        seen.append(failing.calls[-1])
+        assert kept == bits(new if "replace" in failing.calls[:-1] else old)
+    assert {"open file", "write", "flush", "fsync", "fchmod", "replace"} <= set(seen)
+    assert seen[-2:] == ["open", "fsync"], "the folder's"
+
+
+def test_what_is_written_is_flushed_and_on_the_disk_before_it_has_the_name(path):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        failing = Failing(monkeypatch, 10**9)
+        network().save(path)
+    steps = [name for name in failing.calls if name in ("write", "flush", "fsync", "replace")]
+    while steps[:2] == ["write", "write"]:
+        del steps[0]
+    assert steps == ["write", "flush", "fsync", "replace", "fsync"], "the folder's last"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_no_temporary_is_left_whatever_is_raised(path, error, monkeypatch):
+    network().save(path)
+    before = path.read_bytes()
+
+    def raises(*arguments):
+        raise error
+
+    monkeypatch.setattr(os, "fsync", raises)
+    with pytest.raises(error):
+        network("plain").save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+class AtOpcode:
+    """A trace function that raises at the n-th opcode of a durable write."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def __call__(self, frame, event, arg):
+        if frame.f_code.co_filename != durable.__file__:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")  # interrupted before `with` has it: freed, it is closed
+def test_an_interrupt_at_every_opcode(tmp_path):
+    path = tmp_path / "file"
+    for n in range(1, 10_000):
+        path.write_bytes(b"old")
+        sys.settrace(AtOpcode(n))
+        try:
+            with durable.writing(path) as file:
+                file.write(b"new")
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        assert path.read_bytes() in (b"old", b"new"), n
+        assert os.listdir(tmp_path) == ["file"], n
+    assert n > 100
+    assert path.read_bytes() == b"new"
+
+
+def test_writers_at_once_do_not_sweep_each_other_s_files(tmp_path):
+    path, failures = tmp_path / "file", []
+
+    def work(content):
+        for _ in range(100):
+            try:
+                with durable.writing(path) as file:
+                    file.write(content)
+            except OSError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work, args=[bytes([n]) * 1000]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert os.listdir(tmp_path) == ["file"]
+    assert len(set(path.read_bytes())) == 1
+
+
+def test_a_sweep_touches_nothing_but_files(tmp_path):
+    """Which anybody may put into a folder that all may write to."""
+    start = durable._prefix(str(tmp_path / "file"))
+    os.mkfifo(f"{start}fifo.tmp")
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    os.symlink(other, f"{start}link.tmp")
+    Path(f"{start}left.tmp").write_bytes(b"left behind")
+    with at_most(seconds=5), durable.writing(tmp_path / "file") as file:
+        file.write(b"new")
+    assert other.read_bytes() == b"other"
+    assert not os.path.exists(f"{start}left.tmp")
+    assert os.path.islink(f"{start}link.tmp")
+
+
+def test_names_as_long_as_they_can_be(tmp_path):
+    for name in ("a" * 255, "\N{SNOWMAN}" * 85):
+        with durable.writing(tmp_path / name) as file:
+            file.write(b"new")
+        assert (tmp_path / name).read_bytes() == b"new"
+
+
+def test_nobody_else_can_read_a_new_file_before_it_has_its_mode(path, monkeypatch):
+    path.write_bytes(b"secret")
+    path.chmod(0o600)
+    modes, keep = [], durable.keep
+    monkeypatch.setattr(
+        durable, "keep", lambda found, file: (modes.append(os.fstat(file).st_mode & 0o077), keep(found, file))
+    )
+    fresh().save(path)
+    assert modes == [0]
+
+
+def test_a_folder_that_cannot_be_flushed_is_no_failure(path, monkeypatch):
+    real = os.fsync
+
+    def fsync(file):
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    fresh().save(path)
+    assert bits(fastbp.load(path)) == bits(fresh())
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("this system mounts no tmpfs")
+    try:
+        small, large = fresh(), Network([100, 400], seed=0)
+        small.save(disk / "net")
+        with pytest.raises(OSError, match=r"No space left.*net'") as caught:
+            large.save(disk / "net")
+        assert caught.value.errno == errno.ENOSPC
+        assert bits(fastbp.load(disk / "net")) == bits(small)
+        assert os.listdir(disk) == ["net"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+SAVING = """
+import sys
+import numpy as np
+from fastbp import Network
+net = Network([300, 300], seed=0)
+for number in range(10**9):
+    net.biases[0][:] = number
+    net.weights[0][:] = number
+    net.save(sys.argv[1])
+    print(number, flush=True)
+"""
+
+
+def test_a_kill_while_saving_leaves_a_whole_file(path, request):
+    kills = 200 if request.config.getoption("--full") else 8
+    random = np.random.default_rng(0)
+    for _ in range(kills):
+        with subprocess.Popen(
+            [sys.executable, "-c", SAVING, str(path)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            process.stdout.readline()  # it has begun
+            time.sleep(random.uniform(0, 0.02))
+            process.send_signal(signal.SIGKILL)
+            said = [line for line in process.stdout.read().splitlines() if line]
+        net = fastbp.load(path)
+        number = net.biases[0][0, 0]
+        assert number >= int(said[-1]) if said else True, "older than the last that was told"
+        assert (net.weights[0] == number).all() and (net.biases[0] == number).all()
+        files_left = [name for name in os.listdir(path.parent) if name != path.name]
+        assert len(files_left) <= 1
+        fresh().save(path)
+        assert os.listdir(path.parent) == [path.name], "the next one that writes there clears up"
