@@ -1,4 +1,4 @@
-"""The book's second network: its costs, monitors and files."""
+"""Checks of the arguments and files of `compat.network2`."""
 
 import json
 import os

@@ -126,7 +126,7 @@ def checked_classes(distinct: list[Any], outputs: int, name: str) -> tuple[Any, 
 
 
 def places_of(labels: list[Any], known: Mapping[Any, int], name: str) -> np.ndarray:
-    """The index of each label."""
+    """Returns the class index of each label; raises ValueError for a label that is not a known class."""
     try:
         return np.fromiter((known[label] for label in labels), np.int64, len(labels))
     except (KeyError, TypeError):

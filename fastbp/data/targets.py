@@ -79,6 +79,7 @@ def checked_targets(
 
 
 def as_labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
+    """Checks that labels are whole numbers from 0 to outputs - 1, and returns them as int64."""
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected integer labels 0 .. {outputs - 1}, got dtype {array.dtype}")
     good = (array >= 0) & (array < outputs)

@@ -1,1 +1,1 @@
-"""What computes: a network packed for the kernels, forward passes, gradients, and the same in NumPy."""
+"""The computation: packed networks, forward passes and gradients, compiled (`kernels/`) or in NumPy."""

@@ -77,10 +77,10 @@ OPTIONS = tuple(option.name for option in fields(Options))
 
 @dataclass(frozen=True)
 class State(Options):
-    """All that a network keeps beside the seed's four attributes, in one attribute, ``_fastbp``.
+    """All that a network keeps beside the book's four attributes, in one attribute, ``_fastbp``.
 
     So no private name of a subclass collides with one of ours.  The defaults are the class's, for a pickle of
-    the seed's class holds the four attributes alone.  A state is replaced, never changed, for a shallow copy
+    the book's class holds the four attributes alone.  A state is replaced, never changed, for a shallow copy
     of the network shares it.  What is no option has been learnt, or counted, in training.
     """
 

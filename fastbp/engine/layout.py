@@ -64,7 +64,7 @@ class Layout(NamedTuple):
         return packed
 
     def unpack(self, packed: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """New weights and biases in the shapes of the seed."""
+        """New weights and biases in the shapes of the book."""
         weights = [np.empty(shape, self.dtype) for shape in zip(self.sizes[1:], self.sizes[:-1], strict=True)]
         biases = [np.empty((n_out, 1), self.dtype) for n_out in self.sizes[1:]]
         self._move(packed, weights, biases, False)

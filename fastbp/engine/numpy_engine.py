@@ -1,7 +1,7 @@
-"""The NumPy path: the formulas of the kernels over arrays, and the seed's own loops.
+"""The NumPy engine: what the kernels compute, over arrays.
 
-It serves single samples, what a user has replaced or written in NumPy, and anyone who wants to read how it is
-done.  `module` is the one whose ``np``, ``sigmoid`` and ``sigmoid_prime`` a script may patch.
+It trains where activations or costs are a user's functions of arrays; `MethodsEngine` trains through methods
+that a user has replaced.
 """
 
 import math
@@ -20,12 +20,7 @@ from . import user_functions
 from .architecture import Architecture, Parameters
 from .formulas import Numpy, _mixed, activation, cost, cost_of, has_logits_form, output_delta, softmax
 
-# The seed's methods: a column is a sample
-
-
-# Training on arrays
-
-_QUIET = np.errstate(over="ignore", invalid="ignore")  # what is no longer finite is for `descend` to tell
+_QUIET = np.errstate(over="ignore", invalid="ignore")  # divergence is training.run's to report
 
 
 class Engine:

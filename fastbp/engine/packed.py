@@ -117,7 +117,7 @@ def _stored(data: Data, dtype: np.dtype, block: int, listed: bool) -> stored.Sto
 
 
 def _with_room(X: Any) -> Any:
-    """Rows for one member."""
+    """Copies the record with scratch arrays for one member's lists of sparse rows."""
     if not isinstance(X, stored.Stored):
         return X
     integers, numbers = 0, 1
@@ -210,7 +210,7 @@ class Engine:
         self.waited = NOTHING  # seconds that each waited for others in the last call of `train`
         self._update_spec, self._given_state = update_spec, state
         self._most = members
-        self._listed = listed  # whether it trains on data that are
+        self._listed = listed  # whether training data are sparse rows read directly
         self._read: tuple[Data, list[Any], step.Rows] | None = None
         self._prepared = _prepare(architecture, batch_size, members, update_spec, input_gradient, listed)
         self._layout, self._plan, self._layers, _ = self._prepared

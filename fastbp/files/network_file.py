@@ -124,7 +124,7 @@ def _network(
 
 
 def _state_prefixes(optimizer: Optimizer | None, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """How names of arrays begin that hold the optimizer's state, by its parts, which 0.2.0 only numbered."""
+    """Maps each part of the optimizer's state to its arrays' prefix; files of 0.2.0 number the parts."""
     found = {name.split(".")[1] for name in arrays if name.startswith("optimizer.")}
     names = () if optimizer is None else state_names(optimizer.row)
     numbers = [str(number) for number in range(len(names))]
@@ -134,7 +134,7 @@ def _state_prefixes(optimizer: Optimizer | None, arrays: Mapping[str, np.ndarray
 
 
 def check(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Raises the ValueError of `load`; in the place of a user's own functions stand others."""
+    """Raises the ValueError of `load`; placeholders stand for user-defined functions."""
     function = activations.Activation(abs, abs)
     stand_ins = {**dict.fromkeys(_FUNCTIONS, function), "cost": costs.Cost(max, max)}
     network_from(path, arrays, metadata, stand_ins)

@@ -7,8 +7,9 @@ what a gradient check compares.  A third parameter is the activation's own numbe
 An *object*, such as ``LeakyReLU(slope=0.2)``, stands below its row and holds that number; `Activation` holds
 a user's own functions.
 
-The *table* `DEFINITIONS`, at the end, has all that the package knows of an activation: an activation is added
-by a row, an object where it has a number, and a line there.
+The *table* `DEFINITIONS`, at the end, has everything about an activation except its forms in C and in ONNX
+(`files/c_source.py`, `files/onnx_model.py`): an activation is added by a row, an object where it has a
+number, a line there and those two forms.
 
 Errors of the kernels in units in the last place (ULP), float32 and float64 alike, over the whole range
 (tests/kernels/test_elementary.py)::

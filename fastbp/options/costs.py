@@ -58,7 +58,7 @@ def absolute(v, a, y):
 
 def poisson(v, a, y):
     """The negative logarithm of a Poisson probability, without log(y!)."""
-    return a - v.where(y > 0, y * v.log(a), 0.0), 1 - v.where(y > 0, y / a, 0.0)  # a may be 0 where y is
+    return a - v.where(y > 0, y * v.log(a), 0.0), 1 - v.where(y > 0, y / a, 0.0)  # where y is 0, a may be 0
 
 
 def sigmoid_cross_entropy(v, z, y):

@@ -32,7 +32,7 @@ class Draw(Protocol):
 
 
 def normal(draw: Draw, n_out: int, n_in: int) -> Array:
-    """Standard normal, as the seed's class has them."""
+    """Standard normal, as the book's class has them."""
     return draw.standard_normal((n_out, n_in))
 
 

@@ -5,13 +5,7 @@ made of, those with vector IR are ``inlined`` before lowering, because Numba wou
 tiles several times.  But Numba copies all of an inlined function at every place it is called from, and what
 has inlined it again; so the others are each a ``helper``, compiled once and inlined by LLVM.
 
-Machine code is kept on disk, one file per kernel, signature and CPU.  Numba's own cache is not used: it
-does not notice an edit in another file, mixes up processes that write at once, and hands the user whatever a
-damaged file holds.  Here the folder's name is a digest of all kernel sources and every file begins with its
-own checksum, so that code is never stale and damage costs a compile and one warning.
-
-The files are pickles, and a pickle runs whatever its writer wants; a checksum is no signature.  So only what
-nobody but the user can have written is read.
+Machine code is kept on disk: see `cache`.
 """
 
 import functools
@@ -33,12 +27,6 @@ helper = functools.partial(njit, forceinline=True, no_cpython_wrapper=True, no_c
 def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """Decorates a function that kernels call through its ``address``; made of a user's, it is not cached."""
     return cfunc(signature, error_model="numpy")
-
-
-# ---------------------------------------------------------------- the cache folder
-
-
-# ---------------------------------------------------------------- what is kept there
 
 
 # ---------------------------------------------------------------- kernels

@@ -47,7 +47,7 @@ BITS = 6  # of an entry, for its column within a panel
 
 
 class Stored(NamedTuple):
-    """The user's sparse rows (`fastbp.sparse.SparseRows`), and one member's room for those of a block.
+    """The user's sparse rows (`data.sparse.SparseRows`), and one member's room for those of a block.
 
     Values lie in the one of three arrays that their kind (gather.DTYPE_CODES) tells.
     """

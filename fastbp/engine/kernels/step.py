@@ -60,7 +60,7 @@ class Samples(NamedTuple):
 
 class StepRange(NamedTuple):
     """The range of positions to train on, the batch size, how many steps came before, and each step's numbers
-    (kernels.optimizers).
+    (options.optimizers).
     """
 
     first: int
