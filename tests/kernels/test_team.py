@@ -58,7 +58,10 @@ class Work:
         return size
 
 
-def wait_for_threads(others=0):
+OTHERS = _thread._count()  # threads of this process, such as those by which a worker of pytest-xdist reads
+
+
+def wait_for_threads(others=OTHERS):
     """Until the threads of a team have ended: the last few bytecodes of theirs come after `run`."""
     deadline = time.monotonic() + 10
     while _thread._count() > others:
