@@ -23,6 +23,16 @@ class Numpy:
         return x * y + z
 
     @staticmethod
+    def flushed(x: Any) -> Any:
+        """x, with 0 for its numbers that are subnormal."""
+        return np.where(np.abs(x) < np.finfo(x.dtype).smallest_normal, x.dtype.type(0), x)
+
+    @staticmethod
+    def square(x: Any) -> Any:
+        """x x, or 0 where that is subnormal."""
+        return Numpy.flushed(x * x)
+
+    @staticmethod
     def exp(x: Any) -> Any:
         with np.errstate(over="ignore"):
             return np.exp(x)

@@ -64,7 +64,7 @@ class Engine:
         return arrays[: len(pairs)], arrays[len(pairs) :]
 
     def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
-        self.parameters = self._flat(weights, biases).astype(self.architecture.dtype)
+        self.parameters = Numpy.flushed(self._flat(weights, biases).astype(self.architecture.dtype))
 
     def unpack(self) -> Parameters:
         return self._shaped(self.parameters.copy())
@@ -190,7 +190,7 @@ class Engine:
             for array, value in zip(
                 (w, *weight_state), row(Numpy, w, g * factor, *weight_state, numbers_of), strict=True
             ):
-                array[...] = value
+                array[...] = Numpy.flushed(np.asarray(value))
         self.parameters, self._state = parameters, state
 
     @_QUIET

@@ -55,14 +55,14 @@ def nesterov(v, w, g, velocity, h):
 
 def rmsprop(v, w, g, nu, h):
     """Hinton 2012, lecture 6e."""
-    nu = v.fma(h.new, g * g - nu, nu)
+    nu = v.fma(h.new, v.square(g) - nu, nu)
     return w - h.rate * g / (v.sqrt(nu) + h.epsilon), nu
 
 
 def adam(v, w, g, mu, nu, h):
     """Kingma and Ba 2015, with both corrections of bias in h; decay as Loshchilov and Hutter 2019 have it."""
     mu = v.fma(h.new_mu, g - mu, mu)
-    nu = v.fma(h.new_nu, g * g - nu, nu)
+    nu = v.fma(h.new_nu, v.square(g) - nu, nu)
     w = v.fma(-h.decay, w, w)
     return w - h.rate * mu / v.fma(v.sqrt(nu), h.root, h.epsilon), mu, nu
 

@@ -41,7 +41,7 @@ def apply(
                 gradient = v.of(load(b, at(b, g, offset), s.vector))
                 gradient = optimizers.penalised(v, weight, gradient, numbers)
                 for place, value in zip(places, row(v, weight, gradient, *before, numbers), strict=True):
-                    store(b, value.value, place)
+                    store(b, v.flushed(value).value, place)
 
         switch(b, code, {optimizers.CODES[name]: partial(step, name) for name in optimizers.ROWS})
 

@@ -191,9 +191,8 @@ def update_by(gradient: Any) -> Any:
                 d = shift(work.scratch, layer.delta + panel * work.rows * nr + column)
                 if k == 0:
                     offset = layer.biases + first
-                    g = shift(work.target, offset)
+                    g = square(work) if rule.at_once else shift(work.target, offset)
                     if rule.at_once:
-                        g = square(work)
                         clear(nr, g)
                     bias(vectors, g, d, m, rule.scale)
                     if rule.at_once:
@@ -201,10 +200,7 @@ def update_by(gradient: Any) -> Any:
                         apply(rule.optimizer, 1, vectors, b, g, state, work.stride, shift(h, NUMBERS))
                 offset = layer.weights + panel * layer.panel + k * nr * nr + column
                 rows = min(nr, layer.inputs - k * nr)
-                g = shift(work.target, offset)
-                if rule.at_once:
-                    g = square(work)
-                    clear(rows * nr, g)
+                g = square(work) if rule.at_once else shift(work.target, offset)
                 gradient(work, x, k, m, (rows, vectors), g, d, rule)
                 if rule.at_once:
                     w, state = shift(work.parameters, offset), shift(work.state, offset)

@@ -21,6 +21,7 @@ from .vector import (
     call,
     constant,
     element_of,
+    flushed,
     fma,
     lanes_below,
     load,
@@ -91,7 +92,7 @@ def gather(
     positions: Any,
     units: Any,
 ) -> Any:
-    """Fills the first `count` rows of one panel, `columns` numbers each.
+    """Fills the first `count` rows of one panel, `columns` numbers each, with 0 for subnormal numbers.
 
     Row i begins positions[i] `size` bytes after `source`.  Panel by panel, the rows of a batch are read
     side by side and the panel is written in one go.
@@ -126,6 +127,8 @@ def gather(
                             found = _numbers(b, found, s.vector, scale)
                         if scaled:
                             found = _scaled(b, found, means[k], factors[k], s.vector)
+                        if scaled or stored != I8:
+                            found = flushed(b, found)
                         store(b, found, at(b, there, column))
 
             def some(column: int, pointer: ir.Value, type_: ir.VectorType) -> ir.Value:

@@ -30,6 +30,7 @@ from .vector import (
     call,
     constant,
     element_of,
+    flushed,
     fma,
     load,
     loop,
@@ -145,11 +146,20 @@ def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) ->
         with loop(b, terms) as k:
             row = b.mul(k, I64(s.columns))
             tile.add_product(at(b, p, row), 1, at(b, q, row))
-        step, share = splat(b, scale, s.lanes), splat(b, kept, s.lanes)
-        for (i, v), slot in tile.slots.items():
-            target = at(b, w, tile.offset(i, v))
-            before = b.fmul(share, load(b, target, s.vector))
-            store(b, fma(b, step, b.load(slot), before), target)
+        places = [(at(b, w, tile.offset(i, v)), slot) for (i, v), slot in tile.slots.items()]
+        step = splat(b, scale, s.lanes)
+        with b.if_else(b.fcmp_ordered("==", kept, element(0.0))) as (anew, added):
+            with anew:
+                for target, slot in places:
+                    store(b, flushed(b, b.fmul(step, b.load(slot))), target)
+            with added:
+                with b.if_then(b.fcmp_unordered("!=", kept, element(1.0))), loop(b, I64(rows)) as i:
+                    for v in range(vectors):
+                        target = at(b, w, b.add(b.mul(i, I64(s.columns)), I64(v * s.lanes)))
+                        store(b, b.fmul(splat(b, kept, s.lanes), load(b, target, s.vector)), target)
+                for target, slot in places:
+                    value = fma(b, step, b.load(slot), load(b, target, s.vector))
+                    store(b, flushed(b, value), target)
 
     arguments = [address, address, address, I64, element, element]
     return routine(module, f"outer_{element}_{rows}x{vectors}", arguments, emit, inline=True, tile=True)
@@ -205,7 +215,10 @@ def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
 def outer(
     typingctx: Any, rows: Any, vectors: Any, w: Any, p: Any, q: Any, terms: Any, scale: Any, kept: Any
 ) -> Any:
-    """W[i] = kept W[i] + scale (sum over k < terms of P[k, i] Q[k]), for at most one panel of rows."""
+    """W[i] = kept W[i] + scale (sum over k < terms of P[k, i] Q[k]), for at most one panel of rows.
+
+    Where `kept` is 0, W is not read.  Its subnormal numbers become 0.
+    """
     i = types.int64
     element = element_of(w)
 
@@ -241,7 +254,7 @@ def bias(typingctx: Any, vectors: Any, b: Any, d: Any, terms: Any, scale: Any) -
                 b.store(b.fadd(b.load(total), load(b, row, s.vector)), total)
             place = at(b, target, column)
             step = splat(b, scale, s.lanes)
-            store(b, fma(b, step, b.load(total), load(b, place, s.vector)), place)
+            store(b, flushed(b, fma(b, step, b.load(total), load(b, place, s.vector))), place)
 
     address = element.as_pointer()
     arguments = [I64, address, address, I64, element]

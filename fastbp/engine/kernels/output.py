@@ -34,6 +34,7 @@ from .vector import (
     lanes_below,
     load,
     loop,
+    normal_or_zero,
     pointer,
     routine,
     shape,
@@ -126,7 +127,8 @@ def softmax(
                     cost.add(real, cost_rows.softmax_cross_entropy(w, z - top - log_of_sum, wish))
                 b.store(sum_of_eight(b, cost.value.value), at(b, costs, i))
             with _eights(b, columns, row, outputs, panel) as (offset, real):
-                store(b, (v.of(load(b, at(b, d, offset), eight)) / whole).value, at(b, a, offset))
+                share = v.of(load(b, at(b, d, offset), eight)) / whole
+                store(b, v.flushed(share).value, at(b, a, offset))
                 store(b, constant(eight, 1.0), at(b, d, offset))
 
     i = types.int64
@@ -156,7 +158,8 @@ def softmax_delta(typingctx: Any, rows: Any, outputs: Any, panel: Any, d: Any, a
                 with _eights(b, columns, row, outputs, panel) as (offset, real):
                     gradient, output = (v.of(load(b, at(b, x, offset), eight)) for x in (d, a))
                     if finished:
-                        store(b, v.where(real, output * (gradient - whole), 0.0).value, at(b, d, offset))
+                        delta = v.where(real, output * (gradient - whole), 0.0)
+                        store(b, v.flushed(delta).value, at(b, d, offset))
                     else:
                         total.add(real, gradient * output)
 
@@ -228,7 +231,7 @@ def cost_delta(
                 with loop(b, rows) as i:
                     offset = b.add(b.mul(i, I64(s.columns)), I64(number * s.lanes))
                     value = delta(*(v.of(load(b, at(b, x, offset), vector)) for x in (d, a, y)))
-                    store(b, v.where(real, value, 0.0).value, at(b, d, offset))
+                    store(b, v.flushed(v.where(real, value, 0.0)).value, at(b, d, offset))
 
         def gradient(row: Callable[..., Any]) -> None:
             over(lambda d, a, y: row_of(row, 3, parameter)(v, a, y)[1] * d)
@@ -315,7 +318,9 @@ def output(
                     out[i] *= weight
                 for panel in range(panels):
                     for j in range(nr):
-                        d[panel * stride + i * nr + j] *= weight
+                        here = panel * stride + i * nr + j
+                        d[here] = d[here] * weight
+                        d[here] = normal_or_zero(d[here])
         if layer.delta_t >= 0:
             for panel in range(panels):
                 columns = min(nr, layer.outputs - panel * nr)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 
 from .jit import kernel
-from .vector import constants, pointer, shift
+from .vector import constants, normal_or_zero, pointer, shift
 
 _COLUMNS = 16  # numbers of a plain row at once: whole cache lines, which stay until all rows have been taken
 
@@ -20,6 +20,8 @@ def _signature(dtype: Any) -> Any:
 @kernel(_signature)
 def move(w: Any, b: Any, packed: Any, weights: int, panel: int, biases: int, packs: bool) -> None:
     """Fills a layer's panels with w (n_out, n_in) and b (n_out, 1), or these with what the panels hold.
+
+    Panels get 0 for subnormal numbers.
 
     `weights` and `biases` say where the layer's begin in `packed`, `panel` is the distance of two panels.
     """
@@ -35,11 +37,11 @@ def move(w: Any, b: Any, packed: Any, weights: int, panel: int, biases: int, pac
             for j in range(columns):
                 for k in range(begin, end):
                     if packs:
-                        there[k * nr + j] = here[j * inputs + k]
+                        there[k * nr + j] = normal_or_zero(here[j * inputs + k])
                     else:
                         here[j * inputs + k] = there[k * nr + j]
     for j in range(outputs):
         if packs:
-            biases_there[j] = bias[j]
+            biases_there[j] = normal_or_zero(bias[j])
         else:
             bias[j] = biases_there[j]

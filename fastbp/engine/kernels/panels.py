@@ -21,6 +21,7 @@ from .vector import (
     call,
     constant,
     element_of,
+    flushed,
     lanes_below,
     load,
     loop,
@@ -84,8 +85,8 @@ def activate(typingctx: Any, formula: Any, rows: Any, vectors: Any, z: Any, d: A
                 offset = b.add(b.mul(i, I64(s.columns)), b.mul(vector, I64(s.lanes)))
                 here = at(b, z, offset)
                 a, derivative = row_of(row, 2, parameter)(v, v.of(load(b, here, s.vector)))
-                store(b, v.of(a).value, here)
-                store(b, v.of(derivative).value, at(b, d, offset))
+                store(b, v.flushed(a).value, here)
+                store(b, v.flushed(derivative).value, at(b, d, offset))
 
         def custom() -> None:
             with loop(b, rows) as i:
@@ -206,7 +207,7 @@ def multiply_transposed(typingctx: Any, inputs: Any, samples: Any, d: Any, g: An
             for r, row in enumerate(rows):
                 derivative = load(b, at(b, at(b, d, offset), r * s.columns), s.vector)
                 on = b.and_(real, b.fcmp_unordered("!=", derivative, zero))
-                rows[r] = b.select(on, b.fmul(row, derivative), zero)
+                rows[r] = b.select(on, flushed(b, b.fmul(row, derivative)), zero)
             return rows
 
         _transpose_blocks(b, s, (_blocks(b, s, inputs), _blocks(b, s, samples)), d, g, finish)

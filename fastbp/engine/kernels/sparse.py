@@ -30,9 +30,11 @@ from .vector import (
     clear,
     constants,
     element_of,
+    flushed,
     fma,
     load,
     loop,
+    normal_or_zero,
     pointer,
     routine,
     shape,
@@ -126,15 +128,16 @@ def lists_of(rows: Stored) -> Lists:
 
 @inlined
 def _read(rows: Stored, place: int, target: Any, i: int, divisor: Any) -> None:
-    """target[i] = a stored number; -0 becomes 0, as in an array that SciPy makes of the rows."""
+    """target[i] = a stored number, or 0 where it is -0 or subnormal, as `gather` has it."""
     kind = rows.kind % SCALED
     if kind == 0:
         target[i] = np.float64(rows.bytes[place])
         target[i] = target[i] / divisor[0]
     elif kind == 1:
-        target[i] = rows.singles[place] + np.float32(0.0)
+        target[i] = rows.singles[place]
     else:
-        target[i] = rows.doubles[place] + 0.0
+        target[i] = rows.doubles[place]
+    target[i] = normal_or_zero(target[i])
 
 
 @helper
@@ -151,6 +154,7 @@ def gather_panels(rows: Stored, positions: Any, count: int, target: Any, work: W
             for i in range(count):
                 for k in range(min(nr, rows.count - first)):
                     panel[i * nr + k] = (0.0 - rows.mean[first + k]) * rows.factor[first + k]
+                    panel[i * nr + k] = normal_or_zero(panel[i * nr + k])
     for i in range(count):
         for place in range(rows.starts[positions[i]], rows.starts[positions[i] + 1]):
             column = np.int64(rows.columns[place])
@@ -160,6 +164,7 @@ def gather_panels(rows: Stored, positions: Any, count: int, target: Any, work: W
                 target[k] = (rows.doubles[place] - rows.mean[column]) * rows.factor[column]
             elif scaled:
                 target[k] = (np.float64(target[k]) - rows.mean[column]) * rows.factor[column]
+            target[k] = normal_or_zero(target[k])
 
 
 @helper
@@ -325,7 +330,7 @@ def outer_stored(
                 target = at(b, at(b, w, offset), v * s.lanes)
                 total = load(b, at(b, at(b, sums, offset), v * s.lanes), s.vector)
                 before = b.fmul(splat(b, kept, s.lanes), load(b, target, s.vector))
-                store(b, fma(b, splat(b, scale, s.lanes), total, before), target)
+                store(b, flushed(b, fma(b, splat(b, scale, s.lanes), total, before)), target)
         return b.zext(met, I64)
 
     address = element.as_pointer()
@@ -364,10 +369,13 @@ def _gradient(
     rows, vectors = size
     nr, _, _ = constants(work.scratch)
     lists, sums = x.lists, x.lists.sums
+    kept = rule.kept
+    if kept == 0.0:
+        clear(rows * nr, g)
+        kept = 1.0
     begin = np.int64(lists.ends[panel - 1]) if panel > 0 else 0
     for sample in range(0, m, SAMPLES_AT_ONCE):
         terms = min(SAMPLES_AT_ONCE, m - sample)
-        kept = rule.kept if sample == 0 else 1.0
         end = begin
         while end < lists.ends[panel] and lists.entries[end] < (sample + terms) << BITS:
             end += 1
@@ -381,7 +389,7 @@ def _gradient(
                     i, column = (entries[k] >> BITS) - sample, entries[k] & ((1 << BITS) - 1)
                     lists.panel[i * nr + column] = parts[k]
                 outer(rows, vectors, g, lists.panel, shift(d, sample * nr), terms, rule.scale, kept)
-        begin = end
+        begin, kept = end, 1.0
 
 
 forward_listed = forward_by(_product)

@@ -306,7 +306,8 @@ def _tile_update(net: Net, given: Any, samples: int, first: bool) -> TileUpdate:
     optimizer, rate = net.plan[0].optimizer, given[RATE]
     if optimizer == FUSED:
         return TileUpdate(False, 0, -rate / samples, 1.0 - rate * given[L2] if first else 1.0)
-    return TileUpdate(net.plan[0].shared < 0, optimizer, 1.0, 1.0)
+    at_once = net.plan[0].shared < 0
+    return TileUpdate(at_once, optimizer, 1.0, 0.0 if at_once else 1.0)
 
 
 # ---------------------------------------------------------------- sparse rows

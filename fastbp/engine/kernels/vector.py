@@ -21,6 +21,7 @@ I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 F32, F64 = ir.FloatType(), ir.DoubleType()
 VOID = ir.VoidType()
 CACHE_LINE = 64
+LEAST_SQUARED = {F32: 2.0**-63, F64: 2.0**-511}  # the least number whose square is not subnormal
 
 
 def _assembly_of_an_fma() -> str:
@@ -153,6 +154,16 @@ def fma(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Valu
     return builder.call(declared, [x, y, z])
 
 
+def flushed(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """`value`, with 0 for its numbers that are subnormal: those whose exponent's bits are all 0."""
+    vector = value.type
+    integers = ir.VectorType(I32 if vector.element == F32 else I64, vector.count)
+    exponent = ir.Constant(integers, [0x7F800000 if vector.element == F32 else 0x7FF << 52] * vector.count)
+    zero = ir.Constant(integers, [0] * vector.count)
+    is_normal = builder.icmp_unsigned("!=", builder.and_(builder.bitcast(value, integers), exponent), zero)
+    return builder.select(is_normal, value, constant(vector, 0.0))
+
+
 def lanes_below(builder: ir.IRBuilder, vector: ir.VectorType, limit: ir.Value) -> ir.Value:
     """The mask of the lanes whose number is below `limit` (an int64)."""
     numbers = ir.Constant(ir.VectorType(I64, vector.count), list(range(vector.count)))
@@ -278,6 +289,15 @@ class Operators:
         x, y = self.of(x), self.of(y)
         return self.of(self.b.select(self.b.fcmp_unordered("<", x.value, y.value), x.value, y.value))
 
+    def flushed(self, x: Any) -> Vector:
+        """x, or 0 where it is subnormal."""
+        return self.of(flushed(self.b, self.of(x).value))
+
+    def square(self, x: Vector) -> Vector:
+        """x x, or 0 where that is subnormal, which is not computed then: it would take long."""
+        x = self.where(self.abs(x) < LEAST_SQUARED[self.vector.element], 0.0, x)
+        return x * x
+
     def abs(self, x: Vector) -> Vector:
         return self._intrinsic("fabs", x)
 
@@ -381,6 +401,16 @@ def clear(typingctx: Any, count: Any, target: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, target), emit
+
+
+@intrinsic
+def normal_or_zero(typingctx: Any, value: Any) -> Any:
+    """The number, or 0 where it is subnormal."""
+
+    def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        return b.extract_element(flushed(b, splat(b, arguments[0], 1)), I32(0))
+
+    return value(value), emit
 
 
 @intrinsic

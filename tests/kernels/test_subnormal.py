@@ -1,0 +1,155 @@
+"""No number of training is subnormal: such numbers make some chips slow, and decay alone never ends them."""
+
+import numpy as np
+import pytest
+
+from fastbp import Activation, AdamW, Network, load
+from fastbp.data.sparse import SparseRows
+from fastbp.engine.architecture import Architecture
+from fastbp.engine.packed import Data, Engine, UpdateSpec
+from fastbp.options.optimizers import OPTIMIZERS
+
+
+def subnormal(*arrays):
+    """The number of subnormal numbers in arrays."""
+    return sum(int(np.sum((x != 0) & (np.abs(x) < np.finfo(x.dtype).smallest_normal))) for x in arrays)
+
+
+def kept(net):
+    """All numbers that a network keeps."""
+    states = [array for pair in net._fastbp.optimizer_state.values() for arrays in pair for array in arrays]
+    return [*net.weights, *net.biases, *states]
+
+
+def network(dtype, *, hidden="relu", seed=0, **options):
+    return Network(
+        [40, 12, 2],
+        activation=hidden,
+        output_activation="softmax",
+        cost="cross_entropy",
+        dtype=dtype,
+        seed=seed,
+        **options,
+    )
+
+
+def active_once(dtype):
+    """Samples whose inputs are active in the first alone, and later rows of zeros."""
+    X = np.zeros((512, 40), dtype)
+    X[0] = 1
+    return X, np.arange(512) % 2
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_states_of_inputs_that_fall_silent(dtype, optimizer):
+    X, y = active_once(dtype)
+    net = network(dtype)
+    net.fit(X, y, epochs=1, batch_size=4, shuffle=False, optimizer=optimizer)
+    for _ in range(16 if dtype == "float32" else 110):
+        net.fit(X[1:], y[1:], epochs=1, batch_size=4, optimizer=optimizer)
+        assert not subnormal(*kept(net))
+    if optimizer in ("momentum", "nesterov", "adam", "adamw"):
+        decayed = {"momentum": "velocity", "nesterov": "velocity"}.get(optimizer, "mu")
+        assert not net._fastbp.optimizer_state[decayed][0][0].any(), "0 in the end"
+
+
+@pytest.mark.parametrize("options", [{"l2": 2.0}, {"optimizer": "sgd", "l2": 2.0}, {"l2": 10.0}], ids=str)
+def test_weights_that_decay(dtype, options):
+    """A learning rate times l2 of 1 takes all of a weight in one step."""
+    X, y = np.zeros((64, 40), dtype), np.arange(64) % 2
+    net = network(dtype)
+    for _ in range(10 if dtype == "float32" else 80):
+        net.fit(X, y, epochs=3, batch_size=4, learning_rate=0.1, **options)
+        assert not subnormal(*kept(net))
+    assert not net.weights[0].any()
+
+
+def test_weights_that_decay_apart_from_the_gradient(dtype):
+    X, y = np.zeros((64, 40), dtype), np.arange(64) % 2
+    net = network(dtype)
+    net.fit(X, y, epochs=1, batch_size=4, optimizer="adamw")
+    for _ in range(8 if dtype == "float32" else 50):
+        net.fit(X, y, epochs=4, batch_size=4, learning_rate=0.25, optimizer=AdamW(weight_decay=1.0))
+        assert not subnormal(*kept(net))
+    assert not net.weights[0].any()
+
+
+def test_rare_words(dtype):
+    """Sparse rows: half of the columns are rare, and each is met now and then."""
+    random = np.random.default_rng(1)
+    X = random.random((400, 40)) < np.where(np.arange(40) < 20, 0.3, 0.002)
+    X, y = X.astype(dtype), random.integers(0, 2, 400)
+    starts = np.concatenate([[0], np.cumsum(np.count_nonzero(X, axis=1))])
+    rows, columns = np.nonzero(X)
+    sparse = SparseRows(starts, columns.astype(np.int32), X[rows, columns], 40)
+    for optimizer in ("momentum", "rmsprop", "adam"):
+        by_kind = []
+        for samples in (X, sparse):
+            net = network(dtype)
+            for _ in range(12):
+                net.fit(samples, y, epochs=1, batch_size=1, optimizer=optimizer)
+                assert not subnormal(*kept(net))
+            by_kind.append(net.fingerprint())
+        assert by_kind[0] == by_kind[1]
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "softplus", "silu", "exponential", "elu"])
+@pytest.mark.parametrize("update_spec", [UpdateSpec(), UpdateSpec("adam")], ids=["fused", "adam"])
+def test_activations_deltas_and_gradients_of_saturated_units(dtype, hidden, update_spec):
+    far = np.log(np.finfo(dtype).smallest_normal)
+    random = np.random.default_rng(0)
+    weights = [np.zeros((12, 40), dtype), (2 * far * random.uniform(-1, 1, (2, 12))).astype(dtype)]
+    biases = [np.linspace(far - 12, far + 12, 12, dtype=dtype)[:, np.newaxis], np.zeros((2, 1), dtype)]
+    weights[1][:, ::2] *= np.finfo(dtype).smallest_normal
+    architecture = Architecture((40, 12, 2), (hidden, "softmax"), np.dtype(dtype), "cross_entropy")
+    engine = Engine(architecture, weights, biases, 10, update_spec=update_spec)
+    X, y = random.random((30, 40)).astype(dtype), np.arange(30) % 2
+    numbers = OPTIMIZERS["adam"].numbers(np.full(3, 0.01), 0)
+    for batch in range(3):
+        engine.train(Data(X, y, 1.0), np.arange(30), (10 * batch, 10 * batch + 10), numbers[batch:], batch)
+        assert np.count_nonzero(engine._scratch) > 100
+        assert not subnormal(engine._scratch, engine.parameters, engine._state)
+
+
+def full_of_subnormal(dtype):
+    net = network(dtype)
+    net.weights[0][...] = np.finfo(dtype).smallest_normal * np.linspace(-1, 1, 480).reshape(12, 40)
+    return net
+
+
+def test_a_network_that_is_full_of_them(dtype, tmp_path):
+    """It predicts as with 0, from a file as well, and one step of training leaves none."""
+    net, zeros = full_of_subnormal(dtype), full_of_subnormal(dtype)
+    zeros.weights[0][np.abs(zeros.weights[0]) < np.finfo(dtype).smallest_normal] = 0
+    assert subnormal(net.weights[0]) > 400 and not subnormal(zeros.weights[0])
+    X, y = np.full((8, 40), np.finfo(dtype).max / 1e3, dtype), np.arange(8) % 2
+    np.testing.assert_array_equal(net.outputs(X), zeros.outputs(X))
+    net.save(tmp_path / "net.fastbp")
+    np.testing.assert_array_equal(load(tmp_path / "net.fastbp").outputs(X), zeros.outputs(X))
+    net.fit(np.zeros_like(X), y, epochs=1, batch_size=8)
+    assert not subnormal(*kept(net))
+
+
+def test_samples(dtype):
+    """Numbers of samples that are subnormal in the network's type count as 0, in sparse rows as well."""
+    tiny = np.finfo(dtype).smallest_normal
+    net = network(dtype, seed=3)
+    net.weights[0][...] = 1 / float(tiny) * np.sign(net.weights[0])
+    X = np.where(np.arange(40) % 2, tiny, tiny / 2).astype(dtype) * np.ones((5, 1), dtype)
+    expected = net.outputs(np.where(np.abs(X) < tiny, 0, X))
+    np.testing.assert_array_equal(net.outputs(X), expected)
+    columns = np.tile(np.arange(40, dtype=np.int32), 5)
+    sparse = SparseRows(np.arange(0, 201, 40), columns, X.ravel(), 40)
+    np.testing.assert_array_equal(net.outputs(sparse), expected)
+
+
+def test_numpy_engine(dtype):
+    """Where a user's functions of arrays make NumPy train."""
+    relu = Activation(lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype))
+    X, y = active_once(dtype)
+    for optimizer in OPTIMIZERS:
+        net = network(dtype, hidden=relu)
+        net.fit(X, y, epochs=1, batch_size=4, shuffle=False, optimizer=optimizer)
+        for _ in range(10 if dtype == "float32" else 3):
+            net.fit(X[1:], y[1:], epochs=1, batch_size=4, optimizer=optimizer)
+            assert not subnormal(*kept(net))
