@@ -1,5 +1,6 @@
 """The step of an optimizer, as vector IR: one pass over a tile of gradients, its weights and their state."""
 
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -34,14 +35,23 @@ def apply(
                 **{number: v.of(b.load(at(b, h, i))) for i, number in enumerate((*optimizers.COMMON, *own))}
             )
             states = [at(b, state, b.mul(stride, I64(i))) for i in range(len(optimizers.state_names(name)))]
-            with loop(b, rows) as i, loop(b, vectors) as vector:
-                offset = b.add(b.mul(i, I64(s.columns)), b.mul(vector, I64(s.lanes)))
-                places = [at(b, pointer, offset) for pointer in (w, *states)]
-                weight, *before = (v.of(load(b, place, s.vector)) for place in places)
-                gradient = v.of(load(b, at(b, g, offset), s.vector))
-                gradient = optimizers.penalised(v, weight, gradient, numbers)
-                for place, value in zip(places, row(v, weight, gradient, *before, numbers), strict=True):
-                    store(b, v.flushed(value).value, place)
+
+            def over(mean_gradient: Callable[[Any, Any], Any]) -> None:
+                with loop(b, rows) as i, loop(b, vectors) as vector:
+                    offset = b.add(b.mul(i, I64(s.columns)), b.mul(vector, I64(s.lanes)))
+                    places = [at(b, pointer, offset) for pointer in (w, *states)]
+                    weight, *before = (v.of(load(b, place, s.vector)) for place in places)
+                    gradient = mean_gradient(weight, v.of(load(b, at(b, g, offset), s.vector)))
+                    for place, value in zip(places, row(v, weight, gradient, *before, numbers), strict=True):
+                        store(b, v.flushed(value).value, place)
+
+            l2, l1 = (b.load(at(b, h, optimizers.COMMON.index(penalty))) for penalty in ("l2", "l1"))
+            is_plain = b.and_(*(b.fcmp_ordered("==", penalty, element(0.0)) for penalty in (l2, l1)))
+            with b.if_else(is_plain) as (plain, penalised):
+                with plain:
+                    over(lambda weight, gradient: gradient * numbers.scale)
+                with penalised:
+                    over(lambda weight, gradient: optimizers.penalised(v, weight, gradient, numbers))
 
         switch(b, code, {optimizers.CODES[name]: partial(step, name) for name in optimizers.ROWS})
 

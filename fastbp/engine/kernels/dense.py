@@ -14,7 +14,7 @@ from ...options.optimizers import NUMBERS
 from .apply import apply
 from .gather import Prefetch, line_count, prefetch_next
 from .jit import helper, inlined
-from .microkernel import Strided, bias, dot, outer
+from .microkernel import Strided, bias, dot, outer, prefetch_rows
 from .output import delta_t
 from .panels import Formula, Mask, activate, drop, multiply_transposed, transposed
 from .shares import PARTS, Share, after, begin_of, ceil_div, count, share_of, units
@@ -32,6 +32,7 @@ class Workspace(NamedTuple):
     target: Any  # what `update` writes: the parameters, a copy of them, or the gradient of a whole batch
     state: Any  # of the optimizer, in panels like the parameters
     stride: int  # numbers from one state of a weight to the next
+    states: int  # of a weight
     scratch: Any
     private: (
         Any  # one member's own: a row of zeros, a square tile, the numbers of a step for weights and biases
@@ -201,9 +202,13 @@ def update_by(gradient: Any) -> Any:
                 offset = layer.weights + panel * layer.panel + k * nr * nr + column
                 rows = min(nr, layer.inputs - k * nr)
                 g = square(work) if rule.at_once else shift(work.target, offset)
+                w, state = shift(work.parameters, offset), shift(work.state, offset)
+                if rule.at_once:
+                    prefetch_rows(rows, w)
+                    for i in range(work.states):
+                        prefetch_rows(rows, shift(state, i * work.stride))
                 gradient(work, x, k, m, (rows, vectors), g, d, rule)
                 if rule.at_once:
-                    w, state = shift(work.parameters, offset), shift(work.state, offset)
                     apply(rule.optimizer, rows, vectors, w, g, state, work.stride, h)
                 ahead = prefetch_next(ahead, lines_per_unit)
                 cursor = after(cursor, mine)

@@ -123,7 +123,8 @@ def _workspace(net: Net, member: Member) -> Workspace:
     parameters = pointer(net.parameters, 0)
     target = parameters if plan.shared < 0 else pointer(net.scratch, plan.shared)
     state, stride = pointer(net.state, 0), net.parameters.size
-    return Workspace(parameters, target, state, stride, pointer(net.scratch, 0), own, plan.rows, plan.cached)
+    states, scratch = net.state.size // stride, pointer(net.scratch, 0)
+    return Workspace(parameters, target, state, stride, states, scratch, own, plan.rows, plan.cached)
 
 
 @inlined
