@@ -22,6 +22,7 @@ from numba import types
 from numba.core import config
 
 import fastbp
+from experiments import in_new_process
 from fastbp.engine.kernels import cache as kernels_cache
 from fastbp.engine.kernels import jit
 from fastbp.engine.kernels.shuffle import shuffle
@@ -510,3 +511,18 @@ def trained_without_jit():
         net.fit(np.zeros((4, 2)), np.zeros((4, 1)), epochs=1, batch_size=2, learning_rate=0.1)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+
+
+def a_first_fit():
+    """Modules that only a compile needs, after a `fit` and a prediction in this process."""
+    net = fastbp.Network([3, 4, 2], dtype="float32", seed=0)
+    net.fit(np.zeros((8, 3)), np.arange(8) % 2, epochs=1, batch_size=4)
+    net.predict(np.zeros((2, 3)))
+    return sorted({"numba.np.arraymath", "scipy.linalg"} & set(sys.modules))
+
+
+def test_code_that_is_kept_needs_nothing_of_the_compiler():
+    """Which Numba would import all the same, and SciPy's BLAS with it: most of a first `fit`."""
+    call = "test_cache.a_first_fit()"
+    in_new_process(call)
+    assert in_new_process(call) == []

@@ -25,6 +25,7 @@ import numba
 from numba.core import config
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from ... import __version__
@@ -134,7 +135,9 @@ class _Cache(NullCache):
         self._name = f"{name}-{hashlib.sha256(repr(target).encode()).hexdigest()[:16]}.bin"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        target_context.refresh()
+        # Numba's cache calls `refresh`, which imports all that a compile may need, SciPy's BLAS as well: three
+        # quarters of the first `fit` of a process.  Code that is compiled needs the memory manager alone.
+        rtsys.initialize(target_context)
         try:
             with opened_folder() as folder:
                 code = self._load(folder, target_context)
