@@ -20,13 +20,14 @@ from .data.metrics import METRICS
 from .data.parameters import checked_parameters, initial_arrays, unflattened
 from .data.targets import Task, required
 from .engine import formulas, gradient_check, gradients, inference, replaced, summary
-from .engine.architecture import OPTIONS, State, from_0_1, state_of
+from .engine.architecture import State, from_0_1, options_of
 from .files import network_file
 from .options import checks, initializers
 from .options.activations import Kind as Activation
 from .options.activations import row_of
 from .options.costs import Kind as Cost
 from .options.costs import row_of as cost_row_of
+from .options.network import OPTIONS, Options
 from .options.optimizers import OPTIMIZERS, Optimizer
 from .options.schedules import SCHEDULES, Schedule
 from .options.step_numbers import Recipe
@@ -167,26 +168,26 @@ class Network:
         plain_sizes = checks.sizes_of(sizes)
         self.num_layers = len(plain_sizes)
         self.sizes = sizes
-        state = state_of(plain_sizes, {name: arguments[name] for name in OPTIONS})
-        if state != State() or type(self) is not Network:  # pickles of 0.1.0 have no state
-            self._fastbp = state
+        options = options_of(plain_sizes, {name: arguments[name] for name in OPTIONS})
+        if options != Options() or type(self) is not Network:  # pickles of 0.1.0 have no state
+            self._fastbp = State(options)
         layers = self.num_layers - 1
-        rows = [row for row, _ in map(row_of, state.activations(layers))]
-        names = initializers.default_init(rows, cost_row_of(state.cost)[0])
+        rows = [row for row, _ in map(row_of, options.activations(layers))]
+        names = initializers.default_init(rows, cost_row_of(options.cost)[0])
         if isinstance(init, str):
             names = [checks.choice("init", init, initializers.INITIALIZERS)] * layers
         if init is None or isinstance(init, str):
-            weights, biases = initializers.initial(plain_sizes, names, state.seed)
+            weights, biases = initializers.initial(plain_sizes, names, options.seed)
         else:
-            weights = initial_arrays(init, plain_sizes, state.dtype)
+            weights = initial_arrays(init, plain_sizes, options.dtype)
             biases = [np.zeros((n_out, 1)) for n_out in plain_sizes[1:]]
-        self.biases: list[Array] = [b.astype(state.dtype, copy=False) for b in biases]
-        self.weights: list[Array] = [w.astype(state.dtype, copy=False) for w in weights]
+        self.biases: list[Array] = [b.astype(options.dtype, copy=False) for b in biases]
+        self.weights: list[Array] = [w.astype(options.dtype, copy=False) for w in weights]
 
     @property
     def dtype(self) -> np.dtype:
         """The type of weights and arithmetic."""
-        return self._fastbp.dtype
+        return self._fastbp.options.dtype
 
     @property
     def task(self) -> Task | None:
@@ -195,7 +196,7 @@ class Network:
         "labels", "binary" (0 or 1, one output), "multilabel" (0 or 1 for each output), "values" (a row of
         them) or "value" (one, y being flat).
         """
-        return self._fastbp.task
+        return self._fastbp.learnt.task
 
     @property
     def classes_(self) -> Array:
@@ -214,7 +215,7 @@ class Network:
     @classes_.setter
     def classes_(self, labels: Sequence[Any]) -> None:
         classes = checked_classes(hashable(list(labels), "classes_"), len(self.biases[-1]), "classes_")
-        self._fastbp = replace(self._fastbp, classes=classes)
+        self._fastbp = replace(self._fastbp, learnt=replace(self._fastbp.learnt, classes=classes))
 
     @property
     def feature_names_in_(self) -> Array:
@@ -230,12 +231,13 @@ class Network:
         >>> net.feature_names_in_
         array(['width', 'height'], dtype=object)
         """
-        if self._fastbp.feature_names is None:
+        names = self._fastbp.learnt.feature_names
+        if names is None:
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute 'feature_names_in_': it was not trained "
                 "on a frame whose column names are all strings"
             )
-        return np.array(self._fastbp.feature_names, object)
+        return np.array(names, object)
 
     @property
     def parameters(self) -> Array:
@@ -261,7 +263,7 @@ class Network:
             setattr(self, name, value)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({summary.arguments(self.sizes, self._fastbp)})"
+        return f"{type(self).__name__}({summary.arguments(self.sizes, self._fastbp.options)})"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the network durably to a file, from which `load` reads it in any process.
@@ -562,7 +564,7 @@ class Network:
         """
         y = required("y", y)
         if optimizer is None:
-            optimizer = self._fastbp.optimizer or "sgd"
+            optimizer = self._fastbp.progress.optimizer or "sgd"
         plan = Plan(
             recipe=_recipe(optimizer, learning_rate, schedule, l2, l1, clip_norm),
             epochs=1,

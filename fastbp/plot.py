@@ -205,11 +205,11 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
 def _signals(net: Any, x: Any) -> list[np.ndarray]:
     """The inputs and hidden activations as the network computes them, and the outputs in the units of y."""
     architecture, weights, biases = checked(net)
-    state = net._fastbp
+    options, learnt = net._fastbp.options, net._fastbp.learnt
     x = array(x, "x").reshape(1, -1)
     row = dense(checked_samples(x, architecture.sizes[0], architecture.dtype, "x"))
-    a = row[0] / (state.bytes_divisor if row.dtype == np.uint8 else state.input_divisor or 1.0)
-    if (scaling := learnt_scaling(state.scale_inputs, state.input_scaling, "scale_inputs")) is not None:
+    a = row[0] / (options.bytes_divisor if row.dtype == np.uint8 else options.input_divisor or 1.0)
+    if (scaling := learnt_scaling(options.scale_inputs, learnt.input_scaling, "scale_inputs")) is not None:
         a = scaling.scaled(a)
     signals = [a]
     for kind, w, b in zip(architecture.activations[:-1], weights[:-1], biases[:-1], strict=True):

@@ -184,8 +184,8 @@ def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
 
 def _network(options: argparse.Namespace, sizes: list[int]) -> "Network":
     """Makes a network of these sizes as the options say."""
-    from ..engine.architecture import OPTIONS
     from ..network import Network
+    from ..options.network import OPTIONS
 
     try:
         return Network(sizes, **_given(options, [name for name in (*OPTIONS, "init") if name in options]))

@@ -33,6 +33,7 @@ from ..engine.replaced import FORWARD
 from ..files import durable
 from ..options import initializers
 from ..options.checks import number, sizes_of
+from ..options.network import Options
 from ..training import pairs as training_pairs
 from ..training.pairs import Pairs
 from . import checks
@@ -120,7 +121,7 @@ def _cross_entropies(a: Any, y: Any) -> Any:
 
 
 _SQUARES, _SHORT = QuadraticCost.fn, CrossEntropyCost.delta  # whatever a script puts in their places
-_QUADRATIC, _CROSS_ENTROPY = State(), State(cost="cross_entropy")
+_QUADRATIC, _CROSS_ENTROPY = State(), State(Options(cost="cross_entropy"))
 _ROWS_AT_ONCE = 2048  # of costs: they stay in cache
 
 

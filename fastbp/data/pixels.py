@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..options.checks import positive
+from ..options.network import Options
 from .arrays import first_rows, warn
 from .sparse import Samples, SparseRows, dense
 
@@ -50,7 +51,7 @@ def divided(samples: Samples, divisor: float | None, dtype: np.dtype) -> Samples
     return np.asarray(np.divide(samples.astype(dtype, copy=False), divisor, dtype=dtype))
 
 
-def scale_of(X: Samples, state: Any) -> Scale | None:
+def scale_of(X: Samples, options: Options) -> Scale | None:
     """Tells whether samples X, not yet divided, look like pixels: "whole" numbers up to 255, or in 0 .. 1.
 
     None where neither is certain.  The first rows tell.
@@ -61,50 +62,50 @@ def scale_of(X: Samples, state: Any) -> Scale | None:
     largest = seen.max()
     whole = seen.dtype == np.uint8 or (np.floor(seen) == seen).all()
     if whole:
-        divides_bytes = X.dtype == np.uint8 and state.uint8_divisor not in (None, 1.0)
+        divides_bytes = X.dtype == np.uint8 and options.uint8_divisor not in (None, 1.0)
         return "divided" if divides_bytes else "whole" if 1 < largest <= 255 else None
     return "divided" if largest <= 1 else None
 
 
-def check_scale(name: str, X: Samples, state: Any) -> None:
+def check_scale(name: str, X: Samples, options: Options, trained: Scale | None) -> None:
     """`warn_of_other_scale` for checked samples X, where their largest number leaves any doubt."""
-    if state.scale is None:
+    if trained is None:
         return
     if isinstance(X, np.ndarray) and X.dtype != np.uint8 and X.size:
         largest = dense(first_rows(X)).max()
-        if (largest <= 1) == (state.scale == "divided"):
+        if (largest <= 1) == (trained == "divided"):
             return
-    warn_of_other_scale(name, scale_of(X, state), state)
+    warn_of_other_scale(name, scale_of(X, options), trained)
 
 
-def warn_of_other_scale(name: str, given: Scale | None, state: Any) -> None:
-    """Warns of samples in another scale than those of the training, and of pixels where nobody chose one."""
+def warn_of_other_scale(name: str, given: Scale | None, trained: Scale | None) -> None:
+    """Warns of samples in another scale than those of the training."""
     texts = {"divided": "numbers from 0 to 1", "whole": "whole numbers up to 255"}
-    if given and state.scale and given != state.scale:
+    if given and trained and given != trained:
         warn(
-            f"{name}: expected {texts[state.scale]}, as the network was trained on, got {texts[given]}; "
+            f"{name}: expected {texts[trained]}, as the network was trained on, got {texts[given]}; "
             "give both as they are, with Network(..., input_divisor=255), or both divided"
         )
 
 
-def warn_of_bytes(name: str, X: Samples, state: Any) -> None:
+def warn_of_bytes(name: str, X: Samples, options: Options, trained: Scale | None) -> None:
     """Warns of bytes that may be pixels, before the first training, where nobody has said what they are."""
-    chosen = state.scale_inputs or state.scale or state.input_divisor or state.uint8_divisor
-    if X.dtype == np.uint8 and not chosen and scale_of(X, state) == "whole":
+    chosen = options.scale_inputs or trained or options.input_divisor or options.uint8_divisor
+    if X.dtype == np.uint8 and not chosen and scale_of(X, options) == "whole":
         warn(
             f"{name}: uint8 numbers above 1 are taken as they are; Network(..., input_divisor=255) brings "
             "pixels to 0 .. 1 as they are read, input_divisor=1 says that they are meant as they are"
         )
 
 
-def warn_of_undivided_targets(y: np.ndarray, X: Samples, state: Any) -> None:
+def warn_of_undivided_targets(y: np.ndarray, X: Samples, options: Options) -> None:
     """Warns of an autoencoder's targets that are not divided as its inputs are."""
     if (
         y.shape == X.shape
-        and state.bytes_divisor != 1
-        and "whole" == scale_of(y, state) == scale_of(X, state)
+        and options.bytes_divisor != 1
+        and "whole" == scale_of(y, options) == scale_of(X, options)
     ):
         warn(
-            f"y: whole numbers up to 255 are not divided, as those of X are by {state.bytes_divisor:g}; "
-            f"give y / {state.bytes_divisor:g}"
+            f"y: whole numbers up to 255 are not divided, as those of X are by {options.bytes_divisor:g}; "
+            f"give y / {options.bytes_divisor:g}"
         )

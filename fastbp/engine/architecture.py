@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.parameters import checked_parameters, float_type
-from ..data.pixels import Scale, divisors
-from ..data.scaling import Scaling
-from ..data.targets import Task
+from ..data.pixels import divisors
+from ..data.schema import Learnt
 from ..options import activations, checks, costs, random_streams
+from ..options.network import Options
 from ..options.optimizers import Optimizer, state_names
 
 Parameters = tuple[list[np.ndarray], list[np.ndarray]]  # weights [(n_out, n_in)] and biases [(n_out, 1)]
@@ -47,87 +47,59 @@ class Architecture(NamedTuple):
         return 4 * sum(weights) + 2 * sum(weights[1:])
 
 
-_FLOAT64 = np.dtype(np.float64)
-
-
 @dataclass(frozen=True)
-class Options:
-    """The arguments of `Network` that it keeps, checked, in the order in which files and ``repr`` have them.
+class Progress:
+    """The counts of a network's training, and its optimizer."""
 
-    This is the one list of their names; `Network` and `state_of`, which checks each, have them besides.
-    """
-
-    activation: activations.Kind | tuple[activations.Kind, ...] = (
-        "sigmoid"  # of hidden layers: of all, or each
-    )
-    output_activation: activations.Kind = "sigmoid"
-    cost: costs.Kind = "quadratic"
-    dropout: float | tuple[float, ...] = 0.0
-    frozen: tuple[int, ...] = ()
-    input_divisor: float | None = None  # of samples; None where nobody has chosen one
-    uint8_divisor: float | None = None  # of samples of type uint8 alone, as in networks of fastbp 0.2
-    seed: int | None = None
-    dtype: np.dtype = _FLOAT64
-    scale_inputs: bool = False
-    scale_outputs: bool = False
-
-
-OPTIONS = tuple(option.name for option in fields(Options))
-
-
-@dataclass(frozen=True)
-class State(Options):
-    """All that a network keeps beside the book's four attributes, in one attribute, ``_fastbp``.
-
-    So no private name of a subclass collides with one of ours.  The defaults are the class's, for a pickle of
-    the book's class holds the four attributes alone.  A state is replaced, never changed, for a shallow copy
-    of the network shares it.  What is no option has been learnt, or counted, in training.
-    """
-
-    task: Task | None = None
-    scale: Scale | None = None  # of the samples
-    classes: tuple[Any, ...] | None = None  # labels that are not 0, 1, 2 ..., by their outputs
-    feature_names: tuple[str, ...] | None = None  # of the columns of the frame that it is trained on
     epochs: int = 0  # whose orders have been drawn
     batches: int = 0  # whose masks have been drawn
     masks: int | None = None  # the key of dropout's masks, where it was drawn without a seed
     optimizer: Optimizer | None = None
     began: int = 0  # the batches before the optimizer's state began
     optimizer_state: dict[str, Parameters] = field(default_factory=dict, compare=False)  # by name
-    input_scaling: Scaling | None = field(default=None, compare=False)
-    output_scaling: Scaling | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a network keeps beside the book's four attributes, in one attribute, ``_fastbp``.
+
+    So no private name of a subclass collides with one of ours.  The defaults are the class's, for a pickle of
+    the book's class holds the four attributes alone.  A state is replaced, never changed, for a shallow copy
+    of the network shares it.
+    """
+
+    options: Options = field(default_factory=Options)
+    learnt: Learnt = field(default_factory=Learnt)
+    progress: Progress = field(default_factory=Progress)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "State":
+        """The state whose records have those values; fields that have none have their defaults."""
+
+        def record(kind: Any) -> Any:
+            return kind(**{item.name: values[item.name] for item in fields(kind) if item.name in values})
+
+        return cls(record(Options), record(Learnt), record(Progress))
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
-        """Names the optimizer's state in a pickle of fastbp 0.2.0, which lists its parts."""
-        attributes = {"optimizer_state": {}, **attributes}
-        if unnamed := attributes.pop("memory", ()):
-            names = state_names(attributes["optimizer"].row)
-            attributes["optimizer_state"] = dict(zip(names, unnamed, strict=True))
+        """Restores a pickle; one without records, as of fastbp 0.2.0, may list the optimizer's state."""
+        if "options" not in attributes:
+            if unnamed := attributes.get("memory", ()):
+                names = state_names(attributes["optimizer"].row)
+                attributes = {**attributes, "optimizer_state": dict(zip(names, unnamed, strict=True))}
+            attributes = vars(State.of(attributes))
         vars(self).update(attributes)
 
-    @property
-    def bytes_divisor(self) -> float:
-        """The number that kernels divide samples of type uint8 by."""
-        return self.input_divisor or self.uint8_divisor or 1.0
 
-    def activations(self, layers: int) -> tuple[activations.Kind, ...]:
-        """The activation of each of so many layers, the input not counted."""
-        if not layers:
-            return ()
-        if isinstance(self.activation, str):
-            return (*[self.activation] * (layers - 1), self.output_activation)
-        return (*checks.layers("activation", self.activation, layers - 1), self.output_activation)
-
-
-def state_of(sizes: Sequence[int], options: Mapping[str, Any]) -> State:
-    """The state of a new network with those `options`, which are the arguments of `Network`, each checked."""
+def options_of(sizes: Sequence[int], options: Mapping[str, Any]) -> Options:
+    """The options of a new network, each checked; `options` are the arguments of `Network`."""
     layers = len(sizes) - 1
     dtype = float_type(options["dtype"])
     by_inputs, by_uint8 = divisors(
         options["input_divisor"], options["uint8_divisor"], options["scale_inputs"], dtype
     )
     seed = options["seed"]
-    state = State(
+    chosen = Options(
         dtype=dtype,
         activation=_of_each("activation", options["activation"], layers - 1, _activation),
         output_activation=checks.option(
@@ -146,8 +118,8 @@ def state_of(sizes: Sequence[int], options: Mapping[str, Any]) -> State:
         scale_outputs=checks.flag("scale_outputs", options["scale_outputs"]),
     )
     outputs = sizes[-1] if layers else 2
-    costs.check_network(state.cost, state.output_activation, outputs, state.scale_outputs)
-    return state
+    costs.check_network(chosen.cost, chosen.output_activation, outputs, chosen.scale_outputs)
+    return chosen
 
 
 def _activation(name: str, value: Any) -> activations.Kind:
@@ -172,17 +144,17 @@ class Parts(NamedTuple):
 
 def checked(net: Any) -> Parts:
     """The network's checked parts; sizes follow from the weights, which a user may have set."""
-    state: State = net._fastbp
-    weights, biases = checked_parameters(net.weights, net.biases, state.dtype)
+    options: Options = net._fastbp.options
+    weights, biases = checked_parameters(net.weights, net.biases, options.dtype)
     sizes = (weights[0].shape[1], *(len(w) for w in weights))
-    dropout = checks.layers("dropout", state.dropout, len(weights) - 1) if state.dropout != 0 else ()
+    dropout = checks.layers("dropout", options.dropout, len(weights) - 1) if options.dropout != 0 else ()
     architecture = Architecture(
         sizes,
-        state.activations(len(weights)),
-        state.dtype,
-        state.cost,
+        options.activations(len(weights)),
+        options.dtype,
+        options.cost,
         dropout if any(dropout) else (),
-        state.frozen,
+        options.frozen,
     )
     return Parts(architecture, weights, biases)
 
@@ -190,12 +162,13 @@ def checked(net: Any) -> Parts:
 def mask_key(net: Any) -> int:
     """The key of dropout's masks: the seed's, or one that is drawn from NumPy's global generator, once."""
     state: State = net._fastbp
-    if state.seed is not None:
-        return random_streams.key(state.seed, "mask")
-    if state.masks is None:
+    if state.options.seed is not None:
+        return random_streams.key(state.options.seed, "mask")
+    masks = state.progress.masks
+    if masks is None:
         high, low = np.random.randint(0, 1 << 32, 2, np.uint64).tolist()  # noqa: NPY002  the global one
-        net._fastbp = replace(state, masks=high << 32 | low)
-    masks: int = net._fastbp.masks
+        masks = high << 32 | low
+        net._fastbp = replace(state, progress=replace(state.progress, masks=masks))
     return masks
 
 
@@ -216,7 +189,7 @@ def from_0_1(attributes: dict[str, Any]) -> dict[str, Any]:
     former = {_FORMER[name]: value for name, value in attributes.items() if name in _FORMER}
     kept = {name: value for name, value in attributes.items() if name not in (*_FORMER, "_random")}
     return (
-        {**kept, "_fastbp": State(**{"uint8_divisor": 255.0, **former})}
+        {**kept, "_fastbp": State.of({"uint8_divisor": 255.0, **former})}
         if len(kept) < len(attributes)
         else kept
     )

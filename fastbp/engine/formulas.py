@@ -122,7 +122,7 @@ def feedforward(net: Any, module: Any, a: Any) -> Any:
     """The outputs (outputs, m) for inputs `a` (inputs, m): a = sigma(w a' + b), layer by layer."""
     weights, biases = parameter_arrays(net.weights, net.biases)
     signal = book_pairs.column_vectors(a, weights[0].shape[1] if weights else net.sizes[0])
-    for kind, b, w in zip(net._fastbp.activations(len(weights)), biases, weights, strict=True):
+    for kind, b, w in zip(net._fastbp.options.activations(len(weights)), biases, weights, strict=True):
         signal = _activated(kind, module, module.np.dot(w, signal) + b)
     return signal
 
@@ -143,7 +143,7 @@ def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[li
     np, delta = module.np, None
     check_layers(net.weights, net.biases)
     weights, biases = parameter_arrays(net.weights, net.biases)
-    kinds = net._fastbp.activations(len(weights))
+    kinds = net._fastbp.options.activations(len(weights))
     signals, zs = [x], []
     for kind, b, w in zip(kinds, biases, weights, strict=True):
         zs.append(np.dot(w, signals[-1]) + b)
@@ -163,8 +163,8 @@ def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[li
 
 def output_error(net: Any, module: Any, own_cost: bool) -> Delta:
     """BP1; a - y where cost and output activation match, unless the cost derivative is the user's own."""
-    kind = net._fastbp.output_activation
-    if has_logits_form(net._fastbp.cost, kind) and not own_cost:
+    kind = net._fastbp.options.output_activation
+    if has_logits_form(net._fastbp.options.cost, kind) and not own_cost:
         return lambda z, a, y: a - y
     if kind == "softmax":
         return lambda z, a, y: output_delta(kind, z, a, net.cost_derivative(a, y))
@@ -173,8 +173,8 @@ def output_error(net: Any, module: Any, own_cost: bool) -> Delta:
 
 def cost_derivative(net: Any, a: Any, y: Any) -> Any:
     """dC/da of the network's cost."""
-    kind = net._fastbp.cost
-    return a - y if kind == "quadratic" else cost(kind, net._fastbp.output_activation, a, y)[1]
+    kind = net._fastbp.options.cost
+    return a - y if kind == "quadratic" else cost(kind, net._fastbp.options.output_activation, a, y)[1]
 
 
 def update_mini_batch(

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..data.pixels import divided
 from ..options import checks
+from ..options.network import Options
 from ..options.optimizers import SGD
 from . import numpy_engine, user_functions
 from .architecture import Architecture, Parameters, State, checked
@@ -121,7 +122,7 @@ def input_gradient(net: Any, X: Any, y: Any) -> np.ndarray:
     if not architecture.is_compiled:
         engine = numpy_engine.Engine(architecture, parts.weights, parts.biases, n)
         engine.all(data)
-        return _by_inputs(np.ascontiguousarray(engine.input_delta.T), data, net._fastbp)
+        return _by_inputs(np.ascontiguousarray(engine.input_delta.T), data, net._fastbp.options)
     gradient = np.empty((n, architecture.sizes[0]), architecture.dtype)
     still = architecture._replace(frozen=tuple(range(len(architecture.sizes) - 1)))
     block = max(1, min(n, BLOCK))
@@ -135,12 +136,12 @@ def input_gradient(net: Any, X: Any, y: Any) -> np.ndarray:
             engine_.train(data, order, (first, last), numbers)
         gradient[first:last] = engine_.input_delta(last - first)
         gradient[first:last][~np.isfinite(losses[1 : 1 + last - first])] = np.nan
-    return _by_inputs(gradient, data, net._fastbp)
+    return _by_inputs(gradient, data, net._fastbp.options)
 
 
-def _by_inputs(gradient: np.ndarray, data: Data, state: State) -> np.ndarray:
+def _by_inputs(gradient: np.ndarray, data: Data, options: Options) -> np.ndarray:
     """Converts the gradient by scaled inputs to the gradient by the user's inputs."""
-    units = state.input_divisor if data.inputs is None else data.inputs.deviation
+    units = options.input_divisor if data.inputs is None else data.inputs.deviation
     return gradient if units is None else (gradient / units).astype(gradient.dtype)
 
 
@@ -150,7 +151,8 @@ def _data(
     """Checks at least one sample, for a network whose methods nobody has overridden."""
     user_functions.unreplaced([name for name in COMPILED if is_replaced(net, name)])
     state: State = net._fastbp
-    samples, targets = scorable(net, architecture, X, y, state.task)
+    samples, targets = scorable(net, architecture, X, y, state.learnt.task)
     weights = weights_of(targets, sample_weight, class_weights(targets, architecture, class_weight))
-    X_divided = divided(samples, state.input_divisor, state.dtype)
-    return Data(X_divided, targets.array, state.bytes_divisor, weights, *_scalings(state))
+    options = state.options
+    X_divided = divided(samples, options.input_divisor, options.dtype)
+    return Data(X_divided, targets.array, options.bytes_divisor, weights, *_scalings(state))

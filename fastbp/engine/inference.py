@@ -53,7 +53,7 @@ def outputs(net: Any, X: Any) -> np.ndarray:
 
 def classes(net: Any) -> np.ndarray:
     """The label of each output, or the two labels of a single one."""
-    known = net._fastbp.classes
+    known = net._fastbp.learnt.classes
     return np.arange(max(2, len(net.biases[-1]))) if known is None else labels.as_array(known)
 
 
@@ -62,14 +62,14 @@ def predict(net: Any, X: Any) -> np.ndarray:
     task = _task(net, parts.architecture)
     raw = _infer(net, parts, samples_of(net, parts.architecture, X))
     decided = metrics.decided(raw, task)
-    return labels.of_places(decided, net._fastbp.classes) if task in ("labels", "binary") else decided
+    return labels.of_places(decided, net._fastbp.learnt.classes) if task in ("labels", "binary") else decided
 
 
 def predict_proba(net: Any, X: Any) -> np.ndarray:
     parts = checked(net)
     task = _task(net, parts.architecture)
     raw = _infer(net, parts, samples_of(net, parts.architecture, X))
-    user_functions.probable(raw, task, net._fastbp.output_activation)
+    user_functions.probable(raw, task, net._fastbp.options.output_activation)
     return metrics.probabilities(raw, task)
 
 
@@ -84,27 +84,28 @@ def score(net: Any, X: Any, y: Any, sample_weight: Any) -> float:
 def _infer(net: Any, parts: Parts, samples: Samples) -> np.ndarray:
     """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
     state: State = net._fastbp
-    check_scale("X", samples, state)
-    warn_of_bytes("X", samples, state)
+    options, scale = state.options, state.learnt.scale
+    check_scale("X", samples, options, scale)
+    warn_of_bytes("X", samples, options, scale)
     inputs, outputs = _scalings(state)
     own = is_replaced(net, *FORWARD)
     engine = numpy_engine.MethodsEngine(net, *parts) if own else inference_engine(parts)
-    samples = divided(samples, state.input_divisor, state.dtype)
-    raw: np.ndarray = engine.outputs(samples, state.bytes_divisor, inputs=inputs)
+    samples = divided(samples, options.input_divisor, options.dtype)
+    raw: np.ndarray = engine.outputs(samples, options.bytes_divisor, inputs=inputs)
     return raw if outputs is None else outputs.unscaled(raw)
 
 
 def _scalings(state: State) -> tuple[Scaling | None, Scaling | None]:
     """The scalings of inputs and outputs, which must have been learnt."""
     return (
-        learnt_scaling(state.scale_inputs, state.input_scaling, "scale_inputs"),
-        learnt_scaling(state.scale_outputs, state.output_scaling, "scale_outputs"),
+        learnt_scaling(state.options.scale_inputs, state.learnt.input_scaling, "scale_inputs"),
+        learnt_scaling(state.options.scale_outputs, state.learnt.output_scaling, "scale_outputs"),
     )
 
 
 def _task(net: Any, architecture: Architecture) -> Task:
     """The task the network is trained for; before any training, labels where it has several outputs."""
-    task: Task = net._fastbp.task or default_task(architecture.sizes[-1])
+    task: Task = net._fastbp.learnt.task or default_task(architecture.sizes[-1])
     return task
 
 
@@ -116,9 +117,9 @@ def samples_of(
     With `learns`, warns of digits that the conversion loses.
     """
     state: State = net._fastbp
-    frames.same_features(prefix + "X", frames.feature_names(X), state.feature_names)
+    frames.same_features(prefix + "X", frames.feature_names(X), state.learnt.feature_names)
     inputs = architecture.sizes[0]
-    return checked_samples(X, inputs, architecture.dtype, prefix + "X", state.scale_inputs, learns)
+    return checked_samples(X, inputs, architecture.dtype, prefix + "X", state.options.scale_inputs, learns)
 
 
 def targets_of(
@@ -134,16 +135,16 @@ def targets_of(
     state: State = net._fastbp
     outputs = architecture.sizes[-1]
     if task not in ("value", "values", "multilabel"):
-        learnt = task is not None or state.task in ("labels", "binary")
-        y, classes = labels.encoded(y, state.classes or classes, outputs, name, learnt)
+        learnt = task is not None or state.learnt.task in ("labels", "binary")
+        y, classes = labels.encoded(y, state.learnt.classes or classes, outputs, name, learnt)
     cost, output = architecture.cost, architecture.activations[-1]
     several = output == "sigmoid" and costs.definition_of(cost).targets is costs.PROBABILITIES
-    dtype = np.dtype(np.float64) if state.scale_outputs else architecture.dtype
+    dtype = np.dtype(np.float64) if state.options.scale_outputs else architecture.dtype
     targets = checked_targets(y, rows, outputs, dtype, name, task, several)
     check_targets_of_cost(targets, cost, output, name)
     if task is None and targets.task in ("value", "values"):
         warn_of_lost_digits(plain_numbers(y, name), dtype, name, "scale_outputs")
-    if state.scale_outputs:
+    if state.options.scale_outputs:
         check_task_of_scaling(targets.task)
     return targets._replace(classes=classes)
 

@@ -7,7 +7,8 @@ from typing import Any
 from ..options import costs
 from ..options.activations import OUTPUT_ACTIVATIONS, Activation, row_of
 from ..options.costs import COSTS, Cost
-from .architecture import OPTIONS, State, checked
+from ..options.network import OPTIONS, Options
+from .architecture import checked
 
 
 def _written(value: Any) -> str:
@@ -22,14 +23,14 @@ def _written(value: Any) -> str:
     return repr(value)
 
 
-def arguments(sizes: Any, state: State) -> str:
+def arguments(sizes: Any, options: Options) -> str:
     """The arguments that differ from their defaults, and always the dtype."""
     shown = [str(list(sizes))]
     for name in OPTIONS:
-        value = getattr(state, name)
-        if name != "dtype" and value != getattr(State, name):
+        value = getattr(options, name)
+        if name != "dtype" and value != getattr(Options, name):
             shown.append(f"{name}={_written(value)}")
-    return ", ".join([*shown, f"dtype={str(state.dtype)!r}"])
+    return ", ".join([*shown, f"dtype={str(options.dtype)!r}"])
 
 
 def _name(kind: Any) -> str:
@@ -73,8 +74,9 @@ def html(net: Any) -> str:
         return f"<tr>{''.join(cells)}</tr>"
 
     body = "".join(row("td", texts) for texts in _rows(net))
+    written = escape(arguments(net.sizes, net._fastbp.options))
     return (
-        f"<table><caption>{escape(type(net).__name__)}({escape(arguments(net.sizes, net._fastbp))})</caption>"
+        f"<table><caption>{escape(type(net).__name__)}({written})</caption>"
         f"<thead>{row('th', _HEADER)}</thead><tbody>{body}</tbody>"
         f'<tfoot><tr><td colspan="{len(_HEADER)}" style="text-align: left">{escape(_whole(net))}</td></tr>'
         "</tfoot></table>"

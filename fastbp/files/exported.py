@@ -48,16 +48,16 @@ def exported(net: Any) -> Exported:
     for name, arrays in (("weights", weights), ("biases", biases)):
         for number, array in enumerate(arrays):
             check_finite(array, architecture.dtype, f"{name}[{number}]")
-    task: Task = state.task or default_task(architecture.sizes[-1])
+    task: Task = state.learnt.task or default_task(architecture.sizes[-1])
     classes: tuple[Any, ...] = ()
     if task in ("labels", "binary"):
-        classes = state.classes or tuple(range(max(2, architecture.sizes[-1])))
+        classes = state.learnt.classes or tuple(range(max(2, architecture.sizes[-1])))
     return Exported(
         [Layer(w, b.ravel(), *row) for w, b, row in zip(weights, biases, rows, strict=True)],
         architecture.dtype,
         task,
         _inputs(state, architecture.sizes[0]),
-        learnt_scaling(state.scale_outputs, state.output_scaling, "scale_outputs"),
+        learnt_scaling(state.options.scale_outputs, state.learnt.output_scaling, "scale_outputs"),
         classes,
     )
 
@@ -73,7 +73,10 @@ def _check_activations(rows: Sequence[str]) -> None:
 
 def _inputs(state: State, columns: int) -> Scaling | None:
     """The scaling of samples before the first layer; a divisor is one as well."""
-    if state.input_divisor in (None, 1.0):
-        scaling: Scaling | None = learnt_scaling(state.scale_inputs, state.input_scaling, "scale_inputs")
+    options = state.options
+    if options.input_divisor in (None, 1.0):
+        scaling: Scaling | None = learnt_scaling(
+            options.scale_inputs, state.learnt.input_scaling, "scale_inputs"
+        )
         return scaling
-    return Scaling(np.zeros(columns), np.full(columns, state.input_divisor))
+    return Scaling(np.zeros(columns), np.full(columns, options.input_divisor))

@@ -13,17 +13,18 @@ import numpy as np
 from .. import __version__
 from ..data.labels import checked_classes
 from ..data.scaling import Scaling, check_scaling
-from ..engine.architecture import OPTIONS, Parameters, State, checked, state_of
+from ..engine.architecture import Parameters, State, checked, options_of
 from ..options import activations, costs
 from ..options.checks import sizes_of
+from ..options.network import OPTIONS, Options
 from ..options.optimizers import Optimizer, state_names
 from . import checks, schema
 from .container import read, understood, write
 
 _OWN = (activations.Activation, costs.Cost)  # hold functions, which no file does
-_DEFAULTS = {name: getattr(State, name) for name in OPTIONS}  # of options that came after a file
+_DEFAULTS = vars(Options())  # of options that came after a file
 _SCALINGS = ("input_scaling", "output_scaling")
-_FUNCTIONS = ("activation", "output_activation", "cost")  # fields of a State that may be a user's own
+_FUNCTIONS = ("activation", "output_activation", "cost")  # options that may be a user's own
 _COMPUTED_BY = ("activation", "output_activation", "cost", "dtype")  # what a fingerprint has
 
 
@@ -46,17 +47,18 @@ def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         architecture, weights, biases = checked(net)
         sizes = list(architecture.sizes)
     arrays = _named("", (weights, biases))
-    for name, parameters in state.optimizer_state.items():
+    for name, parameters in state.progress.optimizer_state.items():
         arrays |= _named(f"optimizer.{name}.", parameters)
     for name in _SCALINGS:
-        if (scaling := getattr(state, name)) is not None:
+        if (scaling := getattr(state.learnt, name)) is not None:
             arrays |= {f"{name}.{part}": getattr(scaling, part) for part in Scaling._fields}
+    trained = {**vars(state.learnt), **vars(state.progress)}
     metadata = {
         "version": __version__,
         "sizes": sizes,
-        "network": {name: _plain(getattr(state, name)) for name in OPTIONS},
+        "network": {name: _plain(getattr(state.options, name)) for name in OPTIONS},
         "training": None,
-        "trained": {name: _plain(getattr(state, name)) for name in schema.TRAINED},
+        "trained": {name: _plain(trained[name]) for name in schema.TRAINED},
     }
     return arrays, metadata
 
@@ -118,8 +120,8 @@ def _network(
     known |= {f"{name}.{part}" for name in _SCALINGS if scalings[name] for part in Scaling._fields}
     checks.stored_arrays(arrays, known)
     widths = [1] * len(weights) + [max(1, outputs)]
-    state = state_of(widths, {**_DEFAULTS, **options})
-    state = replace(state, **trained, **scalings, optimizer_state=optimizer_state)
+    state = State.of({**trained, **scalings, "optimizer_state": optimizer_state})
+    state = replace(state, options=options_of(widths, {**_DEFAULTS, **options}))
     return SavedNetwork(sizes, weights, biases, state)
 
 
@@ -142,7 +144,7 @@ def check(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
 
 def functions_of(net: Any) -> dict[str, Any]:
     """The options of a network that are a user's own functions, which no file holds."""
-    options = {name: getattr(net._fastbp, name) for name in _FUNCTIONS}
+    options = {name: getattr(net._fastbp.options, name) for name in _FUNCTIONS}
     return {name: value for name, value in options.items() if _has_own(_plain(value))}
 
 
@@ -195,7 +197,7 @@ def _word(value: Any) -> str:
 
 def save(net: Any, path: str | os.PathLike[str]) -> None:
     """`Network.save`."""
-    checks.check_labels(os.fspath(path), net._fastbp.classes or ())
+    checks.check_labels(os.fspath(path), net._fastbp.learnt.classes or ())
     keep(net, os.fspath(path), *described(net))
 
 

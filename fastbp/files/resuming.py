@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..data.schema import Learnt
 from .checks import file_is
 
 
@@ -15,10 +16,10 @@ def check_network(path: str, saved: str, resumed: str) -> None:
         )
 
 
-def check_targets(path: str, state: Any, task: Any, classes: Any, scale: Any) -> None:
-    """Refuses to resume a training for other targets than those of X and y."""
-    for name, value in (("task", task), ("classes", classes), ("scale", scale)):
-        there = getattr(state, name)
+def check_learnt(path: str, saved: Learnt, given: Learnt) -> None:
+    """Refuses to resume a training for other data than X and y."""
+    for name in ("task", "classes", "scale"):
+        there, value = getattr(saved, name), getattr(given, name)
         file_is(path, there == value, f"trained.{name}: expected {value!r}, as of X and y, got {there!r}")
 
 

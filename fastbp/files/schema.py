@@ -43,7 +43,7 @@ _OBJECTS = {**_HIDDEN, **_COSTS, **_OPTIMIZERS}  # classes of the objects with o
 _COUNT = whole()
 _WORD = whole(below=1 << 64)
 
-NETWORK = {  # the options of a network, fields of its State
+NETWORK = {  # the options of a network, fields of `Options`
     "activation": one_or_each(option_of(activations.ACTIVATIONS, _HIDDEN, own=True)),
     "output_activation": option_of(activations.OUTPUT_ACTIVATIONS, _HIDDEN, own=True),
     "cost": option_of(costs.COSTS, _COSTS, own=True),
@@ -56,7 +56,7 @@ NETWORK = {  # the options of a network, fields of its State
     "scale_inputs": true_or_false,
     "scale_outputs": true_or_false,
 }
-TRAINED = {  # results and counts of training, fields of its State
+TRAINED = {  # what training learnt and counted, fields of `Learnt` and `Progress`
     "task": optional(one_of(*get_args(Task))),
     "scale": optional(one_of(*get_args(Scale))),
     "epochs": _WORD,

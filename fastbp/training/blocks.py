@@ -20,7 +20,7 @@ from ..data.scaling import Moments, Scaling
 from ..data.sparse import Samples, dense
 from ..data.targets import Targets, Task
 from ..engine import inference
-from ..engine.architecture import Architecture, State
+from ..engine.architecture import Architecture
 from ..engine.packed import NOTHING, Data
 from ..options import checks, random_streams
 from .plan import Plan
@@ -75,8 +75,8 @@ class Blocks:
     def __init__(self, net: Any, architecture: Architecture, blocks: Any, plan: Plan) -> None:
         self._begin, self._again = streams.blocks(blocks, plan.epochs)
         self._net, self._architecture, self._plan = net, architecture, plan
-        self._state: State = net._fastbp
-        self.feature_names = self._state.feature_names
+        self._options, self._learnt = net._fastbp.options, net._fastbp.learnt
+        self.feature_names = self._learnt.feature_names
         self._buffer_bytes = checks.count("buffer_bytes", plan.buffer_bytes)
         self._task: Task | None = None
         self._classes: labels.Classes = None
@@ -85,16 +85,16 @@ class Blocks:
 
     def learn(self, counts: bool) -> None:
         """Reads the first block, and all of them where their number, labels or a scaling must be known."""
-        state, outputs = self._state, self._architecture.sizes[-1]
+        options, learnt, outputs = self._options, self._learnt, self._architecture.sizes[-1]
         block = self._first_block()
-        others = state.classes is None and labels.are_other(block.y, outputs)
+        others = learnt.classes is None and labels.are_other(block.y, outputs)
         if not others:
             self._task = self._targets(block).task
         learns = [
-            state.scale_inputs and state.input_scaling is None,
-            state.scale_outputs and state.output_scaling is None,
+            options.scale_inputs and learnt.input_scaling is None,
+            options.scale_outputs and learnt.output_scaling is None,
         ]
-        scalings = [state.input_scaling, state.output_scaling]
+        scalings = [learnt.input_scaling, learnt.output_scaling]
         if counts or others or any(learns):
             what = "a schedule's end" if counts else "the labels" if others else "the scaling"
             streams.passes_again(self._again, what)
@@ -105,9 +105,9 @@ class Blocks:
         weights = inference.class_weights(self.targets, self._architecture, self._plan.class_weight)
         self.class_weights = weights
         samples = inference.samples_of(self._net, self._architecture, block.X[: len(rows.X)], block.name)
-        warn_of_bytes(block.name + "X", samples, state)
-        self.scale = scale_of(samples, state)
-        self.data = Data(rows.X.copy(), rows.targets.copy(), state.bytes_divisor, rows.weights, *scalings)
+        warn_of_bytes(block.name + "X", samples, options, learnt.scale)
+        self.scale = scale_of(samples, options)
+        self.data = Data(rows.X.copy(), rows.targets.copy(), options.bytes_divisor, rows.weights, *scalings)
         self.seen = self.data, np.arange(len(rows.X))
         self._make_pools(rows)
 
@@ -132,7 +132,7 @@ class Blocks:
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
         segment = max(0, first - 1)  # the one before is `seen` if it was the last
         samples = segment * self._pool_rows
-        key = None if self._state.seed is None else random_streams.key(self._state.seed, "order", epoch)
+        key = None if self._options.seed is None else random_streams.key(self._options.seed, "order", epoch)
         reader = _Reader(self._pieces(samples), self._pools)
         try:
             reader.begin()
@@ -153,7 +153,7 @@ class Blocks:
 
     def _make_pools(self, rows: _Rows) -> None:
         """Allocates two pools, in the dtype that the network trains in or that its scaling needs."""
-        dtype = np.dtype(np.float64) if self._state.scale_inputs else self._architecture.dtype
+        dtype = np.dtype(np.float64) if self._options.scale_inputs else self._architecture.dtype
         row = rows._replace(X=rows.X if rows.X.dtype == np.uint8 else rows.X.astype(dtype)).first(1)
         size = sum(array.nbytes for array in row) + np.dtype(np.int64).itemsize  # and its index in the order
         most = self._buffer_bytes // (2 * size)
@@ -165,7 +165,7 @@ class Blocks:
 
     def _survey(self, others: bool, learns: list[bool]) -> list[Scaling | None]:
         """Passes over all blocks: counts samples, and learns labels and scalings that are not known yet."""
-        sizes, state = self._architecture.sizes, self._state
+        sizes, learnt = self._architecture.sizes, self._learnt
         moments = [
             Moments(size) if is_learnt else None
             for size, is_learnt in zip(sizes[:: len(sizes) - 1], learns, strict=True)
@@ -178,14 +178,14 @@ class Blocks:
                 distinct.update(dict.fromkeys(hashable(labels.listed(block.y), block.name + "y")))
             for rows in self._rows_of(block, checks_targets=not others) if any(learns) else ():
                 if moments[0]:
-                    moments[0].add(rows.X, state.bytes_divisor, state.dtype)
+                    moments[0].add(rows.X, self._options.bytes_divisor, self._options.dtype)
                 if moments[1] and not others:
                     moments[1].add(rows.targets)
         if others:
             y = labels.as_array(tuple(distinct))
             known = inference.targets_of(self._net, self._architecture, y, len(y))
             self._task, self._classes = known.task, known.classes
-        former = state.input_scaling, state.output_scaling
+        former = learnt.input_scaling, learnt.output_scaling
         return [
             one.scaling(name) if one else old
             for one, old, name in zip(moments, former, ("X", "y"), strict=True)
@@ -253,7 +253,7 @@ class Blocks:
         samples = inference.samples_of(self._net, self._architecture, block.X, block.name, learns=True)
         self._dtype = self._dtype or samples.dtype
         streams.same_kind(block.name + "X", samples.dtype, self._dtype)
-        samples = dense(divided(samples, self._state.input_divisor, self._state.dtype))
+        samples = dense(divided(samples, self._options.input_divisor, self._options.dtype))
         if not checks_targets:
             return _Rows(samples, NOTHING, NOTHING)
         targets = self._targets(block)

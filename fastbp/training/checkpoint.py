@@ -64,8 +64,8 @@ def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
     training = resuming.checked_training(path, metadata["training"], arguments)
     resuming.check_network(
         path,
-        summary.arguments(network.sizes, network.state),
-        summary.arguments(net.sizes, net._fastbp),
+        summary.arguments(network.sizes, network.state.options),
+        summary.arguments(net.sizes, net._fastbp.options),
     )
     history = History(training["history"], training["notes"])
     counts = {name: training["position"][name] for name in (*_COUNTS, "seconds", "done", "loss")}
@@ -83,7 +83,9 @@ def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
 def adopt(net: Any, saved: Saved) -> None:
     """Gives the network the saved weights and state, with the counts it had when its `fit` began."""
     net.weights, net.biases = saved.network.weights, saved.network.biases
-    net._fastbp = replace(saved.network.state, epochs=saved.epochs, batches=saved.batches)
+    state = saved.network.state
+    progress = replace(state.progress, epochs=saved.epochs, batches=saved.batches)
+    net._fastbp = replace(state, progress=progress)
 
 
 def resume(run: Run, saved: Saved) -> None:

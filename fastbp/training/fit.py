@@ -8,6 +8,7 @@ import numpy as np
 
 from ..data import frames, streams
 from ..data.pixels import divided, scale_of, warn_of_other_scale
+from ..data.schema import Learnt
 from ..data.validation import checked_validation_data
 from ..engine import inference, numpy_engine, user_functions
 from ..engine.architecture import Parameters, Parts, checked, mask_key
@@ -61,40 +62,40 @@ def callbacks_of(value: Any, verbose: bool) -> tuple[Callback, ...]:
 
 def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Run:
     """Builds the run and brings the network to where it begins; nothing changes before all is checked."""
-    warn_of_other_scale("X", source.scale, net._fastbp)
+    warn_of_other_scale("X", source.scale, net._fastbp.learnt.scale)
     evaluation = _evaluation(net, parts, source, plan)
     arguments, saved = _checkpoint(net, source, plan)
-    feature_names = source.feature_names
+    learnt = Learnt(
+        source.targets.task,
+        source.scale,
+        source.targets.classes,
+        source.feature_names,
+        source.data.inputs,
+        source.data.outputs,
+    )
     if saved:
-        state, targets = saved.network.state, source.targets
-        feature_names = frames.same_features("X", feature_names, state.feature_names)
-        resuming.check_targets(saved.path, state, targets.task, targets.classes, source.scale)
+        former = saved.network.state.learnt
+        names = frames.same_features("X", learnt.feature_names, former.feature_names)
+        learnt = replace(learnt, feature_names=names)
+        resuming.check_learnt(saved.path, former, learnt)
         checkpoint.adopt(net, saved)
         parts = checked(net)
-    state, recipe, batch_size = net._fastbp, plan.recipe, plan.batch_size
-    goes_on = state.optimizer == recipe.optimizer and _has_shapes(state.optimizer_state, parts)
-    optimizer_began = state.began if goes_on else state.batches
+    progress, recipe, batch_size = net._fastbp.progress, plan.recipe, plan.batch_size
+    goes_on = progress.optimizer == recipe.optimizer and _has_shapes(progress.optimizer_state, parts)
+    optimizer_began = progress.began if goes_on else progress.batches
     samples = _MANY if source.samples is None else source.samples
-    end = state.batches + plan.epochs * -(-samples // batch_size)
-    numbers = Numbers(recipe, optimizer_began, state.batches, end)
-    if end > state.batches:
-        numbers(state.batches, 1)  # a schedule that is refused changes nothing
+    end = progress.batches + plan.epochs * -(-samples // batch_size)
+    numbers = Numbers(recipe, optimizer_began, progress.batches, end)
+    if end > progress.batches:
+        numbers(progress.batches, 1)  # a schedule that is refused changes nothing
     team = sizes(plan.threads, parts.architecture, batch_size, samples)
-    engine = _engine(net, parts, source, plan, team.most, state.optimizer_state if goes_on else {})
-    net._fastbp = replace(
-        net._fastbp,
-        task=source.targets.task,
-        scale=source.scale,
-        classes=source.targets.classes,
-        feature_names=feature_names,
-        input_scaling=source.data.inputs,
-        output_scaling=source.data.outputs,
-        optimizer=recipe.optimizer,
-        began=optimizer_began,
-        optimizer_state={},
-    )
+    engine = _engine(net, parts, source, plan, team.most, progress.optimizer_state if goes_on else {})
+    progress = replace(
+        net._fastbp.progress, optimizer=recipe.optimizer, began=optimizer_began, optimizer_state={}
+    )  # whose mask key the engine may just have drawn
+    net._fastbp = replace(net._fastbp, learnt=learnt, progress=progress)
     team_sizes = team if isinstance(engine, Engine) else ALONE
-    chunks = Chunks(engine, source.data, numbers, state.batches, team_sizes)
+    chunks = Chunks(engine, source.data, numbers, progress.batches, team_sizes)
     run = Run(net, chunks, numbers, source, plan, lambda: evaluation(engine, team.most), arguments)
     if saved:
         checkpoint.resume(run, saved)
@@ -103,16 +104,15 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
 
 def _evaluation(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Evaluation:
     """The measurements after every epoch: of validation data, and with metrics of the training data."""
-    targets, data, state = source.targets, source.data, net._fastbp
+    targets, data, options = source.targets, source.data, net._fastbp.options
     evaluation = Evaluation(plan.metrics, targets)
     if plan.validation_data is not None:
         X, y, sample_weight = checked_validation_data(plan.validation_data)
         frames.same_features("validation_X", frames.feature_names(X), source.feature_names)
         architecture = parts.architecture
         X, y = inference.scorable(net, architecture, X, y, targets.task, "validation_", targets.classes)
-        scale = scale_of(X, state)
-        warn_of_other_scale("validation_X", scale, replace(state, scale=source.scale))
-        X = divided(X, state.input_divisor, state.dtype)
+        warn_of_other_scale("validation_X", scale_of(X, options), source.scale)
+        X = divided(X, options.input_divisor, options.dtype)
         weights = inference.weights_of(y, sample_weight, source.class_weights, "validation_sample_weight")
         evaluation.add("val_", data._replace(X=X, targets=y.array, weights=weights), np.arange(len(X)))
     elif isinstance(source, ArraySource) and source.held_out is not None:

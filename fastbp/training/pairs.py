@@ -84,9 +84,10 @@ def update_mini_batch(
         raise ZeroDivisionError("update_mini_batch: expected at least one (x, y), got an empty mini-batch")
     numbers = _numbers(eta, lmbda, n)(0, 1)
     engine, data, _ = _engine_for(net, mini_batch, len(mini_batch), threads=1)
-    engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), numbers, net._fastbp.batches)
+    step = net._fastbp.progress.batches
+    engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), numbers, step)
     net.weights, net.biases = engine.unpack()
-    _count_batches(net, net._fastbp.batches + 1)
+    _count_batches(net, step + 1)
 
 
 def evaluate(net: Any, test_data: Pairs) -> int:
@@ -105,7 +106,7 @@ def _descend_compiled(
         return
     n = len(pairs)
     engine, data, team = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs)
-    chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.batches, team)
+    chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.progress.batches, team)
     seen, order = np.fromiter(pairs, object, n), np.arange(n)
     judged_by_methods = is_replaced(net, *net._fastbp_hooks.judging)
     report = begin(None if judged_by_methods else chunks)
@@ -147,9 +148,10 @@ def _descend_plainly(
 
 def _count_batches(net: Any, batches: int) -> None:
     """Counts batches for dropout alone: without it a network keeps the book's four attributes only."""
-    if net._fastbp.dropout:
-        began = net._fastbp.began + batches - net._fastbp.batches  # these are no steps of an optimizer's
-        net._fastbp = replace(net._fastbp, batches=batches, began=began)
+    if net._fastbp.options.dropout:
+        progress = net._fastbp.progress
+        began = progress.began + batches - progress.batches  # these are no steps of an optimizer's
+        net._fastbp = replace(net._fastbp, progress=replace(progress, batches=batches, began=began))
 
 
 def _numbers(eta: Any, lmbda: Any = 0.0, n: int = 1) -> Numbers:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.architecture import Parts, State
+from ..engine.architecture import Parts, Progress, State
 from ..engine.chunks import Chunks, DivergenceError
 from ..engine.numpy_engine import MethodsEngine
 from ..engine.replaced import repack
@@ -123,7 +123,8 @@ class Run:
     ) -> None:
         self.history, self.epochs = History(), plan.epochs
         self.arguments = arguments  # those that a resumed training must share
-        self.began: State = net._fastbp  # the network's when this fit began
+        self._state: State = net._fastbp  # the network's when this fit began
+        self.began: Progress = self._state.progress
         self._net, self._engine, self._chunks, self._numbers = net, chunks.engine, chunks, numbers
         self._source, self._scores = source, scores
         self._callbacks: tuple[Callback, ...] = plan.callbacks
@@ -225,13 +226,14 @@ class Run:
     def keep(self) -> None:
         """Writes the trained weights and state to the network, so that a copy of it continues alike."""
         weights, biases = self._engine.unpack()
-        self._net._fastbp = replace(
+        progress = replace(
             self.began,
             epochs=self.began.epochs + self.position.drawn,
             batches=self._chunks.step,
             optimizer_state=self._engine.unpack_state(),
-            masks=self._net._fastbp.masks,
+            masks=self._net._fastbp.progress.masks,
         )
+        self._net._fastbp = replace(self._state, progress=progress)
         self._net.weights, self._net.biases = weights, biases
 
     def kept(self) -> Any:

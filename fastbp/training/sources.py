@@ -9,14 +9,16 @@ import numpy as np
 from ..data import frames
 from ..data.pixels import Scale, divided, scale_of, warn_of_bytes, warn_of_undivided_targets
 from ..data.scaling import Moments, Scaling
+from ..data.schema import Learnt
 from ..data.sparse import Samples, dense
 from ..data.targets import Targets
 from ..data.validation import checked_split
 from ..engine import inference
-from ..engine.architecture import Architecture, State
+from ..engine.architecture import Architecture
 from ..engine.kernels import shuffle as orders
 from ..engine.packed import Data
 from ..options import random_streams
+from ..options.network import Options
 from .evaluation import held_out
 from .plan import Plan
 
@@ -94,27 +96,27 @@ class ArraySource:
     held_out: np.ndarray | None
 
     def __init__(self, net: Any, architecture: Architecture, X: Any, y: Any, plan: Plan) -> None:
-        state: State = net._fastbp
+        options, learnt = net._fastbp.options, net._fastbp.learnt
         samples = inference.samples_of(net, architecture, X, learns=True)
-        self.feature_names = frames.same_features("X", frames.feature_names(X), state.feature_names)
+        self.feature_names = frames.same_features("X", frames.feature_names(X), learnt.feature_names)
         split = self.validation_split = checked_split(
             plan.validation_split, plan.validation_data, len(samples)
         )
         targets = inference.targets_of(net, architecture, y, len(samples), task=plan.task)
         self.class_weights = inference.class_weights(targets, architecture, plan.class_weight)
         weights = inference.weights_of(targets, plan.sample_weight, self.class_weights)
-        trained, self.held_out = held_out(targets, split, state.seed) if split else (None, None)
-        scalings = _scalings(state, samples, targets.array, trained)
-        warn_of_bytes("X", samples, state)
-        warn_of_undivided_targets(targets.array, samples, state)
-        quotients = divided(samples, state.input_divisor, state.dtype)
-        self.data = Data(quotients, targets.array, state.bytes_divisor, weights, *scalings)
-        self.targets, self.scale = targets, scale_of(samples, state)
+        trained, self.held_out = held_out(targets, split, options.seed) if split else (None, None)
+        scalings = _scalings(options, learnt, samples, targets.array, trained)
+        warn_of_bytes("X", samples, options, learnt.scale)
+        warn_of_undivided_targets(targets.array, samples, options)
+        quotients = divided(samples, options.input_divisor, options.dtype)
+        self.data = Data(quotients, targets.array, options.bytes_divisor, weights, *scalings)
+        self.targets, self.scale = targets, scale_of(samples, options)
         self._trained, self._shuffle = trained, plan.shuffle
         self.rows = np.arange(len(samples)) if trained is None else trained
         self.samples = self.segment_rows = len(self.rows)
         self.seen = self.data, self.rows
-        self._key = None if state.seed is None else random_streams.key(state.seed, "order")
+        self._key = None if options.seed is None else random_streams.key(options.seed, "order")
 
     def arguments(self) -> dict[str, Any]:
         """Facts about the samples that a resumed training must share."""
@@ -134,18 +136,18 @@ class ArraySource:
 
 
 def _scalings(
-    state: State, X: Samples, targets: np.ndarray, rows: np.ndarray | None
+    options: Options, learnt: Learnt, X: Samples, targets: np.ndarray, rows: np.ndarray | None
 ) -> tuple[Scaling | None, Scaling | None]:
     """The scalings of inputs and outputs, learnt from the trained rows unless an earlier `fit` did."""
-    inputs, outputs = state.input_scaling, state.output_scaling
-    if state.scale_inputs and inputs is None:
-        inputs = _learnt(X, state, rows, "X")
-    if state.scale_outputs and outputs is None:
-        outputs = _learnt(targets, state, rows, "y")
+    inputs, outputs = learnt.input_scaling, learnt.output_scaling
+    if options.scale_inputs and inputs is None:
+        inputs = _learnt(X, options, rows, "X")
+    if options.scale_outputs and outputs is None:
+        outputs = _learnt(targets, options, rows, "y")
     return inputs, outputs
 
 
-def _learnt(array: Samples, state: State, rows: np.ndarray | None, name: str) -> Scaling:
+def _learnt(array: Samples, options: Options, rows: np.ndarray | None, name: str) -> Scaling:
     moments = Moments(array.shape[1])
-    moments.add(array if rows is None else array[rows], state.bytes_divisor, state.dtype)
+    moments.add(array if rows is None else array[rows], options.bytes_divisor, options.dtype)
     return moments.scaling(name)

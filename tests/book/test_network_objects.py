@@ -323,17 +323,17 @@ def test_pickles_of_fastbp_0_1(private):
     assert set(vars(net)) == {"num_layers", "sizes", "biases", "weights"} | (
         {"_fastbp"} if private else set()
     )
-    state = net._fastbp
-    assert (state.dtype, state.activation) == (
+    options = net._fastbp.options
+    assert (options.dtype, options.activation) == (
         private.get("_dtype", float),
         private.get("_activation", "sigmoid"),
     )
-    assert (state.output_activation, state.uint8_divisor) == (
+    assert (options.output_activation, options.uint8_divisor) == (
         private.get("_output", "sigmoid"),
         private.get("_divisor", 255.0 if private else None),
     )
     assert net.task == private.get("_task")
-    assert state.seed is None
+    assert options.seed is None
     assert net.predict(X).shape == ((11,))
 
 
@@ -341,7 +341,7 @@ def test_pickle_of_a_subclass_with_slots():
     net = Slotted(SIZES, seed=3)
     net.note = "mine"
     twin = pickle.loads(pickle.dumps(net))
-    assert twin.note == "mine" and twin._fastbp.seed is not None
+    assert twin.note == "mine" and twin._fastbp.options.seed is not None
     assert_close(twin.weights, net.weights, rtol=0, atol=0)
 
 

@@ -93,7 +93,7 @@ def test_floats_are_values_with_linear_outputs_scored_by_r2(tmp_path):
     assert lines[1] == "learning values, as y is float64 (--task labels would learn classes)"
     assert float(re.fullmatch(r"test R\^2 (\d\.\d{4})", lines[-1])[1]) > 0.9
     saved = fastbp.load(tmp_path / "net.fastbp")
-    assert (saved.task, saved._fastbp.output_activation) == ("values", "linear")
+    assert (saved.task, saved._fastbp.options.output_activation) == ("values", "linear")
 
 
 def test_integers_are_values_where_the_user_says_so(tmp_path):
@@ -233,7 +233,7 @@ def test_labels_fewer_than_the_sizes_that_are_asked_for(tmp_path):
     arguments = "--sizes", "5,20,4", "--epochs", 3, "--save", tmp_path / "net.fastbp"
     status, lines, _ = said("train", "--data", POINTS, *arguments)
     assert (status, lines[1].split(",")[0]) == (0, "learning labels 0 .. 3")
-    assert fastbp.load(tmp_path / "net.fastbp")._fastbp.classes is None
+    assert fastbp.load(tmp_path / "net.fastbp")._fastbp.learnt.classes is None
 
 
 GOOD = np.ones((200, 5))

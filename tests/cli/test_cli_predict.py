@@ -175,7 +175,7 @@ LONG = ("--data", POINTS, "--hidden", 20, "--epochs", 40, "--dropout", 0.2, "--o
 
 def trained(path):
     net = fastbp.load(path)
-    return bits(net), net._fastbp.batches
+    return bits(net), net._fastbp.progress.batches
 
 
 @POSIX

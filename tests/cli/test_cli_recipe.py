@@ -191,7 +191,7 @@ def test_rows_of_zeros_and_ones_are_several_labels(tmp_path):
     assert lines[1].startswith("learning labels, as y is bool")
     assert float(re.fullmatch(ACCURACY, lines[-1])[1]) > 90
     net = fastbp.load(saved)
-    assert (net.task, net._fastbp.cost) == ("multilabel", "cross_entropy")
+    assert (net.task, net._fastbp.options.cost) == ("multilabel", "cross_entropy")
 
 
 def test_one_value_per_sample_at_the_usual_rate(tmp_path):

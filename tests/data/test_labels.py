@@ -100,7 +100,7 @@ def test_whole_numbers_as_objects_are_values_of_one_output():
 
 def test_numbers_from_0_are_what_they_were():
     net = fitted()
-    assert net._fastbp.classes is None
+    assert net._fastbp.learnt.classes is None
     assert net.classes_.tolist() == [0, 1, 2]
     assert net.predict(X).dtype == np.int64
     assert Network([3, 1]).classes_.tolist() == [0, 1]

@@ -83,15 +83,15 @@ def test_only_rows_that_are_trained_on_are_learnt_from():
     column = np.linspace(0, 1, 100)[:, None]
     half.fit(column, column[:, 0], epochs=1, batch_size=10, validation_split=0.5)
     rows = learnt(column)
-    assert half._fastbp.input_scaling.mean != rows.mean
+    assert half._fastbp.learnt.input_scaling.mean != rows.mean
 
 
 def test_a_second_fit_keeps_the_scaling():
     net = both()
     net.fit(X, Y, **OPTIONS)
-    first = net._fastbp.input_scaling
+    first = net._fastbp.learnt.input_scaling
     net.fit(2 * X, Y, **OPTIONS)
-    assert net._fastbp.input_scaling is first
+    assert net._fastbp.learnt.input_scaling is first
 
 
 # What is learnt from
@@ -271,8 +271,8 @@ def test_kernels_and_numpy_scale_to_the_same_bits(stored, columns, dtype):
         [columns, columns], dtype=dtype, init=[np.eye(columns)], output_activation="linear", scale_inputs=True
     )
     net.fit(rows, np.zeros((40, columns)), epochs=0, batch_size=1)
-    assert net._fastbp.input_scaling is not None
-    wanted = net._fastbp.input_scaling.scaled(rows).astype(dtype)
+    assert net._fastbp.learnt.input_scaling is not None
+    wanted = net._fastbp.learnt.input_scaling.scaled(rows).astype(dtype)
     np.testing.assert_array_equal(net.outputs(rows), wanted)
 
 
@@ -355,8 +355,8 @@ def test_before_any_fit_there_is_no_scaling():
 def test_columns_are_what_the_network_sees():
     net = both()
     net.fit(X, Y, **OPTIONS)
-    seen = net._fastbp.input_scaling.scaled(X)
-    columns = net._fastbp.output_scaling.unscaled(net.feedforward(seen.T).T)
+    seen = net._fastbp.learnt.input_scaling.scaled(X)
+    columns = net._fastbp.learnt.output_scaling.unscaled(net.feedforward(seen.T).T)
     np.testing.assert_allclose(net.outputs(X), columns, rtol=1e-12)
 
 
@@ -404,4 +404,4 @@ def test_numbers_whose_squares_overflow_are_refused():
     net = network((1, 1), scale_inputs=True)
     with pytest.raises(ValueError, match=r"X\[:, 0\]: expected numbers whose mean and deviation are finite"):
         net.fit([[1e200], [-1e200]], [0.0, 1.0], **OPTIONS)
-    assert net._fastbp.input_scaling is None
+    assert net._fastbp.learnt.input_scaling is None

@@ -36,7 +36,9 @@ def trained(X, y, sizes, network, recipe):
     """Everything that a training makes of X: parameters, the optimizer's state, costs and outputs."""
     net = Network(sizes, seed=3, **network)
     history = net.fit(X, y, **{"epochs": 2, "batch_size": 32, **recipe})
-    state = [array for part in net._fastbp.optimizer_state.values() for arrays in part for array in arrays]
+    state = [
+        array for part in net._fastbp.progress.optimizer_state.values() for arrays in part for array in arrays
+    ]
     found = {name: history[name] for name in history if name not in ("seconds", "threads")}
     return [net.parameters, *state, net.outputs(X), *found.values()]
 

@@ -213,7 +213,7 @@ def test_an_optimizer_s_state_has_names_and_those_numbered_by_0_2_are_read(path,
     for other in (net, back):
         other.fit(X, LABELS, **options)
     assert bits(back) == bits(net)
-    assert set(back._fastbp.optimizer_state) == set(names)
+    assert set(back._fastbp.progress.optimizer_state) == set(names)
 
 
 def test_sizes_without_weights_take_no_memory(path):

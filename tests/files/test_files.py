@@ -13,20 +13,20 @@ import pytest
 
 import fastbp
 from fastbp import Network
-from fastbp.engine.architecture import OPTIONS as OPTION_NAMES
-from fastbp.engine.architecture import State
+from fastbp.data.schema import Learnt
+from fastbp.engine.architecture import Progress
 from fastbp.files import container, network_file, schema
+from fastbp.options.network import OPTIONS as OPTION_NAMES
+from fastbp.options.network import Options
 from saved import RECIPES, network, refused
 from toy import LABELS, OPTIONS, X, bits, fitted, fresh
 
 
 def state(net):
-    """Every field but the optimizer's state, whose arrays have no ==."""
-    return {
-        field.name: getattr(net._fastbp, field.name)
-        for field in dataclasses.fields(State)
-        if field.name != "optimizer_state"
-    }
+    """Every value but the optimizer's state, whose arrays have no ==."""
+    records = vars(net._fastbp).values()
+    values = {name: value for record in records for name, value in vars(record).items()}
+    return {name: value for name, value in values.items() if name != "optimizer_state"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -39,9 +39,9 @@ def test_a_network_comes_back_whole(path, recipe):
     assert state(back) == state(net)
     assert bits(back) == bits(net)
     assert (back.outputs(X) == net.outputs(X)).all()
-    assert back._fastbp.optimizer_state.keys() == net._fastbp.optimizer_state.keys()
-    for name, parameters in net._fastbp.optimizer_state.items():
-        for arrays, others in zip(back._fastbp.optimizer_state[name], parameters, strict=True):
+    assert back._fastbp.progress.optimizer_state.keys() == net._fastbp.progress.optimizer_state.keys()
+    for name, parameters in net._fastbp.progress.optimizer_state.items():
+        for arrays, others in zip(back._fastbp.progress.optimizer_state[name], parameters, strict=True):
             assert all(map(np.array_equal, arrays, others))
 
 
@@ -60,7 +60,8 @@ def test_training_goes_on_after_loading_as_without(path, recipe):
 def test_every_field_of_the_state_is_kept():
     """A new field must be named in schema.py."""
     kept = {*schema.NETWORK, *schema.TRAINED, *network_file._SCALINGS, "optimizer_state"}
-    assert kept == {field.name for field in dataclasses.fields(State)}
+    records = Options, Learnt, Progress
+    assert kept == {field.name for record in records for field in dataclasses.fields(record)}
 
 
 def test_the_options_of_a_network_are_its_arguments_and_those_of_a_file():
@@ -75,7 +76,8 @@ def test_a_field_that_came_after_a_file_has_its_default(path):
         del about["network" if name in schema.NETWORK else "trained"][name]
     container.write(path, arrays, about)
     back = fastbp.load(path)._fastbp
-    assert (back.scale_inputs, back.scale_outputs, back.classes) == (False, False, None)
+    options = back.options
+    assert (options.scale_inputs, options.scale_outputs, back.learnt.classes) == (False, False, None)
 
 
 def test_an_optimizer_s_state_outlives_another_number_of_layers(path):
@@ -83,7 +85,7 @@ def test_an_optimizer_s_state_outlives_another_number_of_layers(path):
     net.weights, net.biases = [np.ones((3, 6))], [np.zeros((3, 1))]
     net.save(path)
     back = fastbp.load(path)
-    assert [len(weights) for weights, _ in back._fastbp.optimizer_state.values()] == [3]
+    assert [len(weights) for weights, _ in back._fastbp.progress.optimizer_state.values()] == [3]
     assert bits(back) == bits(net)
     assert (back.sizes, back.num_layers) == ([6, 3], 2), "those of its weights"
 
@@ -178,7 +180,7 @@ def test_numbers_that_are_not_finite_are_neither_read_nor_saved(path, name, numb
     array.flat[0] = number
     container.write(path, {**arrays, name: array}, about)
     if name.startswith("optimizer") and number == math.inf:  # a square may overflow
-        weights, _ = fastbp.load(path)._fastbp.optimizer_state["nu"]
+        weights, _ = fastbp.load(path)._fastbp.progress.optimizer_state["nu"]
         assert weights[0].flat[0] == math.inf
         return
     refused(
@@ -209,8 +211,8 @@ def test_an_optimizer_of_a_user_s_own_is_refused_at_once(path):
 def test_a_file_of_this_version_loads_for_ever():
     net = fastbp.load(Path(__file__).parent / "saved" / "0.2.0.fastbp")
     assert net.outputs(X[:2] / 4).tobytes().hex() == "cb33583ec1cd003f984a923e0bfb703e544ee23e2634a53e"
-    assert net._fastbp.optimizer == fastbp.AdamW(weight_decay=0.1)
-    assert list(net._fastbp.optimizer_state) == ["mu", "nu"]
+    assert net._fastbp.progress.optimizer == fastbp.AdamW(weight_decay=0.1)
+    assert list(net._fastbp.progress.optimizer_state) == ["mu", "nu"]
 
 
 def test_a_folder_that_is_missing_is_named_once(tmp_path):

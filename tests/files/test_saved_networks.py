@@ -91,7 +91,9 @@ def test_a_pickle_of_an_earlier_release_predicts_its_bits(version):
     assert np.array_equal(net.outputs(pixels), content["of_pixels"])  # bytes are still divided
     assert np.array_equal(content["scaled"].outputs(X), content["of_scaled"])
     assert content["record"].loss == content["history"]["loss"]
-    assert net.classes_.tolist() == ["a", "b", "c"] and net._fastbp.optimizer == fastbp.Adam(beta_1=0.8)
+    assert net.classes_.tolist() == ["a", "b", "c"] and net._fastbp.progress.optimizer == fastbp.Adam(
+        beta_1=0.8
+    )
     net.fit(X, np.array(["a", "b", "c"])[np.arange(30) % 3], epochs=1, batch_size=10, optimizer="adam")
 
 
@@ -101,7 +103,8 @@ def test_an_optimizer_s_state_that_0_2_pickled_trains_on_with_the_same_bits(opti
     options = {"epochs": 2, "batch_size": 7, "optimizer": optimizer, "learning_rate": 0.01}
     net = Network([6, 9, 3], seed=0)
     net.fit(X, LABELS, **options)
-    attributes = dict(vars(net._fastbp))
+    records = vars(net._fastbp).values()  # whose fields stood side by side
+    attributes = {name: value for record in records for name, value in vars(record).items()}
     attributes["memory"] = tuple(attributes.pop("optimizer_state").values())
     former = empty(type(net._fastbp))
     former.__setstate__(pickle.loads(pickle.dumps(attributes)))
@@ -110,6 +113,25 @@ def test_an_optimizer_s_state_that_0_2_pickled_trains_on_with_the_same_bits(opti
     for one in (net, twin):
         one.fit(X, LABELS, **options)
     assert bits(twin) == bits(net)
+
+
+def test_a_pickle_of_a_state_without_records_trains_on_with_the_same_bits():
+    """Options, what training had learnt, and its counts once were the fields of one record.
+
+    The pickle holds two networks that momentum had trained, what they answered and where they went next.
+    """
+    content = pickle.loads((Path(__file__).parent / "saved" / "flat_state.pickle").read_bytes())
+    net, scaled, X = (content[name] for name in ("network", "scaled", "X"))
+    assert np.array_equal(net.outputs(X), content["outputs"])
+    assert np.array_equal(scaled.outputs(X), content["of_scaled"])
+    assert net.classes_.tolist() == ["no", "some", "yes"]
+    assert net.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    options = {"epochs": 2, "batch_size": 10, "optimizer": "momentum", "learning_rate": 0.01}
+    net.fit(X, content["labels"], **options)
+    np.random.seed(2)  # noqa: NPY002  of the network without a seed
+    scaled.fit(X, content["values"], **options)
+    for one, parameters in zip((net, scaled), content["trained_on"], strict=True):
+        assert np.array_equal(one.parameters, parameters)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

@@ -208,7 +208,7 @@ def test_scalings_are_learnt_from_all_blocks(given, monkeypatch):
     found, _ = trained(cut(30, given, values), net=net(), shuffle=False)
     assert bits(found) == bits(wanted)
     np.testing.assert_allclose(
-        found._fastbp.output_scaling.mean, values.astype(float).mean(axis=0), rtol=1e-12
+        found._fastbp.learnt.output_scaling.mean, values.astype(float).mean(axis=0), rtol=1e-12
     )
     np.testing.assert_array_equal(found.predict(given), wanted.predict(given))
 
@@ -477,7 +477,7 @@ def test_a_training_on_blocks_that_was_stopped_ends_with_the_same_bits(tmp_path,
 
     wanted, history = train(tmp_path / "whole")
     drawn = generator()
-    steps = wanted._fastbp.batches
+    steps = wanted._fastbp.progress.batches
     assert steps == 3 * 26
     for stop in (1, 3, 4, 25, 26, 27, 40, 52, 77, 78):
         with pytest.raises(KeyboardInterrupt):
@@ -522,8 +522,8 @@ def test_partial_fit_is_an_epoch_of_fit():
 def test_partial_fit_takes_batches_of_200():
     net = fresh(dtype="float32")
     net.partial_fit(np.tile(INPUTS, (2, 1)), np.tile(Y, 2))
-    assert net._fastbp.batches == 3
-    assert repr(net._fastbp.optimizer) == "SGD()"
+    assert net._fastbp.progress.batches == 3
+    assert repr(net._fastbp.progress.optimizer) == "SGD()"
 
 
 def test_partial_fit_keeps_the_task():

@@ -76,7 +76,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path, recipe, s
     path = tmp_path / "run"
     wanted, history = training(tmp_path / "whole", seed, resume=False, **recipe)
     drawn = generator()
-    steps = wanted._fastbp.batches
+    steps = wanted._fastbp.progress.batches
     for stop in sorted({1, steps // 3, steps // 2 + 1, steps}):
         path.unlink(missing_ok=True)
         with pytest.raises(KeyboardInterrupt):
@@ -86,10 +86,10 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path, recipe, s
         assert bits(net) == bits(wanted)
         assert unlike_seconds(found) == unlike_seconds(history)
         assert generator() == drawn
-        assert net._fastbp.batches == steps
+        assert net._fastbp.progress.batches == steps
         net.fit(X, LABELS, **BASE)
         after = fastbp.load(tmp_path / "whole")
-        assert after._fastbp.optimizer_state.keys() == wanted._fastbp.optimizer_state.keys()
+        assert after._fastbp.progress.optimizer_state.keys() == wanted._fastbp.progress.optimizer_state.keys()
 
 
 def test_a_checkpoint_of_0_2_is_resumed_with_the_same_bits(tmp_path):
@@ -97,7 +97,7 @@ def test_a_checkpoint_of_0_2_is_resumed_with_the_same_bits(tmp_path):
     path = tmp_path / "run"
     wanted, history = training(tmp_path / "whole", 3, resume=False, optimizer="adam")
     with pytest.raises(KeyboardInterrupt):
-        training(path, 3, [Stop(wanted._fastbp.batches // 2)], optimizer="adam")
+        training(path, 3, [Stop(wanted._fastbp.progress.batches // 2)], optimizer="adam")
     arrays, about = container.read(path)
     former = {name.replace(".mu.", ".0.").replace(".nu.", ".1."): array for name, array in arrays.items()}
     assert {"optimizer.0.weights.0", "optimizer.1.biases.0"} <= {*former} - {*arrays}
@@ -177,7 +177,7 @@ def test_a_checkpoint_is_a_network(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         training(path, 3, [Stop(7)])
     net = fastbp.load(path)
-    assert net._fastbp.batches == 7
+    assert net._fastbp.progress.batches == 7
     assert net.predict(X / 4).shape == (25,)
 
 
@@ -248,7 +248,7 @@ def test_a_callback_that_fails_leaves_a_checkpoint(tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         fresh().fit(X, LABELS, callbacks=[fails, ModelCheckpoint(tmp_path / "run", every=10**9)], **BASE)
-    assert fastbp.load(tmp_path / "run")._fastbp.batches == 7
+    assert fastbp.load(tmp_path / "run")._fastbp.progress.batches == 7
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_a_resumed_epoch_that_diverges_goes_back_to_where_it_was_resumed(tmp_pat
     with pytest.raises(fastbp.DivergenceError, match="a weight is no longer finite"):
         train(net)
     assert bits(net) == bits(kept)
-    assert net._fastbp.batches == kept._fastbp.batches == 10
+    assert net._fastbp.progress.batches == kept._fastbp.progress.batches == 10
 
 
 def test_weights_that_are_not_finite_replace_no_checkpoint(tmp_path):
@@ -388,7 +388,7 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(tmp_path):
     for stop, error in ((10, KeyboardInterrupt), (99, fastbp.DivergenceError)):
         with pytest.raises(error):
             train(stop)
-        assert fastbp.load(path)._fastbp.batches == 9
+        assert fastbp.load(path)._fastbp.progress.batches == 9
 
 
 def test_weights_that_a_callback_has_spoiled_are_not_saved(tmp_path):

@@ -34,7 +34,7 @@ def tolerance(dtype):
 def masks_of(net, generator):
     """step -> the factors of both hidden layers; without a seed their key is drawn before the first order."""
     high, low = generator.randint(0, 1 << 32, 2, np.uint64).tolist()
-    rates = np.broadcast_to(net._fastbp.dropout, 2)
+    rates = np.broadcast_to(net._fastbp.options.dropout, 2)
     starts = range(0, N, BATCH)
 
     def masks(step):

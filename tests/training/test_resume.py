@@ -53,7 +53,7 @@ def bits(net):
 
 
 def state(net):
-    parts = net._fastbp.optimizer_state.values()
+    parts = net._fastbp.progress.optimizer_state.values()
     return [array.tobytes() for parameters in parts for arrays in parameters for array in arrays]
 
 
@@ -194,7 +194,7 @@ def test_many_calls_on_pairs_are_one():
             net.SGD(pairs, epochs, 7, 0.1)
         nets.append(net)
     assert bits(nets[0]) == bits(nets[1])
-    assert nets[0]._fastbp.batches == 12
+    assert nets[0]._fastbp.progress.batches == 12
 
 
 def test_steps_on_pairs_are_none_of_the_optimizer_s():
@@ -217,7 +217,7 @@ def test_a_schedule_that_breaks_off_leaves_what_was_trained(monkeypatch):
     options = {"optimizer": "adam", "shuffle": False, "epochs": 1}
     with pytest.raises(ValueError, match="schedule at step 2: expected a finite rate of at least 0, got nan"):
         fit(net, schedule=lambda step: 0.01 if step < 2 else float("nan"), **options)
-    assert net._fastbp.batches == 2
+    assert net._fastbp.progress.batches == 2
     rows = slice(0, 14)
     recipe = {**RECIPE, "schedule": lambda step: 0.01, **options}
     weights = recipe.pop("sample_weight")
@@ -233,7 +233,7 @@ def test_after_a_cost_that_is_not_finite_the_state_is_that_of_the_weights():
     with pytest.raises(DivergenceError, match="epoch 1, sample 7 of 25: the cost"):
         nets[0].fit(X, LABELS, **options)
     nets[1].fit(X[:7], LABELS[:7], **options)
-    assert nets[0]._fastbp.batches == 1
+    assert nets[0]._fastbp.progress.batches == 1
     assert (bits(nets[0]), state(nets[0])) == (bits(nets[1]), state(nets[1]))
 
 
@@ -246,7 +246,7 @@ def test_after_a_weight_that_is_not_finite_the_state_is_of_before_the_epoch():
     with pytest.raises(DivergenceError, match="a weight"):
         net.fit(1e3 * X, LABELS, learning_rate=1e38, **options)
     assert (bits(net), state(net)) == (bits(before), state(before))
-    assert net._fastbp.batches == before._fastbp.batches
+    assert net._fastbp.progress.batches == before._fastbp.progress.batches
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
