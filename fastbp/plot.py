@@ -14,10 +14,9 @@ from .data.arrays import array
 from .data.labels import labels_or_numbers, places_of
 from .data.parameters import parameter_arrays
 from .data.samples import checked_samples
-from .data.scaling import learnt_scaling
 from .data.sparse import dense
 from .engine import formulas, inference
-from .engine.architecture import checked
+from .engine.architecture import checked, schema_of
 from .options import checks
 from .training import pictures
 from .training.curves import COLORS, history, pyplot
@@ -205,11 +204,12 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
 def _signals(net: Any, x: Any) -> list[np.ndarray]:
     """The inputs and hidden activations as the network computes them, and the outputs in the units of y."""
     architecture, weights, biases = checked(net)
-    options, learnt = net._fastbp.options, net._fastbp.learnt
+    schema = schema_of(net, architecture)
+    options = schema.options
     x = array(x, "x").reshape(1, -1)
     row = dense(checked_samples(x, architecture.sizes[0], architecture.dtype, "x"))
     a = row[0] / (options.bytes_divisor if row.dtype == np.uint8 else options.input_divisor or 1.0)
-    if (scaling := learnt_scaling(options.scale_inputs, learnt.input_scaling, "scale_inputs")) is not None:
+    if (scaling := schema.scalings()[0]) is not None:
         a = scaling.scaled(a)
     signals = [a]
     for kind, w, b in zip(architecture.activations[:-1], weights[:-1], biases[:-1], strict=True):

@@ -1,11 +1,27 @@
 """How a network reads X and y."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from ..options import checks, costs
+from ..options.network import Options
+from . import frames, labels, pixels
+from .arrays import plain_numbers, warn_of_lost_digits
 from .pixels import Scale
-from .scaling import Scaling
-from .targets import Task
+from .samples import checked_samples
+from .scaling import Scaling, learnt_scaling
+from .sparse import Samples
+from .targets import (
+    Targets,
+    Task,
+    check_targets_of_cost,
+    check_task_of_scaling,
+    checked_targets,
+    default_task,
+)
+from .weights import checked_class_weights, classes_of, sample_weights
 
 
 @dataclass(frozen=True)
@@ -18,3 +34,86 @@ class Learnt:
     feature_names: tuple[str, ...] | None = None  # of the columns of the frame that it is trained on
     input_scaling: Scaling | None = field(default=None, compare=False)
     output_scaling: Scaling | None = field(default=None, compare=False)
+
+
+class Schema(NamedTuple):
+    """How a network reads X and y: by its options, and by what it has learnt about its data."""
+
+    inputs: int
+    outputs: int
+    options: Options
+    learnt: Learnt
+    task: Task | None = None  # the task that y must suit; None where y decides
+    class_weights: np.ndarray | None = None  # one per class; None where all weigh the same
+
+    @property
+    def trained_task(self) -> Task:
+        """The task that the network is trained for; before any training, that of its number of outputs."""
+        return self.learnt.task or default_task(self.outputs)
+
+    def samples(self, X: Any, prefix: str = "", learns: bool = False) -> Samples:
+        """Checks X, whose columns must be those of the network's training, and converts it for an engine.
+
+        With `learns`, warns of digits that the conversion loses.
+        """
+        name, options = prefix + "X", self.options
+        frames.same_features(name, frames.feature_names(X), self.learnt.feature_names)
+        return checked_samples(X, self.inputs, options.dtype, name, options.scale_inputs, learns)
+
+    def divided(self, samples: Samples) -> Samples:
+        """Checked samples divided by the network's `input_divisor`; kernels themselves divide bytes."""
+        return pixels.divided(samples, self.options.input_divisor, self.options.dtype)
+
+    def targets(self, y: Any, rows: int, name: str = "y") -> Targets:
+        """Checks y, of so many rows, and encodes it as targets."""
+        options, task, classes = self.options, self.task, self.learnt.classes
+        if task not in ("value", "values", "multilabel"):
+            is_known = task is not None or self.learnt.task in ("labels", "binary")
+            y, classes = labels.encoded(y, classes, self.outputs, name, is_known)
+        cost, output = options.cost, options.output_activation
+        several = output == "sigmoid" and costs.definition_of(cost).targets is costs.PROBABILITIES
+        dtype = np.dtype(np.float64) if options.scale_outputs else options.dtype
+        targets = checked_targets(y, rows, self.outputs, dtype, name, task, several)
+        check_targets_of_cost(targets, cost, output, name)
+        if task is None and targets.task in ("value", "values"):
+            warn_of_lost_digits(plain_numbers(y, name), dtype, name, "scale_outputs")
+        if options.scale_outputs:
+            check_task_of_scaling(targets.task)
+        return targets._replace(classes=classes)
+
+    def pairs(self, X: Any, y: Any, prefix: str = "") -> tuple[Samples, Targets]:
+        """Checks samples and their targets, at least one."""
+        samples = self.samples(X, prefix)
+        checks.count(f"rows of {prefix}X", len(samples))
+        return samples, self.targets(y, len(samples), prefix + "y")
+
+    def weights(self, targets: Targets, sample_weight: Any, name: str = "sample_weight") -> np.ndarray:
+        """The weight of each sample times that of its class; none where all weigh the same."""
+        weights = np.zeros(0)
+        if sample_weight is not None:
+            weights = sample_weights(sample_weight, len(targets.array), name)
+        if self.class_weights is None:
+            return weights
+        of_classes = np.asarray(self.class_weights[classes_of(targets)])
+        return of_classes * weights if weights.size else of_classes
+
+    def trained_on(self, targets: Targets, class_weight: Any = None) -> "Schema":
+        """The schema of all samples of a training, some of which have those targets."""
+        weights = None
+        if class_weight is not None:
+            classes = targets.classes or tuple(range(max(2, self.outputs)))
+            weights = checked_class_weights(class_weight, classes_of(targets), classes)
+        schema = self.learning(task=targets.task, classes=targets.classes)
+        return schema._replace(task=targets.task, class_weights=weights)
+
+    def learning(self, **facts: Any) -> "Schema":
+        """The schema with those facts about its data, by the names of `Learnt`."""
+        return self._replace(learnt=replace(self.learnt, **facts))
+
+    def scalings(self) -> tuple[Scaling | None, Scaling | None]:
+        """The scalings of inputs and outputs, which must have been learnt."""
+        options, learnt = self.options, self.learnt
+        return (
+            learnt_scaling(options.scale_inputs, learnt.input_scaling, "scale_inputs"),
+            learnt_scaling(options.scale_outputs, learnt.output_scaling, "scale_outputs"),
+        )

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..data.parameters import checked_parameters, float_type
 from ..data.pixels import divisors
-from ..data.schema import Learnt
+from ..data.schema import Learnt, Schema
+from ..data.targets import Task
 from ..options import activations, checks, costs, random_streams
 from ..options.network import Options
 from ..options.optimizers import Optimizer, state_names
@@ -157,6 +158,12 @@ def checked(net: Any) -> Parts:
         options.frozen,
     )
     return Parts(architecture, weights, biases)
+
+
+def schema_of(net: Any, architecture: Architecture, task: Task | None = None) -> Schema:
+    """How the network reads X and y, which must suit the `task`, if one is given."""
+    state: State = net._fastbp
+    return Schema(architecture.sizes[0], architecture.sizes[-1], state.options, state.learnt, task)
 
 
 def mask_key(net: Any) -> int:

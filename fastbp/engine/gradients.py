@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ..data.pixels import divided
 from ..options import checks
 from ..options.network import Options
 from ..options.optimizers import SGD
 from . import numpy_engine, user_functions
-from .architecture import Architecture, Parameters, State, checked
+from .architecture import Architecture, Parameters, checked, schema_of
 from .chunks import Chunks
-from .inference import _scalings, class_weights, scorable, weights_of
 from .kernels.records import GRADIENT
 from .layout import BLOCK
 from .packed import Data, Engine, UpdateSpec
@@ -117,7 +115,7 @@ def input_gradient(net: Any, X: Any, y: Any) -> np.ndarray:
     """dC/dx of each sample's own cost, (n, inputs)."""
     parts = checked(net)
     architecture = parts.architecture._replace(dropout=())
-    data = _data(net, architecture, X, y, None, None)
+    data = _data(net, architecture, X, y)
     n = len(data.X)
     if not architecture.is_compiled:
         engine = numpy_engine.Engine(architecture, parts.weights, parts.biases, n)
@@ -146,13 +144,12 @@ def _by_inputs(gradient: np.ndarray, data: Data, options: Options) -> np.ndarray
 
 
 def _data(
-    net: Any, architecture: Architecture, X: Any, y: Any, sample_weight: Any, class_weight: Any
+    net: Any, architecture: Architecture, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
 ) -> Data:
     """Checks at least one sample, for a network whose methods nobody has overridden."""
     user_functions.unreplaced([name for name in COMPILED if is_replaced(net, name)])
-    state: State = net._fastbp
-    samples, targets = scorable(net, architecture, X, y, state.learnt.task)
-    weights = weights_of(targets, sample_weight, class_weights(targets, architecture, class_weight))
-    options = state.options
-    X_divided = divided(samples, options.input_divisor, options.dtype)
-    return Data(X_divided, targets.array, options.bytes_divisor, weights, *_scalings(state))
+    schema = schema_of(net, architecture, net._fastbp.learnt.task)
+    samples, targets = schema.pairs(X, y)
+    weights = schema.trained_on(targets, class_weight).weights(targets, sample_weight)
+    divisor = schema.options.bytes_divisor
+    return Data(schema.divided(samples), targets.array, divisor, weights, *schema.scalings())

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.arrays import check_finite
-from ..data.scaling import Scaling, learnt_scaling
-from ..data.targets import Task, default_task
-from ..engine.architecture import State, checked
+from ..data.scaling import Scaling
+from ..data.targets import Task
+from ..engine.architecture import checked, schema_of
 from ..options.activations import row_of
 
 
@@ -42,24 +42,21 @@ class Exported(NamedTuple):
 def exported(net: Any) -> Exported:
     """The parts of a network of known activations and finite weights, whose scaling has been learnt."""
     architecture, weights, biases = checked(net)
-    state: State = net._fastbp
+    schema = schema_of(net, architecture)
     rows = [row_of(kind) for kind in architecture.activations]
     _check_activations([row for row, _ in rows])
     for name, arrays in (("weights", weights), ("biases", biases)):
         for number, array in enumerate(arrays):
             check_finite(array, architecture.dtype, f"{name}[{number}]")
-    task: Task = state.learnt.task or default_task(architecture.sizes[-1])
+    task, divisor = schema.trained_task, schema.options.input_divisor
     classes: tuple[Any, ...] = ()
     if task in ("labels", "binary"):
-        classes = state.learnt.classes or tuple(range(max(2, architecture.sizes[-1])))
-    return Exported(
-        [Layer(w, b.ravel(), *row) for w, b, row in zip(weights, biases, rows, strict=True)],
-        architecture.dtype,
-        task,
-        _inputs(state, architecture.sizes[0]),
-        learnt_scaling(state.options.scale_outputs, state.learnt.output_scaling, "scale_outputs"),
-        classes,
-    )
+        classes = schema.learnt.classes or tuple(range(max(2, schema.outputs)))
+    inputs, outputs = schema.scalings()
+    if divisor not in (None, 1.0):  # it is a scaling as well
+        inputs = Scaling(np.zeros(schema.inputs), np.full(schema.inputs, divisor))
+    layers = [Layer(w, b.ravel(), *row) for w, b, row in zip(weights, biases, rows, strict=True)]
+    return Exported(layers, architecture.dtype, task, inputs, outputs, classes)
 
 
 def _check_activations(rows: Sequence[str]) -> None:
@@ -69,14 +66,3 @@ def _check_activations(rows: Sequence[str]) -> None:
             f"activation of layer {rows.index('custom')}: expected one that has a name, to export it, got an "
             "Activation of your own"
         )
-
-
-def _inputs(state: State, columns: int) -> Scaling | None:
-    """The scaling of samples before the first layer; a divisor is one as well."""
-    options = state.options
-    if options.input_divisor in (None, 1.0):
-        scaling: Scaling | None = learnt_scaling(
-            options.scale_inputs, state.learnt.input_scaling, "scale_inputs"
-        )
-        return scaling
-    return Scaling(np.zeros(columns), np.full(columns, options.input_divisor))

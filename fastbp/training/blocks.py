@@ -15,12 +15,11 @@ import numpy as np
 
 from ..data import frames, labels, streams
 from ..data.labels import hashable
-from ..data.pixels import divided, scale_of, warn_of_bytes
-from ..data.scaling import Moments, Scaling
+from ..data.pixels import scale_of, warn_of_bytes
+from ..data.scaling import Moments
+from ..data.schema import Schema
 from ..data.sparse import Samples, dense
-from ..data.targets import Targets, Task
-from ..engine import inference
-from ..engine.architecture import Architecture
+from ..data.targets import Targets
 from ..engine.packed import NOTHING, Data
 from ..options import checks, random_streams
 from .plan import Plan
@@ -55,16 +54,10 @@ class Blocks:
     ----------
     samples : int or None
         The number of samples of an epoch, once they have been counted.
-    targets : Targets
-        The first rows' targets, with the task and the classes.
+    schema : Schema
+        How rows are read, with what is known about them.
     data : Data
-        The first rows, and the scalings of all.
-    scale : Scale or None
-        The scale of the first rows, before they are divided.
-    feature_names : tuple of str or None
-        The names of the columns, where blocks are frames.
-    class_weights : ndarray or None
-        The weight of each class.
+        The first rows.
     seen : (Data, order)
         The last pool, which a failure is explained by.
     """
@@ -72,41 +65,34 @@ class Blocks:
     samples: int | None = None
     validation_split = 0.0
 
-    def __init__(self, net: Any, architecture: Architecture, blocks: Any, plan: Plan) -> None:
+    def __init__(self, schema: Schema, blocks: Any, plan: Plan) -> None:
         self._begin, self._again = streams.blocks(blocks, plan.epochs)
-        self._net, self._architecture, self._plan = net, architecture, plan
-        self._options, self._learnt = net._fastbp.options, net._fastbp.learnt
-        self.feature_names = self._learnt.feature_names
+        self.schema, self._plan = schema, plan
         self._buffer_bytes = checks.count("buffer_bytes", plan.buffer_bytes)
-        self._task: Task | None = None
-        self._classes: labels.Classes = None
         self._dtype: np.dtype | None = None  # of the first samples
         self._opened: tuple[_Block, Generator[_Block]] | None = None  # the first block and its pass
 
     def learn(self, counts: bool) -> None:
         """Reads the first block, and all of them where their number, labels or a scaling must be known."""
-        options, learnt, outputs = self._options, self._learnt, self._architecture.sizes[-1]
+        options, learnt = self.schema.options, self.schema.learnt
         block = self._first_block()
-        others = learnt.classes is None and labels.are_other(block.y, outputs)
+        others = learnt.classes is None and labels.are_other(block.y, self.schema.outputs)
         if not others:
-            self._task = self._targets(block).task
+            self.schema = self.schema.trained_on(self._targets(block), self._plan.class_weight)
         learns = [
             options.scale_inputs and learnt.input_scaling is None,
             options.scale_outputs and learnt.output_scaling is None,
         ]
-        scalings = [learnt.input_scaling, learnt.output_scaling]
         if counts or others or any(learns):
             what = "a schedule's end" if counts else "the labels" if others else "the scaling"
             streams.passes_again(self._again, what)
-            scalings = self._survey(others, learns)
+            self._survey(others, learns)
             block = self._first_block()
         rows = next(self._rows_of(block))
-        self.targets = self._targets(block)._replace(array=rows.targets)
-        weights = inference.class_weights(self.targets, self._architecture, self._plan.class_weight)
-        self.class_weights = weights
-        samples = inference.samples_of(self._net, self._architecture, block.X[: len(rows.X)], block.name)
+        samples = self.schema.samples(block.X[: len(rows.X)], block.name)
         warn_of_bytes(block.name + "X", samples, options, learnt.scale)
-        self.scale = scale_of(samples, options)
+        self.schema = self.schema.learning(scale=scale_of(samples, options))
+        scalings = self.schema.scalings()
         self.data = Data(rows.X.copy(), rows.targets.copy(), options.bytes_divisor, rows.weights, *scalings)
         self.seen = self.data, np.arange(len(rows.X))
         self._make_pools(rows)
@@ -132,7 +118,8 @@ class Blocks:
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
         segment = max(0, first - 1)  # the one before is `seen` if it was the last
         samples = segment * self._pool_rows
-        key = None if self._options.seed is None else random_streams.key(self._options.seed, "order", epoch)
+        seed = self.schema.options.seed
+        key = None if seed is None else random_streams.key(seed, "order", epoch)
         reader = _Reader(self._pieces(samples), self._pools)
         try:
             reader.begin()
@@ -153,7 +140,8 @@ class Blocks:
 
     def _make_pools(self, rows: _Rows) -> None:
         """Allocates two pools, in the dtype that the network trains in or that its scaling needs."""
-        dtype = np.dtype(np.float64) if self._options.scale_inputs else self._architecture.dtype
+        options = self.schema.options
+        dtype = np.dtype(np.float64) if options.scale_inputs else options.dtype
         row = rows._replace(X=rows.X if rows.X.dtype == np.uint8 else rows.X.astype(dtype)).first(1)
         size = sum(array.nbytes for array in row) + np.dtype(np.int64).itemsize  # and its index in the order
         most = self._buffer_bytes // (2 * size)
@@ -163,13 +151,10 @@ class Blocks:
             for _ in range(2)
         ]
 
-    def _survey(self, others: bool, learns: list[bool]) -> list[Scaling | None]:
+    def _survey(self, others: bool, learns: list[bool]) -> None:
         """Passes over all blocks: counts samples, and learns labels and scalings that are not known yet."""
-        sizes, learnt = self._architecture.sizes, self._learnt
-        moments = [
-            Moments(size) if is_learnt else None
-            for size, is_learnt in zip(sizes[:: len(sizes) - 1], learns, strict=True)
-        ]
+        options, columns = self.schema.options, (self.schema.inputs, self.schema.outputs)
+        moments = [Moments(n) if is_learnt else None for n, is_learnt in zip(columns, learns, strict=True)]
         distinct: dict[Any, None] = {}
         self.samples = 0
         for block in self._pass():
@@ -178,18 +163,16 @@ class Blocks:
                 distinct.update(dict.fromkeys(hashable(labels.listed(block.y), block.name + "y")))
             for rows in self._rows_of(block, checks_targets=not others) if any(learns) else ():
                 if moments[0]:
-                    moments[0].add(rows.X, self._options.bytes_divisor, self._options.dtype)
+                    moments[0].add(rows.X, options.bytes_divisor, options.dtype)
                 if moments[1] and not others:
                     moments[1].add(rows.targets)
         if others:
             y = labels.as_array(tuple(distinct))
-            known = inference.targets_of(self._net, self._architecture, y, len(y))
-            self._task, self._classes = known.task, known.classes
-        former = learnt.input_scaling, learnt.output_scaling
-        return [
-            one.scaling(name) if one else old
-            for one, old, name in zip(moments, former, ("X", "y"), strict=True)
-        ]
+            targets = self.schema.targets(y, len(y))
+            self.schema = self.schema.trained_on(targets, self._plan.class_weight)
+        for field, name, one in zip(("input_scaling", "output_scaling"), ("X", "y"), moments, strict=True):
+            if one:
+                self.schema = self.schema.learning(**{field: one.scaling(name)})
 
     def _first_block(self) -> _Block:
         """Reads the first block that has rows; the next pass continues from it."""
@@ -206,8 +189,9 @@ class Blocks:
         try:
             for number, value in enumerate(blocks):
                 block = _Block(f"block {number}: ", *streams.block(f"block {number}", value))
-                names = frames.feature_names(value[0])
-                self.feature_names = frames.same_features(block.name + "X", names, self.feature_names)
+                names, known = frames.feature_names(value[0]), self.schema.learnt.feature_names
+                names = frames.same_features(block.name + "X", names, known)
+                self.schema = self.schema.learning(feature_names=names)
                 if len(block.X):
                     yield block
         finally:
@@ -250,21 +234,17 @@ class Blocks:
             yield rows
 
     def _checked(self, block: _Block, checks_targets: bool) -> _Rows:
-        samples = inference.samples_of(self._net, self._architecture, block.X, block.name, learns=True)
+        samples = self.schema.samples(block.X, block.name, learns=True)
         self._dtype = self._dtype or samples.dtype
         streams.same_kind(block.name + "X", samples.dtype, self._dtype)
-        samples = dense(divided(samples, self._options.input_divisor, self._options.dtype))
+        samples = dense(self.schema.divided(samples))
         if not checks_targets:
             return _Rows(samples, NOTHING, NOTHING)
         targets = self._targets(block)
-        by_class = inference.class_weights(targets, self._architecture, self._plan.class_weight)
-        return _Rows(samples, targets.array, inference.weights_of(targets, None, by_class))
+        return _Rows(samples, targets.array, self.schema.weights(targets, None))
 
     def _targets(self, block: _Block) -> Targets:
-        name, X, y = block
-        return inference.targets_of(
-            self._net, self._architecture, y, len(X), name + "y", self._task, self._classes
-        )
+        return self.schema.targets(block.y, len(block.X), block.name + "y")
 
 
 class _Reader:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data import labels
+from ..data.labels import Classes
 from ..data.metrics import METRICS, Weights
 from ..data.targets import Targets, Task
 from ..data.weights import check_some_weight
@@ -34,11 +35,11 @@ class Evaluation:
     that it compares with the training's; metrics are weighted means.
     """
 
-    def __init__(self, metrics: Mapping[str, Callable[..., float]], targets: Targets) -> None:
-        name = _SCORES.get(targets.task, "accuracy")
+    def __init__(self, metrics: Mapping[str, Callable[..., float]], task: Task, classes: Classes) -> None:
+        name = _SCORES.get(task, "accuracy")
         self._metrics = dict(metrics) or {name: METRICS[name]}
         self._takes_weights = {name for name, metric in self._metrics.items() if _takes_weights(metric)}
-        self._targets = targets
+        self._task, self._classes = task, classes
         self._sets: list[_EvaluationSet] = []
 
     def add(self, prefix: str, data: Data, rows: np.ndarray) -> None:
@@ -60,7 +61,7 @@ class Evaluation:
                 scores[f"{prefix}loss"] = math.fsum(counted) / len(losses)
             for name, metric in self._metrics.items():
                 if metric is METRICS.get(name):
-                    number = metric(outputs, self._targets._replace(array=targets), weights)
+                    number = metric(outputs, Targets(targets, self._task), weights)
                 else:
                     options = {"sample_weight": weights} if name in self._takes_weights else {}
                     number = metric(self._as_given(targets), outputs, **options)
@@ -69,11 +70,11 @@ class Evaluation:
 
     def _as_given(self, targets: np.ndarray) -> np.ndarray:
         """Targets in the shape and with the labels of y."""
-        task, classes = self._targets.task, self._targets.classes
+        task = self._task
         flat = targets[:, 0] if task in ("binary", "value") else targets
         if task not in ("labels", "binary"):
             return flat
-        return labels.of_places(flat.astype(np.int64), classes)
+        return labels.of_places(flat.astype(np.int64), self._classes)
 
 
 def _takes_weights(metric: Callable[..., float]) -> bool:

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..data import frames, streams
-from ..data.pixels import divided, scale_of, warn_of_other_scale
-from ..data.schema import Learnt
+from ..data.pixels import scale_of, warn_of_other_scale
 from ..data.validation import checked_validation_data
-from ..engine import inference, numpy_engine, user_functions
-from ..engine.architecture import Parameters, Parts, checked, mask_key
+from ..engine import numpy_engine, user_functions
+from ..engine.architecture import Parameters, Parts, checked, mask_key, schema_of
 from ..engine.chunks import Chunks
 from ..engine.kernels.records import FUSED
 from ..engine.packed import Engine, UpdateSpec
@@ -37,14 +36,15 @@ _MANY = 1 << 40  # samples, where no rate depends on how many there are
 def fit(net: Any, X: Any, y: Any, plan: Plan) -> History:
     """Trains the network on arrays, or without y on blocks, which are closed whatever happens."""
     parts = checked(net)
+    schema = schema_of(net, parts.architecture, plan.task)
     if y is not None:
-        source = ArraySource(net, parts.architecture, X, y, plan)
+        source = ArraySource(schema, X, y, plan)
         batch_size = min(plan.batch_size, max(1, source.samples))
         return _run(net, parts, source, replace(plan, batch_size=batch_size)).train()
     streams.suits_blocks(
         plan.sample_weight, plan.class_weight, plan.validation_split, plan.metrics, plan.validation_data
     )
-    with contextlib.closing(Blocks(net, parts.architecture, X, plan)) as blocks:
+    with contextlib.closing(Blocks(schema, X, plan)) as blocks:
         schedule = plan.recipe.schedule
         blocks.learn(counts=isinstance(schedule, Schedule) and schedule.spans_call)
         return _run(net, parts, blocks, plan).train()
@@ -62,17 +62,10 @@ def callbacks_of(value: Any, verbose: bool) -> tuple[Callback, ...]:
 
 def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Run:
     """Builds the run and brings the network to where it begins; nothing changes before all is checked."""
-    warn_of_other_scale("X", source.scale, net._fastbp.learnt.scale)
-    evaluation = _evaluation(net, parts, source, plan)
+    learnt = source.schema.learnt
+    warn_of_other_scale("X", learnt.scale, net._fastbp.learnt.scale)
+    evaluation = _evaluation(source, plan)
     arguments, saved = _checkpoint(net, source, plan)
-    learnt = Learnt(
-        source.targets.task,
-        source.scale,
-        source.targets.classes,
-        source.feature_names,
-        source.data.inputs,
-        source.data.outputs,
-    )
     if saved:
         former = saved.network.state.learnt
         names = frames.same_features("X", learnt.feature_names, former.feature_names)
@@ -90,9 +83,8 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
         numbers(progress.batches, 1)  # a schedule that is refused changes nothing
     team = sizes(plan.threads, parts.architecture, batch_size, samples)
     engine = _engine(net, parts, source, plan, team.most, progress.optimizer_state if goes_on else {})
-    progress = replace(
-        net._fastbp.progress, optimizer=recipe.optimizer, began=optimizer_began, optimizer_state={}
-    )  # whose mask key the engine may just have drawn
+    progress = net._fastbp.progress  # with the key of masks, which the engine may have drawn
+    progress = replace(progress, optimizer=recipe.optimizer, began=optimizer_began, optimizer_state={})
     net._fastbp = replace(net._fastbp, learnt=learnt, progress=progress)
     team_sizes = team if isinstance(engine, Engine) else ALONE
     chunks = Chunks(engine, source.data, numbers, progress.batches, team_sizes)
@@ -102,19 +94,18 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
     return run
 
 
-def _evaluation(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Evaluation:
+def _evaluation(source: ArraySource | Blocks, plan: Plan) -> Evaluation:
     """The measurements after every epoch: of validation data, and with metrics of the training data."""
-    targets, data, options = source.targets, source.data, net._fastbp.options
-    evaluation = Evaluation(plan.metrics, targets)
+    schema, data = source.schema, source.data
+    learnt = schema.learnt
+    evaluation = Evaluation(plan.metrics, schema.trained_task, learnt.classes)
     if plan.validation_data is not None:
         X, y, sample_weight = checked_validation_data(plan.validation_data)
-        frames.same_features("validation_X", frames.feature_names(X), source.feature_names)
-        architecture = parts.architecture
-        X, y = inference.scorable(net, architecture, X, y, targets.task, "validation_", targets.classes)
-        warn_of_other_scale("validation_X", scale_of(X, options), source.scale)
-        X = divided(X, options.input_divisor, options.dtype)
-        weights = inference.weights_of(y, sample_weight, source.class_weights, "validation_sample_weight")
-        evaluation.add("val_", data._replace(X=X, targets=y.array, weights=weights), np.arange(len(X)))
+        samples, targets = schema.pairs(X, y, "validation_")
+        warn_of_other_scale("validation_X", scale_of(samples, schema.options), learnt.scale)
+        weights = schema.weights(targets, sample_weight, "validation_sample_weight")
+        held_out = data._replace(X=schema.divided(samples), targets=targets.array, weights=weights)
+        evaluation.add("val_", held_out, np.arange(len(samples)))
     elif isinstance(source, ArraySource) and source.held_out is not None:
         evaluation.add("val_", data, source.held_out)
     if plan.metrics and isinstance(source, ArraySource):
@@ -130,7 +121,7 @@ def _checkpoint(
     if not keepers:
         return {}, None
     for keeper in keepers:
-        check_labels(keeper.path, source.targets.classes or ())
+        check_labels(keeper.path, source.schema.learnt.classes or ())
     arguments = _arguments(source, plan)
     resumed = (keeper.path for keeper in keepers if keeper.resume)
     return arguments, next((checkpoint.read(path, arguments, net) for path in resumed), None)

@@ -7,14 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data import frames
-from ..data.pixels import Scale, divided, scale_of, warn_of_bytes, warn_of_undivided_targets
+from ..data.pixels import scale_of, warn_of_bytes, warn_of_undivided_targets
 from ..data.scaling import Moments, Scaling
-from ..data.schema import Learnt
+from ..data.schema import Schema
 from ..data.sparse import Samples, dense
-from ..data.targets import Targets
 from ..data.validation import checked_split
-from ..engine import inference
-from ..engine.architecture import Architecture
 from ..engine.kernels import shuffle as orders
 from ..engine.packed import Data
 from ..options import random_streams
@@ -28,27 +25,18 @@ class Source(Protocol):
 
     Attributes
     ----------
-    targets : Targets
-        The task and the classes, with targets of the first rows at least.
+    schema : Schema
+        How further samples are read; with all that the network has learnt about its data.
     data : Data
-        The first rows at least, and the scalings of all.
-    scale : Scale or None
-        The scale of the samples before they are divided.
-    feature_names : tuple of str or None
-        The names of the columns, for frames.
-    class_weights : ndarray or None
-        The weight of each class.
+        The first rows at least.
     validation_split : float
         The share of the samples that is held out.
     seen : (Data, ndarray)
         Data and the rows of it that a failure is explained by.
     """
 
-    targets: Targets
+    schema: Schema
     data: Data
-    scale: Scale | None
-    feature_names: tuple[str, ...] | None
-    class_weights: np.ndarray | None
     validation_split: float
     seen: tuple[Data, np.ndarray]
 
@@ -95,23 +83,27 @@ class ArraySource:
 
     held_out: np.ndarray | None
 
-    def __init__(self, net: Any, architecture: Architecture, X: Any, y: Any, plan: Plan) -> None:
-        options, learnt = net._fastbp.options, net._fastbp.learnt
-        samples = inference.samples_of(net, architecture, X, learns=True)
-        self.feature_names = frames.same_features("X", frames.feature_names(X), learnt.feature_names)
+    def __init__(self, schema: Schema, X: Any, y: Any, plan: Plan) -> None:
+        options, learnt = schema.options, schema.learnt
+        samples = schema.samples(X, learns=True)
         split = self.validation_split = checked_split(
             plan.validation_split, plan.validation_data, len(samples)
         )
-        targets = inference.targets_of(net, architecture, y, len(samples), task=plan.task)
-        self.class_weights = inference.class_weights(targets, architecture, plan.class_weight)
-        weights = inference.weights_of(targets, plan.sample_weight, self.class_weights)
+        targets = schema.targets(y, len(samples))
+        schema = schema.trained_on(targets, plan.class_weight)
+        weights = schema.weights(targets, plan.sample_weight)
         trained, self.held_out = held_out(targets, split, options.seed) if split else (None, None)
-        scalings = _scalings(options, learnt, samples, targets.array, trained)
+        inputs, outputs = _scalings(schema, samples, targets.array, trained)
         warn_of_bytes("X", samples, options, learnt.scale)
         warn_of_undivided_targets(targets.array, samples, options)
-        quotients = divided(samples, options.input_divisor, options.dtype)
-        self.data = Data(quotients, targets.array, options.bytes_divisor, weights, *scalings)
-        self.targets, self.scale = targets, scale_of(samples, options)
+        self.schema = schema.learning(
+            scale=scale_of(samples, options),
+            feature_names=frames.feature_names(X) or learnt.feature_names,
+            input_scaling=inputs,
+            output_scaling=outputs,
+        )
+        quotients = schema.divided(samples)
+        self.data = Data(quotients, targets.array, options.bytes_divisor, weights, inputs, outputs)
         self._trained, self._shuffle = trained, plan.shuffle
         self.rows = np.arange(len(samples)) if trained is None else trained
         self.samples = self.segment_rows = len(self.rows)
@@ -136,18 +128,19 @@ class ArraySource:
 
 
 def _scalings(
-    options: Options, learnt: Learnt, X: Samples, targets: np.ndarray, rows: np.ndarray | None
+    schema: Schema, X: Samples, targets: np.ndarray, rows: np.ndarray | None
 ) -> tuple[Scaling | None, Scaling | None]:
     """The scalings of inputs and outputs, learnt from the trained rows unless an earlier `fit` did."""
+    options, learnt = schema.options, schema.learnt
     inputs, outputs = learnt.input_scaling, learnt.output_scaling
     if options.scale_inputs and inputs is None:
-        inputs = _learnt(X, options, rows, "X")
+        inputs = _scaling_of(X, options, rows, "X")
     if options.scale_outputs and outputs is None:
-        outputs = _learnt(targets, options, rows, "y")
+        outputs = _scaling_of(targets, options, rows, "y")
     return inputs, outputs
 
 
-def _learnt(array: Samples, options: Options, rows: np.ndarray | None, name: str) -> Scaling:
+def _scaling_of(array: Samples, options: Options, rows: np.ndarray | None, name: str) -> Scaling:
     moments = Moments(array.shape[1])
     moments.add(array if rows is None else array[rows], options.bytes_divisor, options.dtype)
     return moments.scaling(name)

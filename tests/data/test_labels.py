@@ -205,3 +205,17 @@ def test_labels_that_no_file_holds_are_refused(tmp_path):
     with pytest.raises(TypeError, match=r"expected labels that are text or numbers, got \(0, 'x'\)"):
         net.fit(X, TUPLES, callbacks=checkpoint, **OPTIONS)
     assert bits(net) == bits(fresh()) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("way", ["fit", "partial_fit", "blocks"])
+def test_labels_outlive_a_training_for_values(way):
+    """A network whose labels have been set keeps them, however it is given its values."""
+    X = np.linspace(-1, 1, 12).reshape(6, 2)
+    net = Network([2, 3, 2], seed=0)
+    net.fit(X, X, epochs=1, batch_size=2)
+    net.classes_ = ["left", "right"]
+    if way == "partial_fit":
+        net.partial_fit(X, X)
+    else:
+        net.fit(*((X, X) if way == "fit" else ([(X, X)],)), epochs=1, batch_size=2)
+    assert (net.task, net.classes_.tolist()) == ("values", ["left", "right"])

@@ -9,7 +9,8 @@ import pytest
 
 import fastbp
 from fastbp import Network
-from fastbp.engine import inference, machine
+from fastbp.data import schema
+from fastbp.engine import machine
 from fastbp.engine import packed as engine_packed
 from fastbp.engine.kernels.vector import shape_of
 from fastbp.engine.layout import layout
@@ -147,8 +148,8 @@ def test_lbfgs_checks_its_data_once(monkeypatch):
     datasets = pytest.importorskip("sklearn.datasets")
     from fastbp.sklearn import MLPClassifier
 
-    checked, real = [], inference.checked_samples
-    monkeypatch.setattr(inference, "checked_samples", lambda *given: checked.append(1) or real(*given))
+    checked, real = [], schema.checked_samples
+    monkeypatch.setattr(schema, "checked_samples", lambda *given: checked.append(1) or real(*given))
     model = MLPClassifier((10,), solver="lbfgs", max_iter=20, random_state=0)
     with pytest.warns(UserWarning, match="L-BFGS"):
         model.fit(*datasets.load_iris(return_X_y=True))

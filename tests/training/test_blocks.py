@@ -12,7 +12,7 @@ from test_interrupts import interrupted_after, signals
 
 import fastbp
 from fastbp import ModelCheckpoint, Network
-from fastbp.engine.architecture import checked
+from fastbp.engine.architecture import checked, schema_of
 from fastbp.engine.kernels import team
 from fastbp.options.step_numbers import Recipe
 from fastbp.training import blocks
@@ -155,7 +155,7 @@ def test_every_row_is_taken_once_an_epoch_in_a_new_order_within_its_pool():
 def source_of(given, **options):
     net, recipe = fresh(), Recipe(fastbp.SGD(), 0.1, "constant", 0.0, 0.0, 0.0)
     plan = Plan(epochs=2, batch_size=8, recipe=recipe, **options)
-    return blocks.Blocks(net, checked(net).architecture, given, plan)
+    return blocks.Blocks(schema_of(net, checked(net).architecture), given, plan)
 
 
 def pixels():
