@@ -17,7 +17,7 @@ def subnormal(*arrays):
 
 def kept(net):
     """All numbers that a network keeps."""
-    states = [array for pair in net._fastbp.optimizer_state.values() for arrays in pair for array in arrays]
+    states = [array for pair in net._fastbp.progress.optimizer_state.values() for arrays in pair for array in arrays]
     return [*net.weights, *net.biases, *states]
 
 
@@ -50,7 +50,7 @@ def test_states_of_inputs_that_fall_silent(dtype, optimizer):
         assert not subnormal(*kept(net))
     if optimizer in ("momentum", "nesterov", "adam", "adamw"):
         decayed = {"momentum": "velocity", "nesterov": "velocity"}.get(optimizer, "mu")
-        assert not net._fastbp.optimizer_state[decayed][0][0].any(), "0 in the end"
+        assert not net._fastbp.progress.optimizer_state[decayed][0][0].any(), "0 in the end"
 
 
 @pytest.mark.parametrize("options", [{"l2": 2.0}, {"optimizer": "sgd", "l2": 2.0}, {"l2": 10.0}], ids=str)
