@@ -5,7 +5,9 @@ import signal
 
 import pytest
 
-pytest.register_assert_rewrite("book_class", "experiments", "reference", "saved", "terminal", "toy")
+pytest.register_assert_rewrite(
+    "book_class", "experiments", "reference", "refusals", "saved", "terminal", "toy"
+)
 
 
 def pytest_addoption(parser):

@@ -10,6 +10,7 @@ import pytest
 from fastbp import Network
 from fastbp.data import metrics
 from fastbp.data.targets import checked_targets
+from refusals import assert_refused
 
 N = 25
 X = np.random.default_rng(0).normal(size=(N, 4))
@@ -214,14 +215,9 @@ def test_score_of_labels_that_look_like_values_is_still_that_of_labels():
 @pytest.mark.parametrize("method", ["score", "fit"])
 def test_another_kind_of_y_is_refused(method, trained_on, y, words):
     net = trained(*TARGETS[trained_on][:2])
-    with pytest.raises(ValueError) as caught:
-        if method == "score":
-            net.score(X, y)
-        else:
-            options = {"epochs": 1, "batch_size": 5, "learning_rate": 0.1}
-            net.fit(X, TARGETS[trained_on][0], **options, validation_data=(X, y))
-    for word in words:
-        assert word in str(caught.value)
+    options = {"epochs": 1, "batch_size": 5, "learning_rate": 0.1, "validation_data": (X, y)}
+    calls = {"score": lambda: net.score(X, y), "fit": lambda: net.fit(X, TARGETS[trained_on][0], **options)}
+    assert_refused(calls[method], ValueError, *words)
 
 
 # ---------------------------------------------------------------- what numbers mean, whatever type holds them
