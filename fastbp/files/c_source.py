@@ -160,8 +160,9 @@ def _array(name: str, numbers: np.ndarray) -> str:
 
 
 def _function_name(layer: Layer, name: str) -> str:
-    """With the activation's own number where several layers may have it otherwise."""
-    number = f"_{layer.number!r}" if layer.activation in ("leaky_relu", "elu") else ""
+    """Names an activation's function; its number is in the name where its body has one."""
+    has_number = "{number}" in _ACTIVATIONS[layer.activation]
+    number = f"_{layer.number!r}" if has_number else ""
     return f"{name}_{layer.activation}{number.translate(_IN_NAMES)}"
 
 
