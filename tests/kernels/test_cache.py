@@ -1,6 +1,6 @@
 """Machine code kept on disk: found again, never stale, and no more than a warning where it is damaged.
 
-One small kernel, ``shuffle``, stands for all of them.
+One small kernel, ``permute``, stands for all of them.
 """
 
 import hashlib
@@ -22,10 +22,13 @@ from numba import types
 from numba.core import config
 
 import fastbp
+import kernel_runs
 from experiments import in_new_process
 from fastbp.engine.kernels import cache as kernels_cache
 from fastbp.engine.kernels import jit
-from fastbp.engine.kernels.shuffle import shuffle
+from fastbp.engine.kernels.shuffle import permute
+from fastbp.options.random_streams import uniform
+from kernel_runs import permuted
 
 PACKAGE = Path(fastbp.__file__).parent
 SOURCES = sorted(  # of machine code
@@ -41,16 +44,12 @@ class Outcome(NamedTuple):
     warnings: int
 
 
-def shuffled():
-    state = np.array(random.Random(7).getstate()[1], np.uint32)
-    order = np.arange(700)
-    shuffle(None)(state, order)
-    return order.tolist()
-
-
 def expected():
+    """The order of `permuted` by its uniform numbers in NumPy."""
     order = list(range(700))
-    random.Random(7).shuffle(order)
+    for i, u in reversed(list(enumerate(uniform(7, 700).tolist()))):
+        j = int(u * (i + 1))
+        order[i], order[j] = order[j], order[i]
     return order
 
 
@@ -62,16 +61,17 @@ REPAIRED = Outcome(expected(), compiled=True, warnings=1)
 # ---------------------------------------------------------------- processes, real and imitated
 
 
-def start(cache, package=PACKAGE.parent, expression="test_cache.shuffled()", **environment):
-    """A new process that evaluates an expression of this file's with the kernels of `package`."""
+def start(cache, package=PACKAGE.parent, run="permuted", **environment):
+    """A new process that prints one of `kernel_runs` with the kernels of `package`."""
     inherited = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
-    tests = Path(__file__).parent
-    path = os.pathsep.join(map(str, (package, tests, tests.parent / "support")))
+    support = Path(kernel_runs.__file__).parent
+    path = os.pathsep.join(map(str, (package, support)))
     kept = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
+    program = f"from kernel_runs import {run}; print({run}())"
     return subprocess.Popen(
-        [sys.executable, "-W", "always::RuntimeWarning", "-c", f"import test_cache; print({expression})"],
+        [sys.executable, "-W", "always::RuntimeWarning", "-c", program],
         env={**inherited, "PYTHONPATH": path, **kept, **environment},
-        cwd=tests,  # which Python looks into first
+        cwd=support,  # which Python looks into first
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -90,7 +90,7 @@ def new_process(*arguments, **keywords):
 
 
 def forget_kernels():
-    for loaded in (shuffle, kernels_cache._warn_once, kernels_cache._announce, kernels_cache._digest):
+    for loaded in (permute, kernels_cache._warn_once, kernels_cache._announce, kernels_cache._digest):
         loaded.cache_clear()
 
 
@@ -104,7 +104,7 @@ def session(tmp_path, monkeypatch, capfd):
         capfd.readouterr()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            order = shuffled()
+            order = permuted()
         return Outcome(order, "fastbp: compiling" in capfd.readouterr().err, len(caught))
 
     yield run
@@ -430,17 +430,17 @@ def edit(path, old, new):
 
 
 # In a function that the kernel calls: an edit of the kernel itself Numba would notice
-DRAW, OTHER_DRAW = "(y << np.uint32(15))", "(y << np.uint32(14))"
+MIX, OTHER_MIX = "(z >> np.uint64(27))", "(z >> np.uint64(26))"
 
 
 def test_edited_kernel_gives_the_new_result(copy, warm):
     source = copy / "fastbp" / "engine" / "kernels" / "shuffle.py"
     assert new_process(warm, copy) == FOUND
-    edit(source, DRAW, OTHER_DRAW)
+    edit(source, MIX, OTHER_MIX)
     order, compiled, warned = new_process(warm, copy)
     assert order != expected() and sorted(order) == list(range(700))
     assert (compiled, warned) == (True, 0)
-    edit(source, OTHER_DRAW, DRAW)
+    edit(source, OTHER_MIX, MIX)
     assert new_process(warm, copy) == FOUND
 
 
@@ -488,7 +488,7 @@ def zipped(folder, path):
 def test_package_in_a_zip_is_never_stale(copy, tmp_path):
     path = tmp_path / "fastbp.zip"
     assert new_process(tmp_path, zipped(copy, path)).order == expected()
-    edit(copy / "fastbp" / "engine" / "kernels" / "shuffle.py", DRAW, OTHER_DRAW)
+    edit(copy / "fastbp" / "engine" / "kernels" / "shuffle.py", MIX, OTHER_MIX)
     assert new_process(tmp_path, zipped(copy, path)).order != expected()
 
 
@@ -497,32 +497,14 @@ def test_package_in_a_zip_is_never_stale(copy, tmp_path):
 
 def test_jit_that_is_disabled():
     """The package and its plain path still work; the first kernel says what is set and what to do."""
-    expression = "test_cache.trained_without_jit()"
-    process = start(None, expression=expression, NUMBA_DISABLE_JIT="1")
+    process = start(None, run="trained_without_jit", NUMBA_DISABLE_JIT="1")
     stdout, stderr = process.communicate()
     assert process.returncode == 0, stderr
     assert re.fullmatch(r"RuntimeError: NUMBA_DISABLE_JIT is set \(1\).*: unset it .*\n", stdout)
 
 
-def trained_without_jit():
-    net = fastbp.Network([2, 1], seed=0)
-    assert net.feedforward(np.zeros((2, 1))).shape == (1, 1)
-    try:
-        net.fit(np.zeros((4, 2)), np.zeros((4, 1)), epochs=1, batch_size=2, learning_rate=0.1)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-
-
-def a_first_fit():
-    """Modules that only a compile needs, after a `fit` and a prediction in this process."""
-    net = fastbp.Network([3, 4, 2], dtype="float32", seed=0)
-    net.fit(np.zeros((8, 3)), np.arange(8) % 2, epochs=1, batch_size=4)
-    net.predict(np.zeros((2, 3)))
-    return sorted({"numba.np.arraymath", "scipy.linalg"} & set(sys.modules))
-
-
 def test_code_that_is_kept_needs_nothing_of_the_compiler():
     """Which Numba would import all the same, and SciPy's BLAS with it: most of a first `fit`."""
-    call = "test_cache.a_first_fit()"
+    call = "kernel_runs.modules_after_a_fit()"
     in_new_process(call)
     assert in_new_process(call) == []

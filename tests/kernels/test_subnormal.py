@@ -17,7 +17,9 @@ def subnormal(*arrays):
 
 def kept(net):
     """All numbers that a network keeps."""
-    states = [array for pair in net._fastbp.progress.optimizer_state.values() for arrays in pair for array in arrays]
+    states = [
+        array for pair in net._fastbp.progress.optimizer_state.values() for arrays in pair for array in arrays
+    ]
     return [*net.weights, *net.biases, *states]
 
 
