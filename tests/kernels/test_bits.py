@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import DTYPES, MIXED, Case, Experiment, in_new_process, train, trained
+from fastbp.engine.kernels import vector
 from fastbp.options.optimizers import OPTIMIZERS
 from reproduce import bits as bits_table
 
@@ -39,6 +40,11 @@ def fingerprints(most=math.inf):
     return found
 
 
+def vectors():
+    """The facts by which kernels are written for a CPU: width and number of vector registers, and FMA."""
+    return [*vector.width(), vector.has_fma()]
+
+
 def runs_here(features):
     if platform.machine() not in ("x86_64", "AMD64"):
         return False
@@ -51,10 +57,15 @@ def runs_here(features):
     [("haswell", ["avx2", "fma"], 10**9), ("x86-64", [], 10**6)],  # slow, without an instruction for FMA
     ids=["haswell", "x86-64"],
 )
-def test_other_cpus_give_the_same_bits(cpu, needs, most):
+def test_other_cpus_give_the_same_bits(cpu, needs, most, request):
+    """A CPU with this one's vectors has the same IR, which the golden hashes check; `--full` runs it too."""
     if not runs_here(needs):
         pytest.skip(f"this machine does not run code for {cpu}")
-    there = in_new_process(f"test_bits.fingerprints({most})", NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES="")
+    target = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
+    is_same = in_new_process("test_bits.vectors()", **target) == vectors()
+    if is_same and not request.config.getoption("--full"):
+        pytest.skip(f"{cpu} has the vectors of this machine")
+    there = in_new_process(f"test_bits.fingerprints({most})", **target)
     assert len(there) > 100
     assert there == fingerprints(most)
 
