@@ -40,12 +40,11 @@ def examples(name):
     return [text for language, text in blocks(name) if language == "python"]
 
 
-def in_a_process(file):
-    """Runs a file of Python or of shell commands; returns what it prints."""
+def by_the_shell(file):
+    """Runs a file of shell commands; returns what it prints."""
     path = os.pathsep.join([str(Path(sys.executable).parent), ENVIRONMENT["PATH"]])
-    command = [sys.executable, file] if file.suffix == ".python" else ["sh", "-e", file]
     done = subprocess.run(
-        command, env=ENVIRONMENT | {"PATH": path}, capture_output=True, text=True, timeout=600
+        ["sh", "-e", file], env=ENVIRONMENT | {"PATH": path}, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
     return done.stdout
@@ -67,7 +66,7 @@ def paste(page, run, before=""):
                 text = text.replace(long, short)
             file = Path(f"{number:02}.{language}")
             file.write_text(before * (language == "python") + text, "utf-8")
-            last = run(file) if language == "python" else in_a_process(file)
+            last = run(file) if language == "python" else by_the_shell(file)
             assert last, f"{where} prints nothing"
             printed.append(last)
         elif language == "text":
@@ -94,11 +93,11 @@ def in_this_process(capsys):
 
 
 @POSIX
-def test_the_readme():
+def test_the_readme(in_this_process):
     languages = [language for language, _ in blocks("README.md")]
     assert set(languages) == {"python", "sh", "text"}
     assert tuple(text for language, text in blocks("README.md") if language == "sh")[:2] == NOT_RUN_HERE
-    printed = paste("README.md", in_a_process)
+    printed = paste("README.md", in_this_process)
     assert len(printed) == languages.count("python") + languages.count("sh") - len(NOT_RUN_HERE)
 
 
