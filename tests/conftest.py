@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -30,6 +32,20 @@ def pytest_cmdline_main(config):
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if cpus > 1:
             config.option.numprocesses, config.option.dist = min(4, cpus), "worksteal"
+
+
+def pytest_sessionstart(session):
+    """Compiles the kernels that each of several processes begins with, or else each would compile them."""
+    config = session.config
+    if not getattr(config.option, "numprocesses", 0) or hasattr(config, "workerinput"):
+        return
+    program = (
+        "import sys, numpy; from fastbp.engine.kernels import step\n"
+        "for kernel in (step.train, step.infer): kernel(numpy.dtype(sys.argv[1]))"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", program, name]) for name in ("float32", "float64")]
+    for process in processes:
+        process.wait()  # where one fails, tests tell why
 
 
 @pytest.fixture(params=["float32", "float64"])
