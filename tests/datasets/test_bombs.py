@@ -1,5 +1,6 @@
 """Files that would take much more memory than they have bytes are refused before they do."""
 
+import functools
 import gzip
 import io
 import struct
@@ -55,6 +56,7 @@ def npy(shape, numbers=b"", dtype="|u1", version=1):
     return file.getvalue() + numbers
 
 
+@functools.cache
 def deflated(size, begin=b""):
     """A stream of so many zeros, made in no more memory than a piece of them."""
     packer = zlib.compressobj(6, zlib.DEFLATED, -15)
