@@ -12,6 +12,8 @@ import pytest
 
 from experiments import DTYPES, MIXED, Case, Experiment, in_new_process, train, trained
 from fastbp.engine.kernels import vector
+from fastbp.options import activations
+from fastbp.options.costs import COSTS
 from fastbp.options.optimizers import OPTIMIZERS
 from reproduce import bits as bits_table
 
@@ -194,6 +196,13 @@ GOLDEN = {
         "everything, in blocks": "4d06f74b176c401e674bba95fc58a43fd5ddd0b03065e8a89b969f898e55363c",
     },
 }
+
+
+def test_every_formula_has_a_golden_hash():
+    cases = [case for case, *_ in GOLDEN_CASES.values()]
+    costs = {recipe.get("cost", "quadratic") for *_, recipe in GOLDEN_CASES.values()}
+    missing = {*activations.ROWS} - {name for case in cases for name in case.names}
+    assert (missing, {*COSTS} - costs) == (set(), set())
 
 
 @pytest.mark.parametrize("members", [1, 2])

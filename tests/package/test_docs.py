@@ -18,6 +18,7 @@ import fastbp
 from command import ENVIRONMENT, POSIX
 from fastbp.options.activations import OUTPUT_ACTIVATIONS
 from fastbp.options.costs import COSTS
+from fastbp.options.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```([^\s`]*).*?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -239,6 +240,16 @@ def test_the_formulas_are_of_every_activation_and_cost():
     for title, kinds in (("Activations", OUTPUT_ACTIVATIONS), ("Costs", COSTS)):
         section = text[text.index(f"\n{title}\n") :].partition("autoclass")[0]
         assert set(re.findall(r'\* - ``"(\w+)"``', section)) == set(kinds)
+
+
+@pytest.mark.parametrize(
+    "names", [OUTPUT_ACTIVATIONS, COSTS, OPTIMIZERS], ids=["activations", "costs", "optimizers"]
+)
+def test_every_name_is_in_the_readme_and_in_a_docstring(names):
+    readme = (ROOT / "README.md").read_text("utf-8")
+    docstrings = f"{fastbp.Network.__doc__}{fastbp.Network.fit.__doc__}"
+    for name in names:
+        assert f"`{name}`" in readme and f'"{name}"' in docstrings, name
 
 
 def test_the_chinese_readme_has_the_same_commands_and_figures():
