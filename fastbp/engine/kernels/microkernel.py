@@ -142,7 +142,8 @@ def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) ->
         for slot in tile.slots.values():
             b.store(constant(s.vector, 0.0), slot)
         for i, v in tile.slots:  # needed at the end, and as far as memory
-            prefetch(b, at(b, w, tile.offset(i, v)), near=True)
+            if v * s.lanes * size_of(element) % CACHE_LINE == 0:
+                prefetch(b, at(b, w, tile.offset(i, v)), near=True)
         with loop(b, terms) as k:
             row = b.mul(k, I64(s.columns))
             tile.add_product(at(b, p, row), 1, at(b, q, row))
