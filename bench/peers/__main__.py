@@ -40,6 +40,7 @@ from . import OURS, PEERS, NumPy, Peer, Recipe, table
 MODERN = Recipe((), 0, 1e-3, "relu", "softmax", "cross_entropy", "adam")
 SMALLER = MODERN._replace(sizes=(784, 128, 10), batch_size=64)
 LARGER = MODERN._replace(sizes=(784, 512, 512, 10), batch_size=128)
+LARGEST = MODERN._replace(sizes=(784, 2048, 2048, 10), batch_size=512)
 FIRST = DIGITS[0]._replace(learning_rate=0.5)  # at the book's 3.0 the cross-entropy is chaotic
 
 
@@ -61,6 +62,7 @@ ROWS: tuple[tuple[Recipe, str, int], ...] = (
     (SMALLER, "float64", 50_000),
     (LARGER, "float32", 50_000),
     (LARGER, "float64", 50_000),
+    (LARGEST, "float32", 10_240),
     (SMALLER._replace(optimizer="momentum", learning_rate=0.02), "float32", 50_000),
     (LARGER._replace(optimizer="momentum", learning_rate=0.02), "float32", 50_000),
 )
