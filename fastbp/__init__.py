@@ -127,8 +127,8 @@ def __getattr__(name: str) -> "Any":
     for home, names in (*_HOMES.items(), *((module, (module,)) for module in _MODULES)):
         if name in names:
             module = import_module(f".{home}", __name__)
-            globals()[name] = found = module if name == home else getattr(module, name)
-            return found
+            globals()[name] = value = module if name == home else getattr(module, name)
+            return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

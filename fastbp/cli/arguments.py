@@ -38,10 +38,10 @@ share = number("a number from 0 to below 1", lambda value: 0 <= value < 1)
 
 def sizes(text: str) -> list[int]:
     """Converts the numbers of neurons of every layer."""
-    found = [whole(1)(size) for size in text.split(",")]
-    if len(found) < 2:
+    numbers = [whole(1)(size) for size in text.split(",")]
+    if len(numbers) < 2:
         raise ArgumentTypeError(f"expected at least two layers, such as 784,30,10, got {text!r}")
-    return found
+    return numbers
 
 
 def threads(text: str) -> int | str:

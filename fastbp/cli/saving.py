@@ -21,22 +21,22 @@ def writable(option: str, path: str, read: Mapping[str, str | None]) -> str:
     """
     target = os.path.realpath(path)
     try:
-        found = durable.status(target)
-        if found and not stat.S_ISREG(found.st_mode):
-            kind = durable.kind(found.st_mode)
+        existing = durable.status(target)
+        if existing and not stat.S_ISREG(existing.st_mode):
+            kind = durable.kind(existing.st_mode)
             raise Failure(f"{option} {path}: expected a file, got {kind}")
         for argument, place in read.items():
             for name in _files_of(place):
-                if found and os.path.exists(name) and os.path.samestat(found, os.stat(name)):
+                if existing and os.path.exists(name) and os.path.samestat(existing, os.stat(name)):
                     raise Failure(
                         f"{option} {path}: expected another file, got {name}, which {argument} reads"
                     )
-        if found:
+        if existing:
             open(target, "r+b").close()
         temporary = os.path.join(os.path.dirname(target), f".fastbp-{os.getpid()}-{os.urandom(4).hex()}.tmp")
         try:
             with open(temporary, "xb") as file:
-                durable.keep(found, file.fileno())
+                durable.keep(existing, file.fileno())
         finally:
             with suppress(OSError):
                 os.unlink(temporary)

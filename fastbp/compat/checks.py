@@ -27,13 +27,13 @@ def monitored_data(evaluation_data: Any, is_on: bool) -> None:
 
 def patience(epochs: Any, by_accuracy: bool) -> int:
     """The number of epochs without a better accuracy after which training stops; 0 is never."""
-    found = integer("early_stopping_n", epochs)
-    if found > 0 and not by_accuracy:
+    count = integer("early_stopping_n", epochs)
+    if count > 0 and not by_accuracy:
         raise ValueError(
             "early_stopping_n: expected monitor_evaluation_accuracy or monitor_training_accuracy with it, "
             "which it goes by, got neither"
         )
-    return found
+    return count
 
 
 class BookNetwork(NamedTuple):
@@ -64,9 +64,9 @@ def book_network(path: Any, file: Any) -> BookNetwork:
         arrays[key] = [
             as_numbers(each, np.dtype(np.float64), name) for name, each in zip(names, given, strict=True)
         ]
-        for name, shape, found in zip(names, shapes, arrays[key], strict=True):
-            if found.shape != shape:
-                raise ValueError(f"{name}: expected shape {shape}, got {found.shape}")
+        for name, shape, array in zip(names, shapes, arrays[key], strict=True):
+            if array.shape != shape:
+                raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     return BookNetwork(sizes, **arrays, cost=str(content["cost"]))
 
 

@@ -343,10 +343,10 @@ def load(filename: str | os.PathLike[str]) -> Network:
     """
     module = sys.modules[__name__]
     with open(filename, encoding="utf-8") as file:
-        found = checks.book_network(filename, file)
-    cost = checks.book_cost(f"{filename}: cost", getattr(module, found.cost, found.cost))
-    net = Network(found.sizes, cost)
-    net.weights, net.biases = found.weights, found.biases
+        saved = checks.book_network(filename, file)
+    cost = checks.book_cost(f"{filename}: cost", getattr(module, saved.cost, saved.cost))
+    net = Network(saved.sizes, cost)
+    net.weights, net.biases = saved.weights, saved.biases
     return net
 
 

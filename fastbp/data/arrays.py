@@ -29,23 +29,23 @@ def array(values: Any, name: str) -> np.ndarray:
     if hasattr(values, "toarray") and hasattr(values, "nnz"):
         return np.asarray(values.toarray())
     try:
-        found = np.asarray(values)
+        converted = np.asarray(values)
     except ValueError:  # NumPy on lists of unequal lengths
         raise ValueError(f"{name}: expected an array, got lists of unequal lengths") from None
-    if found.dtype.kind not in "biuf" and hasattr(values, "to_numpy"):
-        return numbers_of_frame(values, found, name)
-    return found
+    if converted.dtype.kind not in "biuf" and hasattr(values, "to_numpy"):
+        return numbers_of_frame(values, converted, name)
+    return converted
 
 
 def plain_numbers(values: Any, name: str) -> np.ndarray:
     """An array of any of NumPy's types of real numbers."""
-    found = array(values, name)
-    if found.dtype.kind in "USO" and found.ndim:
+    numbers = array(values, name)
+    if numbers.dtype.kind in "USO" and numbers.ndim:
         is_array = isinstance(values, np.ndarray) or hasattr(values, "to_numpy")
-        found = numbers_of_objects(found.astype(object) if is_array else np.asarray(values, object), name)
-    if found.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected numbers, got dtype {found.dtype}")
-    return found
+        numbers = numbers_of_objects(numbers.astype(object) if is_array else np.asarray(values, object), name)
+    if numbers.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected numbers, got dtype {numbers.dtype}")
+    return numbers
 
 
 def as_numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
@@ -53,16 +53,16 @@ def as_numbers(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
     return kept_numbers(plain_numbers(values, name), dtype)
 
 
-def kept_numbers(found: np.ndarray, dtype: np.dtype, scaled: bool = False) -> np.ndarray:
+def kept_numbers(numbers: np.ndarray, dtype: np.dtype, scaled: bool = False) -> np.ndarray:
     """Numbers in one of the kept types: others in `dtype`, or in float64 where they will be `scaled`."""
-    if found.dtype in _KEPT:
-        return found
-    native = found.dtype.newbyteorder("=")
+    if numbers.dtype in _KEPT:
+        return numbers
+    native = numbers.dtype.newbyteorder("=")
     if native in _KEPT:
-        return found.astype(native, copy=False)
+        return numbers.astype(native, copy=False)
     if native == np.float16:
-        return found.astype(np.float32)
-    return found.astype(np.float64 if scaled and not np.can_cast(native, np.float32) else dtype)
+        return numbers.astype(np.float32)
+    return numbers.astype(np.float64 if scaled and not np.can_cast(native, np.float32) else dtype)
 
 
 def check_finite(array: np.ndarray, dtype: np.dtype, name: str) -> None:

@@ -54,8 +54,8 @@ def label(value: Any, outputs: int, name: str) -> int:
 
 
 def one_label(label: Any) -> Any:
-    found = np.asarray(label)
-    return found.flat[0] if found.size == 1 else np.argmax(found)
+    values = np.asarray(label)
+    return values.flat[0] if values.size == 1 else np.argmax(values)
 
 
 def _unzip(pairs: Sequence[Any], name: str) -> tuple[list[Any], list[Any]]:
@@ -114,8 +114,8 @@ def _as_bytes(columns: list[np.ndarray], size: int, divisor: float, dtype: np.dt
 
 def column_vectors(a: Any, inputs: int) -> np.ndarray:
     """a as (inputs, m): one sample a column."""
-    found = array(a, "a")
-    if found.ndim != 2 or found.shape[0] != inputs:
-        hint = "; a.reshape(-1, 1) makes a column of it" if found.ndim == 1 else ""
-        raise ValueError(f"a: expected shape ({inputs}, 1) or ({inputs}, m), got {found.shape}{hint}")
-    return found
+    columns = array(a, "a")
+    if columns.ndim != 2 or columns.shape[0] != inputs:
+        hint = "; a.reshape(-1, 1) makes a column of it" if columns.ndim == 1 else ""
+        raise ValueError(f"a: expected shape ({inputs}, 1) or ({inputs}, m), got {columns.shape}{hint}")
+    return columns

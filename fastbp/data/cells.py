@@ -15,19 +15,20 @@ def are_numbers(cells: Iterable[Any]) -> bool:
     return all(isinstance(cell, _NUMBERS) for cell in cells)
 
 
-def numbers_of_frame(values: Any, found: np.ndarray, name: str) -> np.ndarray:
-    """A frame as numbers, and a column where it holds any; NumPy has `found` objects or times in it.
+def numbers_of_frame(values: Any, data: np.ndarray, name: str) -> np.ndarray:
+    """Converts a frame to numbers, and one of its columns where it holds any.
 
-    pandas makes objects of columns of different kinds, of its nullable types and of sparse ones beside them.
+    `data` is NumPy's array of it, of objects or times: pandas makes objects of columns of different kinds, of
+    its nullable types, and of sparse columns beside others.
     """
     labels = getattr(values, "columns", None)
     if labels is None:
-        types, cells, places = [values.dtype], found[:, None], [""]
+        types, cells, places = [values.dtype], data[:, None], [""]
     else:
-        types, cells, places = list(values.dtypes), found, [f", {label!r}" for label in labels]
+        types, cells, places = list(values.dtypes), data, [f", {label!r}" for label in labels]
     for dtype, place in zip(types, places, strict=True):
         if not _is_numeric(dtype) and labels is None:
-            return found  # labels
+            return data  # labels
         if not _is_numeric(dtype) and dtype != np.dtype(object):
             raise TypeError(f"{name}[:{place}]: expected a column of numbers, got {dtype}")
     missing = np.asarray(values.isna()).reshape(cells.shape) if hasattr(values, "isna") else np.zeros((0, 0))
@@ -41,7 +42,7 @@ def numbers_of_frame(values: Any, found: np.ndarray, name: str) -> np.ndarray:
         )  # of nullable, of sparse columns
         is_plain = isinstance(kind, np.dtype) and kind != np.dtype(object)
         kinds.append(kind if is_plain else numbers_of_objects(column, name, place).dtype)
-    return found.astype(np.result_type(*kinds))
+    return data.astype(np.result_type(*kinds))
 
 
 def _is_numeric(dtype: Any) -> bool:
@@ -49,21 +50,21 @@ def _is_numeric(dtype: Any) -> bool:
     return getattr(dtype, "kind", "O") in "biuf" or (hasattr(dtype, "is_numeric") and dtype.is_numeric())
 
 
-def numbers_of_objects(found: np.ndarray, name: str, column: str = "") -> np.ndarray:
+def numbers_of_objects(objects: np.ndarray, name: str, column: str = "") -> np.ndarray:
     """Python's numbers as integers where NumPy has a type for all of them, else as float64.
 
-    `column` names the column in messages where `found` is one of a frame.
+    `column` names the column in messages where `objects` is one of a frame.
     """
-    cells = found.ravel().tolist()
+    cells = objects.ravel().tolist()
     for number, cell in enumerate(cells):
         good = isinstance(cell, _NUMBERS)
         if good and not (isinstance(cell, int) and abs(cell) > _LARGEST):
             continue
-        where = ", ".join(map(str, np.unravel_index(number, found.shape))) + column
+        where = ", ".join(map(str, np.unravel_index(number, objects.shape))) + column
         if not good:
             raise TypeError(f"{name}[{where}]: expected a number, got {cell!r}")
         raise ValueError(f"{name}[{where}]: expected a number within float64, got one beyond 1e308")
     plain = np.array(cells)
     if plain.dtype == object:
         plain = np.array([float(cell) for cell in cells])
-    return plain.reshape(found.shape)
+    return plain.reshape(objects.shape)

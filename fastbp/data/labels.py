@@ -20,26 +20,26 @@ def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> 
     Labels are text, dates, or anything that can be hashed; or numbers other than 0 .. outputs - 1, as many
     different ones as there are outputs.  Where labels are `learnt` already, no others are.
     """
-    found = labels_or_numbers(y, name)
-    is_other = found.dtype.kind in _OTHERS
-    if found.ndim != 1 or not len(found) or not (is_other or found.dtype.kind in "iuf" or classes):
-        return found, classes
+    values = labels_or_numbers(y, name)
+    is_other = values.dtype.kind in _OTHERS
+    if values.ndim != 1 or not len(values) or not (is_other or values.dtype.kind in "iuf" or classes):
+        return values, classes
     if classes is None and learnt:
         classes = tuple(range(max(2, outputs))) if is_other else None
     elif classes is None and not is_other:
-        classes = _numbers(found, outputs)
+        classes = _numbers(values, outputs)
     elif classes is None:
-        classes = checked_classes(_distinct(found, name), outputs, name)
+        classes = checked_classes(_distinct(values, name), outputs, name)
     if classes is None:
-        return found, None
+        return values, None
     known: Any = classes
-    if found.dtype.kind in "mM" and as_array(classes).dtype.kind == found.dtype.kind:
+    if values.dtype.kind in "mM" and as_array(classes).dtype.kind == values.dtype.kind:
         unit = np.promote_types(
-            found.dtype, as_array(classes).dtype
+            values.dtype, as_array(classes).dtype
         )  # in which equal times have the same hash
-        found, known = found.astype(unit), as_array(classes).astype(unit)
+        values, known = values.astype(unit), as_array(classes).astype(unit)
     places = {label: place for place, label in enumerate(known)}
-    return places_of(listed(found), places, name), classes
+    return places_of(listed(values), places, name), classes
 
 
 def are_other(y: np.ndarray, outputs: int) -> bool:
@@ -79,27 +79,27 @@ def of_places(places: np.ndarray, classes: Classes) -> np.ndarray:
 
 def as_array(classes: tuple[Any, ...]) -> np.ndarray:
     """An array of labels: of text, numbers or times where all are, else of objects."""
-    found = np.empty(len(classes), object)
-    found[:] = classes
+    objects = np.empty(len(classes), object)
+    objects[:] = classes
     kinds = {type(label) for label in classes}
-    return np.array(classes) if len(kinds) == 1 and kinds <= _PLAIN else found
+    return np.array(classes) if len(kinds) == 1 and kinds <= _PLAIN else objects
 
 
 def labels_or_numbers(y: Any, name: str) -> np.ndarray:
     """y as an array; a list of text and other things is not made text throughout, nor tuples rows of it."""
     are_tuples = isinstance(y, (list, tuple)) and y and all(isinstance(label, tuple) for label in y)
     if are_tuples and not all(map(are_numbers, y)):
-        found = np.empty(len(y), object)
-        found[:] = y
-        return found
-    found = array(y, name)
-    if found.dtype.kind in "US" and not isinstance(y, np.ndarray):
+        values = np.empty(len(y), object)
+        values[:] = y
+        return values
+    values = array(y, name)
+    if values.dtype.kind in "US" and not isinstance(y, np.ndarray):
         plain = np.asarray(y, object)
-        if not all(isinstance(label, str if found.dtype.kind == "U" else bytes) for label in plain.flat):
-            found = plain
-    if found.dtype == object and found.size and are_numbers(found.flat):
-        return numbers_of_objects(found, name)
-    return found
+        if not all(isinstance(label, str if values.dtype.kind == "U" else bytes) for label in plain.flat):
+            values = plain
+    if values.dtype == object and values.size and are_numbers(values.flat):
+        return numbers_of_objects(values, name)
+    return values
 
 
 def hashable(labels: list[Any], name: str) -> list[Any]:

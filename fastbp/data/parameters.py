@@ -22,10 +22,10 @@ def _converted(name: str, arrays: Sequence[Any], dtype: np.dtype) -> list[np.nda
     """Arrays of numbers in `dtype`; what is so already is not copied."""
 
     def one(given: Any, i: int) -> np.ndarray:
-        found = array(given, f"{name}[{i}]")
-        if found.dtype.kind not in "biuf":
-            raise TypeError(f"{name}[{i}]: expected numbers, got dtype {found.dtype}")
-        return found.astype(dtype, copy=False)
+        numbers = array(given, f"{name}[{i}]")
+        if numbers.dtype.kind not in "biuf":
+            raise TypeError(f"{name}[{i}]: expected numbers, got dtype {numbers.dtype}")
+        return numbers.astype(dtype, copy=False)
 
     return [a if type(a) is np.ndarray and a.dtype == dtype else one(a, i) for i, a in enumerate(arrays)]
 
@@ -70,11 +70,11 @@ def initial_arrays(arrays: Any, sizes: Sequence[int], dtype: np.dtype) -> list[n
         )
     weights = []
     for i, (given, shape) in enumerate(zip(arrays, shapes, strict=True)):
-        found = as_numbers(given, dtype, f"init[{i}]")
-        if found.shape != shape:
-            raise ValueError(f"init[{i}]: expected shape {shape}, got {found.shape}")
-        check_finite(found, dtype, f"init[{i}]")
-        weights.append(found.astype(dtype))
+        w = as_numbers(given, dtype, f"init[{i}]")
+        if w.shape != shape:
+            raise ValueError(f"init[{i}]: expected shape {shape}, got {w.shape}")
+        check_finite(w, dtype, f"init[{i}]")
+        weights.append(w.astype(dtype))
     return weights
 
 
@@ -82,16 +82,16 @@ def unflattened(
     flat: Any, weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """One array of all parameters, layer by layer, in the shapes of the present ones."""
-    found = as_numbers(flat, dtype, "parameters")
+    numbers = as_numbers(flat, dtype, "parameters")
     arrays = [
         array for pair in zip(*checked_parameters(weights, biases, dtype), strict=True) for array in pair
     ]
     total = sum(array.size for array in arrays)
-    if found.shape != (total,):
-        raise ValueError(f"parameters: expected shape ({total},), got {found.shape}")
+    if numbers.shape != (total,):
+        raise ValueError(f"parameters: expected shape ({total},), got {numbers.shape}")
     pieces, start = [], 0
     for present in arrays:
-        pieces.append(found[start : start + present.size].reshape(present.shape).astype(dtype))
+        pieces.append(numbers[start : start + present.size].reshape(present.shape).astype(dtype))
         start += present.size
     return pieces[::2], pieces[1::2]
 

@@ -30,12 +30,12 @@ def divisors(
 
 def _divisor(name: str, value: Any, dtype: np.dtype) -> float:
     """A divisor by which 1 and 255 have quotients that are normal numbers of `dtype`."""
-    found = positive(name, value)
+    divisor = positive(name, value)
     limits = np.finfo(dtype)
     least, most = 255 / float(limits.max), 1 / float(limits.tiny)
-    if not least <= found <= most:
-        raise ValueError(f"{name}: expected {least:.3g} to {most:.3g} for {dtype}, got {found}")
-    return found
+    if not least <= divisor <= most:
+        raise ValueError(f"{name}: expected {least:.3g} to {most:.3g} for {dtype}, got {divisor}")
+    return divisor
 
 
 def divided(samples: Samples, divisor: float | None, dtype: np.dtype) -> Samples:

@@ -39,14 +39,14 @@ def checked_samples(
     return np.ascontiguousarray(numbers)
 
 
-def check_columns(found: Any, inputs: int, name: str) -> None:
+def check_columns(X: Any, inputs: int, name: str) -> None:
     """Refuses what is not (n, inputs)."""
-    if found.ndim != 2 or found.shape[1] != inputs:
+    if X.ndim != 2 or X.shape[1] != inputs:
         hint = ""
-        if found.ndim == 1:
+        if X.ndim == 1:
             one = "X.reshape(-1, 1)" if inputs == 1 else "X.reshape(1, -1)"
             hint = f"; one {'feature' if inputs == 1 else 'sample'} is {one}"
         raise ValueError(
             f"{name}: expected shape (samples, {inputs}) for a network of {inputs} inputs, "
-            f"got {found.shape}{hint}"
+            f"got {X.shape}{hint}"
         )

@@ -105,16 +105,16 @@ def _finite_moments(name: str, mean: np.ndarray, deviation: np.ndarray) -> None:
         )
 
 
-def check_scaling(name: str, found: Any, columns: int) -> None:
+def check_scaling(name: str, scaling: Any, columns: int) -> None:
     """Refuses a mean and a deviation that do not suit so many columns."""
-    if found is None:
+    if scaling is None:
         return
-    for what, numbers in zip(("means", "deviations"), found, strict=True):
+    for what, numbers in zip(("means", "deviations"), scaling, strict=True):
         if numbers.shape != (columns,) or numbers.dtype != np.float64 or not np.isfinite(numbers).all():
             raise ValueError(
                 f"{name}: expected {columns} finite {what} in float64, got shape {numbers.shape}"
             )
-    if (found[1] <= 0).any():
+    if (scaling[1] <= 0).any():
         raise ValueError(f"{name}: expected deviations above 0")
 
 

@@ -56,10 +56,10 @@ class SparseRows:
 
     def toarray(self) -> np.ndarray:
         """All numbers, as an array (rows, columns)."""
-        found = np.zeros(self.shape, self.dtype)
-        found[self._row_of_each(), self.columns] = self.values
-        found += np.zeros((), self.dtype)  # a stored -0 is 0, as SciPy has it
-        return found
+        array = np.zeros(self.shape, self.dtype)
+        array[self._row_of_each(), self.columns] = self.values
+        array += np.zeros((), self.dtype)  # a stored -0 is 0, as SciPy has it
+        return array
 
     def place(self, stored: int) -> tuple[int, int]:
         """The row and the column of a stored number."""
@@ -104,11 +104,11 @@ def is_sparse(X: Any) -> bool:
 
 def compressed(X: Any, name: str) -> SparseRows:
     """The rows of a sparse matrix, which is never changed; one of CSR with sorted columns is not copied."""
-    found = X.tocsr()
-    rows, width = found.shape if len(found.shape) == 2 else (1, *found.shape)
-    starts = np.require(found.indptr, np.int64, ["C", "ALIGNED"])
+    csr = X.tocsr()
+    rows, width = csr.shape if len(csr.shape) == 2 else (1, *csr.shape)
+    starts = np.require(csr.indptr, np.int64, ["C", "ALIGNED"])
     stored = int(starts[-1])
-    columns, values = np.asarray(found.indices)[:stored], np.asarray(found.data)[:stored]
+    columns, values = np.asarray(csr.indices)[:stored], np.asarray(csr.data)[:stored]
     whole = starts[0] == 0 and (np.diff(starts) >= 0).all() and len(columns) == len(values) == stored
     if not whole or (stored and not 0 <= columns.min() <= columns.max() < width):
         raise ValueError(

@@ -21,10 +21,10 @@ def blocks(given: Any, epochs: int) -> tuple[Callable[[], Iterator[Any]], bool]:
         )
 
     def begin() -> Iterator[Any]:
-        found = given if is_iterable else given()
-        if not isinstance(found, Iterable):
-            raise TypeError(f"X: expected a function that returns an iterator of blocks, got {found!r}")
-        return iter(found)
+        iterable = given if is_iterable else given()
+        if not isinstance(iterable, Iterable):
+            raise TypeError(f"X: expected a function that returns an iterator of blocks, got {iterable!r}")
+        return iter(iterable)
 
     again = not isinstance(given, Iterator)
     if not again and epochs > 1:
@@ -74,9 +74,9 @@ def pool_rows(most: int, batch_size: int, row_bytes: int) -> int:
     return most // batch_size * batch_size
 
 
-def some_samples(found: int) -> None:
+def some_samples(samples: int) -> None:
     """Refuses blocks without a row."""
-    if not found:
+    if not samples:
         raise ValueError(
             "X: expected blocks with samples in every pass, got none; an iterator can be consumed only once, "
             "and a function must return a new one"

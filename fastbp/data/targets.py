@@ -45,37 +45,38 @@ def checked_targets(
     classes and other numbers are values.  (n, outputs) numbers are values; or, where the network can learn
     `multilabel` targets, zeros and ones of an integer type are that.
     """
-    found = array(y, name)
-    if found.ndim not in (1, 2) or len(found) != rows:
+    targets = array(y, name)
+    if targets.ndim not in (1, 2) or len(targets) != rows:
         raise ValueError(
             f"{name}: expected {rows} labels or shape ({rows}, {outputs}), as X has {rows} rows, "
-            f"got shape {found.shape}"
+            f"got shape {targets.shape}"
         )
-    flat = found.ndim == 1
+    flat = targets.ndim == 1
     labels = flat and outputs > 1
     if task is not None and labels != (task == "labels"):
         hint = "; y.argmax(axis=1) makes labels of one-hot rows" if task == "labels" else ""
         shape = f"({rows},)" if task == "labels" else f"({rows}, {outputs})"
         raise ValueError(
-            f"{name}: expected shape {shape}, as the network was trained for {task}, got {found.shape}{hint}"
+            f"{name}: expected shape {shape}, as the network was trained for {task}, "
+            f"got {targets.shape}{hint}"
         )
     if labels:
-        return Targets(as_labels(found, outputs, name), "labels")
-    bits = found.dtype.kind in "biu" and found.size > 0 and found.min() >= 0 and found.max() <= 1
+        return Targets(as_labels(targets, outputs, name), "labels")
+    bits = targets.dtype.kind in "biu" and targets.size > 0 and targets.min() >= 0 and targets.max() <= 1
     if task is None and flat:
         task = "binary" if bits else "value"
     elif task is None:
         task = "multilabel" if bits and multilabel else "values"
-    found = as_numbers(found.reshape(-1, 1) if flat else found, dtype, name)
-    if found.shape[1] != outputs:
+    targets = as_numbers(targets.reshape(-1, 1) if flat else targets, dtype, name)
+    if targets.shape[1] != outputs:
         raise ValueError(
             f"{name}: expected shape ({rows}, {outputs}) for a network of {outputs} outputs, "
-            f"got {found.shape}; labels have shape ({rows},)"
+            f"got {targets.shape}; labels have shape ({rows},)"
         )
-    check_finite(found, dtype, name)
+    check_finite(targets, dtype, name)
     if task in ("binary", "multilabel"):
-        _check_bits(found, task, name)
-    return Targets(found.astype(dtype, order="C", copy=False), task)
+        _check_bits(targets, task, name)
+    return Targets(targets.astype(dtype, order="C", copy=False), task)
 
 
 def as_labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
@@ -113,12 +114,12 @@ def check_task_of_scaling(task: Task) -> None:
         raise ValueError(f"scale_outputs: expected values as y, got {task}, which are not scaled")
 
 
-def _check_bits(found: np.ndarray, task: Task, name: str) -> None:
-    good = (found == 0) | (found == 1)
-    _check_cells(found, good, name, f"0 or 1, as the network was trained for {task}")
+def _check_bits(targets: np.ndarray, task: Task, name: str) -> None:
+    good = (targets == 0) | (targets == 1)
+    _check_cells(targets, good, name, f"0 or 1, as the network was trained for {task}")
 
 
-def _check_cells(found: np.ndarray, good: np.ndarray, name: str, expected: str) -> None:
+def _check_cells(targets: np.ndarray, good: np.ndarray, name: str, expected: str) -> None:
     if not good.all():
         row, column = np.argwhere(~good)[0]
-        raise ValueError(f"{name}[{row}, {column}]: expected {expected}, got {found[row, column]}")
+        raise ValueError(f"{name}[{row}, {column}]: expected {expected}, got {targets[row, column]}")

@@ -7,15 +7,15 @@ from ..options.checks import rate
 
 def checked_split(split: Any, data: Any, samples: int) -> float:
     """The share of the samples that `fit` is to hold out."""
-    found = rate("validation_split", split)
-    if found and data is not None:
+    share = rate("validation_split", split)
+    if share and data is not None:
         raise ValueError("validation_split, validation_data: expected one of them, got both")
-    if found and not 0 < int(samples * found) < samples:
+    if share and not 0 < int(samples * share) < samples:
         raise ValueError(
             "validation_split: expected a share that leaves samples to train on and to hold out, "
-            f"got {found:g} of {samples}"
+            f"got {share:g} of {samples}"
         )
-    return found
+    return share
 
 
 def checked_validation_data(value: Any) -> tuple[Any, Any, Any]:

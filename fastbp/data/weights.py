@@ -12,15 +12,15 @@ from .targets import Targets
 
 def sample_weights(weights: Any, rows: int, name: str = "sample_weight") -> np.ndarray:
     """One finite weight of at least 0 a sample, (rows,) float64."""
-    found = as_numbers(weights, np.dtype(np.float64), name)
-    if found.shape != (rows,):
-        raise ValueError(f"{name}: expected shape ({rows},), one per row of X, got {found.shape}")
-    found = found.astype(np.float64)
-    good = (found >= 0) & (found < np.inf)
+    numbers = as_numbers(weights, np.dtype(np.float64), name)
+    if numbers.shape != (rows,):
+        raise ValueError(f"{name}: expected shape ({rows},), one per row of X, got {numbers.shape}")
+    numbers = numbers.astype(np.float64)
+    good = (numbers >= 0) & (numbers < np.inf)
     if not good.all():
         row = int(np.argmin(good))
-        raise ValueError(f"{name}[{row}]: expected a finite number of at least 0, got {found[row]}")
-    return found
+        raise ValueError(f"{name}[{row}]: expected a finite number of at least 0, got {numbers[row]}")
+    return numbers
 
 
 def check_some_weight(name: str, weights: np.ndarray | None) -> None:
@@ -29,11 +29,11 @@ def check_some_weight(name: str, weights: np.ndarray | None) -> None:
         raise ValueError(f"{name}: expected at least one above 0, got all zero")
 
 
-def classes_of(found: Targets) -> np.ndarray:
+def classes_of(targets: Targets) -> np.ndarray:
     """The label of each row, for what weighs classes."""
-    if found.task not in ("labels", "binary"):
-        raise ValueError(f"class_weight: expected labels as y, (n,) integers, got {found.task}")
-    return found.array.reshape(-1).astype(np.int64)
+    if targets.task not in ("labels", "binary"):
+        raise ValueError(f"class_weight: expected labels as y, (n,) integers, got {targets.task}")
+    return targets.array.reshape(-1).astype(np.int64)
 
 
 def checked_class_weights(spec: Any, labels: np.ndarray, classes: Sequence[Any]) -> np.ndarray:

@@ -161,10 +161,10 @@ def _inflated(file: io.BufferedIOBase, opened: Callable[[], AbstractContextManag
     if is_told and not bounded.is_suspect(size, compressed):
         return size
     with opened() as content:
-        found = bounded.count(content, size)
-    if found == size:
+        counted = bounded.count(content, size)
+    if counted == size:
         bounded.refuse_bomb(size, compressed)
-    return found
+    return counted
 
 
 def _check_end(end: int, size: int, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:

@@ -93,11 +93,11 @@ def read_npz(
     with open(path, "rb") as file:
         with _readable(path, ".npz"):
             archive = zipfile.ZipFile(file)
-        found = [member.removesuffix(NPY) for member in archive.namelist() if member.endswith(NPY)]
-        expected = required + optional if any(name in found for name in optional) else required
-        if any(found.count(name) != 1 for name in expected):
+        names = [member.removesuffix(NPY) for member in archive.namelist() if member.endswith(NPY)]
+        expected = required + optional if any(name in names for name in optional) else required
+        if any(names.count(name) != 1 for name in expected):
             raise ValueError(
-                f"{os.fspath(path)}: holds the arrays {', '.join(found) or '(none)'}; "
+                f"{os.fspath(path)}: holds the arrays {', '.join(names) or '(none)'}; "
                 f"expected {', '.join(expected)}, each of them once"
             )
         with _readable(path, ".npz"):

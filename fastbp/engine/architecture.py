@@ -124,8 +124,8 @@ def options_of(sizes: Sequence[int], options: Mapping[str, Any]) -> Options:
 
 
 def _activation(name: str, value: Any) -> activations.Kind:
-    found: activations.Kind = checks.option(name, value, activations.ACTIVATIONS, activations.Kind)
-    return found
+    kind: activations.Kind = checks.option(name, value, activations.ACTIVATIONS, activations.Kind)
+    return kind
 
 
 def _of_each(name: str, value: Any, hidden: int, check: Callable[[str, Any], Any]) -> Any:

@@ -82,8 +82,8 @@ class Layout(NamedTuple):
         rows = int(self.plan["rows"][0])
         panels = -(-width // self.columns)
         block = scratch[offset : offset + panels * rows * self.columns].reshape(panels, rows, self.columns)
-        found: np.ndarray = block[:, :count].swapaxes(0, 1).reshape(count, -1)[:, :width].copy()
-        return found
+        unpacked: np.ndarray = block[:, :count].swapaxes(0, 1).reshape(count, -1)[:, :width].copy()
+        return unpacked
 
 
 def _plain(array: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def _prepare(
     dtype = architecture.dtype
     shape = shape_of(dtype)
     shared = update_spec.clip_norm > 0 or update_spec.optimizer == GRADIENT
-    found = layout(
+    network_layout = layout(
         architecture.sizes,
         batch_size,
         members,
@@ -160,7 +160,7 @@ def _prepare(
         input_gradient,
         listed,
     )
-    plan, layers = found.plan.copy(), found.layers.copy()
+    plan, layers = network_layout.plan.copy(), network_layout.layers.copy()
     own = [
         compiled(kind.function, kind.derivative, dtype) if isinstance(kind, (Activation, Cost)) else None
         for kind, compiled in (
@@ -185,7 +185,7 @@ def _prepare(
             layer["dropout"] = architecture.dropout[number]
     learning = [number for number in range(1, len(layers)) if not layers[number]["frozen"]]
     plan["first_trainable"] = 0 if input_gradient else min(learning, default=len(layers))
-    return Prepared(found, plan, layers, own)
+    return Prepared(network_layout, plan, layers, own)
 
 
 class Engine:

@@ -57,11 +57,11 @@ def as_json(path: str, metadata: Mapping[str, Any]) -> str:
         raise TypeError(f"{path}: expected text, numbers, lists and dicts to write: {error}") from None
 
 
-def optimizer_state_whole(found: Collection[str], names: Sequence[str]) -> None:
+def optimizer_state_whole(stored: Collection[str], names: Sequence[str]) -> None:
     """Refuses a part of an optimizer's state without the others."""
-    if found and set(found) != set(names):
+    if stored and set(stored) != set(names):
         wanted = ", ".join(f"optimizer.{name}" for name in names) or "none"
-        got = ", ".join(f"optimizer.{name}" for name in sorted(found))
+        got = ", ".join(f"optimizer.{name}" for name in sorted(stored))
         raise ValueError(f"optimizer: expected the arrays of its whole state, {wanted}, or none, got {got}")
 
 
@@ -94,18 +94,18 @@ def stored_parameters(
                 raise ValueError(f"{name}[{row}, {column}]: expected {wanted}, got {array[row, column]}")
 
 
-def stored_arrays(found: Collection[str], known: Collection[str]) -> None:
+def stored_arrays(stored: Collection[str], known: Collection[str]) -> None:
     """Refuses a file with other arrays than those that its metadata name."""
-    arrays_there(found, known)
-    for name in found:
+    arrays_there(stored, known)
+    for name in stored:
         if name not in known:
             raise ValueError(f"arrays: expected only those that the metadata name, got {name!r} as well")
 
 
-def arrays_there(found: Collection[str], names: Iterable[str]) -> None:
+def arrays_there(stored: Collection[str], names: Iterable[str]) -> None:
     """Refuses a file that lacks one of the arrays `names`."""
     for name in names:
-        if name not in found:
+        if name not in stored:
             raise ValueError(f"{name}: expected an array, got none")
 
 

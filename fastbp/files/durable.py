@@ -30,16 +30,16 @@ def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     target = os.path.realpath(os.fsdecode(path))
     temporary = ""
     try:
-        found = status(target)
-        if found and not stat.S_ISREG(found.st_mode):
-            refuse(os.fspath(path), found.st_mode)
+        existing = status(target)
+        if existing and not stat.S_ISREG(existing.st_mode):
+            refuse(os.fspath(path), existing.st_mode)
         _sweep(target)
         while True:
             temporary = f"{_prefix(target)}{os.getpid()}-{os.urandom(4).hex()}.tmp"
-            with open(temporary, "xb", opener=_private if found else None) as file:
+            with open(temporary, "xb", opener=_private if existing else None) as file:
                 if not _claimed(file.fileno(), temporary):
                     continue
-                keep(found, file.fileno())
+                keep(existing, file.fileno())
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -86,18 +86,18 @@ def status(path: str) -> os.stat_result | None:
     return None
 
 
-def keep(found: os.stat_result | None, file: int) -> None:
+def keep(former: os.stat_result | None, file: int) -> None:
     """Gives a new file the owner and the mode of the one whose place it will take."""
-    if found is None or sys.platform == "win32":
+    if former is None or sys.platform == "win32":
         return
     own = os.fstat(file)
-    if (found.st_uid, found.st_gid) != (own.st_uid, own.st_gid):
+    if (former.st_uid, former.st_gid) != (own.st_uid, own.st_gid):
         try:
-            os.fchown(file, found.st_uid, found.st_gid)
+            os.fchown(file, former.st_uid, former.st_gid)
         except PermissionError as error:
             raise PermissionError(error.errno, "its owner and group cannot be kept") from error
-    if found.st_mode != os.fstat(file).st_mode:
-        os.fchmod(file, stat.S_IMODE(found.st_mode))
+    if former.st_mode != os.fstat(file).st_mode:
+        os.fchmod(file, stat.S_IMODE(former.st_mode))
 
 
 def _prefix(target: str) -> str:

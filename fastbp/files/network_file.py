@@ -127,12 +127,12 @@ def _network(
 
 def _state_prefixes(optimizer: Optimizer | None, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     """Maps each part of the optimizer's state to its arrays' prefix; files of 0.2.0 number the parts."""
-    found = {name.split(".")[1] for name in arrays if name.startswith("optimizer.")}
+    stored = {name.split(".")[1] for name in arrays if name.startswith("optimizer.")}
     names = () if optimizer is None else state_names(optimizer.row)
     numbers = [str(number) for number in range(len(names))]
-    labels = numbers if found and found.isdisjoint(names) else names
-    checks.optimizer_state_whole(found, labels)
-    return {name: f"optimizer.{label}." for name, label in zip(names, labels, strict=True) if found}
+    labels = numbers if stored and stored.isdisjoint(names) else names
+    checks.optimizer_state_whole(stored, labels)
+    return {name: f"optimizer.{label}." for name, label in zip(names, labels, strict=True) if stored}
 
 
 def check(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:

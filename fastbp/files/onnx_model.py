@@ -75,20 +75,20 @@ class _Graph:
     def made(self) -> Any:
         """The whole graph."""
         parts, helper = self._parts, self._onnx.helper
-        found = "X"
+        tensor = "X"
         if parts.inputs is not None:
-            wide = self._cast(found, np.float64, parts.dtype)
+            wide = self._cast(tensor, np.float64, parts.dtype)
             moved = self._add("Sub", wide, self._constant(parts.inputs.mean))
             scaled = self._add("Mul", moved, self._constant(1.0 / parts.inputs.deviation))
-            found = self._cast(scaled, parts.dtype, np.float64)
+            tensor = self._cast(scaled, parts.dtype, np.float64)
         for layer in parts.layers:
             w, b = self._constant(layer.weights), self._constant(layer.biases)
-            found = self._activated(self._add("Gemm", found, w, b, transB=1), layer)
+            tensor = self._activated(self._add("Gemm", tensor, w, b, transB=1), layer)
         if parts.outputs is not None:
-            wide = self._cast(found, np.float64, parts.dtype)
+            wide = self._cast(tensor, np.float64, parts.dtype)
             moved = self._add("Mul", wide, self._constant(parts.outputs.deviation))
-            found = self._add("Add", moved, self._constant(parts.outputs.mean))
-        self._name("outputs", found)
+            tensor = self._add("Add", moved, self._constant(parts.outputs.mean))
+        self._name("outputs", tensor)
         results = [("outputs", self._kind(parts.output_dtype), ["samples", parts.sizes[-1]])]
         if parts.task not in ("value", "values"):
             results.append(self._labels())
@@ -105,19 +105,19 @@ class _Graph:
         task, classes, outputs = self._parts.task, self._parts.classes, self._parts.sizes[-1]
         integers = self._onnx.TensorProto.INT64
         if task == "labels":
-            found = self._add("ArgMax", "outputs", axis=1, keepdims=0)
+            tensor = self._add("ArgMax", "outputs", axis=1, keepdims=0)
         else:
             half = self._constant(np.array(0.5, self._parts.dtype))
-            found = self._cast(self._add("GreaterOrEqual", "outputs", half), np.int64, np.bool_)
+            tensor = self._cast(self._add("GreaterOrEqual", "outputs", half), np.int64, np.bool_)
             if task == "multilabel":
-                self._name("label", found)
+                self._name("label", tensor)
                 return "label", integers, ["samples", outputs]
-            found = self._add("Squeeze", found, self._constant(np.array([1])))
+            tensor = self._add("Squeeze", tensor, self._constant(np.array([1])))
         is_text = not all(isinstance(label, int) and -(2**63) <= label < 2**63 for label in classes)
         if classes != tuple(range(len(classes))):
             names = np.array([str(label) for label in classes], object) if is_text else np.array(classes)
-            found = self._add("Gather", self._constant(names), found)
-        self._name("label", found)
+            tensor = self._add("Gather", self._constant(names), tensor)
+        self._name("label", tensor)
         return "label", self._onnx.TensorProto.STRING if is_text else integers, ["samples"]
 
     def _activated(self, z: str, layer: Layer) -> str:
@@ -154,14 +154,14 @@ class _Graph:
         self._nodes.append(self._onnx.helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
-    def _name(self, name: str, found: str) -> None:
+    def _name(self, name: str, tensor: str) -> None:
         """Calls a result by the name that the model's user knows."""
-        self._nodes.append(self._onnx.helper.make_node("Identity", [found], [name], name=name))
+        self._nodes.append(self._onnx.helper.make_node("Identity", [tensor], [name], name=name))
 
-    def _cast(self, found: str, to: Any, now: Any) -> str:
+    def _cast(self, tensor: str, to: Any, now: Any) -> str:
         if np.dtype(to) == np.dtype(now):
-            return found
-        return self._add("Cast", found, to=self._kind(np.dtype(to)))
+            return tensor
+        return self._add("Cast", tensor, to=self._kind(np.dtype(to)))
 
     def _number(self, number: float) -> str:
         return self._constant(np.array(number, self._parts.dtype))

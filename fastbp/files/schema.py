@@ -219,13 +219,13 @@ def check_arrays(
         for key, value in state.items():
             if isinstance(value, dict) and "arrays" in value:
                 start, full = f"training.{place}.{key}.", f"training.callbacks[{place}].{key}.arrays"
-                found = {name for name in arrays if name.startswith(start)}
-                checks.equal(full, value["arrays"], len(found), f"the number of {start}*")
-                names |= found
-                if found and kind == "EarlyStopping":
+                stored = {name for name in arrays if name.startswith(start)}
+                checks.equal(full, value["arrays"], len(stored), f"the number of {start}*")
+                names |= stored
+                if stored and kind == "EarlyStopping":
                     checks.known(f"training.callbacks[{place}].best", state["best"], start)
-                listed = [f"{start}{number}" for number in range(len(found))]
-                checks.stored_arrays(found, listed)
+                listed = [f"{start}{number}" for number in range(len(stored))]
+                checks.stored_arrays(stored, listed)
                 if kind == "EarlyStopping" and listed:
                     own = parameters[key == "biases"]
                     checks.arrays_like(start, [arrays[name] for name in listed], own)

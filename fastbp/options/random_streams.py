@@ -57,10 +57,10 @@ def key(seed: int, purpose: Purpose, *indices: int) -> int:
     >>> key(0, "order", 3) == int(words(key(0, "order"), 4)[3])
     True
     """
-    found = seed
+    derived = seed
     for index in (int.from_bytes(purpose.encode(), "little"), *indices):
-        found = word(found, index)
-    return found
+        derived = word(derived, index)
+    return derived
 
 
 def word(key: int, index: int) -> int:
@@ -101,9 +101,9 @@ def normal(key: int, n: int) -> npt.NDArray[np.float64]:
         inside = (square > 0.0) & (square < 1.0)
         points, square = points[inside], square[inside]
         points *= np.sqrt(-2.0 * log(square) / square)[:, None]
-        found = points.reshape(-1)[: n - done]
-        numbers[done : done + found.size] = found
-        done += found.size
+        pair_numbers = points.reshape(-1)[: n - done]
+        numbers[done : done + pair_numbers.size] = pair_numbers
+        done += pair_numbers.size
         first += 2 * pairs
     return numbers
 
