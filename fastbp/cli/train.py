@@ -158,7 +158,7 @@ def _described(options: argparse.Namespace) -> str:
         return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
     rate = options.learning_rate
-    extras = [f"{name.replace('_', ' ')} {words(value)}" for name, value in _given(options, _EXTRAS).items()]
+    extras = [f"{name.replace('_', ' ')} {words(value)}" for name, value in _chosen(options, _EXTRAS).items()]
     network = [
         f"network {','.join(map(str, options.sizes))}",
         words(options.activation),
@@ -177,7 +177,7 @@ def _described(options: argparse.Namespace) -> str:
     return f"{', '.join(network)}; {', '.join(training)}"
 
 
-def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+def _chosen(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     """Collects the options that were given; the callee has defaults for the rest."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
@@ -188,14 +188,14 @@ def _network(options: argparse.Namespace, sizes: list[int]) -> "Network":
     from ..options.network import OPTIONS
 
     try:
-        return Network(sizes, **_given(options, [name for name in (*OPTIONS, "init") if name in options]))
+        return Network(sizes, **_chosen(options, [name for name in (*OPTIONS, "init") if name in options]))
     except (MemoryError, OverflowError, TypeError, ValueError) as error:  # too large, or contradictory
         raise Failure(f"network {','.join(map(str, sizes))}: {reason(error)}") from error
 
 
 def _recipe(options: argparse.Namespace) -> dict[str, Any]:
     """Collects the arguments of `Network.fit` that say how it trains."""
-    recipe = _given(options, _FIT_OPTIONS)
+    recipe = _chosen(options, _FIT_OPTIONS)
     if options.warmup is not None:
         name = options.schedule or "constant"
         try:

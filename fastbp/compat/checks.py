@@ -57,12 +57,12 @@ def book_network(path: Any, file: Any) -> BookNetwork:
     sizes = list(sizes_of(content["sizes"]))
     arrays = {}
     for key, widths in ("weights", sizes[:-1]), ("biases", [1] * (len(sizes) - 1)):
-        shapes, given = list(zip(sizes[1:], widths, strict=True)), content[key]
+        shapes, lists = list(zip(sizes[1:], widths, strict=True)), content[key]
         names = [f"{path}: {key}[{i}]" for i in range(len(shapes))]
-        if not isinstance(given, list) or len(given) != len(shapes):
+        if not isinstance(lists, list) or len(lists) != len(shapes):
             raise ValueError(f"{path}: {key}: expected a list of {len(shapes)}, for the sizes {sizes}")
         arrays[key] = [
-            as_numbers(each, np.dtype(np.float64), name) for name, each in zip(names, given, strict=True)
+            as_numbers(each, np.dtype(np.float64), name) for name, each in zip(names, lists, strict=True)
         ]
         for name, shape, array in zip(names, shapes, arrays[key], strict=True):
             if array.shape != shape:

@@ -87,18 +87,18 @@ def first_nonfinite(array: np.ndarray, dtype: np.dtype) -> tuple[int, int] | Non
     return None
 
 
-def warn_of_lost_digits(given: np.ndarray, dtype: np.dtype, name: str, option: str) -> None:
+def warn_of_lost_digits(numbers: np.ndarray, dtype: np.dtype, name: str, option: str) -> None:
     """Warns of a column of whole numbers that `dtype` rounds; the option is what keeps their digits.
 
     They may be float64, of which the first rows tell: those of a frame are where any of its columns is.
     """
     most = 1 << np.finfo(dtype).nmant + 1
-    columns = given[:, None] if given.ndim == 1 else given
-    if not given.size:
+    columns = numbers[:, None] if numbers.ndim == 1 else numbers
+    if not numbers.size:
         return
-    if given.dtype.kind in "iu":
+    if numbers.dtype.kind in "iu":
         bad = (columns.max(axis=0) > most) | (columns.min(axis=0) < -most)
-    elif given.dtype == np.float64:
+    elif numbers.dtype == np.float64:
         seen = columns[: max(1, _FIRST // columns.shape[1])]
         sizes = np.abs(seen).max(axis=0)
         bad = (most < sizes) & (sizes < _WHOLE_BY_CHANCE)
@@ -107,7 +107,7 @@ def warn_of_lost_digits(given: np.ndarray, dtype: np.dtype, name: str, option: s
         return
     if bad.any():
         name = name.rpartition(": ")[2]  # without that of a block, so that Python shows the warning once
-        column = f"{name}[:, {int(np.argmax(bad))}]" if given.ndim == 2 else name
+        column = f"{name}[:, {int(np.argmax(bad))}]" if numbers.ndim == 2 else name
         is_wide = dtype == np.float64
         warn(
             f"{column}: expected whole numbers of at most {most:,}, got larger ones, which {dtype} rounds; "

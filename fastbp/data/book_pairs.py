@@ -95,8 +95,8 @@ def _as_bytes(columns: list[np.ndarray], size: int, divisor: float, dtype: np.dt
     stored = columns[0].dtype if columns else dtype
     if stored.kind != "f" or not stored.isnative:
         return None
-    every, wanted = (np.divide(np.arange(256), divisor, dtype=kind) for kind in (stored, dtype))
-    if (every.astype(dtype) != wanted).any():
+    stored_quotients, quotients = (np.divide(np.arange(256), divisor, dtype=kind) for kind in (stored, dtype))
+    if (stored_quotients.astype(dtype) != quotients).any():
         return None
     X = np.empty((len(columns), size), np.uint8)
     for first in range(0, len(columns), _AT_ONCE):

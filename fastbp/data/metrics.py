@@ -40,22 +40,22 @@ def score(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> flo
 
 def accuracy(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
     """The share of rows that are right altogether."""
-    wanted = targets.array
-    right = decided(outputs, targets.task).reshape(wanted.shape) == wanted
+    y = targets.array
+    right = decided(outputs, targets.task).reshape(y.shape) == y
     return _mean(right if right.ndim == 1 else right.all(axis=1), weights)
 
 
 def r2(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
     """The coefficient of determination."""
-    wanted, share = targets.array, np.ones(1)
-    mean = wanted.mean(axis=0, dtype=np.float64)
+    y, share = targets.array, np.ones(1)
+    mean = y.mean(axis=0, dtype=np.float64)
     if weights is not None:
         counted = weights > 0
-        outputs, wanted, share = outputs[counted], wanted[counted], weights[counted, None]
-        mean = np.average(wanted, axis=0, weights=share[:, 0])
+        outputs, y, share = outputs[counted], y[counted], weights[counted, None]
+        mean = np.average(y, axis=0, weights=share[:, 0])
     with np.errstate(over="ignore", invalid="ignore"):  # outputs may be anything
-        residual = float(np.sum((outputs.astype(np.float64) - wanted) ** 2 * share))
-    spread = float(np.sum((wanted - mean) ** 2 * share))
+        residual = float(np.sum((outputs.astype(np.float64) - y) ** 2 * share))
+    spread = float(np.sum((y - mean) ** 2 * share))
     return 1.0 - residual / spread if spread else float(residual == 0.0)
 
 
@@ -79,10 +79,10 @@ def _mean(values: np.ndarray, weights: Weights) -> float:
 
 
 def _differences(outputs: np.ndarray, targets: Targets) -> np.ndarray:
-    wanted = targets.array
-    if wanted.ndim == 1:  # labels, as one-hot rows
-        wanted = np.eye(outputs.shape[1])[wanted]
-    return np.asarray(outputs.astype(np.float64) - wanted)
+    y = targets.array
+    if y.ndim == 1:  # labels, as one-hot rows
+        y = np.eye(outputs.shape[1])[y]
+    return np.asarray(outputs.astype(np.float64) - y)
 
 
 METRICS = {"accuracy": accuracy, "r2": r2, "mse": mse, "mae": mae}

@@ -21,8 +21,8 @@ def parameter_arrays(weights: Sequence[Any], biases: Sequence[Any]) -> tuple[lis
 def _converted(name: str, arrays: Sequence[Any], dtype: np.dtype) -> list[np.ndarray]:
     """Arrays of numbers in `dtype`; what is so already is not copied."""
 
-    def one(given: Any, i: int) -> np.ndarray:
-        numbers = array(given, f"{name}[{i}]")
+    def one(values: Any, i: int) -> np.ndarray:
+        numbers = array(values, f"{name}[{i}]")
         if numbers.dtype.kind not in "biuf":
             raise TypeError(f"{name}[{i}]: expected numbers, got dtype {numbers.dtype}")
         return numbers.astype(dtype, copy=False)
@@ -69,8 +69,8 @@ def initial_arrays(arrays: Any, sizes: Sequence[int], dtype: np.dtype) -> list[n
             f"init: expected a name, or {len(shapes)} arrays of weights, one per layer, got {got}"
         )
     weights = []
-    for i, (given, shape) in enumerate(zip(arrays, shapes, strict=True)):
-        w = as_numbers(given, dtype, f"init[{i}]")
+    for i, (values, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        w = as_numbers(values, dtype, f"init[{i}]")
         if w.shape != shape:
             raise ValueError(f"init[{i}]: expected shape {shape}, got {w.shape}")
         check_finite(w, dtype, f"init[{i}]")

@@ -78,12 +78,12 @@ def check_scale(name: str, X: Samples, options: Options, trained: Scale | None) 
     warn_of_other_scale(name, scale_of(X, options), trained)
 
 
-def warn_of_other_scale(name: str, given: Scale | None, trained: Scale | None) -> None:
+def warn_of_other_scale(name: str, scale: Scale | None, trained: Scale | None) -> None:
     """Warns of samples in another scale than those of the training."""
     texts = {"divided": "numbers from 0 to 1", "whole": "whole numbers up to 255"}
-    if given and trained and given != trained:
+    if scale and trained and scale != trained:
         warn(
-            f"{name}: expected {texts[trained]}, as the network was trained on, got {texts[given]}; "
+            f"{name}: expected {texts[trained]}, as the network was trained on, got {texts[scale]}; "
             "give both as they are, with Network(..., input_divisor=255), or both divided"
         )
 

@@ -21,21 +21,21 @@ def checked_samples(
     if isinstance(X, SparseRows) or is_sparse(X):
         check_columns(X, inputs, name)
         rows = X if isinstance(X, SparseRows) else compressed(X, name)
-        given = plain_numbers(rows.values, name)
-        values = np.require(kept_numbers(given, dtype, scaled), requirements=["C", "ALIGNED"])
+        original = plain_numbers(rows.values, name)
+        values = np.require(kept_numbers(original, dtype, scaled), requirements=["C", "ALIGNED"])
         if (bad := first_nonfinite(values[:, None], dtype)) is not None:
             row, column = rows.place(bad[0])
             raise ValueError(f"{name}[{row}, {column}]: expected a finite {dtype}, got {values[bad[0]]}")
         if learns and len(values):
             column = rows.columns[int(np.argmax(np.abs(values)))]
-            warn_of_lost_digits(given, kept_in, f"{name}[:, {column}]", "scale_inputs")
+            warn_of_lost_digits(original, kept_in, f"{name}[:, {column}]", "scale_inputs")
         return SparseRows(rows.starts, rows.columns, values, inputs)
-    given = plain_numbers(X, name)
-    numbers = kept_numbers(given, dtype, scaled)
+    original = plain_numbers(X, name)
+    numbers = kept_numbers(original, dtype, scaled)
     check_columns(numbers, inputs, name)
     check_finite(numbers, dtype, name)
     if learns:
-        warn_of_lost_digits(given, kept_in, name, "scale_inputs")
+        warn_of_lost_digits(original, kept_in, name, "scale_inputs")
     return np.ascontiguousarray(numbers)
 
 

@@ -11,22 +11,22 @@ from .labels import labels_or_numbers
 from .sparse import Samples, compressed, is_sparse
 
 
-def blocks(given: Any, epochs: int) -> tuple[Callable[[], Iterator[Any]], bool]:
+def blocks(X: Any, epochs: int) -> tuple[Callable[[], Iterator[Any]], bool]:
     """A function that begins a pass over blocks, and whether it can begin another."""
-    is_iterable = isinstance(given, Iterable) and not isinstance(given, (np.ndarray, str, bytes))
-    if not is_iterable and not callable(given):
+    is_iterable = isinstance(X, Iterable) and not isinstance(X, (np.ndarray, str, bytes))
+    if not is_iterable and not callable(X):
         raise TypeError(
             "y: expected labels or values beside an array; without y, X is an iterable of blocks (X, y) or a "
-            f"function that begins one, got {type(given).__name__}"
+            f"function that begins one, got {type(X).__name__}"
         )
 
     def begin() -> Iterator[Any]:
-        iterable = given if is_iterable else given()
+        iterable = X if is_iterable else X()
         if not isinstance(iterable, Iterable):
             raise TypeError(f"X: expected a function that returns an iterator of blocks, got {iterable!r}")
         return iter(iterable)
 
-    again = not isinstance(given, Iterator)
+    again = not isinstance(X, Iterator)
     if not again and epochs > 1:
         raise ValueError(
             f"epochs: expected 1 for an iterator of blocks, which can be consumed only once, got {epochs}; "

@@ -155,10 +155,10 @@ def _inflated(file: io.BufferedIOBase, opened: Callable[[], AbstractContextManag
     """
     compressed = file.seek(0, os.SEEK_END)
     file.seek(max(0, compressed - 4))
-    is_told = int.from_bytes(file.read(4), "little") == size % (1 << 32)
-    if is_told:
+    size_agrees = int.from_bytes(file.read(4), "little") == size % (1 << 32)
+    if size_agrees:
         bounded.refuse_bomb(size, compressed)
-    if is_told and not bounded.is_suspect(size, compressed):
+    if size_agrees and not bounded.is_suspect(size, compressed):
         return size
     with opened() as content:
         counted = bounded.count(content, size)

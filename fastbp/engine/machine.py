@@ -19,8 +19,8 @@ def cpus() -> int:
 
     FASTBP_NUM_THREADS may ask for more threads than the machine has CPUs, up to four times as many.
     """
-    if wanted := environment.threads_variable():
-        return min(wanted, _PER_CPU * (os.cpu_count() or 1))
+    if threads := environment.threads_variable():
+        return min(threads, _PER_CPU * (os.cpu_count() or 1))
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
@@ -42,8 +42,8 @@ def free_cpus() -> int:
     most = cpus()
     if environment.threads_variable():
         return most
-    told = [_number(name) for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")]
-    return min([most, *(number for number in told if number)])
+    limits = [_number(name) for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")]
+    return min([most, *(number for number in limits if number)])
 
 
 def _number(variable: str) -> int:
@@ -69,8 +69,8 @@ def second_level_cache() -> Cache:
 
     FASTBP_L2 says otherwise, as in ``FASTBP_L2=512K``.
     """
-    if wanted := environment.cache_variable():
-        return Cache(wanted, "FASTBP_L2")
+    if size := environment.cache_variable():
+        return Cache(size, "FASTBP_L2")
     with suppress(OSError, ValueError, AttributeError):
         size = _by_sysctl() if sys.platform == "darwin" else _by_sysfs()
         if size >= _SMALLEST:
@@ -107,10 +107,10 @@ def _by_sysctl() -> int:
 
     library = ctypes.CDLL(None)
 
-    def told(name: str) -> int:
+    def value_of(name: str) -> int:
         value, size = ctypes.c_int64(0), ctypes.c_size_t(8)
         library.sysctlbyname(name.encode(), ctypes.byref(value), ctypes.byref(size), None, 0)
         return value.value
 
-    fast = told("hw.perflevel0.l2cachesize") // max(1, told("hw.perflevel0.cpusperl2"))
-    return fast or told("hw.l2cachesize")
+    fast = value_of("hw.perflevel0.l2cachesize") // max(1, value_of("hw.perflevel0.cpusperl2"))
+    return fast or value_of("hw.l2cachesize")

@@ -202,7 +202,9 @@ class Engine:
         data = data.taken(rows)
         z, a = self._forward(self._columns(data.X, data.divisor, data.inputs))
         if losses.size:
-            each = cost_of(self.architecture.cost, kind, z, a, self._wanted(data.targets, data.outputs))
+            each = cost_of(
+                self.architecture.cost, kind, z, a, self._target_columns(data.targets, data.outputs)
+            )
             losses[:] = np.sum(each, axis=0, dtype=np.float64)
             if data.weights.size:
                 losses *= data.weights
@@ -225,7 +227,7 @@ class Engine:
     def _of(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
         """Samples and targets as columns."""
         x = self._columns(data.X, data.divisor, data.inputs)
-        return x, self._wanted(data.targets, data.outputs)
+        return x, self._target_columns(data.targets, data.outputs)
 
     def _columns(self, X: Samples, divisor: float, scaling: Scaling | None) -> np.ndarray:
         """Samples as columns (inputs, m)."""
@@ -234,7 +236,7 @@ class Engine:
         rows = np.asarray(rows if scaling is None else scaling.scaled(rows), dtype)
         return np.transpose(rows)
 
-    def _wanted(self, targets: np.ndarray, scaling: Scaling | None) -> np.ndarray:
+    def _target_columns(self, targets: np.ndarray, scaling: Scaling | None) -> np.ndarray:
         """Targets as columns (outputs, m), one-hot for labels."""
         dtype = self.architecture.dtype
         if scaling is not None:
@@ -282,7 +284,9 @@ class MethodsEngine(Engine):
         data = data.taken(rows)
         outputs = self.outputs(data.X, data.divisor, inputs=data.inputs)
         kind = self.architecture.activations[-1]
-        each, _ = cost(self.architecture.cost, kind, outputs.T, self._wanted(data.targets, data.outputs))
+        each, _ = cost(
+            self.architecture.cost, kind, outputs.T, self._target_columns(data.targets, data.outputs)
+        )
         if losses.size:
             losses[:] = np.sum(each, axis=0, dtype=np.float64)
         return outputs

@@ -208,7 +208,7 @@ class Engine:
         self.members = members  # of the team that trains; may be set to any smaller number
         self.bounds: Sequence[int] = ()  # of their shares, which are equal if there are none
         self.waited = NOTHING  # seconds that each waited for others in the last call of `train`
-        self._update_spec, self._given_state = update_spec, state
+        self._update_spec, self._initial_state = update_spec, state
         self._most = members
         self._listed = listed  # whether training data are sparse rows read directly
         self._read: tuple[Data, list[Any], step.Rows] | None = None
@@ -226,7 +226,7 @@ class Engine:
 
     @functools.cached_property
     def _state(self) -> np.ndarray:
-        return self._packed_state(self._given_state)
+        return self._packed_state(self._initial_state)
 
     @property
     def _state_names(self) -> tuple[str, ...]:

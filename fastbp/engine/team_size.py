@@ -182,8 +182,8 @@ class TeamTuner:
         shares = self._shares[len(idle)]
         self._bounds.pop(len(idle), None)
         if np.ptp(idle) > _UNEVEN:
-            wanted = shares / (1 - idle)
-            self._shares[len(idle)] = (shares + wanted / wanted.sum()) / 2
+            ideal = shares / (1 - idle)
+            self._shares[len(idle)] = (shares + ideal / ideal.sum()) / 2
         else:
             self._shares[len(idle)] = (1 - _RETURN) * shares + _RETURN / len(idle)
 

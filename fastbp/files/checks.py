@@ -60,12 +60,12 @@ def as_json(path: str, metadata: Mapping[str, Any]) -> str:
 def optimizer_state_whole(stored: Collection[str], names: Sequence[str]) -> None:
     """Refuses a part of an optimizer's state without the others."""
     if stored and set(stored) != set(names):
-        wanted = ", ".join(f"optimizer.{name}" for name in names) or "none"
+        expected = ", ".join(f"optimizer.{name}" for name in names) or "none"
         got = ", ".join(f"optimizer.{name}" for name in sorted(stored))
-        raise ValueError(f"optimizer: expected the arrays of its whole state, {wanted}, or none, got {got}")
+        raise ValueError(f"optimizer: expected the arrays of its whole state, {expected}, or none, got {got}")
 
 
-def functions_given(path: str, missing: Sequence[str]) -> None:
+def functions_passed(path: str, missing: Sequence[str]) -> None:
     """Refuses to load a network of a user's own functions without them."""
     if missing:
         names = ", ".join(f"{name}=" for name in missing)
@@ -90,8 +90,8 @@ def stored_parameters(
             good = ~np.isnan(array) if infinite else np.isfinite(array)
             if not good.all():
                 row, column = np.argwhere(~good)[0]
-                wanted = "numbers" if infinite else "finite numbers"
-                raise ValueError(f"{name}[{row}, {column}]: expected {wanted}, got {array[row, column]}")
+                expected = "numbers" if infinite else "finite numbers"
+                raise ValueError(f"{name}[{row}, {column}]: expected {expected}, got {array[row, column]}")
 
 
 def stored_arrays(stored: Collection[str], known: Collection[str]) -> None:
@@ -152,12 +152,12 @@ def generator_words(name: str, words: Any) -> None:
         raise ValueError(f"{name}: expected integers of 32 bits, got {words.min()} to {words.max()}")
 
 
-def arrays_like(name: str, arrays: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> None:
+def arrays_like(name: str, arrays: Sequence[np.ndarray], parameters: Sequence[np.ndarray]) -> None:
     """Refuses arrays that could not take the place of the network's."""
-    if [array.shape for array in arrays] != [array.shape for array in wanted]:
-        shapes = ", ".join(str(array.shape) for array in wanted)
+    if [array.shape for array in arrays] != [array.shape for array in parameters]:
+        shapes = ", ".join(str(array.shape) for array in parameters)
         got = ", ".join(str(array.shape) for array in arrays)
         raise ValueError(f"{name}: expected arrays of shapes {shapes}, as the network has, got {got}")
-    for number, (array, other) in enumerate(zip(arrays, wanted, strict=True)):
+    for number, (array, other) in enumerate(zip(arrays, parameters, strict=True)):
         if array.dtype != other.dtype or not np.isfinite(array).all():
             raise ValueError(f"{name}{number}: expected finite numbers in {other.dtype}, got others")

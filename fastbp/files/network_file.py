@@ -78,7 +78,7 @@ def network_from(
         schema.check(metadata)
     options = {name: schema.object_of(value) for name, value in metadata["network"].items()}
     functions = [name for name, value in options.items() if _has_own(value)]
-    checks.functions_given(path, [name for name in functions if own.get(name) is None])
+    checks.functions_passed(path, [name for name in functions if own.get(name) is None])
     options |= {name: own[name] for name in functions}
     with understood(path, otherwise):
         return _network(metadata, arrays, options)
@@ -107,8 +107,8 @@ def _network(
         check_scaling(name, scalings[name], columns)
     for flag, name in zip(("scale_inputs", "scale_outputs"), _SCALINGS, strict=True):
         learnt = scalings[name] is not None
-        wanted = options.get(flag, False) and (learnt or trained["task"] is not None)
-        checks.equal(f"the arrays of {name}", learnt, wanted, f"network.{flag}")
+        expected = options.get(flag, False) and (learnt or trained["task"] is not None)
+        checks.equal(f"the arrays of {name}", learnt, expected, f"network.{flag}")
     if trained.get("classes") is not None:
         trained["classes"] = checked_classes(trained["classes"], outputs, "trained.classes")
     if trained.get("feature_names") is not None:

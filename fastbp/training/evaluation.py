@@ -64,11 +64,11 @@ class Evaluation:
                     number = metric(outputs, Targets(targets, self._task), weights)
                 else:
                     options = {"sample_weight": weights} if name in self._takes_weights else {}
-                    number = metric(self._as_given(targets), outputs, **options)
+                    number = metric(self._as_y(targets), outputs, **options)
                 scores[prefix + name] = float(number)
         return scores
 
-    def _as_given(self, targets: np.ndarray) -> np.ndarray:
+    def _as_y(self, targets: np.ndarray) -> np.ndarray:
         """Targets in the shape and with the labels of y."""
         task = self._task
         flat = targets[:, 0] if task in ("binary", "value") else targets
