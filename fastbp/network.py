@@ -366,8 +366,8 @@ class Network:
         >>> nabla_w[0].shape
         (2, 3)
         """
-        module, own_cost = self._fastbp_hooks.module, replaced.is_replaced(self, "cost_derivative")
-        return formulas.backprop(self, module, x, y, formulas.output_error(self, module, own_cost))
+        module, has_user_cost = self._fastbp_hooks.module, replaced.is_replaced(self, "cost_derivative")
+        return formulas.backprop(self, module, x, y, formulas.output_error(self, module, has_user_cost))
 
     def evaluate(self, test_data: Pairs) -> int:
         """The number of pairs (x, label) in `test_data` whose label is the index of the largest output."""
@@ -720,8 +720,8 @@ def load(
     >>> load(path)
     Network([3, 2], seed=0, dtype='float64')
     """
-    own = {"activation": activation, "output_activation": output_activation, "cost": cost}
-    saved = network_file.load(os.fspath(path), own)
+    user_functions = {"activation": activation, "output_activation": output_activation, "cost": cost}
+    saved = network_file.load(os.fspath(path), user_functions)
     net = Network.__new__(Network)
     net.num_layers, net.sizes = len(saved.sizes), saved.sizes
     net.weights, net.biases = saved.weights, saved.biases

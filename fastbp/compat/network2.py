@@ -258,11 +258,13 @@ class Network:
 
             def report(epoch: int) -> bool:
                 say(f"Epoch {epoch} training complete")
-                for monitor, data, own in (
+                for monitor, data, by_methods in (
                     (training, chunks and chunks.data, _Methods(self, pairs, False)),
                     (evaluation, evaluated, _Methods(self, held_out, True)),
                 ):
-                    monitor.look(_Kernels(self, chunks.engine, data) if chunks and data else own, lmbda)
+                    monitor.look(
+                        _Kernels(self, chunks.engine, data) if chunks and data else by_methods, lmbda
+                    )
                 return 0 < patience == watched.epochs_since_best()
 
             return report

@@ -31,10 +31,10 @@ class Architecture(NamedTuple):
     @property
     def is_compiled(self) -> bool:
         """Tells if kernels can compute it: a user's functions must come from Numba's ``njit``."""
-        own = [kind for kind in (*self.activations, self.cost) if not isinstance(kind, str)]
-        return not own or all(
+        objects = [kind for kind in (*self.activations, self.cost) if not isinstance(kind, str)]
+        return not objects or all(
             hasattr(function, "py_func")
-            for kind in own
+            for kind in objects
             if isinstance(kind, (activations.Activation, costs.Cost))
             for function in (kind.function, kind.derivative)
         )

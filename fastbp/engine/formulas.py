@@ -52,7 +52,7 @@ class Numpy:
 def activation(kind: activations.Kind, z: Any) -> tuple[Any, Any]:
     """a and da/dz of one layer but a softmax."""
     if isinstance(kind, activations.Activation):
-        return _own(kind, "function", z), _own(kind, "derivative", z)
+        return _user_function(kind, "function", z), _user_function(kind, "derivative", z)
     name, parameter = activations.row_of(kind)
     row: Any = activations.ROWS[name]
     a, derivative = row(Numpy, z, parameter) if row.__code__.co_argcount > 2 else row(Numpy, z)
@@ -68,7 +68,7 @@ def softmax(z: Any) -> Any:
 def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) -> tuple[Any, Any]:
     """C of each output and dC/da, from the outputs alone."""
     if isinstance(kind, costs.Cost):
-        return _own(kind, "function", a, y), _own(kind, "derivative", a, y)
+        return _user_function(kind, "function", a, y), _user_function(kind, "derivative", a, y)
     name, parameter = costs.row_of(kind)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if name == "cross_entropy":
@@ -110,12 +110,12 @@ def output_delta(output_activation: activations.Kind, z: Any, a: Any, gradient: 
     return gradient * activation(output_activation, z)[1]
 
 
-def _own(kind: activations.Activation | costs.Cost, name: str, *arrays: Any) -> Any:
+def _user_function(kind: activations.Activation | costs.Cost, name: str, *arrays: Any) -> Any:
     """Calls a user's function on arrays, element by element if Numba compiled it."""
     function = getattr(kind, name)
     if hasattr(function, "py_func"):
         function = np.vectorize(function, otypes=[float])
-    return user_functions.own_values(f"{type(kind).__name__}.{name}", function(*arrays), arrays[0])
+    return user_functions.user_values(f"{type(kind).__name__}.{name}", function(*arrays), arrays[0])
 
 
 def feedforward(net: Any, module: Any, a: Any) -> Any:
@@ -161,10 +161,10 @@ def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[li
     return nabla_b, nabla_w
 
 
-def output_error(net: Any, module: Any, own_cost: bool) -> Delta:
+def output_error(net: Any, module: Any, has_user_cost: bool) -> Delta:
     """BP1; a - y where cost and output activation match, unless the cost derivative is the user's own."""
     kind = net._fastbp.options.output_activation
-    if has_logits_form(net._fastbp.options.cost, kind) and not own_cost:
+    if has_logits_form(net._fastbp.options.cost, kind) and not has_user_cost:
         return lambda z, a, y: a - y
     if kind == "softmax":
         return lambda z, a, y: output_delta(kind, z, a, net.cost_derivative(a, y))

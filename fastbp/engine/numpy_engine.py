@@ -171,8 +171,8 @@ class Engine:
     @_QUIET
     def _apply(self, gradient: Parameters, numbers: np.ndarray, samples: int) -> None:
         """The optimizer's step by the summed gradient of so many samples."""
-        row, own = optimizers.ROWS[self._optimizer]
-        h = SimpleNamespace(**dict(zip((*optimizers.COMMON, *own), numbers.tolist(), strict=False)))
+        row, names = optimizers.ROWS[self._optimizer]
+        h = SimpleNamespace(**dict(zip((*optimizers.COMMON, *names), numbers.tolist(), strict=False)))
         h.scale = 1.0 / samples
         plain = SimpleNamespace(**{**vars(h), "l2": 0.0, "l1": 0.0, "decay": 0.0})  # for biases
         parameters, state = self.parameters.copy(), self._state.copy()  # an interrupt leaves whole steps
@@ -294,5 +294,5 @@ class MethodsEngine(Engine):
     def _by_methods(self, x: np.ndarray) -> np.ndarray:
         """Outputs as rows, for samples as columns."""
         columns = [self.net.feedforward(x[:, i : i + 1]) for i in range(x.shape[1])]
-        outputs = user_functions.own_outputs(columns, self.architecture.sizes[-1])
+        outputs = user_functions.user_outputs(columns, self.architecture.sizes[-1])
         return np.asarray(outputs, self.architecture.dtype, order="C")

@@ -128,12 +128,12 @@ def _with_room(X: Any) -> Any:
 
 
 class Prepared(NamedTuple):
-    """A network's layout and records; `own` keeps the machine code of a user's functions alive."""
+    """A network's layout and records; `user_code` keeps the machine code of a user's functions alive."""
 
     layout: Layout
     plan: np.ndarray
     layers: np.ndarray
-    own: list[Any]
+    user_code: list[Any]
 
 
 @functools.lru_cache(64)
@@ -161,14 +161,14 @@ def _prepare(
         listed,
     )
     plan, layers = network_layout.plan.copy(), network_layout.layers.copy()
-    own = [
+    user_code = [
         compiled(kind.function, kind.derivative, dtype) if isinstance(kind, (Activation, Cost)) else None
         for kind, compiled in (
             *((kind, custom.activation) for kind in architecture.activations),
             (architecture.cost, custom.cost),
         )
     ]
-    addresses = [functions.address if functions else 0 for functions in own]
+    addresses = [functions.address if functions else 0 for functions in user_code]
     name, plan["parameter"] = costs.row_of(architecture.cost)
     plan["cost"] = costs.code_of(name, activations.row_of(architecture.activations[-1])[0])
     plan["address"] = addresses[-1]
@@ -185,7 +185,7 @@ def _prepare(
             layer["dropout"] = architecture.dropout[number]
     learning = [number for number in range(1, len(layers)) if not layers[number]["frozen"]]
     plan["first_trainable"] = 0 if input_gradient else min(learning, default=len(layers))
-    return Prepared(network_layout, plan, layers, own)
+    return Prepared(network_layout, plan, layers, user_code)
 
 
 class Engine:

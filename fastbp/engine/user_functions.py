@@ -36,7 +36,7 @@ def unreplaced(replaced: list[str]) -> None:
         )
 
 
-def own_values(name: str, values: Any, like: np.ndarray) -> np.ndarray:
+def user_values(name: str, values: Any, like: np.ndarray) -> np.ndarray:
     """The return value of a user's function, in the shape and type of its argument.
 
     A derivative may be one number for all.
@@ -51,7 +51,7 @@ def own_values(name: str, values: Any, like: np.ndarray) -> np.ndarray:
     return np.broadcast_to(array.astype(like.dtype, copy=False), like.shape)
 
 
-def own_outputs(columns: list[Any], outputs: int) -> np.ndarray:
+def user_outputs(columns: list[Any], outputs: int) -> np.ndarray:
     """The columns (outputs, 1) that a user's own feedforward returned, as rows (n, outputs)."""
     for column in columns:
         if np.shape(column) != (outputs, 1):

@@ -90,8 +90,8 @@ def keep(former: os.stat_result | None, file: int) -> None:
     """Gives a new file the owner and the mode of the one whose place it will take."""
     if former is None or sys.platform == "win32":
         return
-    own = os.fstat(file)
-    if (former.st_uid, former.st_gid) != (own.st_uid, own.st_gid):
+    new = os.fstat(file)
+    if (former.st_uid, former.st_gid) != (new.st_uid, new.st_gid):
         try:
             os.fchown(file, former.st_uid, former.st_gid)
         except PermissionError as error:

@@ -21,7 +21,7 @@ from ..options.optimizers import Optimizer, state_names
 from . import checks, schema
 from .container import read, understood, write
 
-_OWN = (activations.Activation, costs.Cost)  # hold functions, which no file does
+_USER_CLASSES = (activations.Activation, costs.Cost)  # hold functions, which no file does
 _DEFAULTS = vars(Options())  # of options that came after a file
 _SCALINGS = ("input_scaling", "output_scaling")
 _FUNCTIONS = ("activation", "output_activation", "cost")  # options that may be a user's own
@@ -67,19 +67,19 @@ def network_from(
     path: str,
     arrays: Mapping[str, np.ndarray],
     metadata: Mapping[str, Any],
-    own: Mapping[str, Any],
+    user_functions: Mapping[str, Any],
     otherwise: str = "damaged",
 ) -> SavedNetwork:
     """The network of a file, all of whose values are checked, those of a checkpoint included.
 
-    `own` has the activations and the cost of a user's own functions.
+    `user_functions` has the activations and the cost of a user's own functions.
     """
     with understood(path, otherwise):
         schema.check(metadata)
     options = {name: schema.object_of(value) for name, value in metadata["network"].items()}
-    functions = [name for name, value in options.items() if _has_own(value)]
-    checks.functions_passed(path, [name for name in functions if own.get(name) is None])
-    options |= {name: own[name] for name in functions}
+    functions = [name for name, value in options.items() if _is_user_function(value)]
+    checks.functions_passed(path, [name for name in functions if user_functions.get(name) is None])
+    options |= {name: user_functions[name] for name in functions}
     with understood(path, otherwise):
         return _network(metadata, arrays, options)
 
@@ -145,7 +145,7 @@ def check(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
 def functions_of(net: Any) -> dict[str, Any]:
     """The options of a network that are a user's own functions, which no file holds."""
     options = {name: getattr(net._fastbp.options, name) for name in _FUNCTIONS}
-    return {name: value for name, value in options.items() if _has_own(_plain(value))}
+    return {name: value for name, value in options.items() if _is_user_function(_plain(value))}
 
 
 def keep(net: Any, path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
@@ -201,9 +201,9 @@ def save(net: Any, path: str | os.PathLike[str]) -> None:
     keep(net, os.fspath(path), *described(net))
 
 
-def load(path: str, own: Mapping[str, Any]) -> SavedNetwork:
+def load(path: str, user_functions: Mapping[str, Any]) -> SavedNetwork:
     """The network of the file at `path`; see `fastbp.load`."""
-    return network_from(path, *read(path), own)
+    return network_from(path, *read(path), user_functions)
 
 
 def _scaling(name: str, arrays: Mapping[str, np.ndarray]) -> Scaling | None:
@@ -232,7 +232,7 @@ def _listed(prefix: str, arrays: Mapping[str, np.ndarray]) -> Parameters:
 
 def _plain(value: Any) -> Any:
     """A field of the state as JSON can hold it; `schema.object_of` takes it back."""
-    if isinstance(value, _OWN):
+    if isinstance(value, _USER_CLASSES):
         return {"own": type(value).__name__}
     if is_dataclass(value):
         options = {field.name: getattr(value, field.name) for field in fields(value)}
@@ -242,8 +242,8 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, np.dtype) else value
 
 
-def _has_own(value: Any) -> bool:
+def _is_user_function(value: Any) -> bool:
     """Tells whether an option, as a file has it, is a user's own function, or one of its list is."""
     if isinstance(value, list):
-        return any(map(_has_own, value))
+        return any(map(_is_user_function, value))
     return isinstance(value, dict) and "own" in value

@@ -44,9 +44,9 @@ _COUNT = whole()
 _WORD = whole(below=1 << 64)
 
 NETWORK = {  # the options of a network, fields of `Options`
-    "activation": one_or_each(option_of(activations.ACTIVATIONS, _HIDDEN, own=True)),
-    "output_activation": option_of(activations.OUTPUT_ACTIVATIONS, _HIDDEN, own=True),
-    "cost": option_of(costs.COSTS, _COSTS, own=True),
+    "activation": one_or_each(option_of(activations.ACTIVATIONS, _HIDDEN, user_defined=True)),
+    "output_activation": option_of(activations.OUTPUT_ACTIVATIONS, _HIDDEN, user_defined=True),
+    "cost": option_of(costs.COSTS, _COSTS, user_defined=True),
     "dropout": one_or_each(share),
     "frozen": each(_COUNT),
     "input_divisor": optional(real(0.0)),
@@ -227,6 +227,6 @@ def check_arrays(
                 listed = [f"{start}{number}" for number in range(len(stored))]
                 checks.stored_arrays(stored, listed)
                 if kind == "EarlyStopping" and listed:
-                    own = parameters[key == "biases"]
-                    checks.arrays_like(start, [arrays[name] for name in listed], own)
+                    present = parameters[key == "biases"]
+                    checks.arrays_like(start, [arrays[name] for name in listed], present)
     return names

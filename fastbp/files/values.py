@@ -154,14 +154,14 @@ def fields(rules: Mapping[str, Check], later: Collection[str] = ()) -> Check:
     return check
 
 
-def option_of(names: Collection[str], kinds: Mapping[str, Any], own: bool = False) -> Check:
-    """A name, an object of a class in `kinds` by its fields, or, with `own`, the class of a user's own."""
+def option_of(names: Collection[str], kinds: Mapping[str, Any], user_defined: bool = False) -> Check:
+    """A name, an object of a class in `kinds` by its fields, or, with `user_defined`, a user's class."""
     known = "one of " + ", ".join(map(repr, [*names, *kinds]))
 
     def check(name: str, value: Any) -> None:
         if isinstance(value, str) and value in names:
             return
-        if own and isinstance(value, dict) and [*value] == ["own"] and isinstance(value["own"], str):
+        if user_defined and isinstance(value, dict) and [*value] == ["own"] and isinstance(value["own"], str):
             return
         if not isinstance(value, dict) or {*value} != {"kind", "options"}:
             _refuse(name, known, value)

@@ -34,8 +34,8 @@ class Numbers:
         self.recipe, self._began, self._span = recipe, began, (begin, end)
         self._factor = 1.0
         schedule = recipe.schedule
-        self._is_own = not isinstance(schedule, Schedule)
-        self._schedule = functools.lru_cache(1)(schedule) if self._is_own else schedule  # once per step
+        self._is_function = not isinstance(schedule, Schedule)
+        self._schedule = functools.lru_cache(1)(schedule) if self._is_function else schedule  # once per step
         self._first, self._rates = begin, np.zeros(0)
         self._table = np.zeros((0, 0))
 
@@ -64,7 +64,7 @@ class Numbers:
 
     def _compute(self, first: int, count: int) -> None:
         recipe, (begin, end) = self.recipe, self._span
-        if not self._is_own:  # a user's function is never asked ahead
+        if not self._is_function:  # a user's function is never asked ahead
             count = max(count, min(2 * len(self._rates), _AHEAD, end - first))
         since = first - self._began
         rates = rates_of(self._schedule, recipe.rate, since, count, begin - self._began, end - self._began)

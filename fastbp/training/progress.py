@@ -90,7 +90,7 @@ def _bar() -> _Bar | None:
     try:
         from tqdm.auto import tqdm
     except ImportError:
-        return _Own()
+        return _OneLineBar()
     return _Tqdm(tqdm)
 
 
@@ -100,7 +100,7 @@ def _in_notebook() -> bool:
     return "IPKernelApp" in getattr(shell, "config", ())
 
 
-class _Own:
+class _OneLineBar:
     """A bar in one line that is rewritten, cut to the terminal's width so that it does not wrap."""
 
     def __init__(self) -> None:
