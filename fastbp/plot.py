@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .data.arrays import array
-from .data.labels import labels_or_numbers, places_of
+from .data.labels import indices_of, labels_or_numbers
 from .data.parameters import parameter_arrays
 from .data.samples import checked_samples
 from .data.sparse import dense
@@ -134,8 +134,8 @@ def _confusion(net: Any, X: Any, y: Any) -> tuple[np.ndarray, list[str]]:
     pictures.trained_for_labels(net.task)
     labels = inference.classes(net).tolist()
     indices = {label: index for index, label in enumerate(labels)}
-    predicted = places_of(net.predict(X).tolist(), indices, "predicted")
-    true = places_of(labels_or_numbers(y, "y").tolist(), indices, "y")
+    predicted = indices_of(net.predict(X).tolist(), indices, "predicted")
+    true = indices_of(labels_or_numbers(y, "y").tolist(), indices, "y")
     pictures.same_rows("y", len(true), len(predicted))
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, (true, predicted), 1)

@@ -25,8 +25,8 @@ def writable(option: str, path: str, read: Mapping[str, str | None]) -> str:
         if existing and not stat.S_ISREG(existing.st_mode):
             kind = durable.kind(existing.st_mode)
             raise Failure(f"{option} {path}: expected a file, got {kind}")
-        for argument, place in read.items():
-            for name in _files_of(place):
+        for argument, read_path in read.items():
+            for name in _files_of(read_path):
                 if existing and os.path.exists(name) and os.path.samestat(existing, os.stat(name)):
                     raise Failure(
                         f"{option} {path}: expected another file, got {name}, which {argument} reads"

@@ -36,7 +36,7 @@ def training_pairs(
 def test_pairs(
     pairs: Sequence[Any], inputs: int, dtype: np.dtype, name: str = "test_data", outputs: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[(x (inputs, 1), label)] as X (n, inputs), labels (n,); a one-hot label counts as its largest place.
+    """[(x (inputs, 1), label)] as X (n, inputs), labels (n,); a one-hot label becomes its index.
 
     Given the number of `outputs`, each label must be that of one.
     """

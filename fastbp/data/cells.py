@@ -23,25 +23,25 @@ def numbers_of_frame(values: Any, data: np.ndarray, name: str) -> np.ndarray:
     """
     labels = getattr(values, "columns", None)
     if labels is None:
-        types, cells, places = [values.dtype], data[:, None], [""]
+        types, cells, suffixes = [values.dtype], data[:, None], [""]
     else:
-        types, cells, places = list(values.dtypes), data, [f", {label!r}" for label in labels]
-    for dtype, place in zip(types, places, strict=True):
+        types, cells, suffixes = list(values.dtypes), data, [f", {label!r}" for label in labels]
+    for dtype, suffix in zip(types, suffixes, strict=True):
         if not _is_numeric(dtype) and labels is None:
             return data  # labels
         if not _is_numeric(dtype) and dtype != np.dtype(object):
-            raise TypeError(f"{name}[:{place}]: expected a column of numbers, got {dtype}")
+            raise TypeError(f"{name}[:{suffix}]: expected a column of numbers, got {dtype}")
     missing = np.asarray(values.isna()).reshape(cells.shape) if hasattr(values, "isna") else np.zeros((0, 0))
     if missing.any():
         row, column = np.argwhere(missing)[0]
-        raise ValueError(f"{name}[{row}{places[column]}]: expected a number, got a missing one")
+        raise ValueError(f"{name}[{row}{suffixes[column]}]: expected a number, got a missing one")
     kinds = []
-    for dtype, place, column in zip(types, places, cells.T, strict=True):
+    for dtype, suffix, column in zip(types, suffixes, cells.T, strict=True):
         kind = getattr(
             dtype, "numpy_dtype", getattr(dtype, "subtype", dtype)
         )  # of nullable, of sparse columns
         is_plain = isinstance(kind, np.dtype) and kind != np.dtype(object)
-        kinds.append(kind if is_plain else numbers_of_objects(column, name, place).dtype)
+        kinds.append(kind if is_plain else numbers_of_objects(column, name, suffix).dtype)
     return data.astype(np.result_type(*kinds))
 
 

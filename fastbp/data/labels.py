@@ -38,8 +38,8 @@ def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> 
             values.dtype, as_array(classes).dtype
         )  # in which equal times have the same hash
         values, known = values.astype(unit), as_array(classes).astype(unit)
-    places = {label: place for place, label in enumerate(known)}
-    return places_of(listed(values), places, name), classes
+    indices = {label: index for index, label in enumerate(known)}
+    return indices_of(listed(values), indices, name), classes
 
 
 def are_other(y: np.ndarray, outputs: int) -> bool:
@@ -72,9 +72,9 @@ def _distinct(y: np.ndarray, name: str) -> list[Any]:
         return distinct
 
 
-def of_places(places: np.ndarray, classes: Classes) -> np.ndarray:
-    """The labels that places stand for."""
-    return places if classes is None else as_array(classes)[places]
+def labels_of(indices: np.ndarray, classes: Classes) -> np.ndarray:
+    """The labels of class indices."""
+    return indices if classes is None else as_array(classes)[indices]
 
 
 def as_array(classes: tuple[Any, ...]) -> np.ndarray:
@@ -125,7 +125,7 @@ def checked_classes(distinct: list[Any], outputs: int, name: str) -> tuple[Any, 
     return tuple(distinct)
 
 
-def places_of(labels: list[Any], known: Mapping[Any, int], name: str) -> np.ndarray:
+def indices_of(labels: list[Any], known: Mapping[Any, int], name: str) -> np.ndarray:
     """Returns the class index of each label; raises ValueError for a label that is not a known class."""
     try:
         return np.fromiter((known[label] for label in labels), np.int64, len(labels))

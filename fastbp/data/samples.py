@@ -24,7 +24,7 @@ def checked_samples(
         original = plain_numbers(rows.values, name)
         values = np.require(kept_numbers(original, dtype, scaled), requirements=["C", "ALIGNED"])
         if (bad := first_nonfinite(values[:, None], dtype)) is not None:
-            row, column = rows.place(bad[0])
+            row, column = rows.index_of(bad[0])
             raise ValueError(f"{name}[{row}, {column}]: expected a finite {dtype}, got {values[bad[0]]}")
         if learns and len(values):
             column = rows.columns[int(np.argmax(np.abs(values)))]

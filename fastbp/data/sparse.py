@@ -51,8 +51,8 @@ class SparseRows:
             return SparseRows(starts, self.columns[begin:end], self.values[begin:end], width)
         begins, lengths = self.starts[:-1][rows], self.lengths[rows]
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        places = np.repeat(begins - starts[:-1], lengths) + np.arange(starts[-1])
-        return SparseRows(starts, self.columns[places], self.values[places], width)
+        stored = np.repeat(begins - starts[:-1], lengths) + np.arange(starts[-1])
+        return SparseRows(starts, self.columns[stored], self.values[stored], width)
 
     def toarray(self) -> np.ndarray:
         """All numbers, as an array (rows, columns)."""
@@ -61,12 +61,12 @@ class SparseRows:
         array += np.zeros((), self.dtype)  # a stored -0 is 0, as SciPy has it
         return array
 
-    def place(self, stored: int) -> tuple[int, int]:
+    def index_of(self, stored: int) -> tuple[int, int]:
         """The row and the column of a stored number."""
         return int(np.searchsorted(self.starts, stored, "right")) - 1, int(self.columns[stored])
 
     def canonical(self) -> "SparseRows":
-        """The rows with columns in order and each once, where values of the same place are added."""
+        """The rows with columns in order and each once, where values of the same row and column are added."""
         if self._ascends():
             return self
         rows = self._row_of_each()

@@ -37,7 +37,7 @@ def classes_of(targets: Targets) -> np.ndarray:
 
 
 def checked_class_weights(spec: Any, labels: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
-    """The weight of each class, (classes,) float64; `labels` (n,) are checked places in `classes`.
+    """The weight of each class, (classes,) float64; `labels` (n,) are checked indices into `classes`.
 
     `spec` maps classes to weights, 1 where it names none; or is "balanced": n / (classes seen * samples of
     the class), so that every class seen weighs the same and the mean over the samples is 1.
@@ -49,9 +49,9 @@ def checked_class_weights(spec: Any, labels: np.ndarray, classes: Sequence[Any])
     if not isinstance(spec, Mapping):
         raise TypeError(f"class_weight: expected a dict of label to weight or 'balanced', got {spec!r}")
     weights = np.ones(len(classes))
-    places = {label: place for place, label in enumerate(classes)}
+    indices = {label: index for index, label in enumerate(classes)}
     for label, weight in spec.items():
-        if label not in places:
+        if label not in indices:
             raise ValueError(f"class_weight: expected labels {', '.join(map(repr, classes))}, got {label!r}")
-        weights[places[label]] = nonnegative(f"class_weight[{label!r}]", weight)
+        weights[indices[label]] = nonnegative(f"class_weight[{label!r}]", weight)
     return weights

@@ -29,7 +29,7 @@ def predict(net: Any, X: Any) -> np.ndarray:
     parts, schema = _opened(net)
     task = schema.trained_task
     decided = metrics.decided(_infer(net, parts, schema, schema.samples(X)), task)
-    return labels.of_places(decided, schema.learnt.classes) if task in ("labels", "binary") else decided
+    return labels.labels_of(decided, schema.learnt.classes) if task in ("labels", "binary") else decided
 
 
 def predict_proba(net: Any, X: Any) -> np.ndarray:

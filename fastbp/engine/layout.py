@@ -53,7 +53,7 @@ class Layout(NamedTuple):
     columns: int  # NR
     plan: np.ndarray  # one PLAN
     layers: np.ndarray  # LAYERs: the inputs, then every layer
-    places: tuple[tuple[int, int, int], ...]  # of each layer: its weights, from panel to panel, its biases
+    offsets: tuple[tuple[int, int, int], ...]  # of each layer: its weights, from panel to panel, its biases
     parameters: int  # numbers in all weights and biases, padding included
     scratch: int  # numbers in the scratch
 
@@ -74,8 +74,8 @@ class Layout(NamedTuple):
         self, packed: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], packs: bool
     ) -> None:
         kernel = move(self.dtype)
-        for w, b, places in zip(weights, biases, self.places, strict=True):
-            kernel(_plain(w), _plain(b), packed, *places, packs)
+        for w, b, offsets in zip(weights, biases, self.offsets, strict=True):
+            kernel(_plain(w), _plain(b), packed, *offsets, packs)
 
     def unpack_rows(self, scratch: np.ndarray, offset: int, count: int, width: int) -> np.ndarray:
         """The first `count` rows, `width` numbers each, of a block of samples in the scratch."""
@@ -138,7 +138,7 @@ def layout(
     private = _up(columns + columns * columns + 2 * NUMBERS, _ALIGNMENT)
     plan["private"], plan["private_size"] = take(members * private), private
     layers["delta_t"] = -1
-    places = []
+    offsets = []
     layers[0]["outputs"] = sizes[0]
     if input_gradient:
         layers[0]["delta"] = block_of(sizes[0])
@@ -149,10 +149,10 @@ def layout(
         layer["weights"], layer["panel"] = parameters, panel
         parameters += _up(n_out, columns) // columns * panel
         layer["biases"] = parameters
-        places.append((int(layer["weights"]), panel, parameters))
+        offsets.append((int(layer["weights"]), panel, parameters))
         parameters += _up(n_out, columns)
         layer["a"], layer["delta"] = block_of(n_out), block_of(n_out)
         if number > 1 or input_gradient:
             layer["delta_t"] = take(_up(rows, columns) * _up(n_out, lanes))
     plan["shared"] = take(parameters) if shared or batch_size > block else -1
-    return Layout(tuple(sizes), np.dtype(dtype), columns, plan, layers, tuple(places), parameters, scratch)
+    return Layout(tuple(sizes), np.dtype(dtype), columns, plan, layers, tuple(offsets), parameters, scratch)

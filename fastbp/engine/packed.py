@@ -60,7 +60,7 @@ class Data(NamedTuple):
         X = self.X
         if not isinstance(X, SparseRows) or self.inputs is not None:
             return False
-        most = min(len(X.values), BLOCK * X.shape[1])  # of a block, whose places are int32
+        most = min(len(X.values), BLOCK * X.shape[1])  # of a block, whose indices are int32
         return most < 1 << 31 and len(X.values) < _DENSE * X.size
 
 

@@ -204,9 +204,9 @@ class TeamTuner:
 
     def _consider(self, fell: bool) -> None:
         """Begins a trial of a neighbour, if one is due and what it may cost is allowed."""
-        place = self._allowed.index(self.size)
+        index = self._allowed.index(self.size)
         allowed = _GRACE + _SHARE * self._seconds - self._cost
-        for other in self._allowed[max(0, place - 1) : place + 2]:
+        for other in self._allowed[max(0, index - 1) : index + 2]:
             due = fell or self._seconds >= self._due.get(other, 0.0)
             if other != self.size and due and self._costs.get(other, 0.0) <= allowed:
                 self._trial, self._look = other, min(_CHUNK, max(_PROBE, allowed))

@@ -128,7 +128,7 @@ def equal(name: str, value: Any, expected: Any, source: str) -> None:
 
 
 def between_batches(done: int, size: int, samples: int) -> None:
-    """Refuses a place in an epoch that lies within a batch, or beyond the samples."""
+    """Refuses a position in an epoch that lies within a batch, or beyond the samples."""
     if done != samples and (done % size or done > samples):
         raise ValueError(
             f"training.position.done: expected a multiple of batch_size, {size}, up to {samples} samples, "

@@ -63,8 +63,8 @@ def write(
     digest = hashlib.sha256(start)
     for array in plain.values():
         digest.update(array.data if array.size else b"")
-    place = 8 + len(_DIGEST)
-    start = start[:place] + digest.hexdigest().encode() + start[place + 64 :]
+    offset = 8 + len(_DIGEST)
+    start = start[:offset] + digest.hexdigest().encode() + start[offset + 64 :]
     with durable.writing(path) as file:
         file.write(start)
         for array in plain.values():
@@ -90,9 +90,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         checks.file_is(name, size >= 0 and len(start) == 8 + len(_DIGEST) + 64, "truncated")
         checks.file_is(name, length <= _LONGEST, "damaged: its header is too long")
         text = start[8:] + file.read(max(0, length + 8 - len(start)))
-        place = len(_DIGEST)
-        digest = hashlib.sha256(start[:8] + text[:place] + b"0" * 64)
-        digest.update(memoryview(text)[place + 64 :])
+        offset = len(_DIGEST)
+        digest = hashlib.sha256(start[:8] + text[:offset] + b"0" * 64)
+        digest.update(memoryview(text)[offset + 64 :])
         with understood(name, "damaged: its header cannot be read"):
             header = json.loads(text, object_pairs_hook=_unequal)
             metadata = json.loads(header.pop("__metadata__")["fastbp"], object_pairs_hook=_unequal)
@@ -108,7 +108,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
             arrays[key] = array = np.empty(shape, dtype)
             _fill(file, array, digest)
     checks.file_is(
-        name, digest.hexdigest().encode() == text[place : place + 64], "damaged: its checksum differs"
+        name, digest.hexdigest().encode() == text[offset : offset + 64], "damaged: its checksum differs"
     )
     return arrays, metadata
 

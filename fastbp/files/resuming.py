@@ -40,7 +40,7 @@ def checked_training(path: str, training: Any, arguments: Mapping[str, Any]) -> 
 
 
 def check_segment(path: str, segment: int, before: int, done: int, rows: int) -> None:
-    """Refuses a place in an epoch that segments of so many rows do not have."""
+    """Refuses a position in an epoch that segments of so many rows do not have."""
     first, last = (segment - 1) * rows, segment * rows
     good = before == last if done or not segment else first < before <= last
     file_is(

@@ -165,8 +165,8 @@ def _check_training(training: Mapping[str, Any], trained: Mapping[str, Any]) -> 
         checks.equal(f"the length of {full}", len(numbers), position["epoch"], "training.position.epoch")
     kinds = kinds_of(training)
     checks.equal("the length of training.kinds", len(kinds), len(training["callbacks"]), "callbacks")
-    for place, (kind, state) in enumerate(zip(kinds, training["callbacks"], strict=True)):
-        name = f"training.callbacks[{place}]"
+    for index, (kind, state) in enumerate(zip(kinds, training["callbacks"], strict=True)):
+        name = f"training.callbacks[{index}]"
         _STATES.get(kind, anything)(name, state)
         for key, value in state.items():
             if isinstance(value, dict) and [*value] != ["value"]:
@@ -174,7 +174,7 @@ def _check_training(training: Mapping[str, Any], trained: Mapping[str, Any]) -> 
     stateful = iter([kind for kind, state in zip(kinds, training["callbacks"], strict=True) if state])
     named = all(name in stateful for name in training["arguments"]["callbacks"])
     checks.consistent("training", named or not kinds, {"kinds": kinds, **training["arguments"]})
-    _check_place(training, position)
+    _check_position(training, position)
     optimizer = repr(object_of(trained["optimizer"]))
     checks.equal("trained.optimizer", optimizer, training["arguments"]["optimizer"], "training.arguments")
     checks.at_most("trained.began", trained["began"], training["batches"], "training.batches")
@@ -186,7 +186,7 @@ def _check_training(training: Mapping[str, Any], trained: Mapping[str, Any]) -> 
         checks.equal(f"trained.{name}", trained[name], value, why)
 
 
-def _check_place(training: Mapping[str, Any], position: Mapping[str, Any]) -> None:
+def _check_position(training: Mapping[str, Any], position: Mapping[str, Any]) -> None:
     """Checks the position in an epoch: between two batches, after as many steps as lead there."""
     arguments = training["arguments"]
     size, samples = arguments["batch_size"], arguments["samples"]
@@ -215,15 +215,15 @@ def check_arrays(
     if training["generator"] is not None:
         names.add("training.generator")
         checks.generator_words("training.generator", arrays.get("training.generator"))
-    for place, (kind, state) in enumerate(zip(kinds_of(training), training["callbacks"], strict=True)):
+    for index, (kind, state) in enumerate(zip(kinds_of(training), training["callbacks"], strict=True)):
         for key, value in state.items():
             if isinstance(value, dict) and "arrays" in value:
-                start, full = f"training.{place}.{key}.", f"training.callbacks[{place}].{key}.arrays"
+                start, full = f"training.{index}.{key}.", f"training.callbacks[{index}].{key}.arrays"
                 stored = {name for name in arrays if name.startswith(start)}
                 checks.equal(full, value["arrays"], len(stored), f"the number of {start}*")
                 names |= stored
                 if stored and kind == "EarlyStopping":
-                    checks.known(f"training.callbacks[{place}].best", state["best"], start)
+                    checks.known(f"training.callbacks[{index}].best", state["best"], start)
                 listed = [f"{start}{number}" for number in range(len(stored))]
                 checks.stored_arrays(stored, listed)
                 if kind == "EarlyStopping" and listed:

@@ -105,8 +105,8 @@ def each(rule: Check) -> Check:
     def check(name: str, value: Any) -> None:
         if not isinstance(value, list):
             _refuse(name, "a list", value)
-        for place, item in enumerate(value):
-            rule(f"{name}[{place}]", item)
+        for index, item in enumerate(value):
+            rule(f"{name}[{index}]", item)
 
     return check
 
@@ -123,8 +123,8 @@ def row(*rules: Check) -> Check:
     def check(name: str, value: Any) -> None:
         if not isinstance(value, list) or len(value) != len(rules):
             _refuse(name, f"a list of {len(rules)}", value)
-        for place, (rule, item) in enumerate(zip(rules, value, strict=True)):
-            rule(f"{name}[{place}]", item)
+        for index, (rule, item) in enumerate(zip(rules, value, strict=True)):
+            rule(f"{name}[{index}]", item)
 
     return check
 

@@ -74,7 +74,7 @@ class Evaluation:
         flat = targets[:, 0] if task in ("binary", "value") else targets
         if task not in ("labels", "binary"):
             return flat
-        return labels.of_places(flat.astype(np.int64), self._classes)
+        return labels.labels_of(flat.astype(np.int64), self._classes)
 
 
 def _takes_weights(metric: Callable[..., float]) -> bool:
