@@ -51,7 +51,7 @@ class Chunks:
         _, reached, length = self._now
         return int(reached[0]) == length
 
-    def epoch(
+    def pass_over(
         self,
         order: np.ndarray,
         losses: np.ndarray = NOTHING,

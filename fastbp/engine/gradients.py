@@ -99,7 +99,7 @@ class Objective:
         if self._is_short:
             engine.train(self._data, self._order, (0, n), _NO_STEP, losses=losses)
         else:
-            Chunks(engine, self._data, _no_steps, sizes=self._sizes).epoch(self._order, losses)
+            Chunks(engine, self._data, _no_steps, sizes=self._sizes).pass_over(self._order, losses)
         return float(losses[0]), engine.gradient()
 
 

@@ -27,11 +27,14 @@ class Recipe(NamedTuple):
         return self.optimizer.row == "sgd" and not (self.l2 or self.l1 or self.clip_norm)
 
 
-class Numbers:
-    """Numbers of the steps `begin` .. `end` of a call of `fit`; the optimizer's state began at `began`."""
+class StepNumbers:
+    """Numbers of the steps `begin` .. `end` of a call of `fit`.
 
-    def __init__(self, recipe: Recipe, began: int, begin: int, end: int) -> None:
-        self.recipe, self._began, self._span = recipe, began, (begin, end)
+    `optimizer_started_at` is the step with which the optimizer's state began.
+    """
+
+    def __init__(self, recipe: Recipe, optimizer_started_at: int, begin: int, end: int) -> None:
+        self.recipe, self._optimizer_started_at, self._span = recipe, optimizer_started_at, (begin, end)
         self._factor = 1.0
         schedule = recipe.schedule
         self._is_function = not isinstance(schedule, Schedule)
@@ -63,11 +66,11 @@ class Numbers:
         return float(self._rates[step - self._first])
 
     def _compute(self, first: int, count: int) -> None:
-        recipe, (begin, end) = self.recipe, self._span
-        if not self._is_function:  # a user's function is never asked ahead
+        recipe, start, (begin, end) = self.recipe, self._optimizer_started_at, self._span
+        if not self._is_function:  # a user's function is never called for steps ahead
             count = max(count, min(2 * len(self._rates), _AHEAD, end - first))
-        since = first - self._began
-        rates = rates_of(self._schedule, recipe.rate, since, count, begin - self._began, end - self._began)
+        since = first - start
+        rates = rates_of(self._schedule, recipe.rate, since, count, begin - start, end - start)
         rates = rates * self._factor
         self._table = recipe.optimizer.numbers(rates, since, recipe.l2, recipe.l1)
         self._first, self._rates = first, rates

@@ -49,8 +49,8 @@ def write(run: Run, path: str) -> None:
         "callbacks": callbacks,
         "kinds": [type(callback).__name__ for callback in run.callbacks[: len(callbacks)]],
         "generator": position.generator and [position.generator[0], *position.generator[2:]],
-        "epochs": run.began.epochs,
-        "batches": run.began.batches,
+        "epochs": run.progress_before.epochs,
+        "batches": run.progress_before.batches,
     }
     network_file.keep(run.kept(), path, arrays, metadata)
 

@@ -20,7 +20,7 @@ from ..files import resuming
 from ..files.checks import check_labels
 from ..options import checks
 from ..options.schedules import Schedule
-from ..options.step_numbers import Numbers
+from ..options.step_numbers import StepNumbers
 from . import checkpoint
 from .blocks import Blocks
 from .callbacks import Function, ModelCheckpoint, ProgressBar
@@ -75,16 +75,16 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
         parts = checked(net)
     progress, recipe, batch_size = net._fastbp.progress, plan.recipe, plan.batch_size
     goes_on = progress.optimizer == recipe.optimizer and _has_shapes(progress.optimizer_state, parts)
-    optimizer_began = progress.began if goes_on else progress.batches
+    optimizer_started_at = progress.began if goes_on else progress.batches
     samples = _MANY if source.samples is None else source.samples
     end = progress.batches + plan.epochs * -(-samples // batch_size)
-    numbers = Numbers(recipe, optimizer_began, progress.batches, end)
+    numbers = StepNumbers(recipe, optimizer_started_at, progress.batches, end)
     if end > progress.batches:
         numbers(progress.batches, 1)  # a schedule that is refused changes nothing
     team = sizes(plan.threads, parts.architecture, batch_size, samples)
     engine = _engine(net, parts, source, plan, team.most, progress.optimizer_state if goes_on else {})
     progress = net._fastbp.progress  # with the key of masks, which the engine may have drawn
-    progress = replace(progress, optimizer=recipe.optimizer, began=optimizer_began, optimizer_state={})
+    progress = replace(progress, optimizer=recipe.optimizer, began=optimizer_started_at, optimizer_state={})
     net._fastbp = replace(net._fastbp, learnt=learnt, progress=progress)
     team_sizes = team if isinstance(engine, Engine) else ALONE
     chunks = Chunks(engine, source.data, numbers, progress.batches, team_sizes)

@@ -123,7 +123,7 @@ def _descend_compiled(
             raise ValueError("mini_batch_size: expected at least 1, got 0")
         try:
             if size > 0:
-                chunks.epoch(order[:n])
+                chunks.pass_over(order[:n])
         finally:
             net.weights, net.biases = engine.unpack()
             _count_batches(net, chunks.step)
@@ -150,8 +150,8 @@ def _count_batches(net: Any, batches: int) -> None:
     """Counts batches for dropout alone: without it a network keeps the book's four attributes only."""
     if net._fastbp.options.dropout:
         progress = net._fastbp.progress
-        began = progress.began + batches - progress.batches  # these are no steps of an optimizer's
-        net._fastbp = replace(net._fastbp, progress=replace(progress, batches=batches, began=began))
+        started_at = progress.began + batches - progress.batches  # these are no steps of an optimizer's
+        net._fastbp = replace(net._fastbp, progress=replace(progress, batches=batches, began=started_at))
 
 
 def _numbers(eta: Any, lmbda: Any = 0.0, n: int = 1) -> Numbers:

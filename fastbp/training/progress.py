@@ -111,8 +111,8 @@ class _OneLineBar:
 
     def show(self, state: _BarState) -> None:
         now = time.monotonic()
-        began, before = self._first = self._first or (now, state.done)
-        rate = (state.done - before) / (now - began) if now > began else 0.0
+        started_at, samples_before = self._first = self._first or (now, state.done)
+        rate = (state.done - samples_before) / (now - started_at) if now > started_at else 0.0
         parts = [state.label, f"loss {state.cost:.5f}"]
         if rate > 0 and state.total:
             parts.append(f"{datetime.timedelta(seconds=round((state.total - state.done) / rate))} left")

@@ -14,7 +14,7 @@ from ..engine.numpy_engine import MethodsEngine
 from ..engine.replaced import repack
 from ..files import resuming
 from ..options import checks
-from ..options.step_numbers import Numbers
+from ..options.step_numbers import StepNumbers
 from . import diagnosis
 from .history import History
 from .plan import Plan
@@ -115,7 +115,7 @@ class Run:
         self,
         net: Any,
         chunks: Chunks,
-        numbers: Numbers,
+        numbers: StepNumbers,
         source: Source,
         plan: Plan,
         scores: Callable[[], dict[str, float]],
@@ -123,8 +123,8 @@ class Run:
     ) -> None:
         self.history, self.epochs = History(), plan.epochs
         self.arguments = arguments  # those that a resumed training must share
-        self._state: State = net._fastbp  # the network's when this fit began
-        self.began: Progress = self._state.progress
+        self._state_before: State = net._fastbp  # the network's when this fit began
+        self.progress_before: Progress = self._state_before.progress
         self._net, self._engine, self._chunks, self._numbers = net, chunks.engine, chunks, numbers
         self._source, self._scores = source, scores
         self._callbacks: tuple[Callback, ...] = plan.callbacks
@@ -180,7 +180,7 @@ class Run:
     @property
     def learning_rate(self) -> float:
         """Learning rate of the last step, or the initial one before the first."""
-        made = self.step > self.began.batches
+        made = self.step > self.progress_before.batches
         return self._numbers.rate(self.step - 1) if made else self._numbers.recipe.rate
 
     @property
@@ -227,13 +227,13 @@ class Run:
         """Writes the trained weights and state to the network, so that a copy of it continues alike."""
         weights, biases = self._engine.unpack()
         progress = replace(
-            self.began,
-            epochs=self.began.epochs + self.position.drawn,
+            self.progress_before,
+            epochs=self.progress_before.epochs + self.position.drawn,
             batches=self._chunks.step,
             optimizer_state=self._engine.unpack_state(),
             masks=self._net._fastbp.progress.masks,
         )
-        self._net._fastbp = replace(self._state, progress=progress)
+        self._net._fastbp = replace(self._state_before, progress=progress)
         self._net.weights, self._net.biases = weights, biases
 
     def kept(self) -> Any:
@@ -337,7 +337,7 @@ class Run:
 
     def _train_segments(self) -> bool:
         """The epoch from the present position on; False if it was ended early."""
-        segments = self._source.segments(self.began.epochs + self.epoch, self.position.segment)
+        segments = self._source.segments(self.progress_before.epochs + self.epoch, self.position.segment)
         with contextlib.closing(segments):
             while True:
                 generator = self._drawn_so_far()
@@ -350,7 +350,7 @@ class Run:
                 self._chunks.step = self._step_at(at)
                 self._between = done, float(at.losses[0])
                 after = self._after_chunk if self._callbacks else None
-                if self._chunks.epoch(order, at.losses, at.reached, after) < len(order):
+                if self._chunks.pass_over(order, at.losses, at.reached, after) < len(order):
                     return False
                 self.position = self.position._replace(
                     generator=self._drawn_so_far(),
@@ -404,5 +404,5 @@ class Run:
         """Tell whether training is looked at after this many epochs: the first by which it has made
         `_FIRST_STEPS` steps, but the second at the earliest.
         """
-        steps = self.step - self.began.batches
+        steps = self.step - self.progress_before.batches
         return steps >= _FIRST_STEPS and (epochs == 2 or steps * (epochs - 1) < _FIRST_STEPS * epochs)
