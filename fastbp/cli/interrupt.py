@@ -45,7 +45,7 @@ class Interrupt:
         Leaves the other signals to the caller's handlers, and ignored ones ignored: Ctrl-C in a shell's
         background job, SIGHUP under nohup.
         """
-        taken = [n for n, handler in DEFAULTS.items() if signal.getsignal(n) in (handler, end)]
+        handled = [n for n, handler in DEFAULTS.items() if signal.getsignal(n) in (handler, end)]
         unraisable = sys.unraisablehook
 
         def hook(what: Any) -> None:
@@ -54,11 +54,11 @@ class Interrupt:
 
         sys.unraisablehook = hook
         try:
-            for signum in taken:
+            for signum in handled:
                 signal.signal(signum, self)
             yield
         finally:
             self.held = True
-            for signum in taken:
+            for signum in handled:
                 signal.signal(signum, DEFAULTS[signum] if restore else signal.SIG_IGN)
             sys.unraisablehook = unraisable

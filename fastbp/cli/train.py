@@ -95,7 +95,7 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]
     _complete(options, parts["training"], task)
     if not options.scale_inputs:
         X = parts["training"].X
-        options.input_divisor, taken = data.divisor_of(options.data, X, options.input_divisor)
+        options.input_divisor, divisor_note = data.divisor_of(options.data, X, options.input_divisor)
     net = _network(options, options.sizes)
     classes = None
     if task == "labels":
@@ -115,8 +115,8 @@ def _prepared(options: argparse.Namespace) -> tuple["Network", dict[str, "Part"]
         labels = f" {_listed(classes)}" if classes else f" 0 .. {max(1, net.sizes[-1] - 1)}"
     print(f"learning {task}{labels}, {why}")
     print(_described(options), flush=True)
-    if not options.scale_inputs and taken:
-        print(taken, flush=True)
+    if not options.scale_inputs and divisor_note:
+        print(divisor_note, flush=True)
     return net, parts
 
 
@@ -238,14 +238,14 @@ def _fit(net: "Network", parts: dict[str, "Part"], options: argparse.Namespace, 
     from ..training.run import Callback
 
     first = [*net.weights, *net.biases]
-    done = 0
+    epochs_done = 0
 
     def nothing_is_learned() -> bool:
         return all(map(np.array_equal, first, [*net.weights, *net.biases]))
 
     def after_epoch(net: "Network", history: "History") -> bool:
-        nonlocal done
-        done = len(history.loss)
+        nonlocal epochs_done
+        epochs_done = len(history.loss)
         interrupt.check()
         return False
 
@@ -270,7 +270,7 @@ def _fit(net: "Network", parts: dict[str, "Part"], options: argparse.Namespace, 
         interrupt.held = True
         if nothing_is_learned():
             raise
-        return f"{interrupt} in epoch {min(done + 1, options.epochs)} of {options.epochs}"
+        return f"{interrupt} in epoch {min(epochs_done + 1, options.epochs)} of {options.epochs}"
     except DivergenceError as error:
         nothing = "; nothing is saved" if options.save else ""
         what = str(error).partition(";")[0]

@@ -44,14 +44,14 @@ class Moments:
 
     def add(self, rows: Samples, divisor: float = 1.0, dtype: Any = np.float64) -> None:
         """Takes in rows (n, columns); bytes are divided first, in a network's type as kernels divide them."""
-        done = 0
-        while done < len(rows):
-            taken = dense(rows[done : done + len(self._block) - self._filled])
+        added = 0
+        while added < len(rows):
+            piece = dense(rows[added : added + len(self._block) - self._filled])
             if rows.dtype == np.uint8:
-                taken = np.divide(taken, divisor, dtype=dtype)
-            self._block[self._filled : self._filled + len(taken)] = taken
-            self._filled += len(taken)
-            done += len(taken)
+                piece = np.divide(piece, divisor, dtype=dtype)
+            self._block[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            added += len(piece)
             if self._filled == len(self._block):
                 self._merge()
 

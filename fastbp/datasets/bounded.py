@@ -42,8 +42,8 @@ def numbers(file: IO[bytes], count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     array = np.empty(count, dtype)
     if not array.nbytes:
         return array
-    view, done = array.view(np.uint8).data, 0
-    while part := file.read(min(_AT_ONCE, len(view) - done)):
-        view[done : done + len(part)] = part
-        done += len(part)
-    return array[: done // dtype.itemsize]
+    view, filled = array.view(np.uint8).data, 0
+    while part := file.read(min(_AT_ONCE, len(view) - filled)):
+        view[filled : filled + len(part)] = part
+        filled += len(part)
+    return array[: filled // dtype.itemsize]

@@ -37,59 +37,59 @@ class Chunks:
 
     @property
     def step(self) -> int:
-        begin, reached, length = self._now
-        done, size = int(reached[0]), self.engine.batch_size
-        return begin + (-(-done // size) if done == length else done // size)
+        begin, position, length = self._now
+        samples_done, size = int(position[0]), self.engine.batch_size
+        return begin + (-(-samples_done // size) if samples_done == length else samples_done // size)
 
     @step.setter
     def step(self, step: int) -> None:
         self._now = step, np.zeros(1, np.int64), 0  # replaced as one
 
     @property
-    def is_done(self) -> bool:
+    def is_complete(self) -> bool:
         """Tells if the whole order has been trained on."""
-        _, reached, length = self._now
-        return int(reached[0]) == length
+        _, position, length = self._now
+        return int(position[0]) == length
 
     def pass_over(
         self,
         order: np.ndarray,
         losses: np.ndarray = NOTHING,
-        reached: np.ndarray | None = None,
+        position: np.ndarray | None = None,
         after: Callable[[int], bool] | None = None,
     ) -> int:
         """One pass over `order`; returns how many positions it trained, fewer where the cost diverged.
 
-        It begins at position reached[0], after so many of the steps that `step` counts, and keeps it up to
-        date together with losses[0].  ``after(position)`` is called after every chunk and may end the pass.
+        It begins at position[0], whose steps `step` has counted, and advances it together with losses[0].
+        ``after(last)`` is called after every chunk, with its end, and may end the pass.
         """
-        reached = np.zeros(1, np.int64) if reached is None else reached
+        position = np.zeros(1, np.int64) if position is None else position
         size, n = self.engine.batch_size, len(order)
-        begin = self.step - -(-int(reached[0]) // size)
-        self._now = begin, reached, n
+        begin = self.step - -(-int(position[0]) // size)
+        self._now = begin, position, n
         with NETWORKS.one_more():
-            while (done := int(reached[0])) < n:
+            while (first := int(position[0])) < n:
                 self.engine.members, samples = self.tuner.next()
                 self.engine.bounds = self.tuner.bounds(self.engine.members)
-                last = self._end(begin, done, n, samples)
-                step = begin + done // size
-                numbers = self._numbers(step, 1 + (last - 1) // size - done // size)
+                last = self._end(begin, first, n, samples)
+                step = begin + first // size
+                numbers = self._numbers(step, 1 + (last - 1) // size - first // size)
                 start = time.perf_counter()
-                if self.engine.train(self.data, order, (done, last), numbers, step, losses, reached) < last:
+                if self.engine.train(self.data, order, (first, last), numbers, step, losses, position) < last:
                     break
-                self.tuner.took(last - done, time.perf_counter() - start, self.engine.waited)
+                self.tuner.record(last - first, time.perf_counter() - start, self.engine.waited)
                 if after and after(last):
                     break
-        return int(reached[0])
+        return int(position[0])
 
-    def _end(self, begin: int, done: int, n: int, samples: int) -> int:
+    def _end(self, begin: int, first: int, n: int, samples: int) -> int:
         """Where the next chunk ends: after whole batches, or within the one in which it begins."""
         size = self.engine.batch_size
-        last = min(n, done + max(1, samples // self.engine.block) * self.engine.block)
+        last = min(n, first + max(1, samples // self.engine.block) * self.engine.block)
         for pause in self.pauses:
-            step = begin + done // size
-            last = min(last, done // size * size + (pause - step % pause) * size)
-        return last // size * size if last < n and last // size * size > done else last
+            step = begin + first // size
+            last = min(last, first // size * size + (pause - step % pause) * size)
+        return last // size * size if last < n and last // size * size > first else last
 
 
 def say(text: str, end: str = "\n") -> None:

@@ -94,14 +94,14 @@ class Engine:
         numbers: np.ndarray,
         first_step: int,
         losses: np.ndarray | None = None,
-        reached: np.ndarray | None = None,
+        position: np.ndarray | None = None,
     ) -> int:
         first, last = positions
-        reached = np.zeros(1, np.int64) if reached is None else reached
+        position = np.zeros(1, np.int64) if position is None else position
         for step, start in enumerate(range(first, last, self.batch_size)):
-            reached[0] = start
+            position[0] = start
             rows = order[start : start + self.batch_size]
-            x, y = self._of(data.taken(rows))
+            x, y = self._of(data.subset(rows))
             weights = data.weights[rows] if data.weights.size else np.ones(len(rows))
             loss, ending = self._step(x, y, weights, numbers[step], first_step + step)
             counted = np.zeros(0) if losses is None else losses[:1]
@@ -109,7 +109,7 @@ class Engine:
                 counted += loss  # as the kernels leave it
                 return start
             ending()
-            reached[0] = min(start + self.batch_size, last)
+            position[0] = min(start + self.batch_size, last)
             counted += loss
         return last
 
@@ -199,7 +199,7 @@ class Engine:
     ) -> np.ndarray:
         """The outputs, and each sample's cost where there is room for them; of all rows, or of some."""
         kind = self.architecture.activations[-1]
-        data = data.taken(rows)
+        data = data.subset(rows)
         z, a = self._forward(self._columns(data.X, data.divisor, data.inputs))
         if losses.size:
             each = cost_of(
@@ -281,7 +281,7 @@ class MethodsEngine(Engine):
     def infer(
         self, data: Any, losses: np.ndarray, members: int = 0, rows: np.ndarray | None = None
     ) -> np.ndarray:
-        data = data.taken(rows)
+        data = data.subset(rows)
         outputs = self.outputs(data.X, data.divisor, inputs=data.inputs)
         kind = self.architecture.activations[-1]
         each, _ = cost(

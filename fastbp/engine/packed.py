@@ -40,7 +40,7 @@ class Data(NamedTuple):
     inputs: Scaling | None = None  # of the samples, once they are divided
     outputs: Scaling | None = None  # of the targets, and so of what the network answers
 
-    def taken(self, rows: np.ndarray | None) -> "Data":
+    def subset(self, rows: np.ndarray | None) -> "Data":
         """Copies of some rows; all data where `rows` is None."""
         if rows is None:
             return self
@@ -290,12 +290,12 @@ class Engine:
         numbers: np.ndarray,
         first_step: int = 0,
         losses: np.ndarray = NOTHING,
-        reached: np.ndarray | None = None,
+        position: np.ndarray | None = None,
     ) -> int:
         """Trains on the rows order[positions[0]:positions[1]]; returns the position it came to.
 
         `numbers` holds those of each step (see `Optimizer.numbers`), of which the first is `first_step`.
-        The kernel itself writes losses[0] and that position, to reached[0], when the weights are ready, so
+        The kernel itself writes losses[0] and that position, to position[0], when the weights are ready, so
         that the three agree whatever is raised meanwhile.
         """
         net = self._net()
@@ -304,18 +304,18 @@ class Engine:
         kernel = (step.train_stored if isinstance(data.X, SparseRows) else step.train)(
             self.architecture.dtype
         )
-        reached = np.zeros(1, np.int64) if reached is None else reached
-        reached[0] = positions[0]
+        position = np.zeros(1, np.int64) if position is None else position
+        position[0] = positions[0]
 
         members, bounds = self.members, self.bounds if len(self.bounds) > self.members else ()
 
         def work(member: Member, flags: np.ndarray) -> None:
             if member.size == members:
                 member = member_of(member.rank, members, bounds)
-            kernel(net, samples[member.rank], span, losses, reached, flags, member)
+            kernel(net, samples[member.rank], span, losses, position, flags, member)
 
         self.waited = run(members, work)
-        return int(reached[0])
+        return int(position[0])
 
     @property
     def block(self) -> int:

@@ -156,8 +156,8 @@ class TeamTuner:
             self._bounds[size] = [0, *np.rint(WHOLE * np.cumsum(shares)).astype(int).tolist()]
         return self._bounds[size]
 
-    def took(self, samples: int, seconds: float, waited: np.ndarray) -> None:
-        """Tells what that chunk took, and how long of that each member waited for others."""
+    def record(self, samples: int, seconds: float, waited: np.ndarray) -> None:
+        """Takes in the seconds of the last chunk, and for how many of them each member waited for others."""
         seconds = max(seconds, 1e-6)
         speed = samples / seconds
         if len(waited) > 1 and len(waited) in self._shares:  # else the system refused a thread

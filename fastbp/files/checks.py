@@ -127,12 +127,12 @@ def equal(name: str, value: Any, expected: Any, source: str) -> None:
         raise ValueError(f"{name}: expected {expected}, as {source} says, got {value}")
 
 
-def between_batches(done: int, size: int, samples: int) -> None:
+def between_batches(samples_done: int, size: int, samples: int) -> None:
     """Refuses a position in an epoch that lies within a batch, or beyond the samples."""
-    if done != samples and (done % size or done > samples):
+    if samples_done != samples and (samples_done % size or samples_done > samples):
         raise ValueError(
             f"training.position.done: expected a multiple of batch_size, {size}, up to {samples} samples, "
-            f"got {done}"
+            f"got {samples_done}"
         )
 
 

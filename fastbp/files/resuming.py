@@ -39,10 +39,10 @@ def checked_training(path: str, training: Any, arguments: Mapping[str, Any]) -> 
     return training
 
 
-def check_segment(path: str, segment: int, before: int, done: int, rows: int) -> None:
+def check_segment(path: str, segment: int, before: int, samples_done: int, rows: int) -> None:
     """Refuses a position in an epoch that segments of so many rows do not have."""
     first, last = (segment - 1) * rows, segment * rows
-    good = before == last if done or not segment else first < before <= last
+    good = before == last if samples_done or not segment else first < before <= last
     file_is(
         path,
         good,
@@ -51,11 +51,11 @@ def check_segment(path: str, segment: int, before: int, done: int, rows: int) ->
     )
 
 
-def check_rows(path: str, done: int, rows: int, size: int) -> None:
+def check_rows(path: str, samples_done: int, rows: int, size: int) -> None:
     """Refuses to go on beyond a segment's end, or within a batch."""
     file_is(
         path,
-        done <= rows and (done % size == 0 or done == rows),
+        samples_done <= rows and (samples_done % size == 0 or samples_done == rows),
         f"damaged, or of other data: training.position.done: expected a multiple of batch_size, {size}, up "
-        f"to the {rows} samples of the segment, got {done}",
+        f"to the {rows} samples of the segment, got {samples_done}",
     )

@@ -190,16 +190,16 @@ def _check_position(training: Mapping[str, Any], position: Mapping[str, Any]) ->
     """Checks the position in an epoch: between two batches, after as many steps as lead there."""
     arguments = training["arguments"]
     size, samples = arguments["batch_size"], arguments["samples"]
-    done, before, segment, epoch = (position[name] for name in ("done", "before", "segment", "epoch"))
+    samples_done, before, segment, epoch = (position[name] for name in ("done", "before", "segment", "epoch"))
     steps = position["step"] - training["batches"] - -(-before // size)
     if samples == "blocks":
         good = (segment - 1) * size < before if segment else before == 0
         good &= steps % epoch == 0 and steps >= epoch if epoch else steps == 0
     else:
-        checks.between_batches(done, size, samples)
-        good = (segment, before) in ((0, 0), (1, samples)) and before + done <= samples
+        checks.between_batches(samples_done, size, samples)
+        good = (segment, before) in ((0, 0), (1, samples)) and before + samples_done <= samples
         good &= steps == epoch * -(-samples // size)
-    begun = bool(done or before)
+    begun = bool(samples_done or before)
     good &= position["drawn"] - epoch in ((1,) if begun else (0, 1)) and (begun or position["loss"] == 0)
     checks.consistent("training.position", good, position)
 

@@ -94,16 +94,16 @@ def normal(key: int, n: int) -> npt.NDArray[np.float64]:
     """
     numbers = np.empty(n)
     pairs = min(_PAIRS, n)
-    first = done = 0
-    while done < n:
+    first = filled = 0
+    while filled < n:
         points = 2.0 * uniform(key, 2 * pairs, first).reshape(-1, 2) - 1.0
         square = points[:, 0] * points[:, 0] + points[:, 1] * points[:, 1]
         inside = (square > 0.0) & (square < 1.0)
         points, square = points[inside], square[inside]
         points *= np.sqrt(-2.0 * log(square) / square)[:, None]
-        pair_numbers = points.reshape(-1)[: n - done]
-        numbers[done : done + pair_numbers.size] = pair_numbers
-        done += pair_numbers.size
+        pair_numbers = points.reshape(-1)[: n - filled]
+        numbers[filled : filled + pair_numbers.size] = pair_numbers
+        filled += pair_numbers.size
         first += 2 * pairs
     return numbers
 

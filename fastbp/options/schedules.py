@@ -181,10 +181,10 @@ class OneCycle(Schedule):
         import numpy as np
 
         left = _left(steps, *_span(begin, end, 0, self.steps))
-        done = 1.0 - left
-        up = _fall(np.minimum(done / self.rise, 1.0), self.start)
+        passed = 1.0 - left
+        up = _fall(np.minimum(passed / self.rise, 1.0), self.start)
         down = _fall(np.minimum(left / (1.0 - self.rise), 1.0), self.final)
-        return np.where(done < self.rise, up, down)
+        return np.where(passed < self.rise, up, down)
 
 
 SCHEDULES: dict[str, Callable[[], Schedule]] = {

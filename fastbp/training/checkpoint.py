@@ -31,7 +31,7 @@ class Saved(NamedTuple):
 def write(run: Run, path: str) -> None:
     """Writes the network and the last position between two batches, durably."""
     arrays, metadata = network_file.described(run.kept())
-    position, (done, loss) = run.position, run.between_batches()
+    position, (samples_done, loss) = run.position, run.between_batches()
     callbacks: list[dict[str, Any]] = []
     for number, state in enumerate(position.states):
         callbacks.append({name: _stored(value) for name, value in state.items()})
@@ -43,7 +43,7 @@ def write(run: Run, path: str) -> None:
     metadata["training"] = {
         "arguments": run.arguments,
         "position": {name: getattr(position, name) for name in _COUNTS}
-        | {"done": done, "loss": loss, "seconds": run.seconds},
+        | {"done": samples_done, "loss": loss, "seconds": run.seconds},
         "history": {name: values[: position.epoch] for name, values in run.history.items()},
         "notes": run.history.notes[: position.notes],
         "callbacks": callbacks,
@@ -91,7 +91,7 @@ def adopt(net: Any, saved: Saved) -> None:
 def resume(run: Run, saved: Saved) -> None:
     """Moves a run that has not begun to the position at which the checkpoint was written."""
     counts, position = dict(saved.counts), run.position
-    position.reached[0], position.losses[0] = counts.pop("done"), counts.pop("loss")
+    position.samples_done[0], position.losses[0] = counts.pop("done"), counts.pop("loss")
     left, states = list(saved.states), []
     for callback in run.callbacks:  # callbacks of one class keep their order
         kind = type(callback).__name__

@@ -22,23 +22,23 @@ class Progress:
     def begin(self, epochs: int, samples: int | None) -> None:
         """Begins to show epochs of so many samples each, None where the number is unknown."""
         self.epochs, self._samples = epochs, samples
-        self._done, self._shown = 0, 0.0
+        self._samples_done, self._shown = 0, 0.0
         self._within = False  # whether an epoch has begun whose line is not written yet
         self._bar = _bar()
 
-    def chunk(self, epoch: int, done: int, mean_cost: float) -> None:
+    def chunk(self, epoch: int, samples_done: int, mean_cost: float) -> None:
         """Shows that samples of an epoch, counted from 0, are done, and their mean cost."""
-        self._done, self._within = done, True
+        self._samples_done, self._within = samples_done, True
         now = time.monotonic()
         if self._bar and now - self._shown >= _PAUSE:
             self._shown = now
             samples = self._samples or 0
             label = f"epoch {epoch + 1:>3}/{self.epochs}"
-            self._bar.show(_BarState(label, epoch * samples + done, self.epochs * samples, mean_cost))
+            self._bar.show(_BarState(label, epoch * samples + samples_done, self.epochs * samples, mean_cost))
 
     def epoch_end(self, history: Mapping[str, Sequence[float]]) -> None:
         """Writes the line of the history's last epoch."""
-        self._samples = self._done or self._samples
+        self._samples = self._samples_done or self._samples
         self._within = False
         self.note(_line(history, self.epochs, self._samples or 0))
 
@@ -72,7 +72,7 @@ class _BarState(NamedTuple):
     """The contents of a bar."""
 
     label: str
-    done: int
+    samples_done: int
     total: int  # 0 where it is not known yet
     cost: float
 
@@ -111,11 +111,13 @@ class _OneLineBar:
 
     def show(self, state: _BarState) -> None:
         now = time.monotonic()
-        started_at, samples_before = self._first = self._first or (now, state.done)
-        rate = (state.done - samples_before) / (now - started_at) if now > started_at else 0.0
+        started_at, samples_before = self._first = self._first or (now, state.samples_done)
+        rate = (state.samples_done - samples_before) / (now - started_at) if now > started_at else 0.0
         parts = [state.label, f"loss {state.cost:.5f}"]
         if rate > 0 and state.total:
-            parts.append(f"{datetime.timedelta(seconds=round((state.total - state.done) / rate))} left")
+            parts.append(
+                f"{datetime.timedelta(seconds=round((state.total - state.samples_done) / rate))} left"
+            )
         if rate > 0:
             parts.append(f"{rate:,.0f} samples/s")
         columns = shutil.get_terminal_size().columns - 1
@@ -123,7 +125,7 @@ class _OneLineBar:
             parts.pop()
         size = min(_BAR, columns - len("  ".join([*parts, "[]"])))
         if state.total and size >= 5:
-            filled = min(size, size * state.done // state.total)
+            filled = min(size, size * state.samples_done // state.total)
             parts.insert(1, f"[{'#' * filled:<{size}}]")
         line = "  ".join(parts)[:columns]
         say("\r" + line.ljust(self._length), end="")
@@ -153,14 +155,14 @@ class _Tqdm:
         if self._bar is None:
             self._bar = self._type(
                 total=total,
-                initial=state.done,
+                initial=state.samples_done,
                 desc=state.label,
                 file=sys.stdout,
                 dynamic_ncols=True,
                 unit=" samples",
                 unit_scale=True,
             )
-        self._bar.n = state.done
+        self._bar.n = state.samples_done
         self._bar.set_description_str(state.label, refresh=False)
         self._bar.set_postfix_str(f"loss {state.cost:.5f}")
 

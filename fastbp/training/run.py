@@ -29,12 +29,12 @@ class Position(NamedTuple):
     """The point that a training has reached; its weights are elsewhere.
 
     It is replaced by one assignment, for an exception may come between any two bytecodes; within a segment
-    the kernels advance ``losses[0]`` and ``reached`` together with the weights.
+    the kernels advance ``losses[0]`` and ``samples_done`` together with the weights.
     """
 
     step: int  # of the network, where the segment begins
     losses: np.ndarray  # of the epoch
-    reached: np.ndarray  # in the segment's order
+    samples_done: np.ndarray  # in the segment's order
     epoch: int = 0  # of this fit
     drawn: int = 0  # epochs of this fit whose orders were drawn
     segment: int = 0
@@ -165,7 +165,7 @@ class Run:
     @property
     def done(self) -> int:
         """The number of samples of the present epoch that have been trained on."""
-        return self.position.before + int(self.position.reached[0])
+        return self.position.before + int(self.position.samples_done[0])
 
     @property
     def seconds(self) -> float:
@@ -243,8 +243,10 @@ class Run:
 
     def resume(self, path: str, history: History, position: Position, generator: Any) -> None:
         """Begins at a position that the checkpoint `path` holds."""
-        done = int(position.reached[0])
-        resuming.check_segment(path, position.segment, position.before, done, self._source.segment_rows)
+        samples_done = int(position.samples_done[0])
+        resuming.check_segment(
+            path, position.segment, position.before, samples_done, self._source.segment_rows
+        )
         self._resumed_from, self.history, self.position = path, history, position
         self._chunks.step, self._stopped = self._step_at(position), position.stopped
         self.rate_factor = position.factor
@@ -256,9 +258,9 @@ class Run:
 
         The present weights are those of that position, also within a batch of several chunks.
         """
-        done = int(self.position.reached[0])
-        if done % self._engine.batch_size == 0 or self._chunks.is_done:
-            return done, float(self.position.losses[0])
+        samples_done = int(self.position.samples_done[0])
+        if samples_done % self._engine.batch_size == 0 or self._chunks.is_complete:
+            return samples_done, float(self.position.losses[0])
         return self._between
 
     @property
@@ -273,7 +275,7 @@ class Run:
 
     def _step_at(self, position: Position) -> int:
         """The network's step at a position between batches."""
-        return position.step + -(-int(position.reached[0]) // self._engine.batch_size)
+        return position.step + -(-int(position.samples_done[0]) // self._engine.batch_size)
 
     def _zeros(self) -> tuple[np.ndarray, np.ndarray]:
         return self._engine.new_losses(), np.zeros(1, np.int64)
@@ -322,7 +324,7 @@ class Run:
         self.history.speeds = self._chunks.tuner.speeds
         self.history.notes.extend(self._explained(diverged=False))
         self._hooks("on_epoch_end")
-        losses, reached = self._zeros()
+        losses, samples_done = self._zeros()
         self._mark(
             epoch=self.epoch + 1,
             segment=0,
@@ -330,7 +332,7 @@ class Run:
             step=self.step,
             seconds=0.0,
             losses=losses,
-            reached=reached,
+            samples_done=samples_done,
             generator=self._drawn_so_far(),
         )
         self._hooks("on_boundary")
@@ -345,30 +347,30 @@ class Run:
                     return True
                 self._chunks.data, order = segment
                 at = self.position = self.position._replace(drawn=self.epoch + 1, generator=generator)
-                done, size = int(at.reached[0]), self._engine.batch_size
-                resuming.check_rows(self._resumed_from, done, len(order), size)
+                samples_done, size = int(at.samples_done[0]), self._engine.batch_size
+                resuming.check_rows(self._resumed_from, samples_done, len(order), size)
                 self._chunks.step = self._step_at(at)
-                self._between = done, float(at.losses[0])
+                self._between = samples_done, float(at.losses[0])
                 after = self._after_chunk if self._callbacks else None
-                if self._chunks.pass_over(order, at.losses, at.reached, after) < len(order):
+                if self._chunks.pass_over(order, at.losses, at.samples_done, after) < len(order):
                     return False
                 self.position = self.position._replace(
                     generator=self._drawn_so_far(),
                     step=self.step,
                     segment=at.segment + 1,
                     before=at.before + len(order),
-                    reached=np.zeros(1, np.int64),
+                    samples_done=np.zeros(1, np.int64),
                 )
 
     def _drawn_so_far(self) -> Any:
         """The state of NumPy's global generator, where a checkpoint may need it."""
         return np.random.get_state() if self._is_kept else None  # noqa: NPY002
 
-    def _after_chunk(self, reached: int) -> bool:
+    def _after_chunk(self, samples_done: int) -> bool:
         """Calls the hooks after a chunk; returns True to end the training."""
         self._between = self.between_batches()
         self._hooks("on_chunk")
-        if self._between[0] == reached:
+        if self._between[0] == samples_done:
             step = self.step
             self._hooks("on_step", [c for c in self._callbacks if c.every and step % c.every == 0])
             self._mark()
@@ -376,12 +378,12 @@ class Run:
         return self._stopped
 
     def _diverged(self, what: str, undo: Any = None, step: int = 0) -> None:
-        reached, samples = self.done, self.samples
+        done, samples = self.done, self.samples or "many"
         if undo is not None:
             self._engine.restore(undo)
             self._chunks.step = step
         message = (
-            f"epoch {self.epoch + 1}, sample {reached} of {samples or 'many'}: {what} is no longer finite "
+            f"epoch {self.epoch + 1}, sample {done} of {samples}: {what} is no longer finite "
             f"with learning_rate {self._numbers.recipe.rate:g}; the last finite weights are kept. "
         )
         notes = self._explained(diverged=True)

@@ -31,10 +31,10 @@ class Machine:
         chunks, end = [], self.seconds + seconds
         while self.seconds < end:
             size, samples = self.tuner.next()
-            took = START + max(32, samples) / (speeds[size] * noise())
-            self.tuner.took(max(32, samples), took, np.zeros(size))
-            self.seconds, self.samples = self.seconds + took, self.samples + max(32, samples)
-            chunks.append((size, took))
+            seconds = START + max(32, samples) / (speeds[size] * noise())
+            self.tuner.record(max(32, samples), seconds, np.zeros(size))
+            self.seconds, self.samples = self.seconds + seconds, self.samples + max(32, samples)
+            chunks.append((size, seconds))
         return chunks
 
 
@@ -121,13 +121,13 @@ def test_networks_side_by_side_share_the_cpus(monkeypatch):
     assert networks.count == 0
     for trial in (1, 2, 4):  # a trial that is under way when the team shrinks
         found = TeamTuner(NET, TeamSizes(6, (1, 2, 4, 6)))
-        found.took(1000, 0.1, np.zeros(6))
+        found.record(1000, 0.1, np.zeros(6))
         found._trial = trial
         with networks.one_more(), networks.one_more():
             for _ in range(20):
                 size, samples = found.next()
                 assert size <= 3
-                found.took(samples, samples / 1e6, np.zeros(size))
+                found.record(samples, samples / 1e6, np.zeros(size))
     fixed = TeamTuner(NET, TeamSizes(6, (6,)))
     with networks.one_more(), networks.one_more():
         assert fixed.next()[0] == 6
@@ -197,11 +197,11 @@ def test_a_slow_member_gets_less_until_none_waits():
         assert bounds[0] == 0 and bounds[-1] == WHOLE
         each = np.diff(bounds) / WHOLE / speeds
         taken.append(each.max())
-        found.took(1000, each.max(), each.max() - each)
+        found.record(1000, each.max(), each.max() - each)
     assert taken[0] == pytest.approx(1 / 3 / 0.5, rel=1e-3)
     assert np.mean(taken[-10:]) == pytest.approx(1 / speeds.sum(), rel=0.06)
     for _ in range(100):
-        found.took(1000, 1.0, np.zeros(3))
+        found.record(1000, 1.0, np.zeros(3))
     assert np.diff(found.bounds(3)) == pytest.approx(WHOLE / 3, rel=0.01), "a disturbance is forgotten"
 
 
