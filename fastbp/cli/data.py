@@ -70,7 +70,7 @@ def is_text(y: "NDArray[Any]") -> bool:
 
 
 def _is_labels(y: "NDArray[Any]") -> bool:
-    """Whether every row of y is one label, or zeros and ones, which are several labels at once."""
+    """Tells whether each row of y is one label, or zeros and ones, which are several labels at once."""
     if y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1):
         return True
     return y.ndim == 2 and not is_text(y) and bool(((y == 0) | (y == 1)).all())

@@ -178,12 +178,12 @@ def _described(options: argparse.Namespace) -> str:
 
 
 def _chosen(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
-    """Collects the options that were given; the callee has defaults for the rest."""
+    """Collects the options that the user has set; the callee has defaults for the rest."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 def _network(options: argparse.Namespace, sizes: list[int]) -> "Network":
-    """Makes a network of these sizes as the options say."""
+    """Makes a network of these sizes by the options."""
     from ..network import Network
     from ..options.network import OPTIONS
 

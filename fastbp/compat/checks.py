@@ -11,7 +11,7 @@ from ..options.checks import integer, sizes_of
 
 
 def book_cost(name: str, cost: Any) -> Any:
-    """A cost, as a class or an object: the book's or a user's own."""
+    """Returns a cost, a class or an object, of the book or of the user."""
     if not callable(getattr(cost, "delta", None)):
         raise (AttributeError if name.endswith(": cost") else TypeError)(
             f"{name}: expected CrossEntropyCost, QuadraticCost, or a class with functions fn(a, y) and "
@@ -71,7 +71,7 @@ def book_network(path: Any, file: Any) -> BookNetwork:
 
 
 def path_of_digits(path: Any) -> None:
-    """Refuses a path of other data than the shipped digits, which the book's loader reads whatever it is."""
+    """Refuses a path whose name is not that of the digits, which are read from the package instead."""
     names = ("mnist.pkl.gz", "mnist.pkl", "mnist_py3k.pkl.gz")
     if path is not None and os.path.basename(os.fspath(path)) not in names:
         raise ValueError(

@@ -101,7 +101,7 @@ def load_data_wrapper(
 
 
 def vectorized_result(j: int) -> Float64:
-    """Return the output wanted for digit `j`: 1.0 in row `j`, 0.0 in the others.
+    """Return the target for digit `j`: 1.0 in row `j`, 0.0 in the others.
 
     Parameters
     ----------

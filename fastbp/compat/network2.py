@@ -120,7 +120,7 @@ def _cross_entropies(a: Any, y: Any) -> Any:
         return np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))
 
 
-_SQUARES, _SHORT = QuadraticCost.fn, CrossEntropyCost.delta  # whatever a script puts in their places
+_SQUARES, _SHORT = QuadraticCost.fn, CrossEntropyCost.delta  # kept, because a script may replace them
 _QUADRATIC, _CROSS_ENTROPY = State(), State(Options(cost="cross_entropy"))
 _ROWS_AT_ONCE = 2048  # of costs: they stay in cache
 
@@ -287,7 +287,7 @@ class Network:
         return formulas.backprop(self, self._fastbp_hooks.module, x, y, self.cost.delta)
 
     def accuracy(self, data: Pairs, convert: bool = False) -> int:
-        """How many of `data`, a list of (x, label), the largest output names the label of.
+        """The number of samples of `data`, a list of (x, label), whose largest output is that of the label.
 
         With `convert` it is a list of (x, y), as training data are; the largest of y is the label.
         """
@@ -356,7 +356,7 @@ def load(filename: str | os.PathLike[str]) -> Network:
 
 
 class _Monitor:
-    """The cost and the accuracy on one data set, a number per epoch of each that is wanted."""
+    """The monitors of one data set: the cost, the accuracy or both, one number per epoch."""
 
     def __init__(self, name: str, samples: int, of_cost: Any, of_accuracy: Any) -> None:
         self.name, self.samples = name, samples

@@ -1,1 +1,1 @@
-"""Data: arrays, frames, sparse rows, labels and weights as an engine reads them, and every error in them."""
+"""Data: checks and converts arrays, frames, sparse rows, labels and weights for an engine."""

@@ -1,4 +1,4 @@
-"""Arrays of numbers, from whatever a user hands over, and checks of every number in them."""
+"""Arrays of numbers from a user's lists, frames and arrays, and checks of every number in them."""
 
 import sys
 import warnings
@@ -9,22 +9,22 @@ import numpy as np
 from .cells import numbers_of_frame, numbers_of_objects
 from .sparse import Samples
 
-_KEPT = tuple(map(np.dtype, ("uint8", "float32", "float64")))  # types that kernels read as they are
+_KEPT = tuple(map(np.dtype, ("uint8", "float32", "float64")))  # types that kernels read
 _LARGEST = {np.dtype(name): np.finfo(name).max for name in ("float32", "float64")}
-_FEW = 1 << 12  # numbers, whose sum of squares BLAS takes without threads
-_CHECKED_AT_ONCE = 1 << 20  # numbers, so that a memory-mapped array is never read whole
-_FIRST = 1 << 16  # numbers of the first rows, which tell what the others are like
-_WHOLE_BY_CHANCE = 1 << 43  # from here on a float64 that measures something is often whole
+_FEW = 1 << 12  # most numbers whose sum of squares BLAS takes without threads
+_CHECKED_AT_ONCE = 1 << 20  # numbers, so that a memory-mapped array is never in memory as a whole
+_FIRST = 1 << 16  # numbers in the first rows, from which the kind of all numbers is inferred
+_WHOLE_BY_CHANCE = 1 << 43  # a measured float64 of at least this size is often a whole number
 
 
 def array(values: Any, name: str) -> np.ndarray:
-    """A plain array, of nested lists, frames of pandas and polars, and sparse matrices of SciPy as well."""
+    """Converts nested lists, frames of pandas and polars, and sparse matrices of SciPy to an array."""
     if type(values) is np.ndarray:
         return values
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(
             f"{name}: expected an array without a mask, got a masked array; "
-            "leave out what is masked, or fill it by .filled(value)"
+            "remove masked values, or fill them by .filled(value)"
         )
     if hasattr(values, "toarray") and hasattr(values, "nnz"):
         return np.asarray(values.toarray())
@@ -76,7 +76,7 @@ def first_nonfinite(array: np.ndarray, dtype: np.dtype) -> tuple[int, int] | Non
     if array.dtype.kind != "f" or not array.size:
         return None
     largest = _LARGEST[dtype]
-    if array.size <= _FEW and np.vdot(array, array) <= largest:  # then every square is, and it is quick
+    if array.size <= _FEW and np.vdot(array, array) <= largest:  # then so is every number
         return None
     step = max(1, _CHECKED_AT_ONCE // array.shape[1])
     for first in range(0, len(array), step):
@@ -88,9 +88,9 @@ def first_nonfinite(array: np.ndarray, dtype: np.dtype) -> tuple[int, int] | Non
 
 
 def warn_of_lost_digits(numbers: np.ndarray, dtype: np.dtype, name: str, option: str) -> None:
-    """Warns of a column of whole numbers that `dtype` rounds; the option is what keeps their digits.
+    """Warns of a column of whole numbers that `dtype` rounds; `option` keeps their digits.
 
-    They may be float64, of which the first rows tell: those of a frame are where any of its columns is.
+    They may be float64, as in a frame of which any column is; the first rows decide whether they are whole.
     """
     most = 1 << np.finfo(dtype).nmant + 1
     columns = numbers[:, None] if numbers.ndim == 1 else numbers
@@ -106,7 +106,7 @@ def warn_of_lost_digits(numbers: np.ndarray, dtype: np.dtype, name: str, option:
     else:
         return
     if bad.any():
-        name = name.rpartition(": ")[2]  # without that of a block, so that Python shows the warning once
+        name = name.rpartition(": ")[2]  # without the block's name, so that Python shows the warning once
         column = f"{name}[:, {int(np.argmax(bad))}]" if numbers.ndim == 2 else name
         is_wide = dtype == np.float64
         warn(
@@ -120,7 +120,7 @@ def first_rows(X: Samples) -> Samples:
 
 
 def warn(text: str, category: type[Warning] = RuntimeWarning) -> None:
-    """Warns at the user's line: that of the first caller outside the package."""
+    """Warns at the user's line, which is that of the first caller outside the package."""
     frame, depth = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("fastbp."):
         frame, depth = frame.f_back, depth + 1

@@ -19,7 +19,7 @@ def training_pairs(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """[(x (inputs, 1), y (outputs, 1))] as X (n, inputs), Y (n, outputs) and the divisor of bytes X.
 
-    Numbers are taken as they are; with `as_bytes`, where all x are pixels that were divided, as bytes again.
+    With `as_bytes`, pixels that were divided by 255 or 256 become bytes again; other numbers are unchanged.
     """
     xs, ys = _unzip(pairs, name)
     hint = "; mnist_loader.vectorized_result(j) makes it of j"
@@ -38,7 +38,7 @@ def test_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """[(x (inputs, 1), label)] as X (n, inputs), labels (n,); a one-hot label becomes its index.
 
-    Given the number of `outputs`, each label must be that of one.
+    If `outputs` is not 0, each label must be below it.
     """
     xs, ys = _unzip(pairs, name)
     labels = np.asarray([label if np.ndim(label) == 0 else one_label(label) for label in ys])
@@ -82,15 +82,15 @@ def _stacked(columns: list[np.ndarray], size: int, dtype: np.dtype, name: str) -
     return np.ascontiguousarray(as_numbers(np.concatenate(columns).reshape(-1, size), dtype, name))
 
 
-_DIVISORS = (256.0, 255.0)  # by which pixels are usually divided
+_DIVISORS = (256.0, 255.0)  # usual divisors of pixels
 
-_AT_ONCE = 128  # columns turned to bytes together: they stay in cache
+_AT_ONCE = 128  # columns that are turned to bytes together, so that they stay in cache
 
 
 def _as_bytes(columns: list[np.ndarray], size: int, divisor: float, dtype: np.dtype) -> np.ndarray | None:
-    """Bytes (n, size) that, divided, are the very numbers of the columns in `dtype`; None if there are none.
+    """Bytes (n, size) whose quotients are bit-identical to the columns in `dtype`; None if there are none.
 
-    A byte is an eighth of a float64 to read, and is divided to the same bits.
+    A byte takes an eighth of the memory of a float64.
     """
     stored = columns[0].dtype if columns else dtype
     if stored.kind != "f" or not stored.isnative:
@@ -113,7 +113,7 @@ def _as_bytes(columns: list[np.ndarray], size: int, divisor: float, dtype: np.dt
 
 
 def column_vectors(a: Any, inputs: int) -> np.ndarray:
-    """a as (inputs, m): one sample a column."""
+    """Converts `a` to an array (inputs, m) with one sample per column."""
     columns = array(a, "a")
     if columns.ndim != 2 or columns.shape[0] != inputs:
         hint = "; a.reshape(-1, 1) makes a column of it" if columns.ndim == 1 else ""

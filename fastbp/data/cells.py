@@ -37,9 +37,8 @@ def numbers_of_frame(values: Any, data: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name}[{row}{suffixes[column]}]: expected a number, got a missing one")
     kinds = []
     for dtype, suffix, column in zip(types, suffixes, cells.T, strict=True):
-        kind = getattr(
-            dtype, "numpy_dtype", getattr(dtype, "subtype", dtype)
-        )  # of nullable, of sparse columns
+        # nullable columns have a numpy_dtype, sparse ones a subtype
+        kind = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
         is_plain = isinstance(kind, np.dtype) and kind != np.dtype(object)
         kinds.append(kind if is_plain else numbers_of_objects(column, name, suffix).dtype)
     return data.astype(np.result_type(*kinds))
@@ -51,9 +50,9 @@ def _is_numeric(dtype: Any) -> bool:
 
 
 def numbers_of_objects(objects: np.ndarray, name: str, column: str = "") -> np.ndarray:
-    """Python's numbers as integers where NumPy has a type for all of them, else as float64.
+    """Converts Python's numbers to an integer type that holds all of them, else to float64.
 
-    `column` names the column in messages where `objects` is one of a frame.
+    `column` names the column of a frame in messages.
     """
     cells = objects.ravel().tolist()
     for number, cell in enumerate(cells):

@@ -1,4 +1,4 @@
-"""The names of columns, of frames of pandas and polars."""
+"""The column names of frames of pandas and polars."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ _SHOWN = 8  # names in an error
 
 
 def feature_names(X: Any) -> tuple[str, ...] | None:
-    """The names of a frame's columns; None for other arrays, and where a name is no text."""
+    """The names of a frame's columns; None for other arrays, and if a name is not text."""
     columns = getattr(X, "columns", None)
     if isinstance(X, np.ndarray) or columns is None:
         return None
@@ -20,7 +20,7 @@ def feature_names(X: Any) -> tuple[str, ...] | None:
 def same_features(
     name: str, names: tuple[str, ...] | None, trained: tuple[str, ...] | None
 ) -> tuple[str, ...] | None:
-    """The names that the network has from now on; refuses a frame of other columns, or in another order."""
+    """The names that the network keeps; refuses a frame whose columns differ or have another order."""
     if names is not None and trained is not None and names != trained:
         hint = ""
         if missing := [column for column in trained if column not in names]:

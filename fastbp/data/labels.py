@@ -1,4 +1,4 @@
-"""Labels as people have them, and the outputs that stand for them."""
+"""Labels as users have them, and the outputs that they stand for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,17 +8,17 @@ import numpy as np
 from .arrays import array
 from .cells import are_numbers, numbers_of_objects
 
-_OTHERS = "USOmM"  # kinds of arrays of labels that are no numbers: text, objects and times
+_OTHERS = "USOmM"  # kinds of arrays whose labels are not numbers: text, objects and times
 _PLAIN = {str, int, float, bool, np.datetime64, np.timedelta64}
 
 Classes = tuple[Any, ...] | None  # the label of each output, or None where they are 0, 1, 2 ...
 
 
 def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> tuple[Any, Classes]:
-    """y with the index of each label's class instead of the label, and the classes; other y as it is.
+    """Replaces labels by the indices of their classes, and returns the classes too; other y is unchanged.
 
     Labels are text, dates, or anything that can be hashed; or numbers other than 0 .. outputs - 1, as many
-    different ones as there are outputs.  Where labels are `learnt` already, no others are.
+    different ones as there are outputs.  If labels are `learnt` already, no new ones are.
     """
     values = labels_or_numbers(y, name)
     is_other = values.dtype.kind in _OTHERS
@@ -34,28 +34,27 @@ def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> 
         return values, None
     known: Any = classes
     if values.dtype.kind in "mM" and as_array(classes).dtype.kind == values.dtype.kind:
-        unit = np.promote_types(
-            values.dtype, as_array(classes).dtype
-        )  # in which equal times have the same hash
+        # Equal times have the same hash only in the same unit.
+        unit = np.promote_types(values.dtype, as_array(classes).dtype)
         values, known = values.astype(unit), as_array(classes).astype(unit)
     indices = {label: index for index, label in enumerate(known)}
     return indices_of(listed(values), indices, name), classes
 
 
 def are_other(y: np.ndarray, outputs: int) -> bool:
-    """Tells whether y holds labels other than 0 .. outputs - 1, so that all of them tell the classes."""
+    """Tells whether y has labels other than 0 .. outputs - 1, so that the classes follow from all of y."""
     if y.ndim != 1 or y.dtype.kind not in _OTHERS + "iuf":
         return False
     return y.dtype.kind in _OTHERS or (outputs > 1 and not 0 <= y.min() <= y.max() < outputs)
 
 
 def listed(y: np.ndarray) -> list[Any]:
-    """The labels of an array: Python's objects, but NumPy's times, which may be finer than Python's."""
+    """The labels of an array as Python's objects, except times, which NumPy may have in finer units."""
     return list(y) if y.dtype.kind in "mM" else y.tolist()
 
 
 def _numbers(y: np.ndarray, outputs: int) -> Classes:
-    """The classes that numbers are; None where they are 0 .. outputs - 1, or what only `targets` can tell."""
+    """The classes of labels that are numbers; None for 0 .. outputs - 1, and for y that `targets` checks."""
     if outputs == 1 or (y.min() >= 0 and y.max() < outputs):
         return None
     distinct = np.unique(y)
@@ -64,7 +63,7 @@ def _numbers(y: np.ndarray, outputs: int) -> Classes:
 
 
 def _distinct(y: np.ndarray, name: str) -> list[Any]:
-    """Sorted where they can be, else in the order in which they are first seen."""
+    """The different labels, sorted if they can be, else in the order of their first appearance."""
     distinct = list(dict.fromkeys(hashable(listed(y), name)))
     try:
         return sorted(distinct)
@@ -78,7 +77,7 @@ def labels_of(indices: np.ndarray, classes: Classes) -> np.ndarray:
 
 
 def as_array(classes: tuple[Any, ...]) -> np.ndarray:
-    """An array of labels: of text, numbers or times where all are, else of objects."""
+    """An array of labels: of text, numbers or times if all have that type, else of objects."""
     objects = np.empty(len(classes), object)
     objects[:] = classes
     kinds = {type(label) for label in classes}
@@ -86,7 +85,7 @@ def as_array(classes: tuple[Any, ...]) -> np.ndarray:
 
 
 def labels_or_numbers(y: Any, name: str) -> np.ndarray:
-    """y as an array; a list of text and other things is not made text throughout, nor tuples rows of it."""
+    """Converts y to an array without converting labels: a mixed list stays one of objects, as tuples do."""
     are_tuples = isinstance(y, (list, tuple)) and y and all(isinstance(label, tuple) for label in y)
     if are_tuples and not all(map(are_numbers, y)):
         values = np.empty(len(y), object)
@@ -103,7 +102,7 @@ def labels_or_numbers(y: Any, name: str) -> np.ndarray:
 
 
 def hashable(labels: list[Any], name: str) -> list[Any]:
-    """Labels that can be told apart: no lists, no missing ones."""
+    """Returns the labels; refuses missing ones, and those without a hash such as lists."""
     for row, label in enumerate(labels):
         try:
             good = hash(label) is not None and label is not None and bool(label == label)
@@ -115,7 +114,7 @@ def hashable(labels: list[Any], name: str) -> list[Any]:
 
 
 def checked_classes(distinct: list[Any], outputs: int, name: str) -> tuple[Any, ...]:
-    """Different labels, one per output, or two where there is one output."""
+    """Returns the labels; refuses any but one different label per output, or two for one output."""
     count = max(2, outputs)
     if len(distinct) != count or len(set(distinct)) < count:
         raise ValueError(
@@ -136,5 +135,5 @@ def indices_of(labels: list[Any], known: Mapping[Any, int], name: str) -> np.nda
 
 
 def _first_of(labels: Sequence[Any]) -> str:
-    """The first labels of some, as an error shows them."""
+    """The first labels, as text for a message."""
     return ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")

@@ -22,7 +22,7 @@ def decided(outputs: np.ndarray, task: Task) -> np.ndarray:
 def probabilities(outputs: np.ndarray, task: Task) -> np.ndarray:
     """The outputs of a network of sigmoids or a softmax as probabilities.
 
-    A row holds those of the labels, which add up to one; of two classes; or each label's own of several.
+    A row holds one per label, which add up to 1; two for two classes; or independent ones of several labels.
     """
     if task == "binary":
         return np.hstack([1 - outputs, outputs])
@@ -34,12 +34,12 @@ def probabilities(outputs: np.ndarray, task: Task) -> np.ndarray:
 
 
 def score(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
-    """The share of rows that are right altogether; for values the coefficient of determination R^2."""
+    """The accuracy, or the coefficient of determination R^2 for values."""
     return (r2 if targets.task in ("value", "values") else accuracy)(outputs, targets, weights)
 
 
 def accuracy(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
-    """The share of rows that are right altogether."""
+    """The share of rows in which all outputs are right."""
     y = targets.array
     right = decided(outputs, targets.task).reshape(y.shape) == y
     return _mean(right if right.ndim == 1 else right.all(axis=1), weights)
@@ -89,5 +89,5 @@ METRICS = {"accuracy": accuracy, "r2": r2, "mse": mse, "mae": mae}
 
 
 def count_correct(outputs: np.ndarray, labels: Any) -> int:
-    """How many rows have their largest output at their label."""
+    """The number of rows whose largest output is that of their label."""
     return int(np.count_nonzero(np.argmax(outputs, axis=1) == labels)) if len(outputs) else 0

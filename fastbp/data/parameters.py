@@ -1,4 +1,4 @@
-"""Weights and biases, of the user's own too."""
+"""Checks of weights and biases, which a user may have set."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def parameter_arrays(weights: Sequence[Any], biases: Sequence[Any]) -> tuple[lis
 
 
 def _converted(name: str, arrays: Sequence[Any], dtype: np.dtype) -> list[np.ndarray]:
-    """Arrays of numbers in `dtype`; what is so already is not copied."""
+    """Converts arrays to `dtype`; arrays in `dtype` are not copied."""
 
     def one(values: Any, i: int) -> np.ndarray:
         numbers = array(values, f"{name}[{i}]")
@@ -31,7 +31,7 @@ def _converted(name: str, arrays: Sequence[Any], dtype: np.dtype) -> list[np.nda
 
 
 def check_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
-    """Refuses what has nothing to train."""
+    """Refuses a network without weights."""
     if len(weights) != len(biases) or not len(weights):
         alone = "" if len(weights) or len(biases) else "; a network of one layer has nothing to train"
         raise ValueError(
@@ -60,7 +60,7 @@ def checked_parameters(
 
 
 def initial_arrays(arrays: Any, sizes: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
-    """First weights that a user gives as ``init``, [(n_out, n_in)]: finite, copied, in `dtype`."""
+    """Checks and copies a user's initial weights ``init``, [(n_out, n_in)], in `dtype`."""
     shapes = [(n_out, n_in) for n_in, n_out in itertools.pairwise(sizes)]
     several = isinstance(arrays, (list, tuple)) or np.ndim(arrays)
     if not several or len(arrays) != len(shapes):
@@ -107,6 +107,6 @@ def float_type(dtype: Any) -> np.dtype:
         try:
             if known == dtype:
                 return known
-        except TypeError:  # what NumPy says of a dtype it does not know
+        except TypeError:  # NumPy's error for an unknown dtype
             break
     raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")

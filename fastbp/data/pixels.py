@@ -1,4 +1,4 @@
-"""Pixels: bytes that are divided as they are read, and samples in another scale than the training's."""
+"""Pixels: the divisor of bytes, and warnings of samples in another scale than those of the training."""
 
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ Scale = Literal["divided", "whole"]
 def divisors(
     inputs: Any, uint8: Any, scale_inputs: bool, dtype: np.dtype
 ) -> tuple[float | None, float | None]:
-    """The `input_divisor` and the `uint8_divisor`, of which at most one is given."""
+    """Checks `input_divisor` and `uint8_divisor`, at most one of which may be set."""
     if inputs is not None and uint8 is not None:
         raise ValueError("input_divisor, uint8_divisor: expected one of them, got both")
     if inputs is not None and scale_inputs:
@@ -54,7 +54,7 @@ def divided(samples: Samples, divisor: float | None, dtype: np.dtype) -> Samples
 def scale_of(X: Samples, options: Options) -> Scale | None:
     """Tells whether samples X, not yet divided, look like pixels: "whole" numbers up to 255, or in 0 .. 1.
 
-    None where neither is certain.  The first rows tell.
+    Returns None if neither is certain.  Only the first rows are read.
     """
     seen = dense(first_rows(X))
     if not seen.size or seen.min() < 0:
@@ -68,7 +68,7 @@ def scale_of(X: Samples, options: Options) -> Scale | None:
 
 
 def check_scale(name: str, X: Samples, options: Options, trained: Scale | None) -> None:
-    """`warn_of_other_scale` for checked samples X, where their largest number leaves any doubt."""
+    """Calls `warn_of_other_scale` for checked samples, unless their largest number fits the scale."""
     if trained is None:
         return
     if isinstance(X, np.ndarray) and X.dtype != np.uint8 and X.size:
@@ -89,7 +89,7 @@ def warn_of_other_scale(name: str, scale: Scale | None, trained: Scale | None) -
 
 
 def warn_of_bytes(name: str, X: Samples, options: Options, trained: Scale | None) -> None:
-    """Warns of bytes that may be pixels, before the first training, where nobody has said what they are."""
+    """Warns of bytes that may be pixels, before the first training, if the user has chosen no divisor."""
     chosen = options.scale_inputs or trained or options.input_divisor or options.uint8_divisor
     if X.dtype == np.uint8 and not chosen and scale_of(X, options) == "whole":
         warn(

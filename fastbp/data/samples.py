@@ -1,4 +1,4 @@
-"""Samples X as an engine reads them: the rows of an array, or sparse ones."""
+"""Checks of samples X, whose rows are those of an array or of a sparse matrix."""
 
 from typing import Any
 
@@ -13,9 +13,8 @@ def checked_samples(
 ) -> Samples:
     """X as (n, inputs) numbers of uint8, float32 or float64, every one finite in `dtype`.
 
-    They are the rows of a C-contiguous array, or sparse ones; what is so already is not copied.  Numbers that
-    are to be `scaled` keep all digits that float64 has.  Where a network `learns` from them, a warning tells
-    of digits that are lost.
+    The result is a C-contiguous array, or sparse rows, and is not copied if X is already in that form.
+    Numbers that will be `scaled` keep all digits of float64.  With `learns`, a warning names lost digits.
     """
     kept_in = np.dtype(np.float64) if scaled else dtype
     if isinstance(X, SparseRows) or is_sparse(X):
@@ -40,7 +39,7 @@ def checked_samples(
 
 
 def check_columns(X: Any, inputs: int, name: str) -> None:
-    """Refuses what is not (n, inputs)."""
+    """Refuses samples of another shape than (n, inputs)."""
     if X.ndim != 2 or X.shape[1] != inputs:
         hint = ""
         if X.ndim == 1:

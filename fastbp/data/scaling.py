@@ -1,4 +1,4 @@
-"""Inputs and values brought to mean 0 and deviation 1, column by column."""
+"""Scaling of inputs and values to mean 0 and deviation 1, column by column."""
 
 from typing import Any, NamedTuple
 
@@ -7,8 +7,8 @@ import numpy as np
 from .sparse import Samples, dense
 
 _AT_ONCE = 1 << 16  # numbers of a block
-_LEAST = float(np.finfo(np.float64).tiny)  # of a deviation, whose reciprocal is finite then
-_NOISE = 4 * float(np.finfo(np.float64).eps)  # a deviation that is no more of the mean is rounding
+_LEAST = float(np.finfo(np.float64).tiny)  # the least deviation, whose reciprocal is finite
+_NOISE = 4 * float(np.finfo(np.float64).eps)  # a deviation of at most this share of the mean is rounding
 
 
 class Scaling(NamedTuple):
@@ -18,32 +18,32 @@ class Scaling(NamedTuple):
     deviation: np.ndarray
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
-        """In float64, as the kernels compute it: (x - mean) * (1 / deviation)."""
+        """(x - mean) * (1 / deviation) in float64, as the kernels compute it."""
         return np.asarray((rows.astype(np.float64) - self.mean) * (1.0 / self.deviation))
 
     def unscaled(self, rows: np.ndarray) -> np.ndarray:
-        """The inverse, in float64, for the mean may be far from 0."""
+        """The inverse of `scaled`, in float64, because the mean may be far from 0."""
         return np.asarray(rows.astype(np.float64) * self.deviation + self.mean)
 
 
 class Moments:
     """Mean and deviation of columns, updated with any number of rows.
 
-    The same bits on every machine and however the rows come: they are merged a block of a fixed size at a
-    time, and only operations on single numbers are used, for NumPy's sums may take another order in another
-    version.
+    The bits are the same on every machine and for any division of the rows into calls.  Rows are merged a
+    block of a fixed size at a time, and only by operations on single numbers, because NumPy's sums may use
+    another order in another version.
     """
 
     def __init__(self, columns: int) -> None:
         self._block = np.empty((max(1, _AT_ONCE // columns), columns))
         self._filled = 0  # rows of the block
         self._count = 0  # rows merged
-        self._first = np.zeros(columns)  # the first row, from which the others are taken
+        self._first = np.zeros(columns)  # the first row, which is subtracted from all
         self._mean = np.zeros(columns)
-        self._squares = np.zeros(columns)  # of the differences from the mean, summed
+        self._squares = np.zeros(columns)  # sums of squared differences from the mean
 
     def add(self, rows: Samples, divisor: float = 1.0, dtype: Any = np.float64) -> None:
-        """Takes in rows (n, columns); bytes are divided first, in a network's type as kernels divide them."""
+        """Adds rows (n, columns); bytes are divided first, in the network's type as in the kernels."""
         added = 0
         while added < len(rows):
             piece = dense(rows[added : added + len(self._block) - self._filled])
@@ -56,7 +56,7 @@ class Moments:
                 self._merge()
 
     def scaling(self, name: str) -> Scaling:
-        """The scaling by the rows so far; a constant column has deviation 1, so it is only moved to 0."""
+        """The scaling that follows from the rows so far; a constant column gets deviation 1."""
         if self._filled:
             self._merge()
         mean = self._first + self._mean
@@ -68,7 +68,7 @@ class Moments:
         return Scaling(mean, deviation)
 
     def _merge(self) -> None:
-        """Takes in the block, by the formula of Chan, Golub and LeVeque (1979)."""
+        """Merges the block, by the formula of Chan, Golub and LeVeque (1979)."""
         block, n, before = self._block[: self._filled], self._filled, self._count
         if not before:
             self._first = block[0].copy()
@@ -95,7 +95,7 @@ def _sum(block: np.ndarray) -> np.ndarray:
 
 
 def _finite_moments(name: str, mean: np.ndarray, deviation: np.ndarray) -> None:
-    """Refuses columns, such as of numbers beyond 1e154, whose deviation is beyond float64."""
+    """Refuses columns whose deviation overflows, such as those with numbers beyond 1e154."""
     good = np.isfinite(mean) & np.isfinite(deviation)
     if not good.all():
         column = int(np.argmin(good))
@@ -119,7 +119,7 @@ def check_scaling(name: str, scaling: Any, columns: int) -> None:
 
 
 def learnt_scaling(scales: bool, scaling: Any, name: str) -> Any:
-    """The scaling that `fit` has learnt, where the network is to scale."""
+    """Returns the scaling; refuses to go without it if the network scales."""
     if scales and scaling is None:
         raise ValueError(
             f"{name}: expected a network that fit has trained, for the scaling is learnt there; "

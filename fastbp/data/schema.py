@@ -88,7 +88,7 @@ class Schema(NamedTuple):
         return samples, self.targets(y, len(samples), prefix + "y")
 
     def weights(self, targets: Targets, sample_weight: Any, name: str = "sample_weight") -> np.ndarray:
-        """The weight of each sample times that of its class; none where all weigh the same."""
+        """The weight of each sample times that of its class; an empty array if all weigh the same."""
         weights = np.zeros(0)
         if sample_weight is not None:
             weights = sample_weights(sample_weight, len(targets.array), name)

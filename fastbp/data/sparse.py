@@ -1,4 +1,4 @@
-"""Sparse samples: rows of which only the numbers that are stored take memory."""
+"""Sparse samples: rows that store only some of their numbers; the others are 0."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 class SparseRows:
     """Rows in the compressed format that SciPy calls CSR.
 
-    Row i stores values[starts[i]:starts[i + 1]], in those columns, which ascend; every other number is 0.
+    Row i stores values[starts[i]:starts[i + 1]] in the columns of the same slice, which ascend.
 
     Attributes
     ----------
@@ -34,14 +34,14 @@ class SparseRows:
 
     @property
     def lengths(self) -> np.ndarray:
-        """How many numbers each row stores."""
+        """The number of stored numbers of each row."""
         return np.diff(self.starts)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | np.ndarray) -> "SparseRows":
-        """Some rows; those of a slice share the memory of these."""
+        """Some of the rows; a slice shares their memory."""
         width = self.shape[1]
         if isinstance(rows, slice):
             first, last, _ = rows.indices(len(self))
@@ -66,7 +66,7 @@ class SparseRows:
         return int(np.searchsorted(self.starts, stored, "right")) - 1, int(self.columns[stored])
 
     def canonical(self) -> "SparseRows":
-        """The rows with columns in order and each once, where values of the same row and column are added."""
+        """The rows with ascending columns; values of the same row and column are added."""
         if self._ascends():
             return self
         rows = self._row_of_each()
@@ -93,7 +93,7 @@ Samples = np.ndarray | SparseRows
 
 
 def dense(X: Samples) -> np.ndarray:
-    """The numbers as an array, which is not copied."""
+    """Converts sparse rows to an array; an array is returned without a copy."""
     return X.toarray() if isinstance(X, SparseRows) else X
 
 
@@ -103,7 +103,7 @@ def is_sparse(X: Any) -> bool:
 
 
 def compressed(X: Any, name: str) -> SparseRows:
-    """The rows of a sparse matrix, which is never changed; one of CSR with sorted columns is not copied."""
+    """Converts a sparse matrix of SciPy, without a copy if it is CSR with sorted columns."""
     csr = X.tocsr()
     rows, width = csr.shape if len(csr.shape) == 2 else (1, *csr.shape)
     starts = np.require(csr.indptr, np.int64, ["C", "ALIGNED"])

@@ -1,4 +1,4 @@
-"""Samples in blocks, one pair (X, y) after the other."""
+"""Checks of samples in blocks, each a pair (X, y)."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from .sparse import Samples, compressed, is_sparse
 
 
 def blocks(X: Any, epochs: int) -> tuple[Callable[[], Iterator[Any]], bool]:
-    """A function that begins a pass over blocks, and whether it can begin another."""
+    """A function that begins a pass over the blocks, and whether it can be called again."""
     is_iterable = isinstance(X, Iterable) and not isinstance(X, (np.ndarray, str, bytes))
     if not is_iterable and not callable(X):
         raise TypeError(
@@ -36,7 +36,7 @@ def blocks(X: Any, epochs: int) -> tuple[Callable[[], Iterator[Any]], bool]:
 
 
 def block(name: str, value: Any) -> tuple[Samples, np.ndarray]:
-    """X and y of a block, of as many rows each."""
+    """Converts a block to X and y of the same number of rows."""
     X, y = _pair(name, value)
     X = compressed(X, f"{name}: X") if is_sparse(X) else array(X, f"{name}: X")
     y = labels_or_numbers(y, f"{name}: y")
@@ -48,7 +48,7 @@ def block(name: str, value: Any) -> tuple[Samples, np.ndarray]:
 def suits_blocks(
     sample_weight: Any, class_weight: Any, validation_split: Any, measures: Any, validation_data: Any
 ) -> None:
-    """Refuses what needs all samples at once."""
+    """Refuses arguments of `fit` that need all samples at once."""
     if sample_weight is not None:
         raise ValueError("sample_weight: expected None for blocks; class_weight takes a dict of them")
     if isinstance(class_weight, str):
@@ -65,7 +65,7 @@ def suits_blocks(
 
 
 def pool_rows(most: int, batch_size: int, row_bytes: int) -> int:
-    """How many rows a pool takes: whole batches, of at most so many."""
+    """The number of rows of a pool: the largest multiple of `batch_size` up to `most`."""
     if most < batch_size:
         raise ValueError(
             f"buffer_bytes: expected at least {batch_size * row_bytes}, two batches of {batch_size}, "

@@ -1,4 +1,4 @@
-"""Targets y as a network learns them: labels, or numbers that its cost allows."""
+"""Checks of targets y: labels, or numbers that the cost allows."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -11,7 +11,7 @@ Task = Literal["labels", "binary", "multilabel", "values", "value"]
 
 
 class Targets(NamedTuple):
-    """Targets of a training: labels (n,) as int64, or numbers (n, outputs) as float32 or float64."""
+    """Checked targets: labels (n,) as int64, or numbers (n, outputs) as float32 or float64."""
 
     array: np.ndarray
     task: Task
@@ -39,11 +39,11 @@ def checked_targets(
     task: Task | None = None,
     multilabel: bool = False,
 ) -> Targets:
-    """y as targets, whose task follows from its shape and type where none is given.
+    """Converts y to targets, whose task follows from shape and type if `task` is None.
 
     (n,) integers below `outputs` are labels; with one output, zeros and ones of an integer type are two
-    classes and other numbers are values.  (n, outputs) numbers are values; or, where the network can learn
-    `multilabel` targets, zeros and ones of an integer type are that.
+    classes and other numbers are values.  (n, outputs) numbers are values; if the network can learn
+    `multilabel` targets, zeros and ones of an integer type are those instead.
     """
     targets = array(y, name)
     if targets.ndim not in (1, 2) or len(targets) != rows:

@@ -1,4 +1,4 @@
-"""Samples that are held out to measure a training by."""
+"""Checks of the arguments about validation samples."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def checked_split(split: Any, data: Any, samples: int) -> float:
 
 
 def checked_validation_data(value: Any) -> tuple[Any, Any, Any]:
-    """X, y and the weights of the samples, or None."""
+    """Unpacks X, y and the weights of the samples, which may be None."""
     if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
         got = type(value).__name__ + (f" of {len(value)}" if isinstance(value, (tuple, list)) else "")
         raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {got}")

@@ -11,7 +11,7 @@ from .targets import Targets
 
 
 def sample_weights(weights: Any, rows: int, name: str = "sample_weight") -> np.ndarray:
-    """One finite weight of at least 0 a sample, (rows,) float64."""
+    """Converts the weights of samples, finite and at least 0, to (rows,) float64."""
     numbers = as_numbers(weights, np.dtype(np.float64), name)
     if numbers.shape != (rows,):
         raise ValueError(f"{name}: expected shape ({rows},), one per row of X, got {numbers.shape}")
@@ -24,13 +24,13 @@ def sample_weights(weights: Any, rows: int, name: str = "sample_weight") -> np.n
 
 
 def check_some_weight(name: str, weights: np.ndarray | None) -> None:
-    """Refuses weights that are all 0, whose mean is nothing."""
+    """Refuses weights that are all 0, with which no mean is defined."""
     if weights is not None and not weights.any():
         raise ValueError(f"{name}: expected at least one above 0, got all zero")
 
 
 def classes_of(targets: Targets) -> np.ndarray:
-    """The label of each row, for what weighs classes."""
+    """The class index of each row, for class weights."""
     if targets.task not in ("labels", "binary"):
         raise ValueError(f"class_weight: expected labels as y, (n,) integers, got {targets.task}")
     return targets.array.reshape(-1).astype(np.int64)
@@ -39,8 +39,8 @@ def classes_of(targets: Targets) -> np.ndarray:
 def checked_class_weights(spec: Any, labels: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
     """The weight of each class, (classes,) float64; `labels` (n,) are checked indices into `classes`.
 
-    `spec` maps classes to weights, 1 where it names none; or is "balanced": n / (classes seen * samples of
-    the class), so that every class seen weighs the same and the mean over the samples is 1.
+    `spec` maps classes to weights, by default 1; or it is "balanced": n / (classes seen * samples of the
+    class), so that every class seen has the same total weight and the mean over the samples is 1.
     """
     if isinstance(spec, str) and spec == "balanced":
         samples = np.bincount(labels, minlength=len(classes))

@@ -32,7 +32,7 @@ TYPES: dict[int, np.dtype[Any]] = {
 }
 TRAINING = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-GZIP = b"\x1f\x8b"  # no IDX file begins so, hence the content tells, whatever the name
+GZIP = b"\x1f\x8b"  # no IDX file begins with these bytes, so the name does not matter
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -149,9 +149,9 @@ def parse(file: io.BufferedIOBase, name: str) -> NDArray[Any]:
 
 
 def _inflated(file: io.BufferedIOBase, opened: Callable[[], AbstractContextManager[Any]], size: int) -> int:
-    """The bytes in a gzip file that should have `size`; `size` + 1 where there are more.
+    """The number of bytes in a gzip file that should have `size`; `size` + 1 if it has more.
 
-    Its last four bytes tell, if it has one member and does not lie.
+    Its last four bytes have the size of the last member, which may be wrong or not the only one.
     """
     compressed = file.seek(0, os.SEEK_END)
     file.seek(max(0, compressed - 4))
@@ -168,7 +168,7 @@ def _inflated(file: io.BufferedIOBase, opened: Callable[[], AbstractContextManag
 
 
 def _check_end(end: int, size: int, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:
-    """Refuses a file that ends elsewhere than its header says."""
+    """Refuses a file whose length differs from that in its header."""
     start = size - math.prod(shape) * dtype.itemsize
     if end < size:
         raise ValueError(
@@ -195,7 +195,7 @@ def _header(file: io.BufferedIOBase, name: str) -> tuple[tuple[int, ...], np.dty
 
 
 def _take(file: io.BufferedIOBase, size: int, name: str, what: str) -> bytes:
-    """The next bytes of a header, which must be there."""
+    """Reads the next bytes of a header; refuses a file that ends before them."""
     data = file.read(size)
     if len(data) < size:
         raise ValueError(f"{name}: ends after {len(data)} of the {size} bytes of {what}")

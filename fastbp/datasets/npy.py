@@ -19,9 +19,7 @@ _READERS = {
 
 
 def read(opened: Callable[[], AbstractContextManager[IO[bytes]]], size: int, compressed: int) -> NDArray[Any]:
-    """The array that a file of `size` bytes is; `opened` gives it from its beginning, `compressed` its bytes
-    on disk.
-    """
+    """Reads an array from a file of `size` bytes, which `opened` opens; it has `compressed` bytes on disk."""
     with opened() as file:
         shape, fortran_order, dtype, start = _header(file.read(_LONGEST_HEADER))
     expected = start + math.prod(shape) * dtype.itemsize

@@ -61,7 +61,7 @@ def load_npz(path: str | os.PathLike[str]) -> tuple[Part, Part | None]:
 
 
 def load_array(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """The array of an .npy file, or X of an .npz file; the content tells which, whatever the name.
+    """The array of an .npy file, or X of an .npz file; the content decides, not the name.
 
     Raises
     ------
@@ -86,9 +86,9 @@ def load_array(path: str | os.PathLike[str]) -> NDArray[Any]:
 def read_npz(
     path: str | os.PathLike[str], required: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of these names; the optional ones all or none.
+    """Reads the arrays of these names; the optional ones all or none.
 
-    What the zip's directory, the header of an array and the bytes themselves tell must agree.
+    The zip's directory, the header of each array and the bytes themselves must agree.
     """
     with open(path, "rb") as file:
         with _readable(path, ".npz"):
@@ -106,7 +106,7 @@ def read_npz(
 
 @contextmanager
 def _readable(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
-    """Blames the file: on damaged bytes zipfile, zlib, ast and NumPy raise a dozen kinds of exceptions."""
+    """Converts the many kinds of exceptions about damaged bytes to a ValueError that names the file."""
     try:
         yield
     except Exception as error:
@@ -115,7 +115,7 @@ def _readable(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> NDArray[Any]:
-    """An array of an archive of `most` bytes."""
+    """Reads an array of an archive of `most` bytes."""
     info = archive.getinfo(name)
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"expected {name} stored or deflated, as NumPy writes it")

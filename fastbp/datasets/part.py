@@ -28,7 +28,7 @@ class Part(NamedTuple):
 
 
 def paired(X: NDArray[Any], y: NDArray[Any], X_name: str, y_name: str) -> Part:
-    """Both as a Part, if they have equally many rows; the names are for the error."""
+    """Makes a Part of X and y, which must have as many rows each; their names are for the error."""
     if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
         raise ValueError(
             f"{X_name} has the shape {X.shape} and {y_name} the shape {y.shape}, "

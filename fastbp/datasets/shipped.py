@@ -1,4 +1,4 @@
-"""MNIST, which lies in the folder beside this file."""
+"""MNIST, whose files are in the folder beside this file."""
 
 import hashlib
 import io

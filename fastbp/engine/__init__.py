@@ -1,1 +1,1 @@
-"""The computation: packed networks, forward passes and gradients, compiled (`kernels/`) or in NumPy."""
+"""The engines: packed networks, forward passes and gradients, compiled (`kernels/`) or in NumPy."""

@@ -19,7 +19,7 @@ Parameters = tuple[list[np.ndarray], list[np.ndarray]]  # weights [(n_out, n_in)
 
 
 class Architecture(NamedTuple):
-    """The properties of a network that kernels need; `activations` has one of every layer but the inputs."""
+    """The properties of a network that kernels need; `activations` has one for each layer but the inputs."""
 
     sizes: tuple[int, ...]
     activations: tuple[activations.Kind, ...]
@@ -30,7 +30,7 @@ class Architecture(NamedTuple):
 
     @property
     def is_compiled(self) -> bool:
-        """Tells if kernels can compute it: a user's functions must come from Numba's ``njit``."""
+        """Tells whether kernels can compute it: Numba's ``njit`` must have compiled the user's functions."""
         objects = [kind for kind in (*self.activations, self.cost) if not isinstance(kind, str)]
         return not objects or all(
             hasattr(function, "py_func")

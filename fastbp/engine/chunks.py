@@ -13,7 +13,7 @@ import numpy as np
 from .packed import NOTHING, Data, Engine
 from .team_size import ALONE, NETWORKS, TeamSizes, TeamTuner
 
-Numbers = Callable[[int, int], np.ndarray]  # those of so many steps from a first on: `Optimizer.numbers`
+Numbers = Callable[[int, int], np.ndarray]  # (first, count) to the numbers of steps: `Optimizer.numbers`
 
 
 class DivergenceError(ArithmeticError):
@@ -21,12 +21,12 @@ class DivergenceError(ArithmeticError):
 
 
 class Chunks:
-    """Trains an engine chunk by chunk, each of so many samples and by such a team as its pace says.
+    """Trains an engine chunk by chunk; a `TeamTuner` chooses the samples and the team of each.
 
-    Where it is can be read at any moment, also after an exception: `step` counts the steps that were made.
+    `step` counts the steps that have been made.  It can be read at any moment, also after an exception.
     """
 
-    pauses: tuple[int, ...] = ()  # a chunk ends at each step that one of these numbers divides
+    pauses: tuple[int, ...] = ()  # a chunk ends at each step that is a multiple of one of these
 
     def __init__(
         self, engine: Engine, data: Data, numbers: Numbers, step: int = 0, sizes: TeamSizes = ALONE
@@ -47,7 +47,7 @@ class Chunks:
 
     @property
     def is_complete(self) -> bool:
-        """Tells if the whole order has been trained on."""
+        """Tells whether the whole order has been trained on."""
         _, position, length = self._now
         return int(position[0]) == length
 
@@ -58,7 +58,7 @@ class Chunks:
         position: np.ndarray | None = None,
         after: Callable[[int], bool] | None = None,
     ) -> int:
-        """One pass over `order`; returns how many positions it trained, fewer where the cost diverged.
+        """Makes one pass over `order`; returns the position at its end, earlier if the cost diverged.
 
         It begins at position[0], whose steps `step` has counted, and advances it together with losses[0].
         ``after(last)`` is called after every chunk, with its end, and may end the pass.
@@ -83,7 +83,7 @@ class Chunks:
         return int(position[0])
 
     def _end(self, begin: int, first: int, n: int, samples: int) -> int:
-        """Where the next chunk ends: after whole batches, or within the one in which it begins."""
+        """The end of the next chunk, after whole batches or within the batch in which it begins."""
         size = self.engine.batch_size
         last = min(n, first + max(1, samples // self.engine.block) * self.engine.block)
         for pause in self.pauses:

@@ -1,4 +1,4 @@
-"""The four equations of backpropagation in NumPy, for one sample or for columns of them; rows over NumPy."""
+"""Backpropagation by its four equations in NumPy, for samples as columns, and rows of tables over NumPy."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from . import user_functions
 
 
 class Numpy:
-    """Functions that rows may use besides + - * / and comparisons, over arrays; see kernels.elementary."""
+    """The functions that rows of tables may use, over arrays; `kernels.elementary` has them over vectors."""
 
     abs, sqrt, copysign, sign, where = np.abs, np.sqrt, np.copysign, np.sign, np.where
     maximum, minimum, expm1, log1p = np.maximum, np.minimum, np.expm1, np.log1p
@@ -83,7 +83,7 @@ def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) 
 
 
 def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: Any, y: Any) -> Any:
-    """C of each output, in float64; from z where that is the stable form."""
+    """C of each output in float64, computed from z if the cost has a form from logits."""
     z, a, y = (np.asarray(array, np.float64) for array in (z, a, y))
     if not has_logits_form(kind, output_activation):
         return cost(kind, output_activation, a, y)[0]
@@ -95,7 +95,7 @@ def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: An
 
 
 def has_logits_form(kind: costs.Kind, output_activation: activations.Kind) -> bool:
-    """Tells if the cost has a form from logits, so that dC/dz of the outputs is simply a - y."""
+    """Tells whether the cost has a form from logits, so that dC/dz of the outputs is simply a - y."""
     return _pair(kind, output_activation) in costs.LOGITS
 
 
@@ -111,7 +111,7 @@ def output_delta(output_activation: activations.Kind, z: Any, a: Any, gradient: 
 
 
 def _user_function(kind: activations.Activation | costs.Cost, name: str, *arrays: Any) -> Any:
-    """Calls a user's function on arrays, element by element if Numba compiled it."""
+    """Calls a user's function on arrays, element by element if Numba has compiled it."""
     function = getattr(kind, name)
     if hasattr(function, "py_func"):
         function = np.vectorize(function, otypes=[float])
@@ -162,7 +162,7 @@ def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[li
 
 
 def output_error(net: Any, module: Any, has_user_cost: bool) -> Delta:
-    """BP1; a - y where cost and output activation match, unless the cost derivative is the user's own."""
+    """BP1: a - y if the cost has a form from logits, unless a user has overridden its derivative."""
     kind = net._fastbp.options.output_activation
     if has_logits_form(net._fastbp.options.cost, kind) and not has_user_cost:
         return lambda z, a, y: a - y

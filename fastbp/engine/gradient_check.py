@@ -12,7 +12,7 @@ _SHOWN = 40  # parameters of each array that are compared, spread over all of it
 
 
 class LayerCheck(NamedTuple):
-    """The largest difference in one array: of the layer's weights or biases."""
+    """The largest difference in one array, a layer's weights or its biases."""
 
     layer: int
     array: str

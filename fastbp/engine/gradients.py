@@ -56,7 +56,7 @@ class Objective:
         else:
             total, gradient = numpy_engine.Engine(self._architecture, weights, biases, n).all(self._data)
         value = total / n
-        divisor = n if math.isfinite(total) else math.nan  # the kernels stop at a cost that is not
+        divisor = n if math.isfinite(total) else math.nan  # the kernels stop at a cost that is not finite
         for number, w in enumerate(weights):
             nabla_w, nabla_b = gradient[0][number], gradient[1][number]
             nabla_w /= divisor
@@ -73,7 +73,7 @@ class Objective:
         return value, gradient
 
     def flat(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        """The same for parameters in one array, as `Network.parameters` has them; the gradient in float64."""
+        """The value and the gradient for one array of parameters, as `Network.parameters` is; float64."""
         numbers, start = parameters.astype(self._architecture.dtype, copy=False), 0
         arrays = []
         for shape in self._shapes:
@@ -112,7 +112,7 @@ def _no_steps(first: int, count: int) -> np.ndarray:
 
 
 def input_gradient(net: Any, X: Any, y: Any) -> np.ndarray:
-    """dC/dx of each sample's own cost, (n, inputs)."""
+    """dC/dx of the cost of each sample, (n, inputs)."""
     parts = checked(net)
     architecture = parts.architecture._replace(dropout=())
     data = _data(net, architecture, X, y)
@@ -146,7 +146,7 @@ def _by_inputs(gradient: np.ndarray, data: Data, options: Options) -> np.ndarray
 def _data(
     net: Any, architecture: Architecture, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
 ) -> Data:
-    """Checks at least one sample, for a network whose methods nobody has overridden."""
+    """Checks and converts samples, at least one, for a network without overridden methods."""
     user_functions.unreplaced([name for name in COMPILED if is_replaced(net, name)])
     schema = schema_of(net, architecture, net._fastbp.learnt.task)
     samples, targets = schema.pairs(X, y)

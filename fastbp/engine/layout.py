@@ -1,4 +1,4 @@
-"""Where everything lies: the sizes of a network to offsets of panels, and weights packed and unpacked.
+"""The layout of a network in memory: offsets of its panels, and weights packed and unpacked.
 
 A panel holds NR columns side by side: ``[columns / NR][rows][NR]``, the last padded with zeros.
 """
@@ -18,7 +18,7 @@ from .kernels.records import LAYER, PLAN
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 _PAGE = 4096
-BLOCK = 512  # samples of a batch taken at once, so that scratch stays in cache; bits depend on it
+BLOCK = 512  # samples of a block, so that scratch stays in cache; bits depend on it
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> np.ndarray:
@@ -34,10 +34,10 @@ def _up(number: int, multiple: int) -> int:
 
 
 def _panel_rows(rows: int, row_bytes: int) -> int:
-    """Rows from one panel to the next: those of a large panel fill an odd number of pages.
+    """The rows from one panel to the next; large panels fill an odd number of pages.
 
-    A product walks the same few rows of every panel; powers of two apart they would all fall into the same
-    sets of a cache.
+    A product reads the same few rows of every panel.  If panels lay a power of two apart, those rows would
+    share the sets of a cache.
     """
     if rows * row_bytes <= 4 * _PAGE:
         return rows
@@ -53,7 +53,7 @@ class Layout(NamedTuple):
     columns: int  # NR
     plan: np.ndarray  # one PLAN
     layers: np.ndarray  # LAYERs: the inputs, then every layer
-    offsets: tuple[tuple[int, int, int], ...]  # of each layer: its weights, from panel to panel, its biases
+    offsets: tuple[tuple[int, int, int], ...]  # a layer's (weights, distance of panels, biases)
     parameters: int  # numbers in all weights and biases, padding included
     scratch: int  # numbers in the scratch
 
@@ -107,9 +107,9 @@ def layout(
     """The layout of a network of `sizes` for batches of at most `batch_size`.
 
     `shape` holds the machine's (columns of a panel, lanes of a vector) for `dtype`, `cache` the bytes of its
-    second-level cache.  Where a block of inputs fits there well, every member gathers it for itself, for that
-    costs less than reading from another's cache what has just been written.  `shared` asks for a second
-    buffer of parameters though a batch is one block, `input_gradient` for the delta of the inputs;
+    second-level cache.  If a block of inputs fits into a quarter of it, every member gathers the block for
+    itself, which costs less than reading it from the cache of the core that wrote it.  `shared` asks for a
+    second buffer of parameters even if a batch is one block, `input_gradient` for the delta of the inputs;
     `listed` samples need no dense block.
     """
     columns, lanes = shape

@@ -11,7 +11,7 @@ from ..options import environment
 
 _PER_CPU = 4  # threads that FASTBP_NUM_THREADS may ask for, per CPU of the machine
 _CPUS = Path("/sys/devices/system/cpu")
-_SMALLEST = 1 << 12  # bytes; what is said to be smaller is no size of a cache
+_SMALLEST = 1 << 12  # bytes; a smaller number from the system is not the size of a cache
 
 
 def cpus() -> int:
@@ -33,11 +33,11 @@ def cpus() -> int:
 
 
 def free_cpus() -> int:
-    """CPUs for work whose number of threads nobody chose: `cpus`, or fewer where a scheduler says so.
+    """CPUs for work whose number of threads the user has not chosen: `cpus`, or a scheduler's lower limit.
 
-    joblib and Dask tell their workers by NUMBA_NUM_THREADS or OMP_NUM_THREADS.  FASTBP_NUM_THREADS overrides
-    both.  All of these may change while a process runs, so nothing is remembered; it takes tens of
-    microseconds, and what one thread does is begun without asking.
+    joblib and Dask limit their workers by NUMBA_NUM_THREADS or OMP_NUM_THREADS.  FASTBP_NUM_THREADS overrides
+    both.  All of these may change while a process runs, so no result is cached.  The call takes tens of
+    microseconds, so work for one thread starts without it.
     """
     most = cpus()
     if environment.threads_variable():
@@ -54,9 +54,9 @@ def _number(variable: str) -> int:
 
 
 class Cache(NamedTuple):
-    """Bytes of a second-level cache that one thread may count on, and who says so.
+    """The bytes of second-level cache that one thread may use, and the source of that number.
 
-    It decides in which order work is done and who does it, never a bit of the result.
+    They decide the order of work and its division among threads, never a bit of the result.
     """
 
     size: int = 512 << 10
@@ -67,7 +67,7 @@ class Cache(NamedTuple):
 def second_level_cache() -> Cache:
     """The second-level cache of the first CPU that may be used, or its part of one that several CPUs share.
 
-    FASTBP_L2 says otherwise, as in ``FASTBP_L2=512K``.
+    FASTBP_L2 overrides it, as in ``FASTBP_L2=512K``.
     """
     if size := environment.cache_variable():
         return Cache(size, "FASTBP_L2")
@@ -84,7 +84,7 @@ def _bytes(text: str) -> int:
 
 
 def _by_sysfs() -> int:
-    """Linux has a folder for each cache of each CPU."""
+    """The size by Linux's folder for each cache of each CPU."""
     for folder in (_CPUS / f"cpu{min(os.sched_getaffinity(0))}" / "cache").glob("index*"):
         if _read(folder / "level") == "2":
             return _bytes(_read(folder / "size")) // _count(_read(folder / "shared_cpu_list"))
@@ -96,13 +96,13 @@ def _read(file: Path) -> str:
 
 
 def _count(cpus: str) -> int:
-    """How many there are in a list such as 0-3,8."""
+    """The number of CPUs in a list such as 0-3,8."""
     parts = [part.split("-") for part in cpus.split(",")]
     return sum(1 + int(ends[-1]) - int(ends[0]) for ends in parts)
 
 
 def _by_sysctl() -> int:
-    """macOS; of the fast cores, where there are two kinds."""
+    """The size on macOS; of the fast cores, where there are two kinds."""
     import ctypes
 
     library = ctypes.CDLL(None)

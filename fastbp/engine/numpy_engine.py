@@ -1,4 +1,4 @@
-"""The NumPy engine: what the kernels compute, over arrays.
+"""The NumPy engine, which computes over arrays what the kernels compute.
 
 It trains where activations or costs are a user's functions of arrays; `MethodsEngine` trains through methods
 that a user has replaced.
@@ -20,13 +20,13 @@ from . import user_functions
 from .architecture import Architecture, Parameters
 from .formulas import Numpy, _mixed, activation, cost, cost_of, has_logits_form, output_delta, softmax
 
-_QUIET = np.errstate(over="ignore", invalid="ignore")  # divergence is training.run's to report
+_QUIET = np.errstate(over="ignore", invalid="ignore")  # `Run` reports divergence
 
 
 class Engine:
     """The interface of ``packed.Engine`` in NumPy, a mini-batch at a time."""
 
-    members, bounds, waited = 1, (), np.zeros(1)  # of its team
+    members, bounds, waited = 1, (), np.zeros(1)  # of a team of one
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Engine:
         return np.concatenate([array.reshape(-1) for array in (*weights, *biases)])
 
     def _shaped(self, flat: np.ndarray) -> Parameters:
-        """Weights and biases, views."""
+        """The weights and biases as views of one array."""
         sizes, start = self.architecture.sizes, 0
         arrays = []
         pairs = list(zip(sizes[1:], sizes[:-1], strict=True))
@@ -103,18 +103,18 @@ class Engine:
             rows = order[start : start + self.batch_size]
             x, y = self._of(data.subset(rows))
             weights = data.weights[rows] if data.weights.size else np.ones(len(rows))
-            loss, ending = self._step(x, y, weights, numbers[step], first_step + step)
+            loss, make_step = self._step(x, y, weights, numbers[step], first_step + step)
             counted = np.zeros(0) if losses is None else losses[:1]
             if counted.size and not np.isfinite(loss):
-                counted += loss  # as the kernels leave it
+                counted += loss  # as in the kernels
                 return start
-            ending()
+            make_step()
             position[0] = min(start + self.batch_size, last)
             counted += loss
         return last
 
     def _step(self, x: Any, y: Any, weights: np.ndarray, numbers: np.ndarray, step: int) -> tuple[float, Any]:
-        """The summed cost of a mini-batch, and what makes the step."""
+        """The summed cost of a mini-batch, and a function that makes the step."""
         loss, gradient = self.gradient(x, y, weights, step)
         return loss, lambda: self._apply(gradient, numbers, x.shape[1])
 
@@ -122,7 +122,7 @@ class Engine:
     def gradient(
         self, x: np.ndarray, y: np.ndarray, share: np.ndarray, step: int = -1
     ) -> tuple[float, Parameters]:
-        """The columns' cost, each times its share, and its gradient; a negative `step` drops nothing."""
+        """The sum of the columns' costs times their shares, and its gradient; no dropout if `step` < 0."""
         architecture = self.architecture
         weights, biases = self._shaped(self.parameters)
         kinds = architecture.activations
@@ -148,7 +148,7 @@ class Engine:
             nabla_w.insert(0, delta @ signals[layer].T)
             nabla_b.insert(0, delta.sum(axis=1, keepdims=True))
             delta = weights[layer].T @ delta
-            if layer:  # a unit that is off learns nothing, also where what comes from above is infinite
+            if layer:  # 0 for a unit that is off, even if the delta from above is infinite
                 delta = np.where(primes[layer - 1] == 0, 0, delta * primes[layer - 1])
         self.input_delta = np.where(np.isfinite(np.sum(each, axis=0)), delta, np.nan)
         return float(np.sum(each * share, dtype=np.float64)), (nabla_w, nabla_b)
@@ -159,7 +159,7 @@ class Engine:
         return self.gradient(*self._of(data), weights)
 
     def _mask(self, step: int, layer: int, shape: tuple[int, int]) -> Any:
-        """The factors of a layer's signals (units, samples), as kernels.panels.drop has them."""
+        """The factors of a layer's signals (units, samples), the same as those of kernels.panels.drop."""
         rates = self.architecture.dropout
         if step < 0 or layer >= len(rates) or not rates[layer]:
             return 1.0
@@ -175,7 +175,8 @@ class Engine:
         h = SimpleNamespace(**dict(zip((*optimizers.COMMON, *names), numbers.tolist(), strict=False)))
         h.scale = 1.0 / samples
         plain = SimpleNamespace(**{**vars(h), "l2": 0.0, "l1": 0.0, "decay": 0.0})  # for biases
-        parameters, state = self.parameters.copy(), self._state.copy()  # an interrupt leaves whole steps
+        # An interrupt leaves whole steps: copies are changed and take their place at the end.
+        parameters, state = self.parameters.copy(), self._state.copy()
         before, states = self._shaped(parameters), [self._shaped(part) for part in state]
         steps = []
         for layer in range(len(before[0])):
@@ -197,7 +198,7 @@ class Engine:
     def infer(
         self, data: Any, losses: np.ndarray, members: int = 0, rows: np.ndarray | None = None
     ) -> np.ndarray:
-        """The outputs, and each sample's cost where there is room for them; of all rows, or of some."""
+        """The outputs of all or some rows; writes each sample's cost to `losses` (n,), unless it is empty."""
         kind = self.architecture.activations[-1]
         data = data.subset(rows)
         z, a = self._forward(self._columns(data.X, data.divisor, data.inputs))
@@ -247,7 +248,7 @@ class Engine:
 
 
 class MethodsEngine(Engine):
-    """Training by plain gradient descent, by the network's own methods, which a user has replaced."""
+    """An engine that trains by plain gradient descent through methods that a user has replaced."""
 
     def __init__(self, net: Any, *arguments: Any) -> None:
         super().__init__(*arguments)

@@ -21,10 +21,10 @@ from .kernels.vector import shape_of
 from .layout import BLOCK, Layout, aligned_zeros, layout
 from .machine import free_cpus, second_level_cache
 
-_DENSE = 0.1  # share of numbers stored, from which on sparse rows are gathered to dense blocks
-_INFERENCE_ROWS = 96  # of a block in a forward pass: whole tiles, and activations that stay in cache
-_INFERENCE_FLOPS = 1e9  # of a call and member, so that an interrupt is answered soon
-_MEMBER_FLOPS = 2e6  # of a call and member, from which starting a thread pays
+_DENSE = 0.1  # sparse rows that store at least this share of their numbers are gathered to dense blocks
+_INFERENCE_ROWS = 96  # rows of a block in a forward pass: whole tiles, and activations that stay in cache
+_INFERENCE_FLOPS = 1e9  # most operations per call and member, so that an interrupt is noticed soon
+_MEMBER_FLOPS = 2e6  # least operations per call and member, which pay for starting a thread
 NOTHING: np.ndarray = np.zeros(0)
 
 
@@ -38,10 +38,10 @@ class Data(NamedTuple):
     divisor: float  # of uint8 samples
     weights: np.ndarray = NOTHING  # of samples (n,), float64, or none
     inputs: Scaling | None = None  # of the samples, once they are divided
-    outputs: Scaling | None = None  # of the targets, and so of what the network answers
+    outputs: Scaling | None = None  # of the targets, and so of the network's outputs
 
     def subset(self, rows: np.ndarray | None) -> "Data":
-        """Copies of some rows; all data where `rows` is None."""
+        """The data with copies of some rows; all of the data if `rows` is None."""
         if rows is None:
             return self
         weights = self.weights[rows] if self.weights.size else self.weights
@@ -56,7 +56,7 @@ class Data(NamedTuple):
 
     @property
     def is_listed(self) -> bool:
-        """Tells if the first layer reads the stored numbers of sparse rows, not dense blocks of them."""
+        """Tells whether the first layer reads the stored numbers of sparse rows, not dense blocks of them."""
         X = self.X
         if not isinstance(X, SparseRows) or self.inputs is not None:
             return False
@@ -65,9 +65,9 @@ class Data(NamedTuple):
 
 
 class UpdateSpec(NamedTuple):
-    """How kernels step: the optimizer's row, or `FUSED` for plain gradient descent, or `GRADIENT`.
+    """The update that kernels make: an optimizer's row, `FUSED` for plain gradient descent, or `GRADIENT`.
 
-    `FUSED` heeds l2 too, as a factor of the weights: float32 cannot hold one that is close to 1.
+    `FUSED` also applies l2, as a factor of the weights, which float32 may round to 1.
     """
 
     optimizer: str | int = FUSED
@@ -77,7 +77,7 @@ class UpdateSpec(NamedTuple):
 
 _PLAIN = UpdateSpec()
 _UNSCALED = np.zeros(1)
-_FIRST = np.arange(_INFERENCE_ROWS)  # rows of a block that is all there is
+_FIRST = np.arange(_INFERENCE_ROWS)  # the rows of samples that are a single block
 
 
 def _rows(array: np.ndarray, count: int, divisor: float, scaling: Scaling | None) -> step.Rows:
@@ -94,7 +94,7 @@ _NO_TARGETS = _rows(np.zeros(0, np.int64), 1, 1.0, None)
 
 
 def _stored(data: Data, dtype: np.dtype, block: int, listed: bool) -> stored.Stored:
-    """Sparse rows, without room for lists of what a block of them stores."""
+    """The record of sparse rows, without room for the lists of a block."""
     X, scaling = data.X, data.inputs
     assert isinstance(X, SparseRows)
     pixels, singles, doubles = (X.values if X.dtype == kind else np.zeros(0, kind) for kind in DTYPE_CODES)
@@ -145,7 +145,7 @@ def _prepare(
     input_gradient: bool = False,
     listed: bool = False,
 ) -> Prepared:
-    """The layout, and its records with what they say of this network besides offsets."""
+    """The layout, and its records filled with the codes, parameters and rates of this network."""
     dtype = architecture.dtype
     shape = shape_of(dtype)
     shared = update_spec.clip_norm > 0 or update_spec.optimizer == GRADIENT
@@ -205,9 +205,9 @@ class Engine:
     ) -> None:
         self.architecture = architecture
         self.batch_size = batch_size
-        self.members = members  # of the team that trains; may be set to any smaller number
-        self.bounds: Sequence[int] = ()  # of their shares, which are equal if there are none
-        self.waited = NOTHING  # seconds that each waited for others in the last call of `train`
+        self.members = members  # the size of the team that trains; may be set to any smaller number
+        self.bounds: Sequence[int] = ()  # of the members' shares, which are equal if there are no bounds
+        self.waited = NOTHING  # seconds that each member waited for others in the last call of `train`
         self._update_spec, self._initial_state = update_spec, state
         self._most = members
         self._listed = listed  # whether training data are sparse rows read directly
@@ -274,7 +274,7 @@ class Engine:
 
     def _samples(self, data: Data, order: np.ndarray, rank: int = 0) -> step.Samples:
         """The samples that a member trains on."""
-        if self._read is None or self._read[0] is not data:  # else it is the next epoch
+        if self._read is None or self._read[0] is not data:  # not in a later epoch
             self._read = data, *self._rows_of(data, self.block, self._listed, self._most)
         _, X, Y = self._read
         return step.Samples(X[rank], Y, data.weights, order)
@@ -292,11 +292,11 @@ class Engine:
         losses: np.ndarray = NOTHING,
         position: np.ndarray | None = None,
     ) -> int:
-        """Trains on the rows order[positions[0]:positions[1]]; returns the position it came to.
+        """Trains on the rows order[positions[0]:positions[1]]; returns the position at which it ended.
 
-        `numbers` holds those of each step (see `Optimizer.numbers`), of which the first is `first_step`.
-        The kernel itself writes losses[0] and that position, to position[0], when the weights are ready, so
-        that the three agree whatever is raised meanwhile.
+        `numbers` has a row for each step (see `Optimizer.numbers`), the first of which is `first_step`.
+        The kernel itself writes losses[0] and position[0] together with the weights, so that the three agree
+        even if an exception is raised meanwhile.
         """
         net = self._net()
         samples = [self._samples(data, order, rank) for rank in range(self.members)]
@@ -319,7 +319,7 @@ class Engine:
 
     @property
     def block(self) -> int:
-        """The samples that are taken at once: a chunk of training may end after any block of a batch."""
+        """The number of samples of a block; a chunk of training may end after any block of a batch."""
         return min(self.batch_size, BLOCK)
 
     def new_losses(self) -> np.ndarray:
@@ -351,10 +351,10 @@ class Engine:
     def infer(
         self, data: Data, losses: np.ndarray, members: int = 0, rows: np.ndarray | None = None
     ) -> np.ndarray:
-        """The outputs, and each sample's cost to `losses` (n,), where there is room: of all, or of some rows.
+        """The outputs of all or some rows; writes each sample's cost to `losses` (n,), unless it is empty.
 
-        By a team of so many members; 0 stands for as many as pay.  A call into the kernels takes a bounded
-        time, and an interrupt waits for no more.
+        With 0 `members`, the team has as many as pay.  A call into the kernels takes a bounded time, after
+        which an interrupt is noticed.
         """
         architecture = self.architecture
         if architecture.dropout:
@@ -372,7 +372,7 @@ class Engine:
         samples = [step.Samples(rows, Y, data.weights, order) for rows in X]
 
         def net() -> step.Net:
-            """With a scratch of its own, which nobody else may use meanwhile."""
+            """The kernels' record of the network, with a scratch for one member."""
             parameters, scratch = self.parameters, aligned_zeros(layout.scratch, layout.dtype)
             return step.Net(parameters, parameters[:0], scratch, plan, layers, NOTHING)
 
@@ -395,9 +395,9 @@ class Engine:
 
 
 def _team_for(training_flops: float, blocks: int, members: int) -> tuple[int, int]:
-    """Members for a forward pass over so many whole blocks, and the blocks of one call into the kernels.
+    """The members of a forward pass over whole blocks, and the blocks of one call into the kernels.
 
-    CPUs are counted only where the work is enough for more than one.
+    CPUs are counted only if the work is enough for more than one.
     """
     flops = training_flops * _INFERENCE_ROWS / 2
     if not members:

@@ -1,4 +1,4 @@
-"""The methods and functions that a script may replace, and checks whether it has."""
+"""The methods and functions that a script may replace, and checks whether it has replaced them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,11 +21,12 @@ _OF_COST = ("fn", "delta")
 
 
 class Hooks:
-    """The original functions and methods that a script may replace, kept by a network's class.
+    """The original functions and methods that a script may replace.
 
     They belong to a module, to the class and to its cost, which may be one of `costs`.  FORWARD names those
-    that kernels replace when they compute outputs, `training` those that they replace in training, and
-    `judging` those that measure a network after an epoch.  Subclasses inherit them, as ``_fastbp_hooks``.
+    in whose place kernels compute outputs, `training` those in whose place they train, and `judging` those
+    that measure a network after an epoch.  A class has its hooks in ``_fastbp_hooks``; subclasses inherit
+    them.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Hooks:
         }
 
     def replaced(self, net: Any, *names: str) -> bool:
-        """Tell whether a subclass, or a patch of class, instance, cost or module, replaced any of `names`."""
+        """Tells whether a subclass or a patch of class, instance, cost or module has replaced any name."""
         of_class, of_instance, originals = type(net), vars(net), self._originals
         for name in names:
             if name in _OF_MODULE:
@@ -65,7 +66,7 @@ class Hooks:
 
 
 def is_replaced(net: Any, *names: str) -> bool:
-    """Tell whether a user's own code has replaced any of the functions or methods `names`."""
+    """Tells whether a user's own code has replaced any of the functions or methods `names`."""
     hooks: Hooks = net._fastbp_hooks
     return hooks.replaced(net, *names)
 

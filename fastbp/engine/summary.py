@@ -1,4 +1,4 @@
-"""A network in words: its arguments as they would be written, and a table of its layers."""
+"""Descriptions of a network: its arguments as a call has them, and a table of its layers."""
 
 from collections.abc import Iterable
 from html import escape
@@ -43,7 +43,7 @@ _HEADER = ("layer", "units", "activation", "parameters", "dropout")
 
 
 class Table(str):
-    """A text whose representation is the text itself, so that prompts and notebooks show its lines."""
+    """A text whose ``repr`` is the text itself, so that prompts and notebooks show its lines."""
 
     def __repr__(self) -> str:
         return str(self)

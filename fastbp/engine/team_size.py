@@ -1,6 +1,6 @@
-"""How many samples the next chunk of training has, and how many threads train it.
+"""The number of samples in the next chunk of training, and the number of threads that train it.
 
-No bit depends on either, so a team may grow or shrink at any moment: the fastest is found by measuring.
+No bit depends on either, so a team may grow or shrink after any chunk: measurements choose the fastest.
 """
 
 import math
@@ -15,31 +15,34 @@ from .architecture import Architecture
 from .kernels.team import WHOLE
 from .machine import cpus, free_cpus
 
-_CHUNK = 0.05  # seconds
+_CHUNK = 0.05  # seconds of a chunk
 _FIRST_FLOPS = 2e8  # of the first chunk, before any speed is known: 50 ms on a very slow machine
-_GROWTH = 8  # times the samples of the chunk before, at most
+_GROWTH = 8  # most times the samples of the previous chunk
 
-_PAIR_FLOPS = 8e5  # of a step, from which two members begin
-_MEMBER_FLOPS = 4e6  # of a step and member, for more of them to begin
-_EPOCH_FLOPS = 5e7  # of an epoch and member, from which starting a thread pays: each epoch has a new team
-_STEP_FLOPS = 1e5  # of a step, from which a team is tried at all
+# The first team of a call, from floating-point operations
+_PAIR_FLOPS = 8e5  # a step of at least so many begins with two members
+_MEMBER_FLOPS = 4e6  # more than two members have at least so many each, per step
+_EPOCH_FLOPS = 5e7  # and so many each per epoch, which pay for starting a thread: each epoch has a new team
+_STEP_FLOPS = 1e5  # a step of fewer is trained by one member, and no other size is tried
 
-_PROBE = 0.002  # seconds of a first look at another size
-_WORSE = 0.9  # times as fast at that look: not looked at again for now
-_BETTER = 1.03  # times as fast in a whole chunk: chosen
-_USUAL = 0.2  # seconds over which a speed is averaged
-_FELL = 0.8  # of its usual speed, from which others are looked at
-_AGAIN = 1.0  # seconds until they are in any case
-_UNEVEN = 0.05  # of the time that one member waits and another does not: shares are not equal then
-_MOST_IDLE = 0.8
-_RETURN = 0.05  # of the way back to equal shares, per chunk in which they are right
+# Trials of other sizes: a probe, and if that is promising a whole chunk
+_PROBE = 0.002  # least seconds of a probe
+_WORSE = 0.9  # a probe at less than this many times the usual speed ends the trial
+_BETTER = 1.03  # a whole chunk at more than this many times the usual speed changes the size
+_USUAL = 0.2  # seconds over which the usual speed is averaged
+_FELL = 0.8  # other sizes are tried when the speed falls below this many times the usual one
+_AGAIN = 1.0  # and, at the latest, after so many seconds
+_SHARE = 0.015  # the share of the time that trials may cost
+_GRACE = 0.005  # seconds that they may cost besides
 
-_SHARE = 0.015  # of the time that looking may cost
-_GRACE = 0.005  # seconds that it may cost at first
+# Shares of the members
+_UNEVEN = 0.05  # members whose idle times differ by this share of a chunk get other shares
+_MOST_IDLE = 0.8  # the largest idle time that counts, as a share of a chunk
+_RETURN = 0.05  # the part of the way back to equal shares that an even chunk goes
 
 
 class TeamSizes(NamedTuple):
-    """Sizes of a team: the first one, and all that may be tried, ascending."""
+    """Sizes of a team: the first size, and all sizes that may be tried, ascending."""
 
     first: int
     candidates: tuple[int, ...]
@@ -57,8 +60,8 @@ def sizes(
 ) -> TeamSizes:
     """Team sizes for ``threads``, never more than CPUs, with so many samples per epoch.
 
-    A number is taken as it is.  With "auto" as many begin as so much work keeps busy, and others are tried
-    where a step is long enough to be shared at all, and training goes on after its first chunk.  CPUs are
+    A number is used unchanged.  With "auto" a team begins with as many members as the work keeps busy, and
+    other sizes are tried if a step is long enough and training does not end with its first chunk.  CPUs are
     counted only for more than one thread.
     """
     if threads != "auto":
@@ -78,7 +81,7 @@ def sizes(
 
 
 def is_one_chunk(architecture: Architecture, samples: float) -> bool:
-    """Tells if training on so many samples ends with the first chunk, on any machine."""
+    """Tells whether training on so many samples ends with the first chunk, on any machine."""
     return architecture.flops() * samples <= _FIRST_FLOPS
 
 
@@ -104,34 +107,34 @@ NETWORKS = _Networks()
 
 
 class TeamTuner:
-    """Chunks of about 50 ms, by the team that has been found fastest.
+    """Chooses chunks of about 50 ms, and the team that has proved fastest.
 
-    Now and then, and when that one's speed falls, a neighbour in size has a short chunk, and if it does well
-    a whole one, which decides.  What this costs is kept below a share of the time.  A size that was just
-    chosen has its own neighbours tried next, so a team grows or shrinks for as long as it pays.  Networks
-    that other threads train beside it have their share of the CPUs.
+    Now and then, and when its speed falls, the next smaller or larger size is tried: in a short chunk, and if
+    that is fast enough in a whole one, which decides.  The cost of trials is kept below a share of the time.
+    Neighbours of a size that was just chosen are tried next, so a team grows or shrinks as long as it pays.
+    Networks that other threads train at the same time get their share of the CPUs.
     """
 
     def __init__(self, architecture: Architecture, sizes: TeamSizes) -> None:
         self.size, self._sizes = sizes
         self._allowed = self._sizes
-        self.speeds: dict[int, float] = {}  # samples per second by size, as last found
-        self._samples = _FIRST_FLOPS / architecture.flops()  # of the last chunk, or a first guess
-        self._trial: int | None = None
-        self._look = _PROBE  # seconds of a first look at it
-        self._looked = False
+        self.speeds: dict[int, float] = {}  # samples per second by size, as last measured
+        self._samples = _FIRST_FLOPS / architecture.flops()  # of the last chunk, at first an estimate
+        self._trial: int | None = None  # the size that is being tried
+        self._probe_seconds = _PROBE  # seconds of its probe
+        self._probed = False  # whether it has had its probe
         self._seconds = self._cost = 0.0
-        self._behind = 0.0  # seconds that the present size's speed is the mean of
-        self._shares: dict[int, np.ndarray] = {}  # of the members, by size
+        self._averaged_seconds = 0.0  # seconds over which the present size's speed has been averaged
+        self._shares: dict[int, np.ndarray] = {}  # the members' shares, by size
         self._bounds: dict[int, list[int]] = {}
-        self._costs: dict[int, float] = {}  # of the last trial of a size
-        self._due: dict[int, float] = {}
+        self._costs: dict[int, float] = {}  # seconds lost in the last trial of each size
+        self._due: dict[int, float] = {}  # the time of the next trial of each size
 
     def next(self) -> tuple[int, int]:
-        """The size of the team for the next chunk, and about how many samples it shall have."""
+        """The size of the team for the next chunk, and the approximate number of its samples."""
         self._leave_room()
         size = self._trial or self.size
-        seconds = self._look if self._trial and not self._looked else _CHUNK
+        seconds = self._probe_seconds if self._trial and not self._probed else _CHUNK
         speed = self.speeds.get(size, self.speeds.get(self.size))
         if speed is None:
             return size, int(self._samples)
@@ -145,7 +148,7 @@ class TeamTuner:
             self._allowed = tuple(size for size in self._sizes if size <= most)
         if self.size not in self._allowed or (self._trial or self.size) not in self._allowed:
             self.size = min(self.size, self._allowed[-1])
-            self._trial, self._looked = None, False
+            self._trial, self._probed = None, False
 
     def bounds(self, size: int) -> list[int]:
         """Bounds of the members' shares in a team of `size`, in parts of `WHOLE`."""
@@ -160,7 +163,7 @@ class TeamTuner:
         """Takes in the seconds of the last chunk, and for how many of them each member waited for others."""
         seconds = max(seconds, 1e-6)
         speed = samples / seconds
-        if len(waited) > 1 and len(waited) in self._shares:  # else the system refused a thread
+        if len(waited) > 1 and len(waited) in self._shares:  # not if the system refused a thread
             self._balance(np.clip(waited / seconds, 0.0, _MOST_IDLE))
         self._seconds += seconds
         self._samples = samples
@@ -168,16 +171,16 @@ class TeamTuner:
             self._judge(self._trial, samples, seconds)
             return
         fell = speed < _FELL * self.speeds.get(self.size, speed)
-        self._behind = min(_USUAL, seconds + (0.0 if fell else self._behind))
+        self._averaged_seconds = min(_USUAL, seconds + (0.0 if fell else self._averaged_seconds))
         usual = self.speeds.get(self.size, speed)
-        self.speeds[self.size] = usual + (speed - usual) * seconds / max(seconds, self._behind)
-        if self._behind >= _CHUNK:
+        self.speeds[self.size] = usual + (speed - usual) * seconds / max(seconds, self._averaged_seconds)
+        if self._averaged_seconds >= _CHUNK:
             self._consider(fell)
 
     def _balance(self, idle: np.ndarray) -> None:
-        """Gives more to members that have waited more than others, for theirs is a faster core.
+        """Gives larger shares to members that have waited more than others, whose cores are faster.
 
-        Where none has, shares become a little more equal: a disturbance is over at some time.
+        If none has, shares become a little more equal, because disturbances pass.
         """
         shares = self._shares[len(idle)]
         self._bounds.pop(len(idle), None)
@@ -191,23 +194,23 @@ class TeamTuner:
         speed, usual = samples / seconds, self.speeds[self.size]
         lost = max(0.0, seconds - samples / usual)
         self._cost += lost
-        self._costs[trial] = lost + (self._costs[trial] if self._looked else 0.0)
+        self._costs[trial] = lost + (self._costs[trial] if self._probed else 0.0)
         self.speeds[trial] = speed
-        whole = self._looked or self._look == _CHUNK
+        whole = self._probed or self._probe_seconds == _CHUNK
         if not whole and speed > _WORSE * usual:
-            self._looked = True
+            self._probed = True
             return
         self._due[trial] = self._due[self.size] = self._seconds + _AGAIN
         if whole and speed > _BETTER * usual:
-            self.size, self._behind = trial, seconds
-        self._trial, self._looked = None, False
+            self.size, self._averaged_seconds = trial, seconds
+        self._trial, self._probed = None, False
 
     def _consider(self, fell: bool) -> None:
-        """Begins a trial of a neighbour, if one is due and what it may cost is allowed."""
+        """Begins a trial of the next smaller or larger size, if it is due and its last cost is allowed."""
         index = self._allowed.index(self.size)
         allowed = _GRACE + _SHARE * self._seconds - self._cost
         for other in self._allowed[max(0, index - 1) : index + 2]:
             due = fell or self._seconds >= self._due.get(other, 0.0)
             if other != self.size and due and self._costs.get(other, 0.0) <= allowed:
-                self._trial, self._look = other, min(_CHUNK, max(_PROBE, allowed))
+                self._trial, self._probe_seconds = other, min(_CHUNK, max(_PROBE, allowed))
                 return

@@ -1,4 +1,4 @@
-"""Checks on a user's own functions and methods: where they can be used, and the values they return."""
+"""Checks of a user's functions and methods: where they can be used, and the values they return."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ..options import activations
 
 
 def plain_recipe(recipe: Any, architecture: Any, weights: np.ndarray, replaced: list[str]) -> None:
-    """Refuses options that a user's own methods, which train by plain SGD, would ignore."""
+    """Refuses options that overridden methods, which train by plain SGD, would ignore."""
     ignored = {
         "optimizer": recipe.optimizer.row != "sgd",
         "l2": recipe.l2,
@@ -28,7 +28,7 @@ def plain_recipe(recipe: Any, architecture: Any, weights: np.ndarray, replaced: 
 
 
 def unreplaced(replaced: list[str]) -> None:
-    """Refuses a gradient by the kernels where a user's own methods replace them."""
+    """Refuses a gradient by the kernels if a user has overridden methods."""
     if replaced:
         raise ValueError(
             f"gradients of rows: expected Network's own methods, got overridden {', '.join(replaced)}; "
@@ -60,7 +60,7 @@ def user_outputs(columns: list[Any], outputs: int) -> np.ndarray:
 
 
 def probable(outputs: np.ndarray, task: Task, output_activation: activations.Kind) -> None:
-    """Refuses outputs that are no probabilities; a user's own functions are judged by their values."""
+    """Refuses outputs that are not probabilities; those of a user's function are judged by their values."""
     why = ""
     if task in ("value", "values"):
         why = "the network is not trained for labels"

@@ -160,14 +160,14 @@ def _array(name: str, numbers: np.ndarray) -> str:
 
 
 def _function_name(layer: Layer, name: str) -> str:
-    """Names an activation's function; its number is in the name where its body has one."""
+    """The name of an activation's function in C; includes its number if its body has one."""
     has_number = "{number}" in _ACTIVATIONS[layer.activation]
     number = f"_{layer.number!r}" if has_number else ""
     return f"{name}_{layer.activation}{number.translate(_IN_NAMES)}"
 
 
 def _function(layer: Layer, name: str, dtype: np.dtype) -> str:
-    """An activation in C; nothing for what is none of a single number."""
+    """An activation in C; empty if it is not a function of a single number, such as the softmax."""
     if layer.activation not in _ACTIVATIONS:
         return ""
     real = _type(dtype)

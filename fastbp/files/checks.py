@@ -10,7 +10,7 @@ from ..data.parameters import checked_parameters
 
 
 def check_labels(path: str, labels: tuple[Any, ...]) -> None:
-    """Refuses labels that no file of ours can hold."""
+    """Refuses labels that the file format cannot hold."""
     for label in labels:
         if type(label) not in (str, int, float, bool):
             raise TypeError(
@@ -38,13 +38,13 @@ def file_is(path: str, good: bool, otherwise: str) -> None:
 
 
 def not_understood(path: str, otherwise: str, error: Exception) -> NoReturn:
-    """Says of a file what is wrong with it, in one line that can be read."""
+    """Raises an error about the contents of a file, in one readable line."""
     why = " ".join((repr(error) if isinstance(error, LookupError) else str(error)).split())
     raise ValueError(f"{path}: {otherwise}: {why[:200]}") from error
 
 
 def storable(path: str, name: str, array: np.ndarray, known: Sequence[np.dtype]) -> None:
-    """Refuses an array of a type that no file of ours holds."""
+    """Refuses an array of a type that the file format cannot hold."""
     if array.dtype not in known:
         types = ", ".join(map(str, known))
         raise TypeError(f"{path}: {name}: expected an array of {types}, got {array.dtype}")
@@ -66,7 +66,7 @@ def optimizer_state_whole(stored: Collection[str], names: Sequence[str]) -> None
 
 
 def functions_passed(path: str, missing: Sequence[str]) -> None:
-    """Refuses to load a network of a user's own functions without them."""
+    """Refuses to load a network of a user's functions without them."""
     if missing:
         names = ", ".join(f"{name}=" for name in missing)
         raise ValueError(
@@ -78,9 +78,9 @@ def functions_passed(path: str, missing: Sequence[str]) -> None:
 def stored_parameters(
     prefix: str, weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype, infinite: bool = False
 ) -> None:
-    """Refuses arrays that are no weights and biases of one network in `dtype`.
+    """Refuses arrays that are not the weights and biases of one network in `dtype`.
 
-    They are finite, or at least numbers where `infinite`: a square in an optimizer's state may overflow.
+    They must be finite, or, with `infinite`, not NaN: a square in an optimizer's state may overflow.
     """
     checked_parameters(weights, biases, dtype)
     for kind, arrays in ("weights", weights), ("biases", biases):
@@ -95,7 +95,7 @@ def stored_parameters(
 
 
 def stored_arrays(stored: Collection[str], known: Collection[str]) -> None:
-    """Refuses a file with other arrays than those that its metadata name."""
+    """Refuses a file whose arrays are not those that its metadata names."""
     arrays_there(stored, known)
     for name in stored:
         if name not in known:
@@ -116,7 +116,7 @@ def at_most(name: str, value: int, most: int, source: str) -> None:
 
 
 def known(name: str, value: Any, source: str) -> None:
-    """Refuses None where another value, the `source`, cannot be without this one."""
+    """Refuses None if another value, the `source`, requires this one."""
     if value is None:
         raise ValueError(f"{name}: expected a value beside that of {source}, got None")
 
@@ -144,7 +144,7 @@ def consistent(name: str, good: bool, values: Mapping[str, Any]) -> None:
 
 
 def generator_words(name: str, words: Any) -> None:
-    """Refuses what is no state of NumPy's Mersenne Twister."""
+    """Refuses an array that is not a state of NumPy's Mersenne Twister."""
     if words is None or words.dtype != np.int64 or words.shape != (624,):
         got = "none" if words is None else f"{words.dtype} of shape {words.shape}"
         raise ValueError(f"{name}: expected an array of int64 of shape (624,), got {got}")
@@ -153,7 +153,7 @@ def generator_words(name: str, words: Any) -> None:
 
 
 def arrays_like(name: str, arrays: Sequence[np.ndarray], parameters: Sequence[np.ndarray]) -> None:
-    """Refuses arrays that could not take the place of the network's."""
+    """Refuses arrays whose shapes or types differ from the network's."""
     if [array.shape for array in arrays] != [array.shape for array in parameters]:
         shapes = ", ".join(str(array.shape) for array in parameters)
         got = ", ".join(str(array.shape) for array in arrays)

@@ -72,15 +72,17 @@ def write(
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the metadata that `write` was given; nothing in the file is ever executed.
+    """Reads the arrays and the metadata that `write` has written; executes nothing in the file.
 
     Raises
     ------
     ValueError
-        Where the file is damaged, or of another format or version.
+        If the file is damaged, or has another format or version.
     """
     name = os.fspath(path)
-    if not stat.S_ISREG(mode := os.stat(path).st_mode):  # nor opened: a FIFO would wait for a writer
+    if not stat.S_ISREG(
+        mode := os.stat(path).st_mode
+    ):  # checked before opening: a FIFO would wait for a writer
         durable.refuse(name, mode)
     with open(path, "rb") as file:
         start = file.read(8 + len(_DIGEST) + 64)
@@ -115,7 +117,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
 
 @contextmanager
 def understood(path: str, otherwise: str) -> Iterator[None]:
-    """Blames the file at `path` for any error of the block, which reads its values."""
+    """Converts any error of the block, which reads values of a file, to a ValueError that names `path`."""
     try:
         yield
     except values.UnknownFieldError as error:
@@ -147,7 +149,7 @@ def _entry(value: Any) -> tuple[np.dtype, tuple[int, ...], int, int]:
 
 
 def _fill(file: IO[bytes], array: np.ndarray, digest: Any) -> None:
-    """Reads an array, and takes it into the digest."""
+    """Reads an array, and updates the digest with it."""
     view = memoryview(array.reshape(-1).view(np.uint8).data)
     for first in range(0, len(view), _AT_ONCE):
         part = view[first : first + _AT_ONCE]

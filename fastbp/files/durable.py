@@ -16,16 +16,16 @@ _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a so
 def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A file to write, which takes the place of the one at `path` when the block has ended.
 
-    Whatever happens, even a power failure, there is the old file or the new one, whole.  The new one is
+    Whatever happens, even a power failure, the old file or the new one is there, whole.  The new one is
     written beside it, flushed to the disk, and renamed; it has the old one's owner and mode.  A link stays
-    a link.  What a process that was killed left behind is removed by the next one that writes there.
+    a link.  A temporary file of a process that was killed is removed by the next one that writes there.
 
     Raises
     ------
     OSError
-        Which names `path`.  The old file is as it was then, but where only the folder could not be flushed.
+        The error names `path`.  The old file is unchanged, unless only the folder could not be flushed.
     ValueError
-        Where `path` is no file.
+        If `path` is not a regular file.
     """
     target = os.path.realpath(os.fsdecode(path))
     temporary = ""
@@ -44,7 +44,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
                 file.flush()
                 os.fsync(file.fileno())
                 if sys.platform == "win32":
-                    file.close()  # there, what is open is not renamed; elsewhere its lock is held until then
+                    file.close()  # it does not rename an open file; elsewhere the lock is held until then
                 os.replace(temporary, target)
             break
         _sync(os.path.dirname(target))
@@ -75,7 +75,7 @@ def _name(error: OSError, path: str | os.PathLike[str], temporary: str = "") -> 
 
 
 def _private(path: str, flags: int) -> int:
-    """Opens what nobody else can read until it has the mode of the file whose place it will take."""
+    """Opens a file that nobody else can read until it gets the mode of the file that it replaces."""
     return os.open(path, flags, 0o600)
 
 
@@ -87,7 +87,7 @@ def status(path: str) -> os.stat_result | None:
 
 
 def keep(former: os.stat_result | None, file: int) -> None:
-    """Gives a new file the owner and the mode of the one whose place it will take."""
+    """Gives a new file the owner and the mode of the former one, which it will replace."""
     if former is None or sys.platform == "win32":
         return
     new = os.fstat(file)
@@ -106,16 +106,16 @@ def _prefix(target: str) -> str:
 
 
 def _lock(file: int) -> None:
-    """Marks a temporary file as somebody's; an OSError where it is another's, or nothing can be locked."""
+    """Locks a temporary file; raises an OSError if another process holds it, or no file can be locked."""
     try:
         import fcntl
-    except ImportError:  # Windows, which removes no file that is open
+    except ImportError:  # Windows does not remove a file that is open
         return
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _claimed(file: int, temporary: str) -> bool:
-    """Locks a new temporary file; tells whether it is still there, for another process may have swept it."""
+    """Locks a new temporary file; returns False if another process has removed it before."""
     try:
         _lock(file)
     except BlockingIOError:
@@ -143,7 +143,7 @@ def _cautious(path: str, flags: int) -> int:
 
 
 def _sync(folder: str) -> None:
-    """Puts a renaming on the disk."""
+    """Flushes a renaming to the disk."""
     if sys.platform == "win32":
         return
     file = os.open(folder, os.O_RDONLY)
@@ -157,7 +157,7 @@ def _sync(folder: str) -> None:
 
 
 def kind(mode: int) -> str:
-    """A noun for a path that leads to no regular file."""
+    """A noun for the kind of a path that is not a regular file."""
     return _KINDS.get(stat.S_IFMT(mode), "a device")
 
 

@@ -1,4 +1,4 @@
-"""A network as other runtimes compute it: layers, scaling, and what its outputs stand for."""
+"""The parts of a network that other runtimes compute: layers, scaling, labels."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ class Layer(NamedTuple):
     weights: np.ndarray  # (n_out, n_in)
     biases: np.ndarray  # (n_out,)
     activation: str  # the name of its row, or "softmax"
-    number: float  # the activation's own, where it has one
+    number: float  # the activation's parameter, if it has one
 
 
 class Exported(NamedTuple):
@@ -27,7 +27,7 @@ class Exported(NamedTuple):
     task: Task
     inputs: Scaling | None
     outputs: Scaling | None
-    classes: tuple[Any, ...]  # the labels, where the network tells labels
+    classes: tuple[Any, ...]  # the labels, if the network is trained for labels
 
     @property
     def sizes(self) -> list[int]:
@@ -35,7 +35,7 @@ class Exported(NamedTuple):
 
     @property
     def output_dtype(self) -> np.dtype:
-        """Scaled values are brought back in float64, for their mean may be far from 0."""
+        """The type of the outputs: float64 if they are scaled, because their mean may be far from 0."""
         return self.dtype if self.outputs is None else np.dtype(np.float64)
 
 
@@ -60,9 +60,9 @@ def exported(net: Any) -> Exported:
 
 
 def _check_activations(rows: Sequence[str]) -> None:
-    """Refuses to write functions of a user's own in another language."""
+    """Refuses to export a user's functions."""
     if "custom" in rows:
         raise ValueError(
-            f"activation of layer {rows.index('custom')}: expected one that has a name, to export it, got an "
-            "Activation of your own"
+            f"activation of layer {rows.index('custom')}: expected a built-in activation, which can be "
+            "exported, got a fastbp.Activation"
         )

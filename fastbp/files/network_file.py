@@ -21,15 +21,15 @@ from ..options.optimizers import Optimizer, state_names
 from . import checks, schema
 from .container import read, understood, write
 
-_USER_CLASSES = (activations.Activation, costs.Cost)  # hold functions, which no file does
-_DEFAULTS = vars(Options())  # of options that came after a file
+_USER_CLASSES = (activations.Activation, costs.Cost)  # classes of functions, which no file holds
+_DEFAULTS = vars(Options())  # of options that older files lack
 _SCALINGS = ("input_scaling", "output_scaling")
-_FUNCTIONS = ("activation", "output_activation", "cost")  # options that may be a user's own
-_COMPUTED_BY = ("activation", "output_activation", "cost", "dtype")  # what a fingerprint has
+_FUNCTIONS = ("activation", "output_activation", "cost")  # options that may be a user's functions
+_COMPUTED_BY = ("activation", "output_activation", "cost", "dtype")  # options that a fingerprint covers
 
 
 class SavedNetwork(NamedTuple):
-    """A network as a file holds it."""
+    """The contents of a file of a network."""
 
     sizes: list[int]
     weights: list[np.ndarray]
@@ -38,7 +38,7 @@ class SavedNetwork(NamedTuple):
 
 
 def described(net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """A network as arrays and metadata, which JSON can hold."""
+    """The arrays of a network, and its metadata, which JSON can hold."""
     state: State = net._fastbp
     weights: list[np.ndarray] = []
     biases: list[np.ndarray] = []
@@ -72,7 +72,7 @@ def network_from(
 ) -> SavedNetwork:
     """The network of a file, all of whose values are checked, those of a checkpoint included.
 
-    `user_functions` has the activations and the cost of a user's own functions.
+    `user_functions` has the activations and the cost that are a user's functions.
     """
     with understood(path, otherwise):
         schema.check(metadata)
@@ -87,7 +87,7 @@ def network_from(
 def _network(
     metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray], options: dict[str, Any]
 ) -> SavedNetwork:
-    """The network of metadata that suit the schema, with its `options` as `Network` takes them."""
+    """The network of metadata that match the schema, with its `options` as `Network` takes them."""
     sizes, dtype = metadata["sizes"], np.dtype(options["dtype"])
     trained = {name: schema.object_of(value) for name, value in metadata["trained"].items()}
     weights, biases = _listed("", arrays)
@@ -143,20 +143,20 @@ def check(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
 
 
 def functions_of(net: Any) -> dict[str, Any]:
-    """The options of a network that are a user's own functions, which no file holds."""
+    """The options of a network that are a user's functions, which no file holds."""
     options = {name: getattr(net._fastbp.options, name) for name in _FUNCTIONS}
     return {name: value for name, value in options.items() if _is_user_function(_plain(value))}
 
 
 def keep(net: Any, path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Writes a network, as it is `described`, after making sure that it can be read again."""
+    """Writes a network, as `described` returns it, after checking that it can be read again."""
     text = checks.as_json(path, metadata)
     network_from(path, arrays, json.loads(text), functions_of(net), "not saved")
     write(path, arrays, metadata)
 
 
 def fingerprint(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
-    """`Network.fingerprint`, of a network as it is `described`."""
+    """`Network.fingerprint` of a network, as `described` returns it."""
     network = metadata["network"]
     definition = {name: network[name] for name in _COMPUTED_BY}
     definition["uint8_divisor"] = network.get("input_divisor") or network.get("uint8_divisor") or 1.0
@@ -173,7 +173,7 @@ def fingerprint(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -
 
 
 def in_words(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The network of a file in words, by name."""
+    """Descriptions of the network of a file, by name."""
     network, trained = metadata["network"], metadata["trained"]
     shown = {name: value for name, value in network.items() if value not in (None, 0.0, [])}
     return {
@@ -231,7 +231,7 @@ def _listed(prefix: str, arrays: Mapping[str, np.ndarray]) -> Parameters:
 
 
 def _plain(value: Any) -> Any:
-    """A field of the state as JSON can hold it; `schema.object_of` takes it back."""
+    """Encodes a field of the state for JSON; `schema.object_of` decodes it."""
     if isinstance(value, _USER_CLASSES):
         return {"own": type(value).__name__}
     if is_dataclass(value):
@@ -243,7 +243,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_user_function(value: Any) -> bool:
-    """Tells whether an option, as a file has it, is a user's own function, or one of its list is."""
+    """Tells whether an option, as a file has it, is a user's function, or contains one."""
     if isinstance(value, list):
         return any(map(_is_user_function, value))
     return isinstance(value, dict) and "own" in value

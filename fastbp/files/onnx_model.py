@@ -10,7 +10,7 @@ from .. import __version__
 from . import durable
 from .exported import Exported, Layer, exported
 
-_OPSET, _IR = 17, 8  # of 2022: any runtime since then reads it
+_OPSET, _IR = 17, 8  # of 2022, which runtimes since then read
 
 
 def to_onnx(net: Any, path: str | os.PathLike[str]) -> None:
@@ -65,7 +65,7 @@ def to_onnx(net: Any, path: str | os.PathLike[str]) -> None:
 
 
 class _Graph:
-    """Nodes as they are added, each of whose results has a name of its own."""
+    """A graph under construction; each method returns the name of the tensor that it adds."""
 
     def __init__(self, onnx: Any, parts: Exported) -> None:
         self._onnx, self._parts = onnx, parts
@@ -101,7 +101,7 @@ class _Graph:
         )
 
     def _labels(self) -> tuple[str, Any, list[Any]]:
-        """The decisions, as ``label``; its type and shape."""
+        """Adds the decisions as ``label``; returns its name, type and shape."""
         task, classes, outputs = self._parts.task, self._parts.classes, self._parts.sizes[-1]
         integers = self._onnx.TensorProto.INT64
         if task == "labels":
@@ -155,7 +155,7 @@ class _Graph:
         return name
 
     def _name(self, name: str, tensor: str) -> None:
-        """Calls a result by the name that the model's user knows."""
+        """Gives a tensor a name of the model's interface."""
         self._nodes.append(self._onnx.helper.make_node("Identity", [tensor], [name], name=name))
 
     def _cast(self, tensor: str, to: Any, now: Any) -> str:

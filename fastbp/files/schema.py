@@ -1,6 +1,6 @@
-"""The schema of saved files: the values that their metadata may have, alone and beside others.
+"""The schema of saved files: which values their metadata may have, and which values must agree.
 
-A field that is new is one row, and is named in `LATER` as well, for older files lack it.
+A new field is one row here, and a name in `LATER`, because older files lack it.
 """
 
 from collections.abc import Mapping
@@ -73,9 +73,9 @@ LATER = (
     "scale_outputs",
     "classes",
     "feature_names",
-)  # came after the first files
+)  # fields that older files lack
 
-_ARGUMENTS = {  # of the call of `fit` that a checkpoint is of
+_ARGUMENTS = {  # arguments of the `fit` that wrote the checkpoint
     **dict.fromkeys(("rate", "l2", "l1", "clip_norm"), real(0.0)),
     **dict.fromkeys(("optimizer", "schedule"), text),
     "batch_size": whole(1),
@@ -116,9 +116,9 @@ _FILE = fields(
     }
 )
 
-_LIST = fields({"arrays": _COUNT})  # stands for arrays that the file holds beside
+_LIST = fields({"arrays": _COUNT})  # stands for arrays elsewhere in the file
 _MONITOR = {"best": optional(ordered), "wait": _COUNT}
-_STATES = {  # of our own callbacks, by their class
+_STATES = {  # states of the package's callbacks, by their class
     "EarlyStopping": fields({**_MONITOR, "weights": _LIST, "biases": _LIST}),
     "ReduceLROnPlateau": fields({**_MONITOR, "cooling": _COUNT}),
     "ModelCheckpoint": optional(fields(_MONITOR), {}),
@@ -127,7 +127,7 @@ _STATES = {  # of our own callbacks, by their class
 
 
 def check(metadata: Mapping[str, Any]) -> None:
-    """Raises a ValueError that names the first value which is not as it should be."""
+    """Raises a ValueError that names the first invalid value."""
     _FILE("", metadata)
     network, trained = metadata["network"], metadata["trained"]
     if trained["optimizer"] is not None:

@@ -21,7 +21,7 @@ def _refuse(name: str, expected: str, value: Any) -> NoReturn:
 
 
 def whole(least: int = 0, below: int = 1 << 63) -> Check:
-    """An integer from `least` up to, but not, `below`."""
+    """An integer of at least `least` and below `below`."""
     most = below - 1 if below < 1 << 32 else f"2^{below.bit_length() - 1} - 1"
 
     def check(name: str, value: Any) -> None:
@@ -43,7 +43,7 @@ def real(least: float = -sys.float_info.max) -> Check:
 
 
 def share(name: str, value: Any) -> None:
-    """A number from 0 up to, but not, 1."""
+    """A number of at least 0 and below 1."""
     if not _is_number(value) or not 0 <= value < 1:
         _refuse(name, "a number from 0 to below 1", value)
 
@@ -72,7 +72,7 @@ def true_or_false(name: str, value: Any) -> None:
 
 
 def label(name: str, value: Any) -> None:
-    """A label of those that a file holds."""
+    """A label that a file can hold: text or a number."""
     if type(value) not in (str, int, float, bool) or value != value:
         _refuse(name, "a label, text or a number", value)
 
@@ -90,7 +90,7 @@ def one_of(*values: Any) -> Check:
 
 
 def optional(rule: Check, nothing: Any = None) -> Check:
-    """A value that `rule` takes, or `nothing`."""
+    """A value that `rule` accepts, or `nothing`."""
 
     def check(name: str, value: Any) -> None:
         if not (type(value) is type(nothing) and value == nothing):
@@ -100,7 +100,7 @@ def optional(rule: Check, nothing: Any = None) -> Check:
 
 
 def each(rule: Check) -> Check:
-    """A list whose items `rule` takes."""
+    """A list whose items `rule` accepts."""
 
     def check(name: str, value: Any) -> None:
         if not isinstance(value, list):
@@ -112,13 +112,13 @@ def each(rule: Check) -> Check:
 
 
 def one_or_each(rule: Check) -> Check:
-    """A value that `rule` takes, or a list of such."""
+    """A value that `rule` accepts, or a list of such values."""
     several = each(rule)
     return lambda name, value: (several if isinstance(value, list) else rule)(name, value)
 
 
 def row(*rules: Check) -> Check:
-    """A list of as many items as `rules`, each taken by its own."""
+    """A list of as many items as `rules`, each accepted by the rule in its position."""
 
     def check(name: str, value: Any) -> None:
         if not isinstance(value, list) or len(value) != len(rules):
@@ -130,7 +130,7 @@ def row(*rules: Check) -> Check:
 
 
 def by_name(rule: Check, always: Collection[str] = ()) -> Check:
-    """An object with any names, `always` among them, whose values `rule` takes."""
+    """An object with any names, `always` among them, whose values `rule` accepts."""
 
     def check(name: str, value: Any) -> None:
         _has(name, value, always)
@@ -141,7 +141,7 @@ def by_name(rule: Check, always: Collection[str] = ()) -> Check:
 
 
 def fields(rules: Mapping[str, Check], later: Collection[str] = ()) -> Check:
-    """An object with the names of `rules`; those of `later` may be missing, in a file from before them."""
+    """An object with the names of `rules`; older files may lack those in `later`."""
 
     def check(name: str, value: Any) -> None:
         _has(name, value, [key for key in rules if key not in later])
@@ -179,7 +179,7 @@ def option_of(names: Collection[str], kinds: Mapping[str, Any], user_defined: bo
 
 
 def _has(name: str, value: Any, names: Iterable[str]) -> None:
-    """Refuses what is no object, or lacks one of `names`."""
+    """Refuses a value that is not an object of JSON, or lacks one of `names`."""
     if not isinstance(value, dict):
         _refuse(name, "an object of JSON", value)
     if missing := [key for key in names if key not in value]:

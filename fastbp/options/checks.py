@@ -1,4 +1,4 @@
-"""Checks of options: names, numbers, and objects; an error says what was expected and what was given."""
+"""Checks of options: names, numbers, and objects; errors say what was expected and what was passed."""
 
 import datetime
 import math
@@ -185,7 +185,7 @@ def monitored(name: str, history: Mapping[str, list[float]]) -> float:
 
 
 def moments(name: str, value: Any) -> Any:
-    """When something is done: after every "epoch", so many steps, or so much time."""
+    """The moments of a callback: after every "epoch", so many steps, or so much time."""
     if value == "epoch":
         return value
     if isinstance(value, datetime.timedelta):

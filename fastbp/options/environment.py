@@ -27,13 +27,13 @@ def cache_variable() -> int:
 
 
 def check_variables() -> None:
-    """Refuses any that is set to what it cannot mean."""
+    """Refuses a variable that is set to an invalid value."""
     threads_variable()
     cache_variable()
 
 
 def _whole(text: str) -> int:
-    """The whole number that a text is, 0 where it is none."""
+    """The whole number in a text, 0 where there is none."""
     try:
         return int(text)
     except ValueError:

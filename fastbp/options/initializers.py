@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # the command line reads the names before it imports NumPy
 
 
 class Draw(Protocol):
-    """Where random numbers come from."""
+    """A source of random numbers: NumPy's module, or a stream of a seed."""
 
     def random(self, size: tuple[int, int], /) -> Array:
         """Uniform numbers in [0, 1)."""

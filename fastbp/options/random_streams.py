@@ -87,7 +87,7 @@ def uniform(key: int, n: int, first: int = 0) -> npt.NDArray[np.float64]:
 def normal(key: int, n: int) -> npt.NDArray[np.float64]:
     """The first `n` standard normal numbers of the stream `key`, by Marsaglia's polar method.
 
-    Of each pair of uniform numbers that lies in the unit circle come two normal ones.
+    Each pair of uniform numbers that lies in the unit circle gives two normal ones.
 
     >>> normal(0, 3)
     array([ 0.98452791, -0.17586929, -0.71206616])

@@ -30,7 +30,7 @@ _LOG_100 = 4.605170185988092
 
 @dataclass(frozen=True)
 class Schedule:
-    """The base of the schedules below; `fit` takes any callable of the step as well."""
+    """The base of the schedules below.  `fit` also accepts any function of the step."""
 
     warmup = 0  # no field: one_cycle is a warm-up itself
 
@@ -130,7 +130,7 @@ class Exponential(Schedule):
         if self.factor is not None:
             return powers(self.factor, (steps - self.warmup) // self.every)
         start, end = _span(begin, end, self.warmup)
-        # With `every` beyond the span, all powers are 0 and the factor is of no account.
+        # With `every` beyond the span, all powers are 0, so the factor does not matter.
         return powers(1.0 / _exp(_LOG_100 * self.every / (end - start)), (steps - start) // self.every)
 
 

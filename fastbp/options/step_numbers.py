@@ -1,4 +1,4 @@
-"""How `fit` is to step, and the numbers of every step that follow from it."""
+"""The recipe of a `fit`, and the numbers of each step that follow from it."""
 
 import functools
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from .optimizers import Optimizer
 from .schedules import Schedule, rates_of
 
-_AHEAD = 1024  # steps whose numbers are computed at once, where epochs are short
+_AHEAD = 1024  # most steps whose numbers are computed at once
 
 
 class Recipe(NamedTuple):
@@ -44,7 +44,7 @@ class StepNumbers:
 
     @property
     def factor(self) -> float:
-        """The factor of the schedule's rates, such as a callback sets it."""
+        """The factor of the schedule's rates, which a callback may set."""
         return self._factor
 
     @factor.setter
@@ -60,7 +60,7 @@ class StepNumbers:
         return self._table[begin : begin + count]
 
     def rate(self, step: int) -> float:
-        """The learning rate of the last step that was made, which may have been so in another process."""
+        """The learning rate of a step, which another process may have made."""
         if not 0 <= step - self._first < len(self._rates):
             self._compute(step, 1)
         return float(self._rates[step - self._first])

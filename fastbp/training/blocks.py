@@ -25,9 +25,9 @@ from ..options import checks, random_streams
 from .plan import Plan
 from .sources import order_of
 
-_PIECE = 1 << 18  # numbers that are checked and copied at once: they stay in cache
-_PATIENCE = 1.0  # seconds that the end of a pass waits for a block that is being read
-_POLL = 0.1  # seconds after which a waiting main thread sees a signal where the lock does not
+_PIECE = 1 << 18  # numbers that are checked and copied at once, so that they stay in cache
+_PATIENCE = 1.0  # seconds for which the end of a pass waits for a block that is being read
+_POLL = 0.1  # seconds between checks for signals, on systems where a lock cannot be interrupted
 
 
 class _Rows(NamedTuple):
@@ -59,7 +59,7 @@ class Blocks:
     data : Data
         The first rows.
     seen : (Data, order)
-        The last pool, which a failure is explained by.
+        The last pool, from which `diagnosis` explains a failure.
     """
 
     samples: int | None = None
@@ -106,7 +106,7 @@ class Blocks:
         }
 
     def close(self) -> None:
-        """Closes a pass that was begun to read the first block and not gone on with."""
+        """Closes the pass that read the first block, if no other has continued it."""
         if self._opened:
             self._opened[1].close()
 
@@ -116,7 +116,7 @@ class Blocks:
         return self._pool_rows
 
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
-        segment = max(0, first - 1)  # the one before is `seen` if it was the last
+        segment = max(0, first - 1)  # also reads the segment before, which is `seen` if no other follows
         samples = segment * self._pool_rows
         seed = self.schema.options.seed
         key = None if seed is None else random_streams.key(seed, "order", epoch)
@@ -248,10 +248,10 @@ class Blocks:
 
 
 class _Reader:
-    """A thread that fills pools with rows, in their order, and the pools that are full or free.
+    """A thread that fills pools with rows, in their order, and queues of full and of free pools.
 
-    Its results do not depend on timing.  Where no thread can be started, the caller that needs the next pool
-    fills it.
+    Results do not depend on timing.  If no thread can be started, the caller that needs the next pool fills
+    it itself.
     """
 
     def __init__(self, pieces: Generator[_Rows], pools: list[_Rows]) -> None:
@@ -270,7 +270,7 @@ class _Reader:
             self._thread.start()
         except RuntimeError as error:
             if type(error) is not RuntimeError or not self._unowned.acquire(blocking=False):
-                raise  # a signal handler raised this
+                raise  # a signal handler raised it
             self._is_alone = True
             warnings.warn(
                 f"fit: expected a thread that reads blocks while others are trained on, got {error}; they "
@@ -296,7 +296,7 @@ class _Reader:
         self._free.put(pool)
 
     def end(self) -> None:
-        """Ends the thread; one that waits for a block ends when that has come."""
+        """Ends the thread; if it waits for a block, it ends once that block has come."""
         self._ended.set()
         self._free.put(None)
         if self._is_alone:
@@ -311,7 +311,7 @@ class _Reader:
             for filled in self._pools:
                 self._filled.put(filled)
             self._filled.put(None)
-        except BaseException as error:  # is raised in the main thread
+        except BaseException as error:  # which `filled` raises in the main thread
             self._filled.put(error)
 
     def _fill(self, pieces: Generator[_Rows]) -> Generator[tuple[_Rows, int]]:

@@ -309,7 +309,7 @@ class ModelCheckpoint(Callback):
         self._better = bool(self._best and self._best.is_better(run))
 
     def on_boundary(self, run: Run) -> None:
-        epoch_ended = run.done == 0  # the next one begins here
+        epoch_ended = run.done == 0  # the position is already that of the next epoch
         if self._best:
             due = epoch_ended and self._better
         elif epoch_ended and run.is_over:

@@ -11,7 +11,7 @@ from ..files import container, network_file, resuming, schema
 from .history import History
 from .run import CallbackState, Run
 
-_COUNTS = ("epoch", "drawn", "segment", "before", "step", "factor", "stopped")  # of a Position
+_COUNTS = ("epoch", "drawn", "segment", "before", "step", "factor", "stopped")  # fields of a Position
 _GENERATOR = "training.generator"
 
 
@@ -24,7 +24,7 @@ class Saved(NamedTuple):
     counts: dict[str, Any]  # the fields of a Position, with the samples done and the cost so far
     states: list[tuple[str, CallbackState]]  # callbacks' states, each with its class's name
     generator: Any  # the state of NumPy's global generator, or None
-    epochs: int  # the network's before the `fit`, as its batches are
+    epochs: int  # those of the network before the `fit`, like the batches
     batches: int
 
 

@@ -8,11 +8,18 @@ from ..options import checks
 _ASIDE = ("seconds", "learning_rate", "threads")  # names of a history that are not drawn by default
 
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: for all eyes
+COLORS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)  # of Okabe and Ito, for color-blind readers too
 
 
 def pyplot(who: str) -> Any:
-    """``matplotlib.pyplot``, or an ImportError that says who needs it."""
+    """``matplotlib.pyplot``; raises an ImportError that names the function which needs it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:

@@ -17,11 +17,11 @@ from ..options import activations, costs
 
 _ROWS = 1000
 _NUMBERS, _FEW = 1 << 22, 100  # wide samples, which may be sparse: fewer rows, but at least so many
-_LEARNT = 0.01  # a gain, as `_gain` defines it
-_FAR = 10.0  # a root mean square beyond it is far from unit scale
-_NEAR_0, _SMALL = 0.05, 1e-3  # largest input, and range of targets, that are far below unit scale
-_STUCK = 0.01  # a derivative that passes next to nothing on, as that of a sigmoid beyond 0.99
-_SAME = 1e-2  # standard deviation of signals that hardly differ between samples
+_LEARNT = 0.01  # the least `_gain` of a training that has learnt something
+_FAR = 10.0  # the root mean square from which numbers are far from unit scale
+_NEAR_0, _SMALL = 0.05, 1e-3  # inputs, or a range of targets, below these are far below unit scale
+_STUCK = 0.01  # a derivative below it passes almost nothing on, such as that of a sigmoid beyond 0.99
+_SAME = 1e-2  # signals with a standard deviation below it hardly differ between samples
 
 _SLOW = "; try ten times the learning rate of {:g}, optimizer='adam', or less regularisation"
 
@@ -81,7 +81,7 @@ def notes(
             answer = _constant(architecture, every)
             former, gain = (_gain(architecture, every, answer, loss) for loss in losses[-2:])
             if not gain < 10 * _LEARNT or (early and gain - former > _LEARNT * (1 - former)):
-                return []  # the usual end, and a cheap one
+                return []  # as nearly always, before the forward pass
             layers, z = _forward(parts, _inputs(data, rows))
             each = formulas.cost_of(architecture.cost, architecture.activations[-1], z, layers[-1].a, seen.y)
             cost = float(np.sum(seen.share * each))
@@ -143,7 +143,7 @@ def _reached(architecture: Architecture, y: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(64)
 def _reach(kind: activations.Kind) -> tuple[float, float]:
-    """The least and the largest activation; no limits for a user's own."""
+    """The least and the largest activation; infinite for a user's function."""
     if isinstance(kind, activations.Activation):
         return -np.inf, np.inf
     if kind == "softmax":
@@ -157,7 +157,7 @@ def _cost(architecture: Architecture, targets: _Targets, a: np.ndarray) -> np.nd
     """The contribution of each output to the mean cost."""
     if isinstance(
         architecture.cost, costs.Cost
-    ):  # a user's own may need compiling, and may be lowest anywhere
+    ):  # a user's function may need compiling, and its minimum is unknown
         return np.full(targets.y.shape, np.nan)
     output = architecture.activations[-1]
     c, _ = formulas.cost(architecture.cost, output, np.broadcast_to(a, targets.y.shape), targets.y)

@@ -1,4 +1,4 @@
-"""Measurements after an epoch besides its cost, and the samples that are held out for them."""
+"""Costs and metrics that are measured after each epoch, and the samples held out for them."""
 
 import inspect
 import math
@@ -15,7 +15,8 @@ from ..data.weights import check_some_weight
 from ..engine.packed import NOTHING, Data
 from ..options import random_streams
 
-_SCORES: dict[Task, str] = {"value": "r2", "values": "r2"}  # of the tasks that have no accuracy
+# The scores of tasks without an accuracy; "accuracy" for the others.
+_SCORES: dict[Task, str] = {"value": "r2", "values": "r2"}
 
 
 class _EvaluationSet(NamedTuple):
@@ -69,7 +70,7 @@ class Evaluation:
         return scores
 
     def _as_y(self, targets: np.ndarray) -> np.ndarray:
-        """Targets in the shape and with the labels of y."""
+        """Targets as the user passed them: in the shape of y, and with its labels."""
         task = self._task
         flat = targets[:, 0] if task in ("binary", "value") else targets
         if task not in ("labels", "binary"):
@@ -78,7 +79,7 @@ class Evaluation:
 
 
 def _takes_weights(metric: Callable[..., float]) -> bool:
-    """Tell whether a user's own metric takes weights, as those of scikit-learn do."""
+    """Tells whether a user's own metric takes weights, as those of scikit-learn do."""
     try:
         return "sample_weight" in inspect.signature(metric).parameters
     except (TypeError, ValueError):  # of a function in C
@@ -89,12 +90,12 @@ def held_out(targets: Targets, share: float, seed: int | None) -> tuple[np.ndarr
     """The rows to train on and the rows held out, in order: a share of the rows of each label.
 
     The same data and seed always give the same rows, so that a second `fit` does not train on those that the
-    first held out; without a seed it is 0.
+    first held out.  Without a seed, the seed is 0.
     """
     n = len(targets.array)
     rows = np.argsort(random_streams.uniform(random_streams.key(seed or 0, "split"), n), kind="stable")
     if targets.task in ("labels", "binary"):
         rows = rows[np.argsort(targets.array.reshape(-1)[rows], kind="stable")]
-    counts = np.floor(np.arange(n + 1) * share)  # of the first rows so many are held out
+    counts = np.floor(np.arange(n + 1) * share)  # counts[i] of the first i rows are held out
     out = np.diff(counts) > 0
     return np.sort(rows[~out]), np.sort(rows[out])

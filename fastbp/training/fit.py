@@ -1,4 +1,4 @@
-"""From the plan of a `fit` to its training: a source of samples, an engine, a `Run`."""
+"""`fit`: builds a source of samples, an engine and a `Run` from the plan, and trains."""
 
 import contextlib
 from dataclasses import replace
@@ -30,11 +30,11 @@ from .plan import Plan
 from .run import Callback, Run
 from .sources import ArraySource
 
-_MANY = 1 << 40  # samples, where no rate depends on how many there are
+_MANY = 1 << 40  # samples of an epoch, while their number is unknown and no schedule needs it
 
 
 def fit(net: Any, X: Any, y: Any, plan: Plan) -> History:
-    """Trains the network on arrays, or without y on blocks, which are closed whatever happens."""
+    """Trains the network on arrays, or, without y, on blocks, which are closed even after an exception."""
     parts = checked(net)
     schema = schema_of(net, parts.architecture, plan.task)
     if y is not None:
@@ -61,7 +61,7 @@ def callbacks_of(value: Any, verbose: bool) -> tuple[Callback, ...]:
 
 
 def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Run:
-    """Builds the run and brings the network to where it begins; nothing changes before all is checked."""
+    """Builds the run and moves the network to its first position; changes nothing before all checks pass."""
     learnt = source.schema.learnt
     warn_of_other_scale("X", learnt.scale, net._fastbp.learnt.scale)
     evaluation = _evaluation(source, plan)
@@ -80,7 +80,7 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
     end = progress.batches + plan.epochs * -(-samples // batch_size)
     numbers = StepNumbers(recipe, optimizer_started_at, progress.batches, end)
     if end > progress.batches:
-        numbers(progress.batches, 1)  # a schedule that is refused changes nothing
+        numbers(progress.batches, 1)  # raises for an invalid schedule, before anything is changed
     team = sizes(plan.threads, parts.architecture, batch_size, samples)
     engine = _engine(net, parts, source, plan, team.most, progress.optimizer_state if goes_on else {})
     progress = net._fastbp.progress  # with the key of masks, which the engine may have drawn
@@ -143,7 +143,7 @@ def _arguments(source: ArraySource | Blocks, plan: Plan) -> dict[str, Any]:
 
 
 def _has_shapes(optimizer_state: dict[str, Parameters], parts: Parts) -> bool:
-    """Tell whether an optimizer's state has the shapes of the weights, which a user may have replaced."""
+    """Tells whether an optimizer's state has the shapes of the weights, which a user may have replaced."""
     return all(
         [array.shape for array in kept] == [array.shape for array in arrays]
         for parameters in optimizer_state.values()

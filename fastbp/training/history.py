@@ -1,4 +1,4 @@
-"""The record that `fit` returns, epoch by epoch."""
+"""The history that `fit` returns: lists of numbers, one number per epoch."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,7 +50,9 @@ class History(Mapping[str, list[float]]):
         return len(self._lists)
 
     def __getattr__(self, name: str) -> list[float]:
-        lists: dict[str, list[float]] = vars(self).get("_lists", {})  # not yet of a copy in the making
+        lists: dict[str, list[float]] = vars(self).get(
+            "_lists", {}
+        )  # a copy that is being made has no attributes yet
         if name in lists:
             return lists[name]
         raise AttributeError(f"History has no {name!r}, but {', '.join(lists)}")

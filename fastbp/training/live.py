@@ -11,7 +11,7 @@ from ..options import checks
 from . import curves, pictures
 from .run import Callback, Run
 
-_SUFFIX = ".fastbp"  # of the files of ours in a folder of TensorBoard's
+_SUFFIX = ".fastbp"  # of the files that this callback writes into a folder of TensorBoard's
 
 
 class LivePlot(Callback):
@@ -55,7 +55,7 @@ class LivePlot(Callback):
             self._draw(run)
 
     def on_interrupt(self, run: Run, error: BaseException) -> None:
-        if self._handle is not None and isinstance(error, KeyboardInterrupt):  # not what drawing raised
+        if self._handle is not None and isinstance(error, KeyboardInterrupt):  # not if drawing itself raised
             self._draw(run)
 
     def _draw(self, run: Run) -> None:
@@ -77,7 +77,7 @@ class LivePlot(Callback):
 
 
 def _is_notebook() -> bool:
-    """Tell whether an IPython kernel, which can show pictures, runs this."""
+    """Tells whether an IPython kernel, which can show pictures, runs this."""
     try:
         from IPython import get_ipython
     except ImportError as error:

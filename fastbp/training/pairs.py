@@ -67,7 +67,7 @@ def SGD(
 def descend(net: Any, pairs: list[Any], epochs: int, size: int, rule: Sequence[Any], begin: Begin) -> None:
     """Epochs of ``net.update_mini_batch(mini_batch, *rule)``, in kernels where they may stand in for it."""
     epochs, size = checks.integer("epochs", epochs), checks.integer("mini_batch_size", size)
-    if not is_replaced(net, "update_mini_batch"):  # a user's own may take any arguments
+    if not is_replaced(net, "update_mini_batch"):  # a user's method may take any arguments
         for name, value in zip(("eta", "lmbda"), rule, strict=False):
             checks.number(name, value)
     by_methods = is_replaced(net, *net._fastbp_hooks.training)
@@ -115,7 +115,7 @@ def _descend_compiled(
         if _is_standard(shuffle):
             _shuffle_natively(shuffle.__self__, order)
             pairs[:] = seen[order].tolist()
-        else:  # a user's own may do anything to the list
+        else:  # a user's function may do anything to the list
             shuffle(pairs)
             seen, order = np.fromiter(pairs, object, len(pairs)), np.arange(len(pairs))
             chunks.data = _data(engine.architecture, pairs)
@@ -147,10 +147,10 @@ def _descend_plainly(
 
 
 def _count_batches(net: Any, batches: int) -> None:
-    """Counts batches for dropout alone: without it a network keeps the book's four attributes only."""
+    """Counts batches, whose numbers dropout's masks need; without dropout nothing is counted."""
     if net._fastbp.options.dropout:
         progress = net._fastbp.progress
-        started_at = progress.began + batches - progress.batches  # these are no steps of an optimizer's
+        started_at = progress.began + batches - progress.batches  # SGD on pairs makes no optimizer's steps
         net._fastbp = replace(net._fastbp, progress=replace(progress, batches=batches, began=started_at))
 
 
@@ -173,13 +173,13 @@ def _engine_for(
 
 
 def _data(architecture: Architecture, pairs: Sequence[Any], often: bool = False) -> Data:
-    """Converts pairs for an engine; `often` allows for bytes of pixels, which take time to make."""
+    """Converts pairs for an engine; `often` converts pixels to bytes, which pays if they are read often."""
     sizes, dtype = architecture.sizes, architecture.dtype
     return Data(*book_pairs.training_pairs(pairs, sizes[0], sizes[-1], dtype, often))
 
 
 def _is_standard(shuffle: Any) -> bool:
-    """Tell whether it is the standard library's, of a generator whose state kernels can advance."""
+    """Tells whether a shuffle is the standard library's, of a generator whose state kernels can advance."""
     function = getattr(shuffle, "__func__", None)
     return (
         type(getattr(shuffle, "__self__", None)) is random.Random

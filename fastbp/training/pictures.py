@@ -1,4 +1,4 @@
-"""Checks on the arguments of pictures."""
+"""Checks of the arguments of functions that draw."""
 
 import math
 import operator

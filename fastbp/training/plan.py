@@ -10,7 +10,7 @@ from ..options.step_numbers import Recipe
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train and what to measure.
+    """The arguments of a call of `fit`: training and measurements.
 
     Weights and validation data are kept as the user passed them; they are checked with the samples.
     """
@@ -18,7 +18,7 @@ class Plan:
     epochs: int
     batch_size: int
     recipe: Recipe
-    task: Task | None = None  # the task that y must suit; None where y decides
+    task: Task | None = None  # the task that y must have; None where it follows from y
     sample_weight: Any = None
     class_weight: Any = None
     validation_data: Any = None

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol
 
 from ..engine.chunks import say
 
-_PAUSE = 0.1  # seconds between two states of a bar
-_BAR = 30
+_PAUSE = 0.1  # least seconds between two states of a bar
+_BAR = 30  # most characters of a bar
 _IN_ITS_OWN_PLACE = ("loss", "seconds", "learning_rate", "threads", "val_loss", "val_accuracy", "val_r2")
 
 
@@ -95,7 +95,7 @@ def _bar() -> _Bar | None:
 
 
 def _in_notebook() -> bool:
-    """Tell whether a notebook's kernel runs this; its stdout is no terminal but takes carriage returns."""
+    """Tells whether a notebook's kernel runs this; its stdout is no terminal but takes carriage returns."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return "IPKernelApp" in getattr(shell, "config", ())
 

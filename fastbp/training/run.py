@@ -1,4 +1,4 @@
-"""A training in progress: epochs, history, divergence, and what callbacks see of it."""
+"""A training in progress: its epochs, history and divergence, and the base class of callbacks."""
 
 import contextlib
 import time
@@ -20,31 +20,31 @@ from .history import History
 from .plan import Plan
 from .sources import Source
 
-_FIRST_STEPS = 1000  # by when training should have learnt something
+_FIRST_STEPS = 1000  # steps after which a training that has learnt nothing is explained
 
 CallbackState = dict[str, Any]  # JSON values and lists of arrays
 
 
 class Position(NamedTuple):
-    """The point that a training has reached; its weights are elsewhere.
+    """The position of a training in its epochs, without the weights.
 
-    It is replaced by one assignment, for an exception may come between any two bytecodes; within a segment
-    the kernels advance ``losses[0]`` and ``samples_done`` together with the weights.
+    A position is replaced by one assignment, because an exception may come between any two bytecodes.  Within
+    a segment the kernels advance ``losses[0]`` and ``samples_done`` together with the weights.
     """
 
-    step: int  # of the network, where the segment begins
-    losses: np.ndarray  # of the epoch
-    samples_done: np.ndarray  # in the segment's order
-    epoch: int = 0  # of this fit
-    drawn: int = 0  # epochs of this fit whose orders were drawn
-    segment: int = 0
-    before: int = 0  # samples of the epoch's earlier segments
-    seconds: float = 0.0  # of the epoch, in a process that was interrupted
-    generator: Any = None  # NumPy's global one, before it draws the segment's order
-    factor: float = 1.0  # of the learning rate
-    notes: int = 0  # in the history
-    stopped: bool = False
-    states: tuple[CallbackState, ...] = ()  # of the callbacks
+    step: int  # the network's step at which the segment begins
+    losses: np.ndarray  # losses[0] is the sum of the costs of the epoch so far
+    samples_done: np.ndarray  # samples_done[0] of the segment's samples have been trained on
+    epoch: int = 0  # epochs of this `fit` that have ended
+    drawn: int = 0  # epochs of this `fit` whose orders have been drawn
+    segment: int = 0  # segments of the epoch that have ended
+    before: int = 0  # samples in those segments
+    seconds: float = 0.0  # that the epoch took in an earlier process, which was interrupted
+    generator: Any = None  # the state of NumPy's global generator before the segment's order is drawn
+    factor: float = 1.0  # `Run.rate_factor`
+    notes: int = 0  # the number of notes in the history
+    stopped: bool = False  # whether a callback has ended the training
+    states: tuple[CallbackState, ...] = ()  # the states of the callbacks
 
 
 class Callback:
@@ -66,10 +66,10 @@ class Callback:
     """
 
     every: int = 0
-    keeps_position: bool = False  # whether it may save the state of NumPy's generator
+    keeps_position: bool = False  # whether a checkpoint of it needs the state of NumPy's generator
 
     def on_train_begin(self, run: "Run") -> None:
-        """Called before the first epoch; a callback that is used again begins anew."""
+        """Called before the first epoch; a callback that is used again resets itself here."""
 
     def on_train_end(self, run: "Run") -> None:
         """Called after the last epoch, but not after an exception."""
@@ -84,7 +84,7 @@ class Callback:
         """Called after every `every` steps."""
 
     def on_chunk(self, run: "Run") -> None:
-        """Called some twenty times a second, at times within a batch."""
+        """Called about twenty times a second, sometimes within a batch."""
 
     def on_boundary(self, run: "Run") -> None:
         """Called after the other hooks, where training may be resumed later: between batches and epochs."""
@@ -122,8 +122,8 @@ class Run:
         arguments: dict[str, Any],
     ) -> None:
         self.history, self.epochs = History(), plan.epochs
-        self.arguments = arguments  # those that a resumed training must share
-        self._state_before: State = net._fastbp  # the network's when this fit began
+        self.arguments = arguments  # the arguments that a resumed training must share
+        self._state_before: State = net._fastbp  # the network's state before this `fit`
         self.progress_before: Progress = self._state_before.progress
         self._net, self._engine, self._chunks, self._numbers = net, chunks.engine, chunks, numbers
         self._source, self._scores = source, scores
@@ -133,7 +133,7 @@ class Run:
         self._stopped = False
         self._resumed_from = ""  # a checkpoint's path
         self._since = 0.0  # when the present epoch began
-        self._between = (0, 0.0)  # samples and cost at the last chunk's end that lay between batches
+        self._between = (0, 0.0)  # samples and cost at the last end of a chunk that lay between two batches
         self.position = Position(chunks.step, *self._zeros())
         chunks.pauses = tuple(callback.every for callback in self._callbacks if callback.every)
 
@@ -224,7 +224,7 @@ class Run:
         return self.history
 
     def keep(self) -> None:
-        """Writes the trained weights and state to the network, so that a copy of it continues alike."""
+        """Writes the trained weights and state to the network, so that a copy of it can continue."""
         weights, biases = self._engine.unpack()
         progress = replace(
             self.progress_before,
@@ -391,7 +391,7 @@ class Run:
         raise DivergenceError(message + ("; ".join(notes) or "Try a smaller learning_rate"))
 
     def _explained(self, diverged: bool) -> list[str]:
-        """New notes on a failure: where training diverged, once early, and at its end."""
+        """New notes on a failure, looked for when training has diverged, once early, and at its end."""
         losses = self.history["loss"]
         last = len(losses) == self.epochs
         looks = diverged or (len(losses) > 1 and (last or self._is_early(len(losses))))
@@ -403,8 +403,9 @@ class Run:
         return [note for note in notes if note not in self.history.notes]
 
     def _is_early(self, epochs: int) -> bool:
-        """Tell whether training is looked at after this many epochs: the first by which it has made
-        `_FIRST_STEPS` steps, but the second at the earliest.
+        """Tells whether this many epochs are the first after which training has made `_FIRST_STEPS` steps.
+
+        The first epoch is too early: the second counts instead.
         """
         steps = self.step - self.progress_before.batches
         return steps >= _FIRST_STEPS and (epochs == 2 or steps * (epochs - 1) < _FIRST_STEPS * epochs)

@@ -1,4 +1,4 @@
-"""The samples of a training: the protocol that `Run` reads them by, and samples in arrays."""
+"""Sources of samples: the protocol by which `Run` reads them, and the source for arrays."""
 
 import zlib
 from collections.abc import Generator
@@ -32,7 +32,7 @@ class Source(Protocol):
     validation_split : float
         The share of the samples that is held out.
     seen : (Data, ndarray)
-        Data and the rows of it that a failure is explained by.
+        Data, and the rows of it from which `diagnosis` explains a failure.
     """
 
     schema: Schema
@@ -54,8 +54,8 @@ class Source(Protocol):
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
         """(data, order) of each segment from the `first` on: rows of data at the order's positions.
 
-        Every segment but the last has whole batches.  `epoch` counts those of the network.  Whatever a pass
-        opens is closed when the generator is.
+        Every segment but the last has whole batches.  `epoch` counts the network's epochs, in earlier calls
+        of `fit` too.  Closing the generator closes what a pass has opened.
         """
 
 
@@ -120,7 +120,7 @@ class ArraySource:
         }
 
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
-        """The epoch's one segment, unless it has been passed."""
+        """The epoch's one segment; nothing if training resumes after it."""
         if not first:
             key = None if self._key is None else random_streams.word(self._key, epoch)
             order = order_of(self.samples, self._shuffle, key)

@@ -214,7 +214,7 @@ def test_what_cannot_be_exported(tmp_path):
     for write, (options, message) in itertools.product(
         (to_onnx, to_c),
         [
-            ({"activation": own}, "activation of layer 0: expected one that has a name"),
+            ({"activation": own}, "activation of layer 0: expected a built-in activation"),
             ({"scale_inputs": True}, "scale_inputs: expected a network that fit has trained"),
         ],
     ):
