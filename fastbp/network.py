@@ -24,9 +24,9 @@ from .engine.architecture import State, from_0_1, options_of
 from .files import network_file
 from .options import checks, initializers
 from .options.activations import Kind as Activation
-from .options.activations import row_of
+from .options.activations import name_and_parameter
 from .options.costs import Kind as Cost
-from .options.costs import row_of as cost_row_of
+from .options.costs import name_and_parameter as cost_name_and_parameter
 from .options.network import OPTIONS, Options
 from .options.optimizers import OPTIMIZERS, Optimizer
 from .options.schedules import SCHEDULES, Schedule
@@ -172,8 +172,8 @@ class Network:
         if options != Options() or type(self) is not Network:  # pickles of 0.1.0 have no state
             self._fastbp = State(options)
         layers = self.num_layers - 1
-        rows = [row for row, _ in map(row_of, options.activations(layers))]
-        names = initializers.default_init(rows, cost_row_of(options.cost)[0])
+        rows = [row for row, _ in map(name_and_parameter, options.activations(layers))]
+        names = initializers.default_init(rows, cost_name_and_parameter(options.cost)[0])
         if isinstance(init, str):
             names = [checks.choice("init", init, initializers.INITIALIZERS)] * layers
         if init is None or isinstance(init, str):

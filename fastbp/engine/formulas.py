@@ -53,7 +53,7 @@ def activation(kind: activations.Kind, z: Any) -> tuple[Any, Any]:
     """a and da/dz of one layer but a softmax."""
     if isinstance(kind, activations.Activation):
         return _user_function(kind, "function", z), _user_function(kind, "derivative", z)
-    name, parameter = activations.row_of(kind)
+    name, parameter = activations.name_and_parameter(kind)
     row: Any = activations.ROWS[name]
     a, derivative = row(Numpy, z, parameter) if row.__code__.co_argcount > 2 else row(Numpy, z)
     return a, derivative
@@ -69,7 +69,7 @@ def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) 
     """C of each output and dC/da, from the outputs alone."""
     if isinstance(kind, costs.Cost):
         return _user_function(kind, "function", a, y), _user_function(kind, "derivative", a, y)
-    name, parameter = costs.row_of(kind)
+    name, parameter = costs.name_and_parameter(kind)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if name == "cross_entropy":
             least = np.finfo(np.asarray(a).dtype).tiny  # outputs may have been rounded to 0 and 1
@@ -100,7 +100,7 @@ def has_logits_form(kind: costs.Kind, output_activation: activations.Kind) -> bo
 
 
 def _pair(kind: costs.Kind, output_activation: activations.Kind) -> tuple[str, str]:
-    return costs.row_of(kind)[0], activations.row_of(output_activation)[0]
+    return costs.name_and_parameter(kind)[0], activations.name_and_parameter(output_activation)[0]
 
 
 def output_delta(output_activation: activations.Kind, z: Any, a: Any, gradient: Any) -> Any:

@@ -169,15 +169,15 @@ def _prepare(
         )
     ]
     addresses = [functions.address if functions else 0 for functions in user_code]
-    name, plan["parameter"] = costs.row_of(architecture.cost)
-    plan["cost"] = costs.code_of(name, activations.row_of(architecture.activations[-1])[0])
+    name, plan["parameter"] = costs.name_and_parameter(architecture.cost)
+    plan["cost"] = costs.code_of(name, activations.name_and_parameter(architecture.activations[-1])[0])
     plan["address"] = addresses[-1]
     row = update_spec.optimizer
     plan["optimizer"] = optimizers.CODES[row] if isinstance(row, str) else row
     plan["clip_norm"] = update_spec.clip_norm
     plan["key"] = np.uint64(update_spec.key).astype(np.int64)
     for number, (layer, kind) in enumerate(zip(layers[1:], architecture.activations, strict=True)):
-        name, layer["parameter"] = activations.row_of(kind)
+        name, layer["parameter"] = activations.name_and_parameter(kind)
         layer["activation"] = activations.CODES[name]
         layer["address"] = addresses[number]
         layer["frozen"] = number in architecture.frozen

@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from ..options import costs
-from ..options.activations import OUTPUT_ACTIVATIONS, Activation, row_of
+from ..options.activations import OUTPUT_ACTIVATIONS, Activation, name_and_parameter
 from ..options.costs import COSTS, Cost
 from ..options.network import OPTIONS, Options
 from .architecture import checked
@@ -36,7 +36,7 @@ def arguments(sizes: Any, options: Options) -> str:
 def _name(kind: Any) -> str:
     if isinstance(kind, (Activation, Cost)):
         return getattr(kind.function, "__name__", "custom")
-    return kind if isinstance(kind, str) else row_of(kind)[0]
+    return kind if isinstance(kind, str) else name_and_parameter(kind)[0]
 
 
 _HEADER = ("layer", "units", "activation", "parameters", "dropout")
@@ -99,7 +99,8 @@ def _whole(net: Any) -> str:
     """The line on the whole network."""
     architecture, weights, _ = checked(net)
     total = sum(w.size + len(w) for w in weights)
+    cost, _ = costs.name_and_parameter(architecture.cost)
     return (
         f"{architecture.sizes[0]:,} inputs, {total:,} parameters in {architecture.dtype}; "
-        f"cost {costs.row_of(architecture.cost)[0]}; {architecture.flops():,} flops to train on a sample"
+        f"cost {cost}; {architecture.flops():,} flops to train on a sample"
     )

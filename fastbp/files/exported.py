@@ -9,7 +9,7 @@ from ..data.arrays import check_finite
 from ..data.scaling import Scaling
 from ..data.targets import Task
 from ..engine.architecture import checked, schema_of
-from ..options.activations import row_of
+from ..options.activations import name_and_parameter
 
 
 class Layer(NamedTuple):
@@ -43,7 +43,7 @@ def exported(net: Any) -> Exported:
     """The parts of a network of known activations and finite weights, whose scaling has been learnt."""
     architecture, weights, biases = checked(net)
     schema = schema_of(net, architecture)
-    rows = [row_of(kind) for kind in architecture.activations]
+    rows = [name_and_parameter(kind) for kind in architecture.activations]
     _check_activations([row for row, _ in rows])
     for name, arrays in (("weights", weights), ("biases", biases)):
         for number, array in enumerate(arrays):

@@ -220,7 +220,7 @@ OUTPUT_ACTIVATIONS: dict[str, Kind] = {
 ACTIVATIONS = {name: kind for name, kind in OUTPUT_ACTIVATIONS.items() if DEFINITIONS[name].is_hidden}
 
 
-def row_of(activation: Kind) -> tuple[str, float]:
+def name_and_parameter(activation: Kind) -> tuple[str, float]:
     """The name of an activation in `DEFINITIONS`, and its own number (0 where it has none)."""
     if isinstance(activation, str):
         return activation, *(getattr(ROWS.get(activation), "__defaults__", None) or (0.0,))
@@ -235,4 +235,4 @@ def row_of(activation: Kind) -> tuple[str, float]:
 
 def definition_of(activation: Kind) -> Definition:
     """The record of an activation, by its name or object."""
-    return DEFINITIONS[row_of(activation)[0]]
+    return DEFINITIONS[name_and_parameter(activation)[0]]

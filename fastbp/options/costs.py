@@ -170,7 +170,7 @@ FIRST_OF_LOGITS = len(ROWS)
 CUSTOM = len(ROWS) + len(LOGITS)
 
 
-def row_of(cost: Kind) -> tuple[str, float]:
+def name_and_parameter(cost: Kind) -> tuple[str, float]:
     """The name of a cost in `DEFINITIONS`, and its own number (0 where it has none)."""
     if isinstance(cost, str):
         return cost, 0.0
@@ -179,7 +179,7 @@ def row_of(cost: Kind) -> tuple[str, float]:
 
 def definition_of(cost: Kind) -> Definition:
     """The record of a cost, by its name or object."""
-    return DEFINITIONS[row_of(cost)[0]]
+    return DEFINITIONS[name_and_parameter(cost)[0]]
 
 
 def code_of(cost: str, output_activation: str) -> int:

@@ -216,8 +216,9 @@ def _target_notes(architecture: Architecture, targets: _Targets, are_labels: boo
         yield f"targets: {column}all {y[most, 0]:g}, so there is nothing to learn"
     elif y.min() < low - 1e-6 or y.max() > high + 1e-6:
         better = (*costs.definition_of(architecture.cost).outputs, "linear")[0]
+        name, _ = activations.name_and_parameter(kind)
         yield (
-            f"targets: {_span(y)}, but outputs of {activations.row_of(kind)[0]} reach from {low:.2g} to "
+            f"targets: {_span(y)}, but outputs of {name} reach from {low:.2g} to "
             f"{high:.2g}; output_activation={better!r}{', scale_outputs=True' if far else ''}"
         )
     elif far or 0 < spread < _SMALL:

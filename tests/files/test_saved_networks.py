@@ -199,12 +199,12 @@ def test_summary_counts_and_names():
 
 def test_every_name_has_a_row_and_every_row_a_name():
     kinds = [*activations.ACTIVATIONS.values(), fastbp.GELU("tanh")]
-    assert {activations.row_of(kind)[0] for kind in kinds} == set(activations.ROWS)
+    assert {activations.name_and_parameter(kind)[0] for kind in kinds} == set(activations.ROWS)
     assert set(activations.OUTPUT_ACTIVATIONS) == {*activations.ACTIVATIONS, "softmax"}
     pairs = list(product(costs.COSTS, activations.OUTPUT_ACTIVATIONS))
     legal = [pair for pair in pairs if costs.DEFINITIONS[pair[0]].takes(pair[1])]
     for cost, output in legal:
-        costs.code_of(costs.row_of(costs.COSTS[cost])[0], output)
+        costs.code_of(costs.name_and_parameter(costs.COSTS[cost])[0], output)
     assert {(cost, output) for cost, output in costs.LOGITS} <= set(legal)
     assert {kind.row for kind in optimizers.OPTIMIZERS.values()} == set(optimizers.ROWS)
 
