@@ -80,9 +80,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         If the file is damaged, or has another format or version.
     """
     name = os.fspath(path)
-    if not stat.S_ISREG(
-        mode := os.stat(path).st_mode
-    ):  # checked before opening: a FIFO would wait for a writer
+    mode = os.stat(path).st_mode  # before opening the file, because a FIFO would wait for a writer
+    if not stat.S_ISREG(mode):
         durable.refuse(name, mode)
     with open(path, "rb") as file:
         start = file.read(8 + len(_DIGEST) + 64)

@@ -7,15 +7,7 @@ from ..options import checks
 
 _ASIDE = ("seconds", "learning_rate", "threads")  # names of a history that are not drawn by default
 
-
-COLORS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-)  # of Okabe and Ito, for color-blind readers too
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
 
 
 def pyplot(who: str) -> Any:

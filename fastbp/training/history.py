@@ -50,9 +50,7 @@ class History(Mapping[str, list[float]]):
         return len(self._lists)
 
     def __getattr__(self, name: str) -> list[float]:
-        lists: dict[str, list[float]] = vars(self).get(
-            "_lists", {}
-        )  # a copy that is being made has no attributes yet
+        lists: dict[str, list[float]] = vars(self).get("_lists", {})  # a copy has no attributes at first
         if name in lists:
             return lists[name]
         raise AttributeError(f"History has no {name!r}, but {', '.join(lists)}")

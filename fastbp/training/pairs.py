@@ -150,7 +150,8 @@ def _count_batches(net: Any, batches: int) -> None:
     """Counts batches, whose numbers dropout's masks need; without dropout nothing is counted."""
     if net._fastbp.options.dropout:
         progress = net._fastbp.progress
-        started_at = progress.began + batches - progress.batches  # SGD on pairs makes no optimizer's steps
+        # SGD on pairs makes no steps of the optimizer, whose own steps therefore count from later.
+        started_at = progress.began + batches - progress.batches
         net._fastbp = replace(net._fastbp, progress=replace(progress, batches=batches, began=started_at))
 
 
