@@ -211,10 +211,8 @@ def _signals(net: Any, x: Any) -> list[np.ndarray]:
     a = row[0] / (options.bytes_divisor if row.dtype == np.uint8 else options.input_divisor or 1.0)
     if (scaling := schema.scalings()[0]) is not None:
         a = scaling.scaled(a)
-    signals = [a]
-    for kind, w, b in zip(architecture.activations[:-1], weights[:-1], biases[:-1], strict=True):
-        signals.append(formulas.activation(kind, w @ signals[-1] + b.ravel())[0])
-    return [*signals, net.outputs(row)[0]]
+    layers = formulas.forward(architecture.activations[:-1], weights[:-1], biases[:-1], a[:, None])
+    return [a, *(activation.ravel() for _, activation, _ in layers), net.outputs(row)[0]]
 
 
 def _bars(ax: Any, signal: np.ndarray, names: Sequence[str]) -> None:

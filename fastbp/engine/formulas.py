@@ -1,7 +1,7 @@
 """Backpropagation by its four equations in NumPy, for samples as columns, and rows of tables over NumPy."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,29 @@ def _user_function(kind: activations.Activation | costs.Cost, name: str, *arrays
     if hasattr(function, "py_func"):
         function = np.vectorize(function, otypes=[float])
     return user_functions.user_values(f"{type(kind).__name__}.{name}", function(*arrays), arrays[0])
+
+
+Mask = Callable[[int, tuple[int, ...]], Any]  # (layer, shape) to the factors of its activations
+
+
+def forward(
+    kinds: Sequence[activations.Kind],
+    weights: Sequence[Any],
+    biases: Sequence[Any],
+    a: Any,
+    mask: Mask | None = None,
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Yields z, a and da/dz of each layer for inputs `a` as columns; da/dz of a softmax is a placeholder, 1.
+
+    The factors of `mask` multiply a and da/dz.
+    """
+    for layer, (kind, w, b) in enumerate(zip(kinds, weights, biases, strict=True)):
+        z = w @ a + b
+        a, derivative = (softmax(z), 1.0) if kind == "softmax" else activation(kind, z)
+        if mask is not None:
+            factors = mask(layer, z.shape)
+            a, derivative = a * factors, derivative * factors
+        yield z, a, derivative
 
 
 def feedforward(net: Any, module: Any, a: Any) -> Any:

@@ -4,6 +4,7 @@ It trains where activations or costs are a user's functions of arrays; `MethodsE
 that a user has replaced.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from ..options import optimizers
 from ..options.random_streams import word
 from . import user_functions
 from .architecture import Architecture, Parameters
-from .formulas import Numpy, _mixed, activation, cost, cost_of, has_logits_form, output_delta, softmax
+from .formulas import Numpy, _mixed, cost, cost_of, forward, has_logits_form, output_delta
 
 _QUIET = np.errstate(over="ignore", invalid="ignore")  # `Run` reports divergence
 
@@ -126,16 +127,9 @@ class Engine:
         architecture = self.architecture
         weights, biases = self._shaped(self.parameters)
         kinds = architecture.activations
-        signals, primes = [x], []
-        for layer, (kind, w, b) in enumerate(zip(kinds, weights, biases, strict=True)):
-            z = w @ signals[-1] + b
-            if layer == len(weights) - 1:
-                break
-            a, prime = activation(kind, z)
-            mask = self._mask(step, layer, z.shape)
-            signals.append(a * mask)
-            primes.append(prime * mask)
-        a = softmax(z) if kinds[-1] == "softmax" else activation(kinds[-1], z)[0]
+        layers = list(forward(kinds, weights, biases, x, functools.partial(self._mask, step)))
+        z, a, _ = layers[-1]
+        signals, primes = [x, *(a for _, a, _ in layers)], [prime for _, _, prime in layers]
         each = cost_of(architecture.cost, kinds[-1], z, a, y)
         if has_logits_form(architecture.cost, kinds[-1]):
             delta = a - y
@@ -217,13 +211,11 @@ class Engine:
     ) -> np.ndarray:
         return np.ascontiguousarray(self._forward(self._columns(X, divisor, inputs))[1].T)
 
-    def _forward(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """z and a of the outputs for samples as columns."""
         weights, biases = self._shaped(self.parameters)
-        for kind, w, b in zip(self.architecture.activations, weights, biases, strict=True):
-            z = w @ signal + b
-            signal = softmax(z) if kind == "softmax" else activation(kind, z)[0]
-        return z, signal
+        *_, (z, a, _) = forward(self.architecture.activations, weights, biases, x)
+        return z, a
 
     def _of(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
         """Samples and targets as columns."""

@@ -185,17 +185,14 @@ def _inputs(data: Data, rows: np.ndarray) -> np.ndarray:
     return np.transpose(x if data.inputs is None else data.inputs.scaled(x))
 
 
-def _forward(parts: Parts, a: np.ndarray) -> tuple[list[_Layer], np.ndarray]:
+def _forward(parts: Parts, x: np.ndarray) -> tuple[list[_Layer], np.ndarray]:
     """The layers, and the weighted input of the last."""
     layers = []
-    for number, (kind, w, b) in enumerate(
-        zip(parts.architecture.activations, parts.weights, parts.biases, strict=True)
-    ):
-        z = w @ a + b
-        a, derivative = (formulas.softmax(z), 1.0) if kind == "softmax" else formulas.activation(kind, z)
-        last = number == len(parts.weights) - 1
+    kinds = parts.architecture.activations
+    for number, (z, a, derivative) in enumerate(formulas.forward(kinds, parts.weights, parts.biases, x)):
+        last = number == len(kinds) - 1
         name = "output layer" if last else f"layer {number + 1}" if number else "first layer"
-        layers.append(_Layer(name, kind, a, np.broadcast_to(derivative, z.shape)))
+        layers.append(_Layer(name, kinds[number], a, np.broadcast_to(derivative, z.shape)))
     return layers, z
 
 

@@ -93,7 +93,7 @@ class ArraySource:
         schema = schema.trained_on(targets, plan.class_weight)
         weights = schema.weights(targets, plan.sample_weight)
         trained, self.held_out = held_out(targets, split, options.seed) if split else (None, None)
-        inputs, outputs = _scalings(schema, samples, targets.array, trained)
+        inputs, outputs = _learn_scalings(schema, samples, targets.array, trained)
         warn_of_bytes("X", samples, options, learnt.scale)
         warn_of_undivided_targets(targets.array, samples, options)
         self.schema = schema.learning(
@@ -127,7 +127,7 @@ class ArraySource:
             yield self.data, order if self._trained is None else self._trained[order]
 
 
-def _scalings(
+def _learn_scalings(
     schema: Schema, X: Samples, targets: np.ndarray, rows: np.ndarray | None
 ) -> tuple[Scaling | None, Scaling | None]:
     """The scalings of inputs and outputs, learnt from the trained rows unless an earlier `fit` did."""
