@@ -1,4 +1,4 @@
-"""What tests of several subjects take as fixtures."""
+"""Fixtures of tests of several subjects."""
 
 import os
 import signal

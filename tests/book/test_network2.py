@@ -274,7 +274,7 @@ def test_monitors(flags, cost, tmp_path):
 
 @pytest.mark.parametrize("sizes", [[2, 3, 4], [2, 12], [3, 2, 2, 5]], ids=named)
 def test_costs_for_any_number_of_outputs(sizes):
-    """Where the book's own `vectorized_result` has ten."""
+    """The book's `vectorized_result` always has ten."""
     data = make_data(sizes, 12)
     assert_same_run(*train_both(data, 2, 5, 0.5, 0.3, labelled(data), sizes=sizes, **ALL))
 

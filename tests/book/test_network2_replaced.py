@@ -1,4 +1,4 @@
-"""What a user of `fastbp.compat.network2` may plug in, hold, interrupt, copy, save: as with the book's."""
+"""Replaced functions, interrupts, copies and files of `fastbp.compat.network2`, as with the book's module."""
 # ruff: noqa: NPY002  the book draws from NumPy's global generator
 
 import copy
@@ -174,7 +174,7 @@ def test_one_cost_in_the_place_of_the_other(monkeypatch):
 
 
 def test_replaced_vectorized_result(monkeypatch):
-    """As scripts do for other outputs than ten."""
+    """Scripts replace it if the number of outputs is not ten."""
 
     def smooth(j, *_):
         return np.where(np.arange(3)[:, np.newaxis] == j, 0.8, 0.1)

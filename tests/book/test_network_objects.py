@@ -65,7 +65,7 @@ def test_replaced_shuffle(shuffle, monkeypatch):
 
 
 def test_shuffle_replaced_while_it_trains(monkeypatch):
-    """And put back: the order goes on from the list as it is."""
+    """The shuffle is put back later: the order goes on from the list as it is then."""
     standard = random.shuffle
 
     def switch(run):
@@ -280,7 +280,7 @@ def bare(net):
 
 
 def from_old_pickle(protocol):
-    """What a script's pickle is: the class `network.Network` and the four attributes."""
+    """A pickle as an old script wrote it: the class `network.Network` and the four attributes."""
 
     def revive(net):
         old_class = type("Network", (), {"__module__": "network"})
@@ -316,7 +316,7 @@ def test_four_attributes_are_enough(revive):
     ids=["none", "options", "trained"],
 )
 def test_pickles_of_fastbp_0_1(private):
-    """Whose private attributes were several."""
+    """Networks of 0.1 had several private attributes."""
     old = bare(seeded(Network, SIZES))
     vars(old).update(private)
     net = pickle.loads(pickle.dumps(old))

@@ -279,7 +279,7 @@ TARGETS = {"labels": LABELS, "values": np.random.default_rng(6).random((11, 3))}
 @pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_plain_and_compiled_fit_agree(kind, y, shuffle):
-    """With everything that `fit` takes; the order, the history, the callbacks and the stop."""
+    """All options of `fit`: the order, the history, the callbacks and the stop are the same."""
     samples, dtype = ARRAYS[kind]
     found = []
     for cls in (Network, Own):
@@ -359,7 +359,7 @@ def test_own_update_that_changes_shapes_is_refused():
 
 
 def test_only_training_goes_by_a_replaced_cost_derivative(monkeypatch):
-    """What computes outputs is still the kernels: no method of the network's own is called."""
+    """The kernels still compute outputs, and no method of the network is called."""
     net = Own(SIZES, seed=3)
     expected = Network(SIZES, seed=3).outputs(X)
     monkeypatch.setattr("fastbp.engine.formulas.feedforward", None)

@@ -1,4 +1,4 @@
-"""Where the output goes: pipes, terminals, warnings, names that cannot be printed."""
+"""Output to pipes and terminals, warnings, and names that cannot be printed."""
 
 import contextlib
 import errno

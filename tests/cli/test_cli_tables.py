@@ -32,7 +32,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def answers(models, tmp_path):
-    """What `fastbp predict` says of a text: status, lines, lines on stderr."""
+    """A function that runs `fastbp predict` on a text: status, lines, lines on stderr."""
 
     def ask(text, *options, model=3):
         path = tmp_path / "data.csv"

@@ -68,7 +68,7 @@ def arranged(array, kind, arrange):
 @arrangements
 @pytest.mark.parametrize("kind", NUMBERS + UNSIGNED)
 def test_samples_of_every_kind_and_arrangement(kind, arrange, dtype):
-    """As the plain float64 copy, by the kernels that are there already, and the array as it was."""
+    """Outputs are those of a plain float64 copy; nothing is compiled, and the array is unchanged."""
     plain = {"bool": X > 0}.get(kind, abs(X) if kind in UNSIGNED else X).astype(np.float64)
     expected, compiled = results(plain, LABELS, dtype), compilations()
     given = arranged(plain, kind, arrange)

@@ -1,4 +1,4 @@
-"""What is refused, and in which words."""
+"""Errors about data, and their messages."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is refused of a recipe, and in which words: what was given, what was expected and where."""
+"""Errors about recipes: each names the argument, what was expected and what was passed."""
 
 import copy
 

@@ -165,7 +165,7 @@ AS = {
 
 @pytest.mark.parametrize("given", AS)
 def test_integers_keep_their_digits_in_a_float32_network(given):
-    """They are float64 when the mean is taken off, and rounded to float32 after that."""
+    """The mean is subtracted in float64, and only the result is rounded to float32."""
     y = SECONDS[:, 0] % 60 / 60
     bits = []
     for rows, values in ((AS[given](SECONDS), AS[given](SECONDS)), (SECONDS * 1.0, SECONDS * 1.0)):

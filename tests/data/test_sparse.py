@@ -305,7 +305,7 @@ print(peak() - before)
     ],
 )
 def test_memory_is_that_of_the_numbers_stored(work):
-    """As an array the samples take 1,526 MB, sparse 6."""
+    """The samples take 1,526 MB as an array, and 6 MB as sparse rows."""
     run = [sys.executable, "-c", _MEMORY.format(work=work)]
     assert int(subprocess.run(run, check=True, capture_output=True, text=True).stdout) < 100
 

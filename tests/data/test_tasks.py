@@ -1,4 +1,4 @@
-"""What a network was trained for belongs to it: what predict, predict_proba and score make of its outputs."""
+"""The task of a network, by which predict, predict_proba and score interpret its outputs."""
 
 import copy
 import pickle
@@ -156,7 +156,7 @@ def test_predict_proba_is_for_probabilities(y, outputs, output_activation, words
 
 
 def test_several_labels_at_once():
-    """What a network with sigmoids and cross-entropy learns of zeros and ones."""
+    """A network with sigmoids and cross-entropy learns zeros and ones as several labels."""
     y = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]])
     found = checked_targets(y, 4, 3, FLOAT64, multilabel=True)
     assert found.task == "multilabel" and found.array.dtype == np.float64

@@ -1,4 +1,4 @@
-"""Numbers, lists, weights of samples; and what it refuses by a name."""
+"""Numbers, lists and weights of samples, and errors that name the argument."""
 
 from fractions import Fraction
 
@@ -340,7 +340,7 @@ def test_class_weights_by_a_dict():
 
 @pytest.mark.parametrize("classes", [3, 5])
 def test_balanced_class_weights(classes):
-    """As scikit-learn's: n / (classes seen * samples of the class); 1 where there is none of them."""
+    """Weights are n / (classes seen * samples of the class), or 1 without any, as in scikit-learn."""
     labels = np.array([0, 0, 0, 2, 2, 1])
     found = checked_class_weights("balanced", labels, range(classes))
     np.testing.assert_allclose(found, [2 / 3, 2, 1, 1, 1][:classes])

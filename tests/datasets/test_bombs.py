@@ -40,7 +40,7 @@ print(peak() - before)
 
 
 def reading(kind, path):
-    """What is said of a file that a process of its own reads, and by how many bytes that makes it grow."""
+    """Reads a file in a separate process; returns the message, and the bytes by which the process grows."""
     done = subprocess.run(
         [sys.executable, "-c", CHILD, kind, path], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )

@@ -156,7 +156,7 @@ def test_stopping_early_goes_by_a_score_and_keeps_the_best(name):
 
 
 def test_validation_data_change_neither_loss_nor_classes():
-    """Of counts the loss holds a constant of the training's; of a warm start, some classes may be missing."""
+    """The loss of counts has the training data's constant; a warm start may lack some classes."""
     counts = LABELS * 1.0
     options = {"early_stopping": True, "random_state": 0, "max_iter": 3}
     losses = [

@@ -1,4 +1,4 @@
-"""Single calls: what they do not do again, and that their bits are those of long ones."""
+"""Single calls repeat no work of earlier ones, and have the bits of long calls."""
 
 import builtins
 import itertools

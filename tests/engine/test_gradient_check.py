@@ -159,7 +159,7 @@ def test_the_network_is_left_as_it_was():
 
 
 def test_a_cost_that_is_not_finite_has_no_gradient(dtype):
-    """Nothing may pass for one."""
+    """None of it is finite, so that nothing passes for a gradient."""
     net = Network([1, 2, 1], activation="linear", output_activation="linear", dtype=dtype, seed=0)
     net.parameters = np.full(7, 0.9 * float(np.finfo(dtype).max))
     with np.errstate(all="ignore"):

@@ -31,7 +31,7 @@ def difference_along(run, names, array, direction):
 
 
 def directions(rng, shape):
-    """Of length 1: all numbers at once, in two ways, and five alone."""
+    """Directions of length 1: two of all numbers, and five of a single one."""
     yield from rng.choice([-1.0, 1.0], (2, *shape)) / math.sqrt(math.prod(shape))
     for place in rng.integers(math.prod(shape), size=5):
         alone = np.zeros(shape)
@@ -67,7 +67,7 @@ def test_gradient_against_central_differences(hidden, output, sizes, m, members,
 
 @pytest.mark.parametrize("case", MIXED[::2], ids=str)
 def test_loss_is_the_mean_quadratic_cost(case, dtype):
-    """With the weights before each batch; the kernel's own outputs, so float32 is held to float64 as well."""
+    """The weights are those before each batch, the outputs the kernel's, so float32 suits float64 too."""
     run = experiment(case, dtype)
     engine, order, wanted = run.engine(case), run.orders[0], 0.0
     losses = engine.losses

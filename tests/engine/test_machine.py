@@ -1,4 +1,4 @@
-"""What is asked of the machine, and that no bit depends on the answer."""
+"""The machine's CPUs and cache, on which no bit depends."""
 
 import os
 
@@ -68,7 +68,7 @@ def test_schedulers_leave_fewer_cpus_to_what_takes_as_many_as_there_are(monkeypa
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Asks anew, and forgets the answer."""
+    """Asks the system again, and clears the cached answer afterwards."""
     monkeypatch.delenv("FASTBP_L2", raising=False)
     second_level_cache.cache_clear()
     yield second_level_cache
@@ -160,7 +160,7 @@ def test_the_package_is_imported_all_the_same():
 @pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("optimizer", [None, "adam"])
 def test_no_bit_depends_on_the_size_of_a_cache(optimizer, members, dtype, monkeypatch):
-    """From one that holds a panel of nothing to one that holds all."""
+    """Caches from one that holds no panel to one that holds all."""
     case = Case((70, 150, 90, 3), 33, 80, ("tanh", "relu", "sigmoid"))
     recipe = {"optimizer": OPTIMIZERS[optimizer]} if optimizer else {}
     found = set()

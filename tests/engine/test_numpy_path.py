@@ -98,7 +98,7 @@ def test_outputs_that_saturate(output, on_numpy):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_divergence_is_told_and_nothing_else(optimizer, on_numpy, dtype):
-    """Without a warning of NumPy's, and with the kernels' words."""
+    """The message is that of the kernels, and NumPy warns of nothing."""
     words = []
     for path in (lambda function: function(), on_numpy):
         net = fresh(output_activation="linear", dtype=dtype)
@@ -119,7 +119,7 @@ def test_divergence_is_told_and_nothing_else(optimizer, on_numpy, dtype):
     ids=str,
 )
 def test_outputs_beyond_all_numbers_are_told_by_no_warning(rate, network, on_numpy):
-    """Of a network whose weights are finite still: its validation."""
+    """Validation of a network whose weights are still finite."""
     found = []
     for path in (lambda function: function(), on_numpy):
         net = fresh(activation="linear", **network)

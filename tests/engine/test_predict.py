@@ -1,4 +1,4 @@
-"""`predict`, `predict_proba` and `score`: what they give for which outputs and targets."""
+"""`predict`, `predict_proba` and `score`: their results for each kind of outputs and targets."""
 
 import contextlib
 
@@ -71,7 +71,7 @@ def test_predictions_before_any_fit(outputs, shape):
 
 @pytest.mark.parametrize("y", [LABELS, VALUES], ids=["labels", "values"])
 def test_score_of_no_rows_is_nan_or_refused(y):
-    """But no warning of NumPy's from within."""
+    """NumPy warns of nothing."""
     net = fitted(y=y)
     with contextlib.suppress(ValueError):
         assert np.isnan(net.score(X[:0], y[:0]))

@@ -20,14 +20,14 @@ START = 1e-4  # seconds that starting a team takes
 
 
 class Machine:
-    """Trains in a time of its own: samples per second by size of the team."""
+    """A machine with a simulated clock: samples per second by size of the team."""
 
     def __init__(self, first, speeds):
         self.tuner = TeamTuner(NET, TeamSizes(first, tuple(sorted(speeds))))
         self.seconds = self.samples = 0.0
 
     def train(self, seconds, speeds, noise=lambda: 1.0):
-        """For so many seconds; the chunks that this takes, as (size, seconds)."""
+        """Trains for so many seconds; returns the chunks as (size, seconds)."""
         chunks, end = [], self.seconds + seconds
         while self.seconds < end:
             size, samples = self.tuner.next()
@@ -189,7 +189,7 @@ def test_a_history_tells_the_teams():
 
 
 def test_a_slow_member_gets_less_until_none_waits():
-    """Of a team whose members need as long as their shares say, at speeds of 1 and 0.5 and 1."""
+    """The members of the team take times proportional to their shares, at speeds of 1, 0.5 and 1."""
     found, speeds = TeamTuner(NET, TeamSizes(3, (3,))), np.array([1.0, 0.5, 1.0])
     taken = []
     for _ in range(30):

@@ -251,7 +251,7 @@ def test_a_folder_and_a_fifo_are_refused(tmp_path):
 
 
 def test_reading_takes_no_more_than_twice_the_file(path):
-    """In a process of its own, whose peak is that of this alone."""
+    """Reads in a separate process, whose peak of memory is that of reading alone."""
     net = Network([1000, 2000, 1000], seed=0)
     net.save(path)
     code = (

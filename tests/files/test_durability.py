@@ -181,7 +181,7 @@ def test_writers_at_once_do_not_sweep_each_other_s_files(tmp_path):
 
 
 def test_a_sweep_touches_nothing_but_files(tmp_path):
-    """Which anybody may put into a folder that all may write to."""
+    """Anybody may put other things into a folder that all may write to."""
     start = durable._prefix(str(tmp_path / "file"))
     os.mkfifo(f"{start}fifo.tmp")
     other = tmp_path / "other"

@@ -70,7 +70,7 @@ def test_a_pickle_of_0_1_predicts_and_trains_on(kind):
 
 
 def test_a_subclass_s_own_private_names_stay():
-    """Those that networks of 0.1.0 had are a subclass's to use now."""
+    """A subclass may use the private names that networks of 0.1.0 had."""
     net = Sub([6, 9, 3])
     net._task, net._dtype = "mine", "mine"
     twin = pickle.loads(pickle.dumps(net))
@@ -99,7 +99,7 @@ def test_a_pickle_of_an_earlier_release_predicts_its_bits(version):
 
 @pytest.mark.parametrize("optimizer", ["momentum", "adam", "irprop", "sgd"])
 def test_an_optimizer_s_state_that_0_2_pickled_trains_on_with_the_same_bits(optimizer):
-    """It was a tuple called memory."""
+    """In 0.2 the state was a tuple called memory."""
     options = {"epochs": 2, "batch_size": 7, "optimizer": optimizer, "learning_rate": 0.01}
     net = Network([6, 9, 3], seed=0)
     net.fit(X, LABELS, **options)

@@ -123,7 +123,7 @@ GOOD_IN_CHECKPOINT = (
 
 @pytest.mark.parametrize("kind", ["network", "checkpoint", "blocks"])
 def test_whatever_value_is_changed(tmp_path, monkeypatch, kind):
-    """It is refused by one line that names the file and the value, or the network trains on."""
+    """The value is refused in one line that names it and the file, or the network trains on."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
     path, go_on = saved(tmp_path, kind)
     arrays, about = container.read(path)

@@ -213,7 +213,7 @@ def test_golden_hashes(name, members, dtype):
 
 @pytest.mark.parametrize("name", bits_table.TRAININGS)
 def test_five_trainings_have_the_fingerprints_of_the_docs(name):
-    """By any team; whole, and stopped and resumed."""
+    """Trained by any team, in one call, or stopped and resumed."""
     shown = dict(
         re.findall(r"^\| ([\w ]+): .*`(\w{64})` \|", bits_table.PAGE.read_text("utf-8"), re.MULTILINE)
     )

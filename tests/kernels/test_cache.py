@@ -214,7 +214,7 @@ def test_truncated_anywhere(session, warm):
 
 @pytest.mark.parametrize("part", [0.02, 0.9])
 def test_one_changed_bit(part, warm):
-    """In a process of its own: machine code that is not what was compiled may do anything."""
+    """Runs in a separate process, because damaged machine code may do anything."""
     path = the_file(warm)
     content = bytearray(path.read_bytes())
     content[int(part * len(content))] ^= 4
@@ -294,7 +294,7 @@ unsafe = pytest.mark.parametrize("how", UNSAFE)
 
 @owners
 def test_planted_file_runs_where_nothing_is_unsafe(session, warm, tmp_path):
-    """So that the tests below can fail: nothing but owner, mode and link keeps such a file from running."""
+    """Shows that the tests below can fail: only owner, mode and link keep such a file from running."""
     plant(the_file(warm), tmp_path / "canary")
     assert session() == REPAIRED
     assert (tmp_path / "canary").exists()

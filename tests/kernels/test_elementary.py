@@ -1,4 +1,4 @@
-"""Activations and what they are made of, to the last place, over the whole range of both types."""
+"""Activations and the functions they use, to the last place, over the whole range of both types."""
 
 import functools
 import math
@@ -50,7 +50,7 @@ def normal(z):
 
 
 def sigmoid(z):
-    """It and its derivative."""
+    """The sigmoid and its derivative."""
     e = np.exp(-np.abs(z))
     return np.where(z < 0, e, 1) / (1 + e), e / (1 + e) ** 2
 
@@ -62,7 +62,7 @@ def times(z, share, slope):
 
 
 def inner(z):
-    """Of gelu_tanh = z sigmoid(u): u and its derivative."""
+    """u and its derivative, where gelu_tanh = z sigmoid(u)."""
     c, g = 2 * np.sqrt(2 / PI), EXACT(44715) / 10**6
     x = np.clip(z, -50, 50)
     return c * x * (1 + g * x * x), c * (1 + 3 * g * x * x)
@@ -114,7 +114,7 @@ def arguments(dtype):
 
 
 def errors(found, wanted, size, dtype):
-    """In units in the last place of `size`, at least that of subnormal numbers; inf may be due."""
+    """Errors in units in the last place of `size`, at least that of subnormal numbers; inf may be right."""
     info = np.finfo(dtype)
     size = np.clip(np.abs(size), EXACT(info.smallest_normal), EXACT(info.max) / 2).astype(dtype)
     with np.errstate(invalid="ignore"):
@@ -198,7 +198,7 @@ def test_normal_distribution(dtype):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_panels_hold_what_the_row_gives(name, dtype):
-    """In every lane of ragged panels, with 0 for subnormal numbers."""
+    """All lanes of ragged panels hold them, with 0 for subnormal numbers."""
     z = arguments(dtype)[::50].copy()
     weights, biases = [np.ones((49, 1), dtype)], [np.zeros((49, 1), dtype)]
     outputs = Harness((1, 49), (name,), weights, biases).outputs(z[:, np.newaxis], members=2)

@@ -123,7 +123,7 @@ def test_poisson_of_no_count_and_no_rate(output, dtype):
 
 
 def test_a_unit_that_is_off_learns_nothing():
-    """What comes from above overflows in float32, and times a derivative of 0 it would be NaN."""
+    """The delta from above overflows in float32; its product with a derivative of 0 would be NaN."""
     net = Network([1, 1, 1], activation="relu", output_activation="linear", dtype="float32")
     net.weights, net.biases = [[[2.0]], [[1e25]]], [[[-3.0]], [[0.0]]]
     net.fit([[1.0]], [[-1e15]], epochs=1, batch_size=1, learning_rate=1e-15)
@@ -181,7 +181,7 @@ class Wild:
         return np.dtype(self.dtype).type(number)
 
     def numbers(self, shape):
-        """About 1, about one other size, or of all sizes."""
+        """Random numbers about 1, about one other size, or of all sizes."""
         kind = self.rng.integers(3)
         exponent = 0 if kind == 0 else self.rng.uniform(-self.top, self.top, () if kind == 1 else shape)
         return (

@@ -1,4 +1,4 @@
-"""How everything is compiled is decided in one place."""
+"""One module decides how each function is compiled."""
 
 import ast
 import importlib

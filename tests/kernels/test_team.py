@@ -52,7 +52,7 @@ class Work:
         meet(flags, self.met, member.rank, member.size)
 
     def members(self):
-        """How many took part, each once and each with all the others."""
+        """Asserts that each member took part once, with all the others; returns their number."""
         size = np.count_nonzero(self.met[:, 0])
         assert self.met.tolist() == [[1, size]] * size + [[0, 0]] * (len(self.met) - size)
         return size
@@ -62,7 +62,7 @@ OTHERS = _thread._count()  # threads of this process, such as those by which a w
 
 
 def wait_for_threads(others=OTHERS):
-    """Until the threads of a team have ended: the last few bytecodes of theirs come after `run`."""
+    """Waits until the threads of a team have ended; their last few bytecodes come after `run`."""
     deadline = time.monotonic() + 10
     while _thread._count() > others:
         assert time.monotonic() < deadline, "a member has not ended"
@@ -144,7 +144,7 @@ def test_an_error_of_all_members_reaches_the_caller_once():
 
 
 def failing_start(number, error, begun=False):
-    """In place of `start_new_thread`: that call of it raises, after the thread has begun or without one."""
+    """Replaces `start_new_thread`; its call `number` raises, after the thread has begun or without one."""
     start, calls = _thread.start_new_thread, iter(range(10**6))
 
     def failing(*arguments):
@@ -194,7 +194,7 @@ def meet_often(flags, met, times, rank, size):
 
 
 def barriers_on_one_cpu(members, times):
-    """Where none runs while another spins, each must sleep and be woken at every barrier."""
+    """On one CPU no member runs while another spins, so each must sleep and be woken at every barrier."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     met = np.zeros((members, 2), np.int64)
     begin = time.monotonic()
@@ -211,7 +211,7 @@ def test_barriers_on_one_cpu(members):
 
 @pytest.mark.parametrize("late", [0, 1, 2])
 def test_a_member_that_comes_late_finds_the_others_waiting(late):
-    """By far later than they spin."""
+    """The member comes long after the others have stopped spinning."""
     work = Work(3)
 
     def sleepy(member, flags):
@@ -350,7 +350,7 @@ def test_an_exception_at_every_opcode_as_a_thread_is_refused():
 
 
 def near_the_recursion_limit():
-    """Where a call of `work` is one call too many each time it is tried."""
+    """Recurses until a call of `work` is one call too many each time it is tried."""
 
     def deeper(frames):
         if frames:

@@ -131,7 +131,7 @@ METADATA = ("fastbp-0.1.0.dist-info/METADATA", "Name: fastbp\nVersion: 0.1.0\n\n
 
 
 def test_a_file_that_is_in_it_twice(tmp_path):
-    """Of which an installer may take the one that a comparison has not seen."""
+    """An installer may take the one that a comparison has not seen."""
     with pytest.warns(UserWarning, match="Duplicate"):
         path = wheel_of(tmp_path / "a.whl", RUN, PACE, ("fastbp/training/run.py", "other"))
     with pytest.raises(ValueError, match=re.escape("a.whl: has fastbp/training/run.py 2 times")):

@@ -1,4 +1,4 @@
-"""What each room of the package may import, that there is no circle, and which imports may come late."""
+"""Imports: those that each room may make, no circles, and those that may be inside functions."""
 
 import ast
 import graphlib

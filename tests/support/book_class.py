@@ -114,7 +114,7 @@ OPTIONS = {"epochs": 2, "batch_size": 4, "learning_rate": 0.5}
 
 
 class Own(Network):
-    """As the seed's, but by Python."""
+    """The book's class with methods that are replaced by equal ones in Python."""
 
     def cost_derivative(self, output_activations, y):
         return output_activations - y

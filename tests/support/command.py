@@ -1,4 +1,4 @@
-"""How the tests of the command line run it, and what they expect of its output."""
+"""Helpers of the command line's tests: running it, and expectations on its output."""
 
 import atexit
 import contextlib

@@ -26,7 +26,7 @@ STEP = 1e-5  # of the differences
 
 
 def network(hidden, output, cost, dtype):
-    """Of the same numbers, whatever the dtype is."""
+    """A network with the same numbers in either dtype."""
     net = Network(
         SIZES,
         activation=HIDDEN[hidden],

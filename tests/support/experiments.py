@@ -94,7 +94,7 @@ class Harness:
         return self._engine.parameters
 
     def packed_afresh(self):
-        """What `parameters` is when only zeros lie between the panels."""
+        """The packed parameters again, from unpacked ones, so that there are only zeros between panels."""
         return self._engine._layout.pack(*self.unpack())
 
     def poison(self):
@@ -185,7 +185,7 @@ def elementwise(formula, lanes=16):
 
 
 def compilations():
-    """How many kernels that train have been compiled or loaded."""
+    """The number of training kernels that have been compiled or loaded."""
     return step.train.cache_info().misses
 
 
@@ -252,7 +252,7 @@ class Experiment(NamedTuple):
         return Harness(case.sizes, case.names, self.weights, self.biases, case.batch, members, **recipe)
 
     def gradient(self, case, members=1):
-        """That of the mean cost of all samples as one batch: of the weights, of the biases."""
+        """The gradient of the mean cost of all samples as one batch, by weights and by biases."""
         engine = self.engine(case, members)
         engine.poison()
         engine.train(self.data, self.orders[0], (0, case.n), 1.0, losses=False)
@@ -295,7 +295,7 @@ def trained(case, dtype, members=1, change=lambda engine: None, rate=0.5, batche
 
 
 def bits(*arguments, **keywords):
-    """What `trained` gives, comparable to the bit."""
+    """The result of `trained`, comparable to the bit."""
     engine = trained(*arguments, **keywords)
     return engine.parameters.tobytes(), engine.state.tobytes(), engine.cost
 

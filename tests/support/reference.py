@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Network:
-    """What `fastbp.Network` has to do, call for call."""
+    """The reference for `fastbp.Network`, call for call."""
 
     def __init__(self, sizes):
         self.num_layers = len(sizes)

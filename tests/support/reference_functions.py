@@ -35,7 +35,7 @@ def leaky_relu(slope=0.01):
 
 
 def elu(alpha=1.0):
-    """Its exponential is taken of what is not positive alone."""
+    """ELU, which takes the exponential of z that are not positive only."""
     return Activation(
         lambda z: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0))),
         lambda z: np.where(z > 0, 1.0, alpha * np.exp(np.minimum(z, 0))),
@@ -98,7 +98,7 @@ def output_of(z, output_activation):
 
 
 class Cost(NamedTuple):
-    """Of every sample: (a, y) -> (m,), and dC/da: (a, y) -> (m, j)."""
+    """The cost of every sample, (a, y) -> (m,), and dC/da, (a, y) -> (m, j)."""
 
     function: object
     derivative: object

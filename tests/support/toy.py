@@ -33,7 +33,7 @@ def bits(net):
 
 
 def sha(*arrays):
-    """Of the values, which are small: the padding of a long double is anything."""
+    """A hash of the values, which are small; a long double has undefined padding."""
     plain = [np.ascontiguousarray(array, np.float64) for array in arrays]
     return [hashlib.sha256(array.tobytes()).hexdigest() for array in plain]
 

@@ -73,7 +73,7 @@ def test_an_order_depends_neither_on_blocks_nor_on_time_nor_on_threads(seed):
 
 
 def test_where_no_thread_can_be_started_the_bits_are_the_same(monkeypatch):
-    """That of blocks, nor any of a team."""
+    """Neither the thread that reads blocks can be started, nor any of a team."""
     options = {"buffer_bytes": SMALL, "schedule": "cosine", "threads": 3, "validation_data": (INPUTS, Y)}
     wanted, history = trained(cut(7), **options)
 

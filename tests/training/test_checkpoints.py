@@ -93,7 +93,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path, recipe, s
 
 
 def test_a_checkpoint_of_0_2_is_resumed_with_the_same_bits(tmp_path):
-    """Its optimizer's state has numbers instead of names."""
+    """The optimizer's state in the file has numbers instead of names."""
     path = tmp_path / "run"
     wanted, history = training(tmp_path / "whole", 3, resume=False, optimizer="adam")
     with pytest.raises(KeyboardInterrupt):
@@ -108,7 +108,7 @@ def test_a_checkpoint_of_0_2_is_resumed_with_the_same_bits(tmp_path):
 
 
 def test_a_batch_of_several_chunks_that_is_stopped(tmp_path, monkeypatch):
-    """It begins anew, for the gradient of its first samples is in no file."""
+    """The batch begins again, because the gradient of its first samples is in no file."""
     from fastbp.engine import team_size
 
     rng = np.random.default_rng(0)
@@ -519,7 +519,7 @@ print(json.dumps([digest.hexdigest(), kept, history.notes]), flush=True)
 
 
 def finished(path, number, stop=None):
-    """What the script prints at its end, however often it is stopped on its way there."""
+    """Runs the script until it ends, after any number of stops, and returns its output."""
     for stops in range(9):
         with subprocess.Popen(
             [sys.executable, "-c", SCRIPT, str(path), str(number)],

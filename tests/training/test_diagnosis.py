@@ -1,4 +1,4 @@
-"""What is said of a training that fails, and that nothing is said of one that does not."""
+"""Notes on a training that fails; there are none on one that does not."""
 
 import re
 
@@ -23,7 +23,7 @@ SUM = {"output_activation": "linear"}
 
 
 def notes(net, X=X, y=LABELS, rate=0.1, epochs=6, batch_size=20, early=False, **options):
-    """Those after a `fit`."""
+    """The notes after a `fit`."""
     losses = []
     fit = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, **options}
     diverged = False
@@ -261,7 +261,7 @@ def test_a_thousand_rows_are_read_from_all_over_the_order_and_nothing_is_drawn()
 
 
 def lowest(cost, y, weights):
-    """By trying, in float64."""
+    """The minimum of the cost over many constant answers, in float64."""
     tried = np.linspace(1e-6, 1 - 1e-6, 2001)
     return sum(min(np.mean(weights * cost(a, column)) for a in tried) for column in y.T)
 

@@ -388,7 +388,7 @@ def test_weights_of_classes_hold_for_validation_data(as_blocks):
 
 
 def test_balanced_classes_of_validation_data_weigh_as_those_trained_on():
-    """Its own labels are not counted: three of label 0 weigh three times as much as one."""
+    """Labels of validation data are not counted: three of label 0 weigh three times as much as one."""
     rare = np.r_[np.zeros(50, int), np.ones(10, int)]
     net = Network([6, 9, 1], cost="cross_entropy", seed=0)
     held_out = X[:4], np.array([0, 0, 0, 1])

@@ -1,4 +1,4 @@
-"""Interrupted by a signal."""
+"""Calls that a signal interrupts."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from toy import N, bits, fitted, fresh
 
 @contextlib.contextmanager
 def interrupted_after(seconds):
-    """Expects the KeyboardInterrupt that a signal makes of what runs meanwhile, and that at once."""
+    """Sends a signal to the block, and expects it to end by a KeyboardInterrupt at once."""
 
     def send():
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What is shown of a training as it goes on: notebooks and TensorBoard."""
+"""Callbacks that show a training in progress: notebooks and TensorBoard."""
 
 import sys
 from html.parser import HTMLParser
@@ -80,7 +80,7 @@ def test_html_is_escaped():
 
 @pytest.fixture
 def notebook(monkeypatch):
-    """What a notebook has shown: a list of pictures."""
+    """The pictures that a notebook has shown, a list."""
     shown = []
 
     class Handle:

@@ -1,4 +1,4 @@
-"""What a training shows on stdout: in a terminal, in a notebook, and where there is neither."""
+"""The progress of a training on stdout: in a terminal, in a notebook, and elsewhere."""
 
 import contextlib
 import io
@@ -58,7 +58,7 @@ def chunks(shown, clock, epoch, parts=8):
 
 
 def train(clock, stdout, epochs=3, samples=1000):
-    """What a fit of three epochs of half a second shows, of which some are run."""
+    """Shows a `fit` of three epochs of half a second each, of which only the first `epochs` run."""
     shown = progress.Progress()
     with contextlib.redirect_stdout(stdout):
         shown.begin(3, samples)
@@ -194,7 +194,7 @@ def test_samples_that_are_counted_in_the_first_epoch(bar, choose, clock):
 
 
 def test_a_training_that_is_resumed(choose, clock):
-    """What was done in another process does not count for the speed."""
+    """Samples trained on in another process do not count for the speed."""
     choose("own")
     stdout = Terminal()
     shown = progress.Progress()

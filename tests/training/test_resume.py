@@ -126,7 +126,7 @@ def test_the_order_without_shuffling():
 
 @optimizers
 def test_another_optimizer_begins_anew(optimizer):
-    """As on a new network with these weights; orders and masks go on."""
+    """Steps are those of a new network with these weights; orders and masks go on."""
     other = "momentum" if optimizer != "momentum" else "adam"
     net = fit(network(dropout=0.0), 2, optimizer=other)
     fresh = network(dropout=0.0)
@@ -210,7 +210,7 @@ def test_steps_on_pairs_are_none_of_the_optimizer_s():
 
 
 def test_a_schedule_that_breaks_off_leaves_what_was_trained(monkeypatch):
-    """As many steps as its state says: the rest of the order goes on from there."""
+    """The state counts as many steps as were made, so the rest of the order goes on from there."""
     monkeypatch.setattr("fastbp.engine.team_size._FIRST_FLOPS", 1)  # a step per chunk
     monkeypatch.setattr("fastbp.engine.team_size._CHUNK", 0)
     net, wanted = network(dropout=0.0), network(dropout=0.0)
