@@ -2,55 +2,49 @@
 
 import numpy as np
 
-# Of a layer: sizes; the activation, its parameter and the address of a user's own; offsets into the
-# parameters (weights, biases) and into the scratch (a, delta, and delta_t, the delta transposed, negative
-# where no layer below asks for it); the numbers from one panel of weights to the next; the rate of dropout.
-LAYER = np.dtype(
+LAYER = np.dtype(  # one layer; an offset counts numbers in the parameters or in the scratch
     [
         ("inputs", np.int64),
         ("outputs", np.int64),
-        ("activation", np.int64),
-        ("parameter", np.float64),
-        ("address", np.int64),
-        ("weights", np.int64),
-        ("panel", np.int64),
-        ("biases", np.int64),
-        ("a", np.int64),
-        ("delta", np.int64),
-        ("delta_t", np.int64),
-        ("dropout", np.float64),
-        ("frozen", np.int64),
+        ("activation", np.int64),  # its code (options.activations.CODES)
+        ("parameter", np.float64),  # of the activation
+        ("address", np.int64),  # of a user's own activation
+        ("weights", np.int64),  # offset into the parameters
+        ("panel", np.int64),  # numbers from one panel of weights to the next
+        ("biases", np.int64),  # offset into the parameters
+        ("a", np.int64),  # offset into the scratch
+        ("delta", np.int64),  # offset into the scratch
+        ("delta_t", np.int64),  # offset of the transposed delta; negative where no layer below needs it
+        ("dropout", np.float64),  # the probability that a unit is dropped
+        ("frozen", np.int64),  # 1 where weights and biases stay as they are
     ]
 )
 
-# Of the network: the cost, its parameter and the address of a user's own; the optimizer; offsets into the
-# scratch (two blocks of inputs, taken in turn, and the targets; from a member's own of these to the next
-# member's, or 0 where all share them; the first member's private memory, and what the blocks of a batch
-# share: a copy of the parameters or a gradient, negative where there is none); the size of a member's memory;
-# the rows that a block has room for, and its samples; the norm to which gradients are clipped, or 0; the key
-# of dropout's masks; the first layer that learns; the numbers that the second-level cache is trusted to keep;
-# 1 where a block of samples is lists of what it stores (kernels.sparse), else 0.
-PLAN = np.dtype(
+PLAN = np.dtype(  # the network and its batches
     [
-        ("cost", np.int64),
-        ("parameter", np.float64),
-        ("address", np.int64),
-        ("optimizer", np.int64),
-        ("x", np.int64),
-        ("x_next", np.int64),
-        ("y", np.int64),
-        ("own", np.int64),
-        ("private", np.int64),
-        ("private_size", np.int64),
-        ("shared", np.int64),
-        ("rows", np.int64),
-        ("block", np.int64),
-        ("clip_norm", np.float64),
-        ("key", np.int64),
-        ("first_trainable", np.int64),
-        ("cached", np.int64),
-        ("listed", np.int64),
+        ("cost", np.int64),  # its code (options.costs.code_of)
+        ("parameter", np.float64),  # of the cost
+        ("address", np.int64),  # of a user's own cost
+        ("optimizer", np.int64),  # the code of its row, or FUSED or GRADIENT
+        ("x", np.int64),  # offset of a block of inputs in the scratch
+        ("x_next", np.int64),  # and of another: the two are used in turn
+        ("y", np.int64),  # offset of the block's targets
+        (
+            "own",
+            np.int64,
+        ),  # numbers from one member's inputs and targets to the next's; 0: all share one block
+        ("private", np.int64),  # offset of the first member's private memory
+        ("private_size", np.int64),  # numbers
+        ("shared", np.int64),  # offset of what the blocks of a batch share: a copy of the parameters or a
+        # gradient; negative where a batch is one block
+        ("rows", np.int64),  # the rows that the panels of a block have room for
+        ("block", np.int64),  # the most samples of a block
+        ("clip_norm", np.float64),  # the largest norm of a gradient; 0: not clipped
+        ("key", np.int64),  # of dropout's masks
+        ("first_trainable", np.int64),  # the lowest layer that learns
+        ("cached", np.int64),  # numbers that are trusted to stay in the second-level cache
+        ("listed", np.int64),  # 1 where a block of samples is lists of stored numbers (kernels.sparse)
     ]
 )
-# Instead of an optimizer: plain gradient descent, fused into the update; or nothing but the gradient.
-FUSED, GRADIENT = -1, -2
+FUSED = -1  # plain gradient descent, fused into the update
+GRADIENT = -2  # no step: the gradient of the batch is left in `shared`

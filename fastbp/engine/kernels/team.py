@@ -23,21 +23,23 @@ from numba.extending import intrinsic
 from .jit import helper, kernel
 from .vector import I32, I64, VOID, at, call, pointer, routine
 
-_SPINS = 4096  # before a member that waits sleeps: some 100 us, far above a phase's imbalance
-_GLANCE = 64  # spins after which it looks where it and the other run; a power of two
-_NAP = 50  # us, where nobody can be woken
-_ROUNDS = 14  # of a barrier at most, an int64 flag each
-_WAITED = _ROUNDS  # where a member's row has the nanoseconds that it has waited awake
-_CPU = _ROUNDS + 1  # where it tells its CPU, plus 1
-_ROW = _ROUNDS + 2  # numbers: two cache lines that only their member writes
-_ASLEEP = 1  # in a flag
-# The number of Linux's system call, by machine; its operations are for threads of one process.
+_SPINS = 4096  # tries before a waiting member sleeps: some 100 us, far above a phase's imbalance
+_GLANCE = 64  # tries between two checks of the CPUs that it and the other run on; a power of two
+_NAP = 50  # microseconds of a sleep, on systems where nobody can be woken
+# Every member has a row of int64s, two cache lines that nobody else writes: a flag for each round of a barrier,
+# the nanoseconds that it has waited awake, and the number of its CPU plus 1.
+_ROUNDS = 14  # of a barrier, at most
+_WAITED = _ROUNDS
+_CPU = _ROUNDS + 1
+_ROW = _ROUNDS + 2
+_ASLEEP = 1  # the bit of a flag that says that its reader sleeps
+# The number of Linux's futex call, by machine, and two operations of it for threads of one process.
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None
 _WAIT, _WAKE = 128, 129
-_MASK = 16  # words of 64 CPUs each
-_FRAMES = 100  # that a caller's part may take beyond the recursion limit
-WHOLE = 1 << 16  # parts of the work that a team divides
-_LOOK = 0.01  # seconds until a caller that waits for others checks again whether they wait for it
+_MASK = 16  # words in the mask of a thread's CPUs, 64 CPUs each
+_FRAMES = 100  # frames beyond the recursion limit that the caller's part of the work may take
+WHOLE = 1 << 16  # parts into which a team divides its work
+_LOOK = 0.01  # seconds between two checks by a waiting caller whether others wait for it
 
 
 class Member(NamedTuple):
