@@ -135,8 +135,8 @@ class _Cache(NullCache):
         self._name = f"{name}-{hashlib.sha256(repr(target).encode()).hexdigest()[:16]}.bin"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        # Numba's own cache calls `refresh`, which imports all that a compile may need, SciPy's BLAS as well, and
-        # takes most of the first `fit` of a process.  Code that is compiled needs the memory manager alone.
+        # Numba's own cache calls `refresh`, which imports all that a compile may need, SciPy's BLAS as well:
+        # most of the first `fit` of a process.  Code that is compiled needs the memory manager alone.
         rtsys.initialize(target_context)
         try:
             with opened_folder() as folder:

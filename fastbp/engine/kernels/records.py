@@ -32,7 +32,7 @@ PLAN = np.dtype(  # the network and its batches
         (
             "own",
             np.int64,
-        ),  # numbers from one member's inputs and targets to the next's; 0: all share one block
+        ),  # numbers from a member's inputs and targets to the next's; 0: all share a block
         ("private", np.int64),  # offset of the first member's private memory
         ("private_size", np.int64),  # numbers
         ("shared", np.int64),  # offset of what the blocks of a batch share: a copy of the parameters or a

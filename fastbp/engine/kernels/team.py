@@ -26,8 +26,8 @@ from .vector import I32, I64, VOID, at, call, pointer, routine
 _SPINS = 4096  # tries before a waiting member sleeps: some 100 us, far above a phase's imbalance
 _GLANCE = 64  # tries between two checks of the CPUs that it and the other run on; a power of two
 _NAP = 50  # microseconds of a sleep, on systems where nobody can be woken
-# Every member has a row of int64s, two cache lines that nobody else writes: a flag for each round of a barrier,
-# the nanoseconds that it has waited awake, and the number of its CPU plus 1.
+# Every member has a row of int64s, two cache lines that nobody else writes: a flag for each round of a
+# barrier, the nanoseconds that it has waited awake, and the number of its CPU plus 1.
 _ROUNDS = 14  # of a barrier, at most
 _WAITED = _ROUNDS
 _CPU = _ROUNDS + 1
