@@ -57,7 +57,7 @@ SEARCH = (
 
 
 class FastbpOnBytes(Fastbp):
-    """On the digits as MNIST has them, which it divides as it reads; peers take them divided."""
+    """Trains on the digits as MNIST has them, and divides them as it reads; peers take them divided."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -204,7 +204,7 @@ def name(peer: str, how: str) -> str:
 
 
 def table(found: dict[str, Any]) -> str:
-    """As Markdown."""
+    """The table in Markdown."""
     lines, goals = medians(found), found["goals"]
     ours = lines[Fastbp.name, "same"]
     rows = [f"| | {' | '.join(f'{goal:g} %' for goal in goals)} |", f"| --- |{' --- |' * len(goals)}"]

@@ -36,7 +36,7 @@ def labels(first: int, count: int) -> np.ndarray:
 
 
 def blocks(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Those of the file, read one after the other."""
+    """The blocks of the file, read one after the other."""
     with path.open("rb") as file:
         first = 0
         while len(X := np.fromfile(file, np.float32, ROWS * SIZES[0]).reshape(-1, SIZES[0])):

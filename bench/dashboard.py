@@ -94,7 +94,7 @@ def unpack(package: str, folder: Path) -> Path:
 
 
 def digest(content: bytes, kind: str) -> str:
-    """As pages write it: the kind of hash, and its base64."""
+    """The digest as pages write it: the kind of hash, and its base64."""
     return f"{kind}-{base64.b64encode(hashlib.new(kind, content).digest()).decode()}"
 
 

@@ -81,7 +81,7 @@ def pass_often(flags, number, members, times):
 
 
 def nanoseconds_per_barrier(times: int = 100_000) -> float:
-    """In a team that does nothing else, the median of some runs."""
+    """The median of some runs of a team that does nothing but wait at barriers."""
     found = []
     for _ in range(9):
         begin = time.perf_counter()
@@ -91,7 +91,7 @@ def nanoseconds_per_barrier(times: int = 100_000) -> float:
 
 
 def compare(case: Case, dtype: str, samples: int, rounds: int) -> None:
-    """In alternation, on whole batches; asserts that both end with the same bits."""
+    """Times both in alternation, on whole batches, and asserts that they end with the same bits."""
     X, labels = digits(samples // case.batch_size * case.batch_size)
     order = np.random.RandomState(0).permutation(len(X))
     sigmoids = ("sigmoid",) * (len(case.sizes) - 1)

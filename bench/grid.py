@@ -125,7 +125,7 @@ def search(way: str, jobs: int, samples: int, epochs: int, kill: bool) -> dict[s
     X, y, folds = digits(samples)
 
     def tried(grid: dict[str, Any], epochs: int, n_jobs: int) -> Any:
-        """What the search finds; no network is trained again on all samples."""
+        """The results of the search; no network is trained again on all samples."""
         estimator = MLPClassifier(batch_size=64, max_iter=epochs, random_state=0)
         found = GridSearchCV(
             estimator, grid, cv=folds, scoring=scores, refit=False, n_jobs=n_jobs, error_score="raise"

@@ -1,4 +1,4 @@
-"""What the commands with ``--write`` put into the READMEs and docs/."""
+"""The parts of the READMEs and of docs/ that commands with ``--write`` renew."""
 
 import contextlib
 import importlib.metadata
@@ -32,7 +32,7 @@ def keep(name: str, found: Any) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What was measured on, when, and with which versions."""
+    """The machine, the day and the versions of a measurement."""
     cpu = platform.processor()
     with contextlib.suppress(OSError, TypeError):
         cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[1]

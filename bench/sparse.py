@@ -48,7 +48,7 @@ def texts(case: Case, samples: int) -> Any:
 
 
 def measure(who: str, case: Case) -> dict[str, float]:
-    """In this process."""
+    """Measures in this process."""
     if who == "fastbp":
         from fastbp.sklearn import MLPClassifier
     else:

@@ -67,7 +67,7 @@ def epochs(case: Case, threads: int | str, seconds: float) -> list[float]:
 
 
 def compare(case: Case, rounds: int, seconds: float) -> str:
-    """One, two threads and "auto" in alternation: medians over all epochs."""
+    """Times one thread, two and "auto" in alternation: medians over all epochs."""
     found: dict[int | str, list[float]] = {1: [], 2: [], "auto": []}
     for _, (threads, times) in itertools.product(range(rounds), found.items()):
         times += epochs(case, threads, seconds)

@@ -84,7 +84,7 @@ def _values() -> tuple[Any, ...]:
 
 
 def _several_labels() -> tuple[Any, ...]:
-    """Whether a digit is even, and whether it is above four."""
+    """A training for two labels: whether a digit is even, and whether it is above four."""
     from fastbp import Network
 
     X, y = _digits()
@@ -95,7 +95,7 @@ def _several_labels() -> tuple[Any, ...]:
 
 
 def _counts() -> tuple[Any, ...]:
-    """How many pixels of a digit are dark."""
+    """A training for counts: the dark pixels of a digit."""
     from fastbp import Network
 
     X, _ = _digits()
@@ -122,7 +122,7 @@ TRAININGS: dict[str, tuple[str, Callable[[], tuple[Any, ...]]]] = {
 
 
 def fingerprint(name: str, threads: int, stopped: bool) -> str:
-    """That of one training of three epochs, which may be stopped in the midst of its second and resumed."""
+    """The fingerprint of a training of three epochs, which may be stopped amid its second and resumed."""
     from fastbp import Callback, ModelCheckpoint
 
     class Stop(Callback):
@@ -169,7 +169,7 @@ def here() -> dict[str, dict[str, str]]:
 
 
 def conditions() -> str:
-    """What this process computes with."""
+    """The CPU and the versions that this process computes with."""
     import numba
     import numpy as np
 
@@ -181,7 +181,7 @@ def conditions() -> str:
 
 
 def _of(python: str, cpu: str | None) -> Any:
-    """What another process finds, compiling for that CPU."""
+    """The fingerprints of another process, which compiles for that CPU."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if cpu is not None:
         environment |= {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}

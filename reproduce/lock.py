@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _backend() -> str:
-    """What pyproject.toml builds with."""
+    """The build backend that pyproject.toml names."""
     line = next(
         line for line in (ROOT / "pyproject.toml").read_text("utf-8").splitlines() if "requires = " in line
     )

@@ -119,7 +119,7 @@ def _export(commit: str, folder: Path) -> None:
 
 
 def _has_backend(source: Path) -> bool:
-    """Whether the backend that pyproject.toml names is installed here, in that version."""
+    """Tells whether the backend that pyproject.toml names is installed here, in that version."""
     wanted = (source / "pyproject.toml").read_text("utf-8")
     try:
         return f'requires = ["hatchling=={importlib.metadata.version("hatchling")}"]' in wanted

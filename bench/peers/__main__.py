@@ -109,7 +109,7 @@ def first_order(samples: int) -> np.ndarray:
 
 
 def compare(recipe: Recipe, dtype: str, samples: int, rounds: int) -> table.Row:
-    """One row: every peer's median seconds of an epoch and largest difference, or why it is skipped."""
+    """The row of a recipe: every peer's median seconds and largest difference, or why it is skipped."""
     wanted.cache_clear()
     X, Y = (part.astype(dtype) for part in targets(recipe.case, samples))
     running: list[Peer] = []

@@ -10,7 +10,7 @@ from .recipe import BETA_1, BETA_2, EPSILON, MOMENTUM, Recipe
 
 
 class Book(Blas):
-    """One sample at a time, float64."""
+    """The book's class, which takes one sample at a time in float64."""
 
     name = "the book's class (a sample at a time, float64)"
     slowest = 4e10

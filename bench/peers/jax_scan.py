@@ -9,7 +9,7 @@ from .recipe import BETA_1, BETA_2, EPSILON, MOMENTUM
 
 
 class Jax(Peer):
-    """By hand, for XLA compiles the equations as they stand."""
+    """The four equations written by hand, for XLA compiles them as they stand."""
 
     name = "JAX, jit of a scan"
 

@@ -44,7 +44,7 @@ class Peer:
         raise NotImplementedError
 
     def run(self, order: np.ndarray, epochs: int) -> None:
-        """What is timed; a peer that shuffles by itself may ignore `order`."""
+        """The training that is timed; a peer that shuffles by itself may ignore `order`."""
         for _ in range(epochs):
             self.epoch(order)
 
@@ -66,7 +66,7 @@ class Peer:
 
     @classmethod
     def own(cls, recipe: Recipe) -> Recipe | None:
-        """What the peer trains where it is asked for `recipe`; None where that is none of its business."""
+        """The recipe that the peer trains in place of `recipe`; None where it cannot train it."""
         return recipe
 
     @classmethod
@@ -81,7 +81,7 @@ class Peer:
             yield order[first : first + size], self.rate(self.steps)
 
     def rate(self, step: int) -> float:
-        """Of a step, the first of which is 1; a constant one has no end."""
+        """The learning rate of a step, the first of which is 1; a constant one has no end."""
         return self.recipe.learning_rate if self.is_constant else self.rates[step - 1]
 
 

@@ -126,7 +126,7 @@ class TorchByHand(Torch):
             self.optimizer.step()
 
     def deltas(self, x: Any, y: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
-        """From the last layer to the first: its weights, which may be changed, biases, delta and inputs."""
+        """Yields weights, which may be changed, biases, delta and inputs of layers, from the last on."""
         recipe, torch, last = self.recipe, self.torch, len(self.w) - 1
         activations = [x]
         for layer, (w, b) in enumerate(zip(self.w, self.b, strict=True)):

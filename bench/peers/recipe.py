@@ -1,4 +1,4 @@
-"""What is trained: sizes, batch, functions, optimizer, schedule; the words are those of `fastbp.Network`."""
+"""Recipes of a training: sizes, batch, functions, optimizer, schedule, in the words of `fastbp.Network`."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from ..suite.networks import Case
 
 
 class Recipe(NamedTuple):
-    """One training; the default is the book's: sigmoids, the quadratic cost, plain gradient descent."""
+    """A training; the default is the book's: sigmoids, the quadratic cost, plain gradient descent."""
 
     sizes: tuple[int, ...]
     batch_size: int

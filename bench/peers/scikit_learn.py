@@ -9,7 +9,7 @@ from .recipe import BETA_1, BETA_2, EPSILON, MOMENTUM, Recipe
 
 
 class ScikitLearn(Blas):
-    """Its sigmoid outputs have the cross-entropy for their cost, its Adam another place for epsilon."""
+    """scikit-learn's MLP: sigmoid outputs have the cross-entropy as cost, and Adam adds epsilon elsewhere."""
 
     name = "scikit-learn MLPClassifier"
     slowest = 2e11
@@ -70,7 +70,7 @@ class ScikitLearn(Blas):
 
 
 def scheduled(peer: ScikitLearn) -> Any:
-    """Its Adam with the rates of a schedule and decoupled decay, which are not to be had from it."""
+    """scikit-learn's Adam with the rates of a schedule and decoupled decay, which it has no options for."""
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
 
     net = peer.net

@@ -26,7 +26,7 @@ def best_fixed(row: Row) -> float:
 
 
 def ratio(row: Row) -> str:
-    """Of the best peer to what a user gets, and, beside it, to the better number of threads."""
+    """The best peer's seconds by those of fastbp as it is called, and by its better number of threads."""
     return f"**{best_peer(row) / seconds(row, Fastbp.name):.1f}** ({best_peer(row) / best_fixed(row):.1f})"
 
 
@@ -46,7 +46,7 @@ def title(row: Row) -> str:
 
 
 def tables(found: dict[str, Any]) -> str:
-    """As Markdown: the book's recipe, then the others; seconds where most cores were used."""
+    """The tables in Markdown: the book's recipe, then the others; seconds where most cores were used."""
     most = max(row["cores"] for row in found["rows"])
     texts = [
         f"Seconds per epoch on {most} cores, and the largest difference of any weight from the float64 "

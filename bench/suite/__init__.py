@@ -1,4 +1,4 @@
-"""What asv runs, over old commits too: of fastbp, public names alone."""
+"""The benchmarks that asv runs, over old commits too: they use public names of fastbp alone."""
 
 import os
 

@@ -109,7 +109,7 @@ class FullBatch(Prepared):
 
 
 def flowers() -> tuple[np.ndarray, np.ndarray]:
-    """As many rows, columns and classes as the irises."""
+    """Samples with as many rows, columns and classes as the irises."""
     random, y = np.random.default_rng(0), np.arange(150) % 3
     return np.eye(3, 4)[y] + 0.3 * random.standard_normal((150, 4)), y
 

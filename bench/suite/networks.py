@@ -1,4 +1,4 @@
-"""What is measured: networks, batches and the digits they train on; and that training is right."""
+"""The networks, batches and digits of measurements, and a check that training is right."""
 
 import contextlib
 import inspect

@@ -1,4 +1,4 @@
-"""What importing and the first `fit` take, each in a new process."""
+"""The seconds of the import and of the first `fit`, each in a new process."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def timeraw_import() -> str:
 
 
 class FirstFit(Prepared):
-    """With machine code in the cache."""
+    """The first `fit` with machine code in the cache."""
 
     params = ["float32", "float64"]  # noqa: RUF012
     param_names = ("dtype",)
@@ -40,7 +40,7 @@ class FirstFit(Prepared):
 
 
 class Compile:
-    """With an empty cache, so that every kernel of `fit` is compiled."""
+    """The first `fit` with an empty cache, so that every kernel of it is compiled."""
 
     params = ["float32", "float64"]  # noqa: RUF012
     param_names = ("dtype",)
