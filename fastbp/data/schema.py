@@ -29,26 +29,26 @@ class Learnt:
     """The facts that a network learns about its data in training."""
 
     task: Task | None = None
-    scale: Scale | None = None  # of the samples
-    classes: tuple[Any, ...] | None = None  # labels that are not 0, 1, 2 ..., by their outputs
-    feature_names: tuple[str, ...] | None = None  # of the columns of the frame that it is trained on
+    scale: Scale | None = None  # of the numbers in X
+    classes: tuple[Any, ...] | None = None  # the label of each output, unless labels are 0, 1, 2 ...
+    feature_names: tuple[str, ...] | None = None  # names of the columns, if X was a data frame
     input_scaling: Scaling | None = field(default=None, compare=False)
     output_scaling: Scaling | None = field(default=None, compare=False)
 
 
 class Schema(NamedTuple):
-    """How a network reads X and y: by its options, and by what it has learnt about its data."""
+    """How a network reads X and y: its options, and the facts it has learnt about its data."""
 
     inputs: int
     outputs: int
     options: Options
     learnt: Learnt
-    task: Task | None = None  # the task that y must suit; None where y decides
-    class_weights: np.ndarray | None = None  # one per class; None where all weigh the same
+    task: Task | None = None  # the task that y must suit; None if y decides
+    class_weights: np.ndarray | None = None  # one per class; None if all weigh the same
 
     @property
     def trained_task(self) -> Task:
-        """The task that the network is trained for; before any training, that of its number of outputs."""
+        """The task that the network is trained for; before any training, the default for its outputs."""
         return self.learnt.task or default_task(self.outputs)
 
     def samples(self, X: Any, prefix: str = "", learns: bool = False) -> Samples:
@@ -61,11 +61,11 @@ class Schema(NamedTuple):
         return checked_samples(X, self.inputs, options.dtype, name, options.scale_inputs, learns)
 
     def divided(self, samples: Samples) -> Samples:
-        """Checked samples divided by the network's `input_divisor`; kernels themselves divide bytes."""
+        """Divides checked samples by the network's `input_divisor`, except bytes, which kernels divide."""
         return pixels.divided(samples, self.options.input_divisor, self.options.dtype)
 
     def targets(self, y: Any, rows: int, name: str = "y") -> Targets:
-        """Checks y, of so many rows, and encodes it as targets."""
+        """Checks y, which must have `rows` rows, and encodes it as targets."""
         options, task, classes = self.options, self.task, self.learnt.classes
         if task not in ("value", "values", "multilabel"):
             is_known = task is not None or self.learnt.task in ("labels", "binary")
@@ -82,7 +82,7 @@ class Schema(NamedTuple):
         return targets._replace(classes=classes)
 
     def pairs(self, X: Any, y: Any, prefix: str = "") -> tuple[Samples, Targets]:
-        """Checks samples and their targets, at least one."""
+        """Checks samples and their targets, of which there must be at least one."""
         samples = self.samples(X, prefix)
         checks.count(f"rows of {prefix}X", len(samples))
         return samples, self.targets(y, len(samples), prefix + "y")
@@ -98,7 +98,7 @@ class Schema(NamedTuple):
         return of_classes * weights if weights.size else of_classes
 
     def trained_on(self, targets: Targets, class_weight: Any = None) -> "Schema":
-        """The schema of all samples of a training, some of which have those targets."""
+        """The schema for a training on `targets`: with their task, their classes and the classes' weights."""
         weights = None
         if class_weight is not None:
             classes = targets.classes or tuple(range(max(2, self.outputs)))
@@ -107,11 +107,11 @@ class Schema(NamedTuple):
         return schema._replace(task=targets.task, class_weights=weights)
 
     def learning(self, **facts: Any) -> "Schema":
-        """The schema with those facts about its data, by the names of `Learnt`."""
+        """The schema with these facts about its data, which are fields of `Learnt`."""
         return self._replace(learnt=replace(self.learnt, **facts))
 
     def scalings(self) -> tuple[Scaling | None, Scaling | None]:
-        """The scalings of inputs and outputs, which must have been learnt."""
+        """The scalings of inputs and outputs; raises if an option wants one that has not been learnt."""
         options, learnt = self.options, self.learnt
         return (
             learnt_scaling(options.scale_inputs, learnt.input_scaling, "scale_inputs"),

@@ -52,11 +52,11 @@ class Architecture(NamedTuple):
 class Progress:
     """The counts of a network's training, and its optimizer."""
 
-    epochs: int = 0  # whose orders have been drawn
-    batches: int = 0  # whose masks have been drawn
-    masks: int | None = None  # the key of dropout's masks, where it was drawn without a seed
+    epochs: int = 0  # epochs whose order has been drawn
+    batches: int = 0  # mini-batches whose dropout masks have been drawn
+    masks: int | None = None  # the key of dropout's masks, if it was drawn without a seed
     optimizer: Optimizer | None = None
-    began: int = 0  # the batches before the optimizer's state began
+    began: int = 0  # the value of `batches` at which the optimizer's state started
     optimizer_state: dict[str, Parameters] = field(default_factory=dict, compare=False)  # by name
 
 
@@ -75,7 +75,7 @@ class State:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "State":
-        """The state whose records have those values; fields that have none have their defaults."""
+        """The state whose records hold these values, and defaults for all other fields."""
 
         def record(kind: Any) -> Any:
             return kind(**{item.name: values[item.name] for item in fields(kind) if item.name in values})
@@ -83,7 +83,7 @@ class State:
         return cls(record(Options), record(Learnt), record(Progress))
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
-        """Restores a pickle; one without records, as of fastbp 0.2.0, may list the optimizer's state."""
+        """Restores a pickle; one of fastbp 0.2.0 has no records, and its optimizer's state has no names."""
         if "options" not in attributes:
             if unnamed := attributes.get("memory", ()):
                 names = state_names(attributes["optimizer"].row)
@@ -161,7 +161,7 @@ def checked(net: Any) -> Parts:
 
 
 def schema_of(net: Any, architecture: Architecture, task: Task | None = None) -> Schema:
-    """How the network reads X and y, which must suit the `task`, if one is given."""
+    """How the network reads X and y, where y must suit the `task`, unless that is None."""
     state: State = net._fastbp
     return Schema(architecture.sizes[0], architecture.sizes[-1], state.options, state.learnt, task)
 

@@ -16,10 +16,10 @@ def check_network(path: str, saved: str, resumed: str) -> None:
         )
 
 
-def check_learnt(path: str, saved: Learnt, given: Learnt) -> None:
-    """Refuses to resume a training for other data than X and y."""
+def check_learnt(path: str, saved: Learnt, learnt: Learnt) -> None:
+    """Refuses to resume a training if X and y have another task, other classes or another scale."""
     for name in ("task", "classes", "scale"):
-        there, value = getattr(saved, name), getattr(given, name)
+        there, value = getattr(saved, name), getattr(learnt, name)
         file_is(path, there == value, f"trained.{name}: expected {value!r}, as of X and y, got {there!r}")
 
 

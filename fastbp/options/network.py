@@ -1,4 +1,4 @@
-"""The options of a network: the arguments of `Network` that it keeps."""
+"""The options of a network: the arguments of `Network` that its objects keep."""
 
 from dataclasses import dataclass, fields
 
@@ -11,7 +11,7 @@ _FLOAT64 = np.dtype(np.float64)
 
 @dataclass(frozen=True)
 class Options:
-    """The arguments of `Network` that it keeps, checked, in the order in which files and ``repr`` have them.
+    """The checked arguments that a network keeps, in the order in which files and ``repr`` have them.
 
     This is the one list of their names; `Network` and `options_of`, which checks each, have them besides.
     """
@@ -21,8 +21,8 @@ class Options:
     cost: costs.Kind = "quadratic"
     dropout: float | tuple[float, ...] = 0.0
     frozen: tuple[int, ...] = ()
-    input_divisor: float | None = None  # of samples; None where nobody has chosen one
-    uint8_divisor: float | None = None  # of samples of type uint8 alone, as in networks of fastbp 0.2
+    input_divisor: float | None = None  # None if the user has chosen none
+    uint8_divisor: float | None = None  # for uint8 samples alone, in networks of fastbp 0.2
     seed: int | None = None
     dtype: np.dtype = _FLOAT64
     scale_inputs: bool = False
@@ -30,11 +30,11 @@ class Options:
 
     @property
     def bytes_divisor(self) -> float:
-        """The number that kernels divide samples of type uint8 by."""
+        """The number by which kernels divide samples of type uint8."""
         return self.input_divisor or self.uint8_divisor or 1.0
 
     def activations(self, layers: int) -> tuple[activations.Kind, ...]:
-        """The activation of each of so many layers, the input not counted."""
+        """The activation of each of `layers` layers, the inputs not counted."""
         if not layers:
             return ()
         if isinstance(self.activation, str):
