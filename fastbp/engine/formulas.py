@@ -25,7 +25,8 @@ class Numpy:
     @staticmethod
     def flushed(x: Any) -> Any:
         """x, with 0 for its numbers that are subnormal."""
-        return np.where(np.abs(x) < np.finfo(x.dtype).smallest_normal, x.dtype.type(0), x)
+        is_subnormal = (np.abs(x) < np.finfo(x.dtype).smallest_normal) & (x != 0)
+        return np.where(is_subnormal, x.dtype.type(0), x)
 
     @staticmethod
     def square(x: Any) -> Any:
