@@ -1,0 +1,71 @@
+"""The samples and the options of networks that train together, as `LaneEngine` and `OneByOne` read them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..data.scaling import Scaling
+from ..data.sparse import Samples
+from .kernels.records import FUSED
+from .packed import NOTHING, Data
+
+Scalings = Scaling | tuple[Scaling, ...] | None  # one of all networks, or one of each
+
+
+class LaneData(NamedTuple):
+    """Samples and targets of networks that train together: each array is shared, or has one part a network.
+
+    X is (n, inputs) or (networks, n, inputs), as uint8, float32 or float64; sparse rows are always shared.
+    Targets are (n, outputs) or (networks, n, outputs), of the same types, or labels (n,) or (networks, n).
+    """
+
+    X: Samples
+    targets: np.ndarray
+    divisor: float  # of uint8 samples
+    weights: np.ndarray = NOTHING  # of samples, (n,) or (networks, n), float64, or none
+    inputs: Scalings = None  # of the samples
+    outputs: Scalings = None  # of the targets, and so of what the networks answer
+
+    @property
+    def has_own_samples(self) -> bool:
+        """Tells if each network has samples of its own."""
+        return len(self.X.shape) == 3
+
+    @property
+    def has_own_targets(self) -> bool:
+        """Tells if each network has targets of its own."""
+        return self.targets.ndim == (2 if self.targets.dtype == np.int64 else 3)
+
+    def of(self, i: int) -> Data:
+        """The data of network `i`, without copies."""
+        X = self.X
+        return Data(
+            X[i] if isinstance(X, np.ndarray) and X.ndim == 3 else X,
+            self.targets[i] if self.has_own_targets else self.targets,
+            self.divisor,
+            self.weights[i] if self.weights.ndim == 2 else self.weights,
+            *(part if part is None or isinstance(part, Scaling) else part[i] for part in self[4:]),
+        )
+
+    def taken(self, networks: np.ndarray) -> "LaneData":
+        """The data of some networks, in their order; what each has of its own is copied."""
+        X = self.X
+        return LaneData(
+            X[networks] if self.has_own_samples else X,
+            self.targets[networks] if self.has_own_targets else self.targets,
+            self.divisor,
+            self.weights[networks] if self.weights.ndim == 2 else self.weights,
+            *(
+                part if part is None or isinstance(part, Scaling) else tuple(part[i] for i in networks)
+                for part in self[4:]
+            ),
+        )
+
+
+class LaneSpec(NamedTuple):
+    """How networks that train together step, each with its own numbers."""
+
+    optimizer: str | int = FUSED  # the row of all
+    clip_norms: np.ndarray = NOTHING  # (networks,) float64, 0 for none
+    keys: np.ndarray = NOTHING  # of dropout's masks, (networks,) uint64
+    dropout: np.ndarray = NOTHING  # rates (networks, hidden layers), float64
