@@ -398,6 +398,7 @@ class Network:
         validation_split: float = 0.0,
         metrics: Metric | Iterable[Metric] = (),
         shuffle: bool = True,
+        data_seed: int | None = None,
         buffer_bytes: int = 1 << 28,
         threads: int | str = "auto",
         callbacks: Callbacks = (),
@@ -464,6 +465,10 @@ class Network:
             called with the weights, or None; others are not weighted.
         shuffle : bool
             If True, every epoch takes the samples in a new order.
+        data_seed : int, optional
+            Seed of the orders of the samples, and of the choice of rows that `validation_split` holds out,
+            instead of the network's own: networks of different seeds then train on the same rows in the same
+            orders.
         buffer_bytes : int
             Memory in which blocks are shuffled, beside that of the two or so that are being read: rows fill
             its two halves by turns, and each half is shuffled.  Neither the order nor, without `shuffle`, any
@@ -517,6 +522,7 @@ class Network:
             validation_data=validation_data,
             validation_split=validation_split,
             shuffle=shuffle,
+            data_seed=None if data_seed is None else checks.seed("data_seed", data_seed),
             buffer_bytes=buffer_bytes,
         )
         return fit.fit(self, X, y, plan)

@@ -81,6 +81,7 @@ _ARGUMENTS = {  # arguments of the `fit` that wrote the checkpoint
     "batch_size": whole(1),
     "shuffle": true_or_false,
     "validation_split": share,
+    "data_seed": _WORD,
     "samples": optional(_COUNT, "blocks"),
     "type of X": text,
     "first sample (CRC)": whole(below=1 << 32),  # of arrays
@@ -96,7 +97,7 @@ _POSITION = {
 _ALWAYS = {"loss": number, "seconds": real(0.0), "learning_rate": real(0.0), "threads": whole(1)}
 _GENERATOR = row(one_of("MT19937"), whole(below=625), one_of(0, 1), real())  # NumPy's, without its words
 _TRAINING = {
-    "arguments": fields(_ARGUMENTS, later=("first sample (CRC)", "buffer_bytes")),
+    "arguments": fields(_ARGUMENTS, later=("data_seed", "first sample (CRC)", "buffer_bytes")),
     "position": fields(_POSITION),
     "history": by_name(each(number), always=_ALWAYS),
     "notes": each(text),

@@ -118,7 +118,7 @@ class Blocks:
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
         segment = max(0, first - 1)  # also reads the segment before, which is `seen` if no other follows
         samples = segment * self._pool_rows
-        seed = self.schema.options.seed
+        seed = self._plan.seed(self.schema.options)
         key = None if seed is None else random_streams.key(seed, "order", epoch)
         reader = _Reader(self._pieces(samples), self._pools)
         try:

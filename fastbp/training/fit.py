@@ -28,7 +28,7 @@ from .evaluation import Evaluation
 from .history import History
 from .plan import Plan
 from .run import Callback, Run
-from .sources import ArraySource
+from .sources import ArraySource, CheckedArrays
 
 _MANY = 1 << 40  # samples of an epoch, while their number is unknown and no schedule needs it
 
@@ -38,7 +38,7 @@ def fit(net: Any, X: Any, y: Any, plan: Plan) -> History:
     parts = checked(net)
     schema = schema_of(net, parts.architecture, plan.task)
     if y is not None:
-        source = ArraySource(schema, X, y, plan)
+        source = ArraySource(schema, CheckedArrays(schema, X, y, plan), plan)
         batch_size = min(plan.batch_size, max(1, source.samples))
         return _run(net, parts, source, replace(plan, batch_size=batch_size)).train()
     streams.suits_blocks(
@@ -137,6 +137,7 @@ def _arguments(source: ArraySource | Blocks, plan: Plan) -> dict[str, Any]:
         "batch_size": plan.batch_size,
         "shuffle": bool(plan.shuffle),
         "validation_split": source.validation_split,
+        **({} if plan.data_seed is None else {"data_seed": plan.data_seed}),
         **source.arguments(),
         "callbacks": [type(callback).__name__ for callback in plan.callbacks if callback.state()],
     }

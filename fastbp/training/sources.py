@@ -70,6 +70,56 @@ def order_of(n: int, shuffle: bool, key: int | None) -> np.ndarray:
     return order
 
 
+class CheckedArrays:
+    """Samples and targets in arrays, checked and converted for networks that read them alike.
+
+    Attributes
+    ----------
+    schema : Schema
+        As of `Source`, but for scalings.
+    samples, quotients : ndarray or SparseRows
+        The samples, and the same divided by the network's `input_divisor`.
+    targets : Targets
+    weights : ndarray
+        The weights of the samples (n,), or none.
+    validation_split : float
+        As of `Source`.
+    """
+
+    def __init__(self, schema: Schema, X: Any, y: Any, plan: Plan) -> None:
+        options, learnt = schema.options, schema.learnt
+        samples = self.samples = schema.samples(X, learns=True)
+        self.validation_split = checked_split(plan.validation_split, plan.validation_data, len(samples))
+        targets = self.targets = schema.targets(y, len(samples))
+        schema = schema.trained_on(targets, plan.class_weight)
+        self.weights = schema.weights(targets, plan.sample_weight)
+        self.schema = schema.learning(
+            scale=scale_of(samples, options),
+            feature_names=frames.feature_names(X) or learnt.feature_names,
+        )
+        self._of_seed: dict[Any, tuple[np.ndarray | None, np.ndarray | None]] = {}
+        self._of_all_rows: tuple[Scaling | None, Scaling | None] | None = None
+        warn_of_bytes("X", samples, options, learnt.scale)
+        warn_of_undivided_targets(targets.array, samples, options)
+        self.quotients = schema.divided(samples)
+
+    def split(self, seed: int | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The rows that are trained on and those that are held out; None, None without a validation split."""
+        if not self.validation_split:
+            return None, None
+        if seed not in self._of_seed:
+            self._of_seed[seed] = held_out(self.targets, self.validation_split, seed)
+        return self._of_seed[seed]
+
+    def scalings(self, schema: Schema, rows: np.ndarray | None) -> tuple[Scaling | None, Scaling | None]:
+        """The scalings of inputs and outputs, learnt from those rows unless an earlier `fit` did."""
+        if rows is not None or schema.learnt.input_scaling or schema.learnt.output_scaling:
+            return _learn_scalings(schema, self.samples, self.targets.array, rows)
+        if self._of_all_rows is None:
+            self._of_all_rows = _learn_scalings(schema, self.samples, self.targets.array, None)
+        return self._of_all_rows
+
+
 class ArraySource:
     """Samples in arrays: every epoch is one segment, in an order of its own.
 
@@ -83,32 +133,22 @@ class ArraySource:
 
     held_out: np.ndarray | None
 
-    def __init__(self, schema: Schema, X: Any, y: Any, plan: Plan) -> None:
-        options, learnt = schema.options, schema.learnt
-        samples = schema.samples(X, learns=True)
-        split = self.validation_split = checked_split(
-            plan.validation_split, plan.validation_data, len(samples)
+    def __init__(self, schema: Schema, arrays: CheckedArrays, plan: Plan) -> None:
+        """Reads arrays that were checked for a network of that `schema`, or of one that reads them alike."""
+        options, seed = schema.options, plan.seed(schema.options)
+        self.validation_split = arrays.validation_split
+        trained, self.held_out = arrays.split(seed)
+        inputs, outputs = arrays.scalings(schema, trained)
+        self.schema = arrays.schema._replace(options=options).learning(
+            input_scaling=inputs, output_scaling=outputs
         )
-        targets = schema.targets(y, len(samples))
-        schema = schema.trained_on(targets, plan.class_weight)
-        weights = schema.weights(targets, plan.sample_weight)
-        trained, self.held_out = held_out(targets, split, options.seed) if split else (None, None)
-        inputs, outputs = _learn_scalings(schema, samples, targets.array, trained)
-        warn_of_bytes("X", samples, options, learnt.scale)
-        warn_of_undivided_targets(targets.array, samples, options)
-        self.schema = schema.learning(
-            scale=scale_of(samples, options),
-            feature_names=frames.feature_names(X) or learnt.feature_names,
-            input_scaling=inputs,
-            output_scaling=outputs,
-        )
-        quotients = schema.divided(samples)
-        self.data = Data(quotients, targets.array, options.bytes_divisor, weights, inputs, outputs)
+        targets, divisor = arrays.targets.array, options.bytes_divisor
+        self.data = Data(arrays.quotients, targets, divisor, arrays.weights, inputs, outputs)
         self._trained, self._shuffle = trained, plan.shuffle
-        self.rows = np.arange(len(samples)) if trained is None else trained
+        self.rows = np.arange(len(arrays.samples)) if trained is None else trained
         self.samples = self.segment_rows = len(self.rows)
         self.seen = self.data, self.rows
-        self._key = None if options.seed is None else random_streams.key(options.seed, "order")
+        self._key = None if seed is None else random_streams.key(seed, "order")
 
     def arguments(self) -> dict[str, Any]:
         """Facts about the samples that a resumed training must share."""
@@ -122,9 +162,12 @@ class ArraySource:
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
         """The epoch's one segment; nothing if training resumes after it."""
         if not first:
-            key = None if self._key is None else random_streams.word(self._key, epoch)
-            order = order_of(self.samples, self._shuffle, key)
+            order = order_of(self.samples, self._shuffle, self.order_key(epoch))
             yield self.data, order if self._trained is None else self._trained[order]
+
+    def order_key(self, epoch: int) -> int | None:
+        """The key of an epoch's order; None without a seed."""
+        return None if self._key is None else random_streams.word(self._key, epoch)
 
 
 def _learn_scalings(
