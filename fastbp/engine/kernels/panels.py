@@ -108,7 +108,7 @@ def activate(typingctx: Any, formula: Any, rows: Any, vectors: Any, z: Any, d: A
     )
 
 
-def _mixed(b: ir.IRBuilder, x: ir.Value, steps: tuple[tuple[int, int], ...]) -> ir.Value:
+def mixed(b: ir.IRBuilder, x: ir.Value, steps: tuple[tuple[int, int], ...]) -> ir.Value:
     """x ^= x >> shift, then x *= factor, step by step (factor 0: no product)."""
 
     def number(value: int) -> ir.Constant:
@@ -124,8 +124,8 @@ def _mixed(b: ir.IRBuilder, x: ir.Value, steps: tuple[tuple[int, int], ...]) -> 
     return x
 
 
-_MIX_64 = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 0))
-_MIX_32 = ((16, 0x21F0AAAD), (15, 0xD35A2D97), (15, 0))
+MIX_64 = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 0))
+MIX_32 = ((16, 0x21F0AAAD), (15, 0xD35A2D97), (15, 0))
 
 
 @intrinsic
@@ -143,16 +143,16 @@ def drop(
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         rows, vectors, a, d, key, word, first, width, rate = args
         integers = ir.VectorType(I32, s.lanes)
-        mixed = _mixed(b, b.add(key, b.mul(b.add(word, I64(1)), I64(GOLDEN))), _MIX_64)
-        low, high = (splat(b, b.trunc(half, I32), s.lanes) for half in (mixed, b.lshr(mixed, I64(32))))
+        hashed = mixed(b, b.add(key, b.mul(b.add(word, I64(1)), I64(GOLDEN))), MIX_64)
+        low, high = (splat(b, b.trunc(half, I32), s.lanes) for half in (hashed, b.lshr(hashed, I64(32))))
         threshold = splat(b, b.fptoui(b.fmul(rate, F64(2.0**32)), I32), s.lanes)
         scale = splat(b, converted(b, b.fdiv(F64(1.0), b.fsub(F64(1.0), rate)), element), s.lanes)
         lanes = ir.Constant(integers, list(range(s.lanes)))
         with loop(b, rows) as i, loop(b, vectors) as vector:
             column = b.mul(vector, I64(s.lanes))
             number = b.trunc(b.add(b.add(first, b.mul(i, width)), column), I32)
-            x = _mixed(b, b.xor(b.add(splat(b, number, s.lanes), lanes), low), _MIX_32)
-            x = _mixed(b, b.add(x, high), _MIX_32)
+            x = mixed(b, b.xor(b.add(splat(b, number, s.lanes), lanes), low), MIX_32)
+            x = mixed(b, b.add(x, high), MIX_32)
             kept = b.icmp_unsigned(">=", x, threshold)
             for numbers in (a, d):
                 here = at(b, numbers, b.add(b.mul(i, I64(s.columns)), column))

@@ -48,3 +48,40 @@ PLAN = np.dtype(  # the network and its batches
 )
 FUSED = -1  # plain gradient descent, fused into the update
 GRADIENT = -2  # no step: the gradient of the batch is left in `shared`
+
+# ---------------------------------------------------------------- networks in the lanes of vectors
+
+LANE_LAYER = np.dtype(  # one layer; offsets and strides count numbers
+    [
+        ("inputs", np.int64),
+        ("outputs", np.int64),
+        ("activation", np.int64),  # its code
+        ("parameter", np.float64),  # of the activation
+        ("weights", np.int64),  # offset into a group's parameters: a matrix of inputs x outputs
+        ("weights_row", np.int64),  # from one row of it to the next
+        ("biases", np.int64),  # offset into a group's parameters
+        ("a", np.int64),  # offset into a member's scratch: a matrix of samples x outputs
+        ("delta", np.int64),  # the same
+        ("row", np.int64),  # from one row of both to the next
+        ("frozen", np.int64),  # 1 where weights and biases stay as they are
+    ]
+)
+
+LANE_PLAN = np.dtype(  # the networks and their batches; offsets are those of a member's scratch
+    [
+        ("cost", np.int64),  # its code
+        ("parameter", np.float64),  # of the cost
+        ("optimizer", np.int64),  # the code of its row, or FUSED
+        ("x", np.int64),  # offset of the inputs: a lane matrix, or panels that all lanes share
+        ("x_row", np.int64),  # from one sample to the next, in the matrix
+        ("y", np.int64),  # offset of the targets
+        ("y_row", np.int64),
+        ("gathered", np.int64),  # offset of a panel of rows for each lane, before they are interleaved
+        ("products", np.int64),  # offset of weighted inputs, or deltas before their derivative, while used
+        ("chains", np.int64),  # offset of the gradient of the chains that are being summed
+        ("numbers", np.int64),  # offset of constants and the numbers of a step
+        ("rows", np.int64),  # samples that go through all layers at once
+        ("first_trainable", np.int64),  # the lowest layer that learns
+        ("clips", np.int64),  # 1 where the gradient of any network is clipped
+    ]
+)
