@@ -6,7 +6,8 @@ progress and notices divergence.  How mini-batches fall into chunks never change
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -71,8 +72,8 @@ class Chunks:
             while (first := int(position[0])) < n:
                 self.engine.members, samples = self.tuner.next()
                 self.engine.bounds = self.tuner.bounds(self.engine.members)
-                last = self._end(begin, first, n, samples)
                 step = begin + first // size
+                last = end_of_chunk(self.engine, first, n, samples, step, self.pauses)
                 numbers = self._numbers(step, 1 + (last - 1) // size - first // size)
                 start = time.perf_counter()
                 if self.engine.train(self.data, order, (first, last), numbers, step, losses, position) < last:
@@ -82,14 +83,18 @@ class Chunks:
                     break
         return int(position[0])
 
-    def _end(self, begin: int, first: int, n: int, samples: int) -> int:
-        """The end of the next chunk, after whole batches or within the batch in which it begins."""
-        size = self.engine.batch_size
-        last = min(n, first + max(1, samples // self.engine.block) * self.engine.block)
-        for pause in self.pauses:
-            step = begin + first // size
-            last = min(last, first // size * size + (pause - step % pause) * size)
-        return last // size * size if last < n and last // size * size > first else last
+
+def end_of_chunk(engine: Any, first: int, n: int, samples: int, step: int, pauses: Sequence[int]) -> int:
+    """The end of a chunk of about so many samples: after whole batches, or within its first batch.
+
+    The chunk begins at the position `first` of n, in the batch of that `step`; a multiple of one of the
+    `pauses` ends it.
+    """
+    size = engine.batch_size
+    last = min(n, first + max(1, samples // engine.block) * engine.block)
+    for pause in pauses:
+        last = min(last, first // size * size + (pause - step % pause) * size)
+    return int(last // size * size if last < n and last // size * size > first else last)
 
 
 def say(text: str, end: str = "\n") -> None:

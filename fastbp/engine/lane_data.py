@@ -1,6 +1,7 @@
 """The samples and the options of networks that train together, as `LaneEngine` and `OneByOne` read them."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,19 +48,20 @@ class LaneData(NamedTuple):
             *(part if part is None or isinstance(part, Scaling) else part[i] for part in self[4:]),
         )
 
-    def taken(self, networks: np.ndarray) -> "LaneData":
-        """The data of some networks, in their order; what each has of its own is copied."""
-        X = self.X
-        return LaneData(
-            X[networks] if self.has_own_samples else X,
-            self.targets[networks] if self.has_own_targets else self.targets,
-            self.divisor,
-            self.weights[networks] if self.weights.ndim == 2 else self.weights,
-            *(
-                part if part is None or isinstance(part, Scaling) else tuple(part[i] for i in networks)
-                for part in self[4:]
-            ),
-        )
+
+def together(parts: Sequence[Data]) -> LaneData:
+    """The data of networks that train together; what is one object in all of their parts is shared."""
+
+    def joined(name: str) -> Any:
+        arrays = [getattr(part, name) for part in parts]
+        return arrays[0] if all(array is arrays[0] for array in arrays) else np.stack(arrays)
+
+    def scalings(name: str) -> Scalings:
+        each = tuple(getattr(part, name) for part in parts)
+        return each[0] if all(scaling is each[0] for scaling in each) else each
+
+    arrays = joined("X"), joined("targets"), parts[0].divisor, joined("weights")
+    return LaneData(*arrays, scalings("inputs"), scalings("outputs"))
 
 
 class LaneSpec(NamedTuple):

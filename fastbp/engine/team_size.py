@@ -7,11 +7,10 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from .architecture import Architecture
 from .kernels.team import WHOLE
 from .machine import cpus, free_cpus
 
@@ -41,6 +40,13 @@ _MOST_IDLE = 0.8  # the largest idle time that counts, as a share of a chunk
 _RETURN = 0.05  # the part of the way back to equal shares that an even chunk goes
 
 
+class Work(Protocol):
+    """What a team trains: a network, or several together."""
+
+    def flops(self) -> int:
+        """Floating-point operations to train on one sample."""
+
+
 class TeamSizes(NamedTuple):
     """Sizes of a team: the first size, and all sizes that may be tried, ascending."""
 
@@ -56,7 +62,7 @@ ALONE = TeamSizes(1, (1,))
 
 
 def sizes(
-    threads: int | str, architecture: Architecture, batch_size: int, samples: float, epochs: float = math.inf
+    threads: int | str, work: Work, batch_size: int, samples: float, epochs: float = math.inf
 ) -> TeamSizes:
     """Team sizes for ``threads``, never more than CPUs, with so many samples per epoch.
 
@@ -67,10 +73,10 @@ def sizes(
     if threads != "auto":
         size = 1 if threads == 1 else max(1, min(cpus(), int(threads)))
         return TeamSizes(size, (size,))
-    flops = architecture.flops()
+    flops = work.flops()
     step, epoch = flops * batch_size, flops * samples
     busy = int(min(max(step / _MEMBER_FLOPS, 2 if step >= _PAIR_FLOPS else 1), epoch / _EPOCH_FLOPS))
-    tried = step >= _STEP_FLOPS and not is_one_chunk(architecture, samples * epochs)
+    tried = step >= _STEP_FLOPS and not is_one_chunk(work, samples * epochs)
     if busy < 2 and not tried:
         return ALONE
     most = free_cpus()
@@ -80,9 +86,9 @@ def sizes(
     return TeamSizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))
 
 
-def is_one_chunk(architecture: Architecture, samples: float) -> bool:
+def is_one_chunk(work: Work, samples: float) -> bool:
     """Tells whether training on so many samples ends with the first chunk, on any machine."""
-    return architecture.flops() * samples <= _FIRST_FLOPS
+    return work.flops() * samples <= _FIRST_FLOPS
 
 
 class _Networks:
@@ -115,11 +121,11 @@ class TeamTuner:
     Networks that other threads train at the same time get their share of the CPUs.
     """
 
-    def __init__(self, architecture: Architecture, sizes: TeamSizes) -> None:
+    def __init__(self, work: Work, sizes: TeamSizes) -> None:
         self.size, self._sizes = sizes
         self._allowed = self._sizes
         self.speeds: dict[int, float] = {}  # samples per second by size, as last measured
-        self._samples = _FIRST_FLOPS / architecture.flops()  # of the last chunk, at first an estimate
+        self._samples = _FIRST_FLOPS / work.flops()  # of the last chunk, at first an estimate
         self._trial: int | None = None  # the size that is being tried
         self._probe_seconds = _PROBE  # seconds of its probe
         self._probed = False  # whether it has had its probe

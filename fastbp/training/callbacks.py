@@ -106,8 +106,9 @@ class EarlyStopping(Monitor):
     def on_epoch_end(self, run: Run) -> None:
         if self.is_better(run):
             if self.restore_best_weights:
-                self._weights = [w.copy() for w in run.network.weights]
-                self._biases = [b.copy() for b in run.network.biases]
+                net = run.kept()
+                self._weights = [w.copy() for w in net.weights]
+                self._biases = [b.copy() for b in net.biases]
         elif self.wait >= max(1, self.patience):
             best = "no number" if self.best is None else f"{self.best:.6g}"
             run.stop(f"EarlyStopping: {self.monitor} did not improve on {best} in {self.wait} epochs")

@@ -23,6 +23,8 @@ _NEAR_0, _SMALL = 0.05, 1e-3  # inputs, or a range of targets, below these are f
 _STUCK = 0.01  # a derivative below it passes almost nothing on, such as that of a sigmoid beyond 0.99
 _SAME = 1e-2  # signals with a standard deviation below it hardly differ between samples
 
+_FIRST_STEPS = 1000  # steps after which a training that has learnt nothing is explained
+
 _SLOW = "; try ten times the learning rate of {:g}, optimizer='adam', or less regularisation"
 
 
@@ -100,6 +102,26 @@ def notes(
             f"nothing learnt: the cost is {cost:.4g}, that of a constant answer {constant:.4g}{advice}"
         )
     return reasons
+
+
+def is_due(ended: int, epochs: int, steps: int) -> bool:
+    """Tells whether a training is looked at after so many ended epochs, which made so many steps.
+
+    After the last one, and after the first by which it has made `_FIRST_STEPS` steps, but the second at the
+    earliest.
+    """
+    if ended < 2:
+        return False
+    is_early = steps >= _FIRST_STEPS and (ended == 2 or steps * (ended - 1) < _FIRST_STEPS * ended)
+    return ended == epochs or is_early
+
+
+def divergence(place: str, what: str, rate: float, notes: Sequence[str]) -> str:
+    """The message of a training that diverged at that place, with `notes` on why."""
+    return (
+        f"{place}: {what} is no longer finite with learning_rate {rate:g}; the last finite weights are kept. "
+        + ("; ".join(notes) or "Try a smaller learning_rate")
+    )
 
 
 # The costs of answers

@@ -19,7 +19,7 @@ from ..options import random_streams
 _SCORES: dict[Task, str] = {"value": "r2", "values": "r2"}
 
 
-class _EvaluationSet(NamedTuple):
+class EvaluationSet(NamedTuple):
     """Rows of data to measure on; names in the history begin with the prefix."""
 
     prefix: str
@@ -41,32 +41,44 @@ class Evaluation:
         self._metrics = dict(metrics) or {name: METRICS[name]}
         self._takes_weights = {name for name, metric in self._metrics.items() if _takes_weights(metric)}
         self._task, self._classes = task, classes
-        self._sets: list[_EvaluationSet] = []
+        self.sets: list[EvaluationSet] = []
 
     def add(self, prefix: str, data: Data, rows: np.ndarray) -> None:
         """Adds a set whose names begin with the prefix; without a prefix, its cost is left out."""
         weights = data.weights[rows] if data.weights.size else None
         check_some_weight(f"weights of the {'validation' if prefix else 'training'} data", weights)
         unweighted = data._replace(weights=NOTHING)
-        self._sets.append(_EvaluationSet(prefix, unweighted, rows, data.targets[rows], weights))
+        self.sets.append(EvaluationSet(prefix, unweighted, rows, data.targets[rows], weights))
 
     def __call__(self, engine: Any, members: int) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        for number, one in enumerate(self.sets):
+            losses = self.new_losses(number)
+            outputs = engine.infer(one.data, losses, members, one.rows)
+            scores |= self.scores(number, outputs, losses)
+        return scores
+
+    def new_losses(self, number: int) -> np.ndarray:
+        """Room for the costs of the rows of a set, or none where its cost is left out."""
+        one = self.sets[number]
+        return np.zeros(len(one.rows)) if one.prefix else NOTHING
+
+    def scores(self, number: int, outputs: np.ndarray, losses: np.ndarray) -> dict[str, float]:
+        """The cost and the metrics of a set, from its outputs and the costs of its rows."""
+        prefix, data, _, targets, weights = self.sets[number]
         scores = {}
-        for prefix, data, rows, targets, weights in self._sets:
-            losses = np.zeros(len(rows)) if prefix else NOTHING
-            outputs = engine.infer(data, losses, members, rows)
-            if data.outputs is not None:
-                outputs = data.outputs.unscaled(outputs)
-            if prefix:
-                counted = losses if weights is None else losses[weights > 0] * weights[weights > 0]
-                scores[f"{prefix}loss"] = math.fsum(counted) / len(losses)
-            for name, metric in self._metrics.items():
-                if metric is METRICS.get(name):
-                    number = metric(outputs, Targets(targets, self._task), weights)
-                else:
-                    options = {"sample_weight": weights} if name in self._takes_weights else {}
-                    number = metric(self._as_y(targets), outputs, **options)
-                scores[prefix + name] = float(number)
+        if data.outputs is not None:
+            outputs = data.outputs.unscaled(outputs)
+        if prefix:
+            counted = losses if weights is None else losses[weights > 0] * weights[weights > 0]
+            scores[f"{prefix}loss"] = math.fsum(counted.tolist()) / len(losses)
+        for name, metric in self._metrics.items():
+            if metric is METRICS.get(name):
+                value = metric(outputs, Targets(targets, self._task), weights)
+            else:
+                options = {"sample_weight": weights} if name in self._takes_weights else {}
+                value = metric(self._as_y(targets), outputs, **options)
+            scores[prefix + name] = float(value)
         return scores
 
     def _as_y(self, targets: np.ndarray) -> np.ndarray:

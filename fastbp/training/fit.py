@@ -2,15 +2,17 @@
 
 import contextlib
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..data import frames, streams
 from ..data.pixels import scale_of, warn_of_other_scale
+from ..data.schema import Learnt, Schema
+from ..data.sparse import Samples
 from ..data.validation import checked_validation_data
 from ..engine import numpy_engine, user_functions
-from ..engine.architecture import Parameters, Parts, checked, mask_key, schema_of
+from ..engine.architecture import Parameters, Parts, Progress, checked, mask_key, schema_of
 from ..engine.chunks import Chunks
 from ..engine.kernels.records import FUSED
 from ..engine.packed import Engine, UpdateSpec
@@ -20,7 +22,7 @@ from ..files import resuming
 from ..files.checks import check_labels
 from ..options import checks
 from ..options.schedules import Schedule
-from ..options.step_numbers import StepNumbers
+from ..options.step_numbers import Recipe, StepNumbers
 from . import checkpoint
 from .blocks import Blocks
 from .callbacks import Function, ModelCheckpoint, ProgressBar
@@ -29,6 +31,24 @@ from .history import History
 from .plan import Plan
 from .run import Callback, Run
 from .sources import ArraySource, CheckedArrays
+
+
+class Start(NamedTuple):
+    """The start of a network's training."""
+
+    numbers: StepNumbers
+    optimizer_started_at: int  # the steps before the optimizer's state began
+    optimizer_state: dict[str, Parameters]  # of earlier steps; empty where the optimizer starts anew
+
+
+class Validation(NamedTuple):
+    """Validation data, checked and converted for an engine."""
+
+    X: Samples
+    targets: np.ndarray
+    weights: np.ndarray
+    rows: np.ndarray
+
 
 _MANY = 1 << 40  # samples of an epoch, while their number is unknown and no schedule needs it
 
@@ -73,43 +93,67 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
         resuming.check_learnt(saved.path, former, learnt)
         checkpoint.adopt(net, saved)
         parts = checked(net)
-    progress, recipe, batch_size = net._fastbp.progress, plan.recipe, plan.batch_size
-    goes_on = progress.optimizer == recipe.optimizer and _has_shapes(progress.optimizer_state, parts)
-    optimizer_started_at = progress.began if goes_on else progress.batches
+    batch_size = plan.batch_size
     samples = _MANY if source.samples is None else source.samples
-    end = progress.batches + plan.epochs * -(-samples // batch_size)
-    numbers = StepNumbers(recipe, optimizer_started_at, progress.batches, end)
-    if end > progress.batches:
-        numbers(progress.batches, 1)  # raises for an invalid schedule, before anything is changed
+    progress = net._fastbp.progress
+    start = start_of(progress, parts, plan.recipe, plan.epochs * -(-samples // batch_size))
     team = sizes(plan.threads, parts.architecture, batch_size, samples)
-    engine = _engine(net, parts, source, plan, team.most, progress.optimizer_state if goes_on else {})
-    progress = net._fastbp.progress  # with the key of masks, which the engine may have drawn
-    progress = replace(progress, optimizer=recipe.optimizer, began=optimizer_started_at, optimizer_state={})
-    net._fastbp = replace(net._fastbp, learnt=learnt, progress=progress)
+    engine = _engine(net, parts, source, plan, team.most, start.optimizer_state)
+    begin(net, learnt, plan.recipe, start)
     team_sizes = team if isinstance(engine, Engine) else ALONE
-    chunks = Chunks(engine, source.data, numbers, progress.batches, team_sizes)
-    run = Run(net, chunks, numbers, source, plan, lambda: evaluation(engine, team.most), arguments)
+    chunks = Chunks(engine, source.data, start.numbers, progress.batches, team_sizes)
+    run = Run(net, chunks, start.numbers, source, plan, lambda: evaluation(engine, team.most), arguments)
     if saved:
         checkpoint.resume(run, saved)
     return run
 
 
+def start_of(progress: Progress, parts: Parts, recipe: Recipe, steps: int) -> Start:
+    """The start of a training of so many steps; an invalid schedule raises, before anything is changed."""
+    goes_on = progress.optimizer == recipe.optimizer and _has_shapes(progress.optimizer_state, parts)
+    started_at = progress.began if goes_on else progress.batches
+    numbers = StepNumbers(recipe, started_at, progress.batches, progress.batches + steps)
+    if steps:
+        numbers(progress.batches, 1)
+    return Start(numbers, started_at, progress.optimizer_state if goes_on else {})
+
+
+def begin(net: Any, learnt: Learnt, recipe: Recipe, start: Start) -> None:
+    """Gives a network the facts about its data, before it trains; all checks have passed."""
+    state = net._fastbp
+    progress = replace(
+        state.progress, optimizer=recipe.optimizer, began=start.optimizer_started_at, optimizer_state={}
+    )
+    net._fastbp = replace(state, learnt=learnt, progress=progress)
+
+
 def _evaluation(source: ArraySource | Blocks, plan: Plan) -> Evaluation:
     """The measurements after every epoch: of validation data, and with metrics of the training data."""
-    schema, data = source.schema, source.data
-    learnt = schema.learnt
-    evaluation = Evaluation(plan.metrics, schema.trained_task, learnt.classes)
+    validation = None
     if plan.validation_data is not None:
-        X, y, sample_weight = checked_validation_data(plan.validation_data)
-        samples, targets = schema.pairs(X, y, "validation_")
-        warn_of_other_scale("validation_X", scale_of(samples, schema.options), learnt.scale)
-        weights = schema.weights(targets, sample_weight, "validation_sample_weight")
-        held_out = data._replace(X=schema.divided(samples), targets=targets.array, weights=weights)
-        evaluation.add("val_", held_out, np.arange(len(samples)))
+        validation = validation_of(source.schema, plan)
+    return evaluation_of(source, plan, validation)
+
+
+def validation_of(schema: Schema, plan: Plan) -> Validation:
+    """The checked validation data of the plan, for a network that has learnt that `schema`."""
+    X, y, sample_weight = checked_validation_data(plan.validation_data)
+    samples, targets = schema.pairs(X, y, "validation_")
+    warn_of_other_scale("validation_X", scale_of(samples, schema.options), schema.learnt.scale)
+    weights = schema.weights(targets, sample_weight, "validation_sample_weight")
+    return Validation(schema.divided(samples), targets.array, weights, np.arange(len(samples)))
+
+
+def evaluation_of(source: ArraySource | Blocks, plan: Plan, validation: Validation | None) -> Evaluation:
+    """The measurements after every epoch, by validation data or by the rows that the source holds out."""
+    evaluation = Evaluation(plan.metrics, source.schema.trained_task, source.schema.learnt.classes)
+    if validation is not None:
+        X, targets, weights, rows = validation
+        evaluation.add("val_", source.data._replace(X=X, targets=targets, weights=weights), rows)
     elif isinstance(source, ArraySource) and source.held_out is not None:
-        evaluation.add("val_", data, source.held_out)
+        evaluation.add("val_", source.data, source.held_out)
     if plan.metrics and isinstance(source, ArraySource):
-        evaluation.add("", data, source.rows)
+        evaluation.add("", source.data, source.rows)
     return evaluation
 
 

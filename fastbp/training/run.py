@@ -20,8 +20,6 @@ from .history import History
 from .plan import Plan
 from .sources import Source
 
-_FIRST_STEPS = 1000  # steps after which a training that has learnt nothing is explained
-
 CallbackState = dict[str, Any]  # JSON values and lists of arrays
 
 
@@ -238,7 +236,8 @@ class Run:
 
     def kept(self) -> Any:
         """The network with its trained weights and state, for reading only."""
-        self.keep()
+        if not self._lent:  # else a hook may have changed its weights
+            self.keep()
         return self._net
 
     def resume(self, path: str, history: History, position: Position, generator: Any) -> None:
@@ -382,30 +381,21 @@ class Run:
         if undo is not None:
             self._engine.restore(undo)
             self._chunks.step = step
-        message = (
-            f"epoch {self.epoch + 1}, sample {done} of {samples}: {what} is no longer finite "
-            f"with learning_rate {self._numbers.recipe.rate:g}; the last finite weights are kept. "
-        )
         notes = self._explained(diverged=True)
         self.history.notes.extend(notes)
-        raise DivergenceError(message + ("; ".join(notes) or "Try a smaller learning_rate"))
+        place = f"epoch {self.epoch + 1}, sample {done} of {samples}"
+        raise DivergenceError(diagnosis.divergence(place, what, self._numbers.recipe.rate, notes))
 
     def _explained(self, diverged: bool) -> list[str]:
         """New notes on a failure, looked for when training has diverged, once early, and at its end."""
         losses = self.history["loss"]
-        last = len(losses) == self.epochs
-        looks = diverged or (len(losses) > 1 and (last or self._is_early(len(losses))))
+        looks = diverged or diagnosis.is_due(
+            len(losses), self.epochs, self.step - self.progress_before.batches
+        )
         if not looks or isinstance(self._engine, MethodsEngine):
             return []
         parts = Parts(self._engine.architecture, *self._engine.unpack())
         rate = self._numbers.recipe.rate
-        notes = diagnosis.notes(parts, *self._source.seen, rate, losses, diverged, early=not last)
+        early = len(losses) < self.epochs
+        notes = diagnosis.notes(parts, *self._source.seen, rate, losses, diverged, early)
         return [note for note in notes if note not in self.history.notes]
-
-    def _is_early(self, epochs: int) -> bool:
-        """Tells whether this many epochs are the first after which training has made `_FIRST_STEPS` steps.
-
-        The first epoch is too early: the second counts instead.
-        """
-        steps = self.step - self.progress_before.batches
-        return steps >= _FIRST_STEPS and (epochs == 2 or steps * (epochs - 1) < _FIRST_STEPS * epochs)
