@@ -67,14 +67,14 @@ def _layout(architecture: Architecture, batch_size: int, optimizer: str | int, c
     plan["cost"] = costs.code_of(name, activations.name_and_parameter(architecture.activations[-1])[0])
     plan["optimizer"] = optimizers.CODES[optimizer] if isinstance(optimizer, str) else optimizer
     plan["rows"], plan["clips"] = rows, clips
-    plan["numbers"] = take((2 + 2 * optimizers.NUMBERS) * lanes)
+    plan["numbers"] = take((3 + 2 * optimizers.NUMBERS) * lanes)
     plan["gathered"] = take(rows * shape.columns * lanes)
     plan["x_row"], plan["y_row"] = row_of(sizes[0]), row_of(sizes[-1])
     panels = -(-sizes[0] // shape.columns) * shape.columns
     plan["x"] = take(rows * max(row_of(sizes[0]), panels))
     plan["y"] = take(rows * row_of(sizes[-1]))
     plan["products"] = take(rows * max(map(row_of, sizes)))
-    layers[0]["outputs"] = sizes[0]
+    layers[0]["outputs"], layers[0]["a"], layers[0]["row"] = sizes[0], plan["x"][0], plan["x_row"][0]
     for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes), 1):
         layer, kind = layers[number], architecture.activations[number - 1]
         layer["inputs"], layer["outputs"], layer["row"] = n_in, n_out, row_of(n_out)

@@ -38,7 +38,7 @@ from .panels import Formula
 from .records import FUSED, LANE_LAYER, LANE_PLAN
 from .step import DECAY, L1, L2, RATE, SCALE
 from .team import Member, barrier
-from .vector import I64, constants, pointer, shift
+from .vector import I64, clear, constants, pointer, shift
 
 BLOCK = 512  # as layout.BLOCK: the samples whose deltas are added for a bias in one chain
 
@@ -120,7 +120,7 @@ class Work(NamedTuple):
     target: Any
     scratch: Any
     chains: Any
-    numbers: Any  # a vector of zeros, one of ones, then those of a step
+    numbers: Any  # a vector of zeros, two of ones, then those of a step for weights and for biases
     gathered: Any
     costs: Any  # float64 vectors, one a sample
     weights: Any
@@ -173,121 +173,97 @@ def _zeros(work: Work) -> Matrix:
     return Matrix(work.numbers, 0, 0)
 
 
-# ---------------------------------------------------------------- rows of data
+# ---------------------------------------------------------------- the phases, each inlined once in a kernel
 
 
 @inlined
-def _gather_panel(
-    rows: LaneRows, orders: np.ndarray, network: int, first: int, begin: int, count: int, target: Any
-) -> None:
-    """One panel, from column `first` on, of a network's rows at the positions from `begin` on."""
-    nr, _, _ = constants(target)
-    size = rows.raw.shape[1]
-    source = pointer(rows.raw, network * rows.next_raw)
-    positions = pointer(orders, (network if orders.shape[0] > 1 else 0) * orders.shape[1] + begin)
-    if rows.kind == LABELS:
-        one_hot(first, target, count, source, size, positions)
-    else:
-        here = shift(source, first * (size // rows.count))
-        scaling = network * rows.next_scaling + first
-        units = Units(rows.divisor, pointer(rows.mean, scaling), pointer(rows.factor, scaling))
-        gather(rows.kind, min(nr, rows.count - first), target, count, here, size, positions, units)
+def _gather(net: Lanes, work: Work, samples: LaneSamples, begin: int, count: int, wants_y: bool) -> None:
+    """Rows of the samples at the positions from `begin` on, with targets and weights if these are wanted.
 
-
-@inlined
-def _gather_lanes(
-    rows: LaneRows, orders: np.ndarray, begin: int, count: int, target: Any, row: int, work: Work, room: int
-) -> None:
-    """Rows of every lane to a lane matrix of that stride; `room` is that of a gathered panel."""
-    nr, lanes, _ = constants(target)
-    for first in range(0, rows.count, nr):
-        columns = min(nr, rows.count - first)
-        there = Matrix(shift(target, first * lanes), row, lanes)
-        for lane in range(1 if rows.is_shared else lanes):
-            network = work.networks[lane]
-            if network >= 0:
-                panel = shift(work.gathered, lane * room)
-                _gather_panel(rows, orders, network, first, begin, count, panel)
-        if rows.is_shared:
-            spread(count, columns, there, Matrix(work.gathered, nr, 1))
-        else:
-            interleave(count, columns, there, Matrix(work.gathered, nr, room))
-
-
-@inlined
-def _gather_samples(
-    net: Lanes, work: Work, samples: LaneSamples, begin: int, count: int, wants_y: bool
-) -> None:
-    """The inputs, and with them targets and weights."""
+    Inputs that all lanes share stay panels of one lane; others become lane matrices.
+    """
     nr, lanes, _ = constants(work.scratch)
-    plan, X, Y, orders = net.plan[0], samples.X, samples.Y, samples.orders
-    x, room = shift(work.scratch, plan.x), plan.rows * nr
-    if X.is_shared:
-        for first in range(0, X.count, nr):
-            _gather_panel(X, orders, 0, first, begin, count, shift(x, first * plan.rows))
-    else:
-        _gather_lanes(X, orders, begin, count, x, plan.x_row, work, room)
-    if wants_y:
-        _gather_lanes(Y, orders, begin, count, shift(work.scratch, plan.y), plan.y_row, work, room)
-        if samples.weights.size:
-            for lane in range(lanes):
+    plan, orders = net.plan[0], samples.orders
+    room = plan.rows * nr
+    for part in range(2 if wants_y else 1):
+        rows, offset, row = samples.X, plan.x, plan.x_row
+        if part:
+            rows, offset, row = samples.Y, plan.y, plan.y_row
+        size, stays = rows.raw.shape[1], part == 0 and rows.is_shared
+        for first in range(0, rows.count, nr):
+            columns = min(nr, rows.count - first)
+            panels = shift(work.scratch, offset + first * plan.rows) if stays else work.gathered
+            for lane in range(1 if rows.is_shared else lanes):
                 network = max(0, work.networks[lane])
-                row = network if orders.shape[0] > 1 else 0
-                for i in range(count):
-                    position = orders[row, begin + i]
-                    weight = samples.weights[network * samples.next_weights + position]
-                    work.weights[i * lanes + lane] = weight
+                source = pointer(rows.raw, network * rows.next_raw)
+                positions = pointer(orders, _order_of(network, orders) + begin)
+                panel = shift(panels, lane * room)
+                if rows.kind == LABELS:
+                    one_hot(first, panel, count, source, size, positions)
+                else:
+                    scaling = network * rows.next_scaling + first
+                    units = Units(rows.divisor, pointer(rows.mean, scaling), pointer(rows.factor, scaling))
+                    here = shift(source, first * (size // rows.count))
+                    gather(rows.kind, columns, panel, count, here, size, positions, units)
+            there = Matrix(shift(work.scratch, offset + first * lanes), row, lanes)
+            if not rows.is_shared:
+                interleave(count, columns, there, Matrix(panels, nr, room))
+            elif not stays:
+                spread(count, columns, there, Matrix(panels, nr, 1))
+    if wants_y and samples.weights.size:
+        _gather_weights(work, samples, begin, count)
 
 
-# ---------------------------------------------------------------- forward and backward
+@helper
+def _order_of(network: int, orders: np.ndarray) -> int:
+    """Where the order of a network begins."""
+    return (network if orders.shape[0] > 1 else 0) * orders.shape[1]
 
 
-@inlined
-def _forward_first(net: Lanes, work: Work, m: int, is_shared: bool) -> None:
-    """The weighted input of the first layer; inputs that all lanes share lie in panels."""
-    nr, lanes, _ = constants(work.scratch)
-    plan, layer = net.plan[0], net.layers[1]
-    x, w = shift(work.scratch, plan.x), shift(work.parameters, layer.weights)
-    z = Matrix(shift(work.scratch, layer.a), layer.row, lanes)
-    start = Matrix(shift(work.parameters, layer.biases), 0, lanes)
-    if is_shared:
-        for first in range(0, layer.inputs, nr):
-            p = Matrix(shift(x, first * plan.rows), nr, 1)
-            q = Matrix(shift(w, first * layer.weights_row), layer.weights_row, lanes)
-            multiply_shared(m, layer.outputs, z, start, p, q, min(nr, layer.inputs - first))
-            start = z
-    else:
-        q = Matrix(w, layer.weights_row, lanes)
-        multiply(m, layer.outputs, z, start, Matrix(x, plan.x_row, lanes), q, layer.inputs)
+@helper
+def _gather_weights(work: Work, samples: LaneSamples, begin: int, count: int) -> None:
+    _, lanes, _ = constants(work.scratch)
+    positions = pointer(samples.orders, begin)
+    for lane in range(lanes):
+        network = max(0, work.networks[lane])
+        order = shift(positions, _order_of(network, samples.orders))
+        weights = pointer(samples.weights, network * samples.next_weights)
+        for i in range(count):
+            work.weights[i * lanes + lane] = weights[order[i]]
 
 
 @inlined
 def _forward(
-    net: Lanes, work: Work, m: int, samples: LaneSamples, options: Options, step: int, sample: int
+    net: Lanes, work: Work, m: int, is_shared: bool, options: Options, step: int, sample: int
 ) -> None:
     """Activations of every layer but the last, which is left at its weighted input.
 
     `step` counts those of the chunk, negative for no dropout; `sample` the samples of the batch before.
     """
-    _, lanes, _ = constants(work.scratch)
+    nr, lanes, _ = constants(work.scratch)
     last = net.layers.shape[0] - 1
+    x = Matrix(shift(work.scratch, net.plan[0].x), net.plan[0].x_row, lanes)
     for number in range(1, last + 1):
         layer = net.layers[number]
+        row = layer.weights_row
+        w = shift(work.parameters, layer.weights)
         a = Matrix(shift(work.scratch, layer.a), layer.row, lanes)
-        if number == 1:
-            _forward_first(net, work, m, samples.X.is_shared)
+        start = Matrix(shift(work.parameters, layer.biases), 0, lanes)
+        if number == 1 and is_shared:
+            for first in range(0, layer.inputs, nr):
+                p = Matrix(shift(x.first, first * net.plan[0].rows), nr, 1)
+                q = Matrix(shift(w, first * row), row, lanes)
+                multiply_shared(m, layer.outputs, a, start, p, q, min(nr, layer.inputs - first))
+                start = a
         else:
-            below = net.layers[number - 1]
-            p = Matrix(shift(work.scratch, below.a), below.row, lanes)
-            q = Matrix(shift(work.parameters, layer.weights), layer.weights_row, lanes)
-            start = Matrix(shift(work.parameters, layer.biases), 0, lanes)
-            multiply(m, layer.outputs, a, start, p, q, layer.inputs)
+            multiply(m, layer.outputs, a, start, x, Matrix(w, row, lanes), layer.inputs)
         if number < last:
             d = Matrix(shift(work.scratch, layer.delta), layer.row, lanes)
             activate(Formula(layer.activation, layer.parameter, 0), m, layer.outputs, a, d)
             if step >= 0 and options.dropout.shape[1]:
                 masks = _masks(work, options, step, number, last)
                 drop(m, layer.outputs, a, d, masks, sample * layer.outputs, layer.outputs)
+        x = a
 
 
 @helper
@@ -303,8 +279,8 @@ def _masks(work: Work, options: Options, step: int, number: int, last: int) -> M
 
 
 @inlined
-def _finish(net: Lanes, work: Work, m: int, wanted: int) -> None:
-    """Turns z of the last layer into a, da/dz and, where `wanted`, the samples' costs."""
+def _output(net: Lanes, work: Work, m: int, wants_costs: bool, learns: bool, is_weighted: bool) -> None:
+    """Outputs a of the last layer from z and, where it `learns`, d = dC/dz; and the samples' costs."""
     _, lanes, _ = constants(work.scratch)
     plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
     cost = Formula(plan.cost, plan.parameter, 0)
@@ -312,80 +288,62 @@ def _finish(net: Lanes, work: Work, m: int, wanted: int) -> None:
     d = Matrix(shift(work.scratch, layer.delta), layer.row, lanes)
     y = Matrix(shift(work.scratch, plan.y), plan.y_row, lanes)
     has_logits_form = FIRST_OF_LOGITS <= plan.cost < CUSTOM  # dC/dz is a - y
-    if wanted and has_logits_form:
+    if wants_costs and has_logits_form:
         costs(cost, m, layer.outputs, work.costs, a, y)
     if layer.activation == SOFTMAX:
-        softmax(m, layer.outputs, a, d, y, work.costs, wanted)
+        softmax(m, layer.outputs, a, d, y, work.costs, wants_costs)
     else:
         activate(Formula(layer.activation, layer.parameter, 0), m, layer.outputs, a, d)
-    if wanted and not has_logits_form:
+    if wants_costs and not has_logits_form:
         costs(cost, m, layer.outputs, work.costs, a, y)
-
-
-@inlined
-def _output(net: Lanes, work: Work, m: int, is_weighted: bool) -> None:
-    """d = dC/dz of the last layer, and the samples' costs."""
-    _, lanes, _ = constants(work.scratch)
-    plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
-    _finish(net, work, m, 1)
-    a = Matrix(shift(work.scratch, layer.a), layer.row, lanes)
-    d = Matrix(shift(work.scratch, layer.delta), layer.row, lanes)
-    y = Matrix(shift(work.scratch, plan.y), plan.y_row, lanes)
-    cost_delta(Formula(plan.cost, plan.parameter, 0), m, layer.outputs, d, a, y)
-    if layer.activation == SOFTMAX and not FIRST_OF_LOGITS <= plan.cost < CUSTOM:
-        softmax_delta(m, layer.outputs, d, a)
+    if learns:
+        cost_delta(cost, m, layer.outputs, d, a, y)
+        if layer.activation == SOFTMAX and not has_logits_form:
+            softmax_delta(m, layer.outputs, d, a)
     if is_weighted:
         weigh(m, layer.outputs, d, work.costs, work.weights)
 
 
 @inlined
-def _update(net: Lanes, work: Work, number: int, m: int, sample: int, is_shared: bool) -> None:
-    """Adds the samples' terms to the chains of a layer's gradient, which begin anew every so many samples."""
-    nr, lanes, _ = constants(work.scratch)
-    plan, layer = net.plan[0], net.layers[number]
-    row = layer.weights_row
-    chain = Matrix(shift(work.chains, layer.weights), row, lanes)
-    d = Matrix(shift(work.scratch, layer.delta), layer.row, lanes)
-    start = _zeros(work) if sample % SAMPLES_AT_ONCE == 0 else chain
-    if number == 1 and is_shared:
-        for first in range(0, layer.inputs, nr):
-            x = Matrix(shift(work.scratch, plan.x + first * plan.rows), 1, nr)
-            here = Matrix(shift(chain.first, first * row), row, lanes)
-            begin = _zeros(work) if sample % SAMPLES_AT_ONCE == 0 else here
-            multiply_shared(min(nr, layer.inputs - first), layer.outputs, here, begin, x, d, m)
-    elif number == 1:
-        x = Matrix(shift(work.scratch, plan.x), lanes, plan.x_row)
-        multiply(layer.inputs, layer.outputs, chain, start, x, d, m)
-    else:
-        below = net.layers[number - 1]
-        x = Matrix(shift(work.scratch, below.a), lanes, below.row)
-        multiply(layer.inputs, layer.outputs, chain, start, x, d, m)
-    biases = Matrix(shift(work.chains, layer.biases), lanes, 0)
-    start = _zeros(work) if sample % BLOCK == 0 else biases
-    ones = Matrix(shift(work.numbers, lanes), 0, 0)
-    multiply(layer.outputs, 1, biases, start, Matrix(d.first, lanes, layer.row), ones, m)
-
-
-@inlined
 def _backward(net: Lanes, work: Work, m: int, sample: int, is_shared: bool) -> None:
-    """From the last layer to the lowest that learns: its terms of the gradient, and the delta below."""
-    _, lanes, _ = constants(work.scratch)
-    plan = net.plan[0]
-    first = plan.first_trainable
-    for number in range(net.layers.shape[0] - 1, first - 1, -1):
+    """From the last layer to the lowest that learns: the delta below, and the terms of its gradient.
+
+    The chains of a gradient begin anew every so many samples of a batch.
+    """
+    nr, lanes, _ = constants(work.scratch)
+    plan, zeros = net.plan[0], _zeros(work)
+    for number in range(net.layers.shape[0] - 1, plan.first_trainable - 1, -1):
         layer, below = net.layers[number], net.layers[number - 1]
-        if number > first:
+        row, delta = layer.weights_row, shift(work.scratch, layer.delta)
+        if number > plan.first_trainable:
             products = Matrix(shift(work.scratch, plan.products), below.row, lanes)
-            p = Matrix(shift(work.scratch, layer.delta), layer.row, lanes)
-            q = Matrix(shift(work.parameters, layer.weights), lanes, layer.weights_row)
-            multiply(m, layer.inputs, products, _zeros(work), p, q, layer.outputs)
+            q = Matrix(shift(work.parameters, layer.weights), lanes, row)
+            multiply(m, layer.inputs, products, zeros, Matrix(delta, layer.row, lanes), q, layer.outputs)
             d = Matrix(shift(work.scratch, below.delta), below.row, lanes)
             multiply_derivative(m, layer.inputs, d, products)
-        if not layer.frozen:
-            _update(net, work, number, m, sample, is_shared)
+        if layer.frozen:
+            continue
+        chain = Matrix(shift(work.chains, layer.weights), row, lanes)
+        is_new, d = sample % SAMPLES_AT_ONCE == 0, Matrix(delta, layer.row, lanes)
+        if number == 1 and is_shared:
+            for first in range(0, layer.inputs, nr):
+                x = Matrix(shift(work.scratch, plan.x + first * plan.rows), 1, nr)
+                here = Matrix(shift(chain.first, first * row), row, lanes)
+                start = zeros if is_new else here
+                multiply_shared(min(nr, layer.inputs - first), layer.outputs, here, start, x, d, m)
+        else:
+            x = Matrix(shift(work.scratch, below.a), lanes, below.row)
+            multiply(layer.inputs, layer.outputs, chain, zeros if is_new else chain, x, d, m)
+        biases = Matrix(shift(work.chains, layer.biases), lanes, 0)
+        ones = Matrix(shift(work.numbers, lanes), 0, 0)
+        start = zeros if sample % BLOCK == 0 else biases
+        multiply(layer.outputs, 1, biases, start, Matrix(delta, lanes, layer.row), ones, m)
 
 
-# ---------------------------------------------------------------- steps
+@helper
+def _part(layer: Any, of_biases: int) -> tuple[int, int, int]:
+    """The offset, the rows and their stride of a layer's weights, or of its biases."""
+    return (layer.biases, 1, 0) if of_biases else (layer.weights, layer.inputs, layer.weights_row)
 
 
 @helper
@@ -400,14 +358,20 @@ def _start(net: Lanes, work: Work, offset: int, row: int, is_first: bool) -> Mat
 
 
 @helper
+def _numbers(work: Work, of_biases: bool) -> Any:
+    """The numbers of a step."""
+    _, lanes, _ = constants(work.scratch)
+    return shift(work.numbers, (3 + NUMBERS if of_biases else 3) * lanes)
+
+
+@helper
 def _set_numbers(net: Lanes, work: Work, steps: LaneSteps, step: int, samples: int) -> None:
     """The numbers of a step by lane, for weights and then for biases; see `step._set_numbers`.
 
-    For `FUSED`, the factors of a batch's first chain and of later ones.
+    For `FUSED`, the factors of a batch's first chain of weights, and of other chains.
     """
     _, lanes, _ = constants(work.scratch)
-    h = shift(work.numbers, 2 * lanes)
-    h_biases = shift(h, NUMBERS * lanes)
+    h, h_biases = _numbers(work, False), _numbers(work, True)
     for lane in range(lanes):
         network = max(0, work.networks[lane])
         given = steps.numbers[network, step]
@@ -427,18 +391,17 @@ def _set_numbers(net: Lanes, work: Work, steps: LaneSteps, step: int, samples: i
 
 
 @inlined
-def _fold(net: Lanes, work: Work, now: int, of_biases: bool) -> None:
-    """Adds the chains of weights, or of biases, to the batch's target after `now` of its samples."""
+def _fold(net: Lanes, work: Work, now: int, with_biases: bool) -> None:
+    """Adds the chains to the batch's target after `now` of its samples."""
     _, lanes, _ = constants(work.scratch)
     for number in range(max(1, net.plan[0].first_trainable), net.layers.shape[0]):
         layer = net.layers[number]
-        if not layer.frozen:
-            offset, row = (layer.biases, 0) if of_biases else (layer.weights, layer.weights_row)
+        for of_biases in range(0 if layer.frozen else 1 + with_biases):
+            offset, rows, row = _part(layer, of_biases)
             is_first = now <= (BLOCK if of_biases else SAMPLES_AT_ONCE)
-            rows = 1 if of_biases else layer.inputs
             factors = shift(work.numbers, lanes)  # ones
             if net.plan[0].optimizer == FUSED:
-                factors = shift(work.numbers, (2 if is_first and not of_biases else 2 + NUMBERS) * lanes)
+                factors = _numbers(work, not is_first or of_biases)
             target = Matrix(shift(work.target, offset), row, lanes)
             chain = Matrix(shift(work.chains, offset), row, lanes)
             start = _start(net, work, offset, row, is_first)
@@ -452,75 +415,67 @@ def _clip(net: Lanes, work: Work, options: Options, steps: LaneSteps, step: int,
     The norm is over all layers that learn.
     """
     _, lanes, _ = constants(work.scratch)
+    _set_factors(work, steps, step, samples)
+    for number in range(max(1, net.plan[0].first_trainable), net.layers.shape[0]):
+        layer = net.layers[number]
+        if not layer.frozen:
+            for of_biases in range(1, -1, -1):
+                offset, rows, row = _part(layer, of_biases)
+                if of_biases:
+                    clear(layer.outputs * lanes, work.squares)
+                g = Matrix(shift(work.target, offset), row, lanes)
+                w = _zeros(work) if of_biases else Matrix(shift(work.parameters, offset), row, lanes)
+                add_squares(rows, layer.outputs, g, w, work.factors, work.squares)
+            _add_to_norm(work, layer.outputs)
+    for lane in range(lanes):
+        norm, most = np.sqrt(work.clipped[lane]), options.clip_norms[max(0, work.networks[lane])]
+        work.clipped[lane] = most / norm if most > 0 and norm > most else 1.0
+
+
+@helper
+def _set_factors(work: Work, steps: LaneSteps, step: int, samples: int) -> None:
+    """The factors of gradients and penalties, of which `_clip` takes the norm, which is 0 as yet."""
+    _, lanes, _ = constants(work.scratch)
     for lane in range(lanes):
         given = steps.numbers[max(0, work.networks[lane]), step]
         work.factors[lane] = 1.0 / samples
         work.factors[lanes + lane] = given[L2]
         work.factors[2 * lanes + lane] = given[L1]
-    total, squares = work.clipped, work.squares
-    for lane in range(lanes):
-        total[lane] = 0.0
-    for number in range(max(1, net.plan[0].first_trainable), net.layers.shape[0]):
-        layer = net.layers[number]
-        if not layer.frozen:
-            count = layer.outputs
-            for i in range(count * lanes):
-                squares[i] = 0.0
-            g = Matrix(shift(work.target, layer.biases), 0, lanes)
-            add_squares(1, count, g, _zeros(work), work.factors, squares)
-            g = Matrix(shift(work.target, layer.weights), layer.weights_row, lanes)
-            w = Matrix(shift(work.parameters, layer.weights), layer.weights_row, lanes)
-            add_squares(layer.inputs, count, g, w, work.factors, squares)
-            for i in range(count):
-                for lane in range(lanes):
-                    total[lane] += squares[i * lanes + lane]
-    for lane in range(lanes):
-        norm, most = np.sqrt(total[lane]), options.clip_norms[max(0, work.networks[lane])]
-        total[lane] = most / norm if most > 0 and norm > most else 1.0
+        work.clipped[lane] = 0.0
 
 
-@inlined
-def _step_part(
-    net: Lanes, work: Work, offset: int, rows: int, columns: int, row: int, start: Matrix, h: Any
-) -> None:
-    """The step of a layer's weights or biases, in the lanes that are active."""
+@helper
+def _add_to_norm(work: Work, units: int) -> None:
     _, lanes, _ = constants(work.scratch)
-    first, chain = shift(work.parameters, offset), shift(work.chains, offset)
-    optimizer = net.plan[0].optimizer
-    if optimizer == FUSED:
-        w = Matrix(first, row, lanes)
-        fold(rows, columns, w, Matrix(chain, row, lanes), start, h, work.active)
-    else:
-        weights = Weights(first, shift(work.state, offset), work.stride, row)
-        g = _zeros(work) if net.plan[0].clips else Matrix(chain, row, lanes)
-        advance(optimizer, rows, columns, weights, g, start, h, work.active)
+    for i in range(units):
+        for lane in range(lanes):
+            work.clipped[lane] += work.squares[i * lanes + lane]
 
 
 @inlined
-def _finish_batch(
-    net: Lanes, work: Work, options: Options, steps: LaneSteps, step: int, samples: int
-) -> None:
+def _advance(net: Lanes, work: Work, samples: int) -> None:
     """Makes the step of a batch of so many samples: from its chains, or from its target and last chains."""
     _, lanes, _ = constants(work.scratch)
-    is_only, is_only_of_biases = samples <= SAMPLES_AT_ONCE, samples <= BLOCK
-    if net.plan[0].clips:
-        _fold(net, work, samples, False)
-        _fold(net, work, samples, True)
-        _clip(net, work, options, steps, step, samples)
-        is_only = is_only_of_biases = False
-    _set_numbers(net, work, steps, step, samples)
-    h = shift(work.numbers, 2 * lanes)
-    h_biases = shift(h, NUMBERS * lanes)
-    h_later = h if net.plan[0].optimizer != FUSED or is_only else h_biases
-    for number in range(max(1, net.plan[0].first_trainable), net.layers.shape[0]):
+    plan = net.plan[0]
+    optimizer, zeros = plan.optimizer, _zeros(work)
+    for number in range(max(1, plan.first_trainable), net.layers.shape[0]):
         layer = net.layers[number]
-        if not layer.frozen:
-            start = _start(net, work, layer.weights, layer.weights_row, is_only)
-            _step_part(
-                net, work, layer.weights, layer.inputs, layer.outputs, layer.weights_row, start, h_later
-            )
-            start = _start(net, work, layer.biases, 0, is_only_of_biases)
-            _step_part(net, work, layer.biases, 1, layer.outputs, 0, start, h_biases)
+        for of_biases in range(0 if layer.frozen else 2):
+            offset, rows, row = _part(layer, of_biases)
+            is_first = not plan.clips and samples <= (BLOCK if of_biases else SAMPLES_AT_ONCE)
+            start = _start(net, work, offset, row, is_first)
+            chain = zeros if plan.clips else Matrix(shift(work.chains, offset), row, lanes)
+            w = shift(work.parameters, offset)
+            if optimizer == FUSED:
+                h = _numbers(work, not is_first or of_biases)
+                fold(rows, layer.outputs, Matrix(w, row, lanes), chain, start, h, work.active)
+            else:
+                h = _numbers(work, of_biases)
+                weights = Weights(w, shift(work.state, offset), work.stride, row)
+                advance(optimizer, rows, layer.outputs, weights, chain, start, h, work.active)
+
+
+# ---------------------------------------------------------------- a group
 
 
 @helper
@@ -582,6 +537,36 @@ def _end_group(work: Work, position: int, losses: Any, reached: Any) -> None:
             reached[work.networks[lane]] = position
 
 
+@helper
+def _copy_outputs(net: Lanes, work: Work, begin: int, m: int, out: Any, losses: Any) -> None:
+    """Copies the outputs of m samples, and their costs where there is room, to each network's rows."""
+    _, lanes, _ = constants(work.scratch)
+    layer = net.layers[net.layers.shape[0] - 1]
+    a = shift(work.scratch, layer.a)
+    for lane in range(lanes):
+        network = work.networks[lane]
+        if network >= 0:
+            for i in range(m):
+                for j in range(layer.outputs):
+                    out[network, begin + i, j] = a[i * layer.row + j * lanes + lane]
+                if losses.size:
+                    losses[network, begin + i] = work.costs[i * lanes + lane]
+
+
+@helper
+def _span(begin: int, batch_size: int, total: int, rows: int) -> tuple[int, int, int, bool]:
+    """The samples from a position on that are trained on at once: at most `rows` of a batch and of a chain.
+
+    How many of the batch came before, the position after them, the batch's samples, and if it is over then.
+    """
+    batch = begin // batch_size * batch_size
+    batch_end = min(batch + batch_size, total)
+    here = begin - batch
+    chain_end = begin - here % SAMPLES_AT_ONCE + SAMPLES_AT_ONCE
+    end = min(min(begin + rows, chain_end), batch_end)
+    return here, end, batch_end - batch, end == batch_end
+
+
 # ---------------------------------------------------------------- the kernels
 
 
@@ -630,47 +615,6 @@ def _next(typingctx: Any, queue: Any) -> Any:
     return types.int64(queue), emit
 
 
-@inlined
-def _train_group(
-    net: Lanes,
-    work: Work,
-    options: Options,
-    samples: LaneSamples,
-    steps: LaneSteps,
-    losses: Any,
-    reached: Any,
-) -> None:
-    """A chunk of training of the group whose lanes `_begin_group` has filled."""
-    total, is_weighted, is_shared = samples.orders.shape[1], samples.weights.size > 0, samples.X.is_shared
-    begin, step = steps.first, 0
-    while begin < steps.last:
-        batch = begin // steps.batch_size * steps.batch_size
-        batch_end = min(batch + steps.batch_size, total)
-        here = begin - batch
-        chain_end = batch + (here // SAMPLES_AT_ONCE + 1) * SAMPLES_AT_ONCE
-        end = min(min(begin + net.plan[0].rows, chain_end), batch_end)
-        m, now = end - begin, end - batch
-        _gather_samples(net, work, samples, begin, m, True)
-        _forward(net, work, m, samples, options, step, here)
-        _output(net, work, m, is_weighted)
-        _add_costs(work, m)
-        _backward(net, work, m, here, is_shared)
-        is_over = end == batch_end
-        if (is_over or now % BLOCK == 0) and not _stop_diverged(work, batch, losses, reached):
-            break
-        if is_over:
-            _finish_batch(net, work, options, steps, step, batch_end - batch)
-            step += 1
-        elif now % SAMPLES_AT_ONCE == 0:
-            if net.plan[0].optimizer == FUSED:
-                _set_numbers(net, work, steps, step, batch_end - batch)
-            _fold(net, work, now, False)
-            if now % BLOCK == 0:
-                _fold(net, work, now, True)
-        begin = end
-    _end_group(work, begin, losses, reached)
-
-
 @kernel(_signature_of_train)
 def train_lanes(
     net: Lanes,
@@ -688,6 +632,7 @@ def train_lanes(
     to: that of the batch before whose step its cost was not finite, or the last.
     """
     flags, queue = shared
+    orders, clips = samples.orders, net.plan[0].clips
     barrier(pointer(flags, 0), member.rank, member.size)
     while True:
         group = _next(pointer(queue, 0))
@@ -695,8 +640,33 @@ def train_lanes(
             break
         work = _work(net, group, member)
         _begin_group(net, work, group)
-        if _begin_training(work, options, losses):
-            _train_group(net, work, options, samples, steps, losses, reached)
+        begin, step = steps.first, 0
+        last = steps.last if _begin_training(work, options, losses) else begin
+        while begin < last:
+            here, end, samples_of_batch, is_over = _span(
+                begin, steps.batch_size, orders.shape[1], net.plan[0].rows
+            )
+            m, now = end - begin, here + end - begin
+            _gather(net, work, samples, begin, m, True)
+            _forward(net, work, m, samples.X.is_shared, options, step, here)
+            _output(net, work, m, True, True, samples.weights.size > 0)
+            _add_costs(work, m)
+            _backward(net, work, m, here, samples.X.is_shared)
+            if (is_over or now % BLOCK == 0) and not _stop_diverged(work, begin - here, losses, reached):
+                break
+            is_full = now % SAMPLES_AT_ONCE == 0
+            if is_over or is_full:
+                _set_numbers(net, work, steps, step, samples_of_batch)
+            if (is_over and clips) or (is_full and not is_over):
+                _fold(net, work, now, is_over or now % BLOCK == 0)
+            if is_over:
+                if clips:
+                    _clip(net, work, options, steps, step, samples_of_batch)
+                    _set_numbers(net, work, steps, step, samples_of_batch)
+                _advance(net, work, samples_of_batch)
+                step += 1
+            begin = end
+        _end_group(work, begin, losses, reached)
 
 
 @kernel(_signature_of_infer)
@@ -717,26 +687,15 @@ def infer_lanes(
     flags, queue = shared
     barrier(pointer(flags, 0), member.rank, member.size)
     first, last = span
-    layer = net.layers[net.layers.shape[0] - 1]
     while True:
         group = _next(pointer(queue, 0))
         if group >= net.parameters.shape[0]:
             break
         work = _work(net, group, member)
         _begin_group(net, work, group)
-        _, lanes, _ = constants(work.scratch)
         for begin in range(first, last, net.plan[0].rows):
             m = min(net.plan[0].rows, last - begin)
-            _gather_samples(net, work, samples, begin, m, losses.size > 0)
-            _forward(net, work, m, samples, options, -1, 0)
-            _finish(net, work, m, losses.size > 0)
-            a = shift(work.scratch, layer.a)
-            for lane in range(lanes):
-                network = work.networks[lane]
-                if network >= 0:
-                    for i in range(m):
-                        for j in range(layer.outputs):
-                            out[network, begin + i, j] = a[i * layer.row + j * lanes + lane]
-                        if losses.size:
-                            weight = work.weights[i * lanes + lane] if samples.weights.size else 1.0
-                            losses[network, begin + i] = work.costs[i * lanes + lane] * weight
+            _gather(net, work, samples, begin, m, losses.size > 0)
+            _forward(net, work, m, samples.X.is_shared, options, -1, 0)
+            _output(net, work, m, losses.size > 0, False, losses.size > 0 and samples.weights.size > 0)
+            _copy_outputs(net, work, begin, m, out, losses)
