@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .engine.chunks import DivergenceError
+    from .ensemble import Ensemble
     from .network import Network, load, sigmoid, sigmoid_prime
     from .options.activations import ELU, GELU, Activation, LeakyReLU
     from .options.costs import Cost, Huber
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         ReduceLROnPlateau,
         TimeLimit,
     )
+    from .training.ensemble_history import EnsembleHistory
     from .training.history import History
     from .training.live import LivePlot, TensorBoard
     from .training.run import Callback
@@ -43,6 +45,8 @@ __all__ = [
     "Cost",
     "DivergenceError",
     "EarlyStopping",
+    "Ensemble",
+    "EnsembleHistory",
     "Exponential",
     "History",
     "Huber",
@@ -67,6 +71,8 @@ __all__ = [
 ]
 
 _HOMES = {  # where public names are defined
+    "ensemble": ("Ensemble",),
+    "training.ensemble_history": ("EnsembleHistory",),
     "network": ("Network", "load", "sigmoid", "sigmoid_prime"),
     "options.activations": ("ELU", "GELU", "Activation", "LeakyReLU"),
     "options.costs": ("Cost", "Huber"),

@@ -511,7 +511,7 @@ class Network:
         True
         """
         plan = Plan(
-            recipe=_recipe(optimizer, learning_rate, schedule, l2, l1, clip_norm),
+            recipe=recipe_of(optimizer, learning_rate, schedule, l2, l1, clip_norm),
             epochs=checks.count("epochs", epochs, 0),
             batch_size=checks.count("batch_size", batch_size),
             threads=checks.threads_of(threads),
@@ -572,7 +572,7 @@ class Network:
         if optimizer is None:
             optimizer = self._fastbp.progress.optimizer or "sgd"
         plan = Plan(
-            recipe=_recipe(optimizer, learning_rate, schedule, l2, l1, clip_norm),
+            recipe=recipe_of(optimizer, learning_rate, schedule, l2, l1, clip_norm),
             epochs=1,
             batch_size=200 if batch_size is None else checks.count("batch_size", batch_size),
             threads=checks.threads_of(threads),
@@ -736,7 +736,7 @@ def load(
     return net
 
 
-def _recipe(optimizer: Any, learning_rate: Any, schedule: Any, l2: Any, l1: Any, clip_norm: Any) -> Recipe:
+def recipe_of(optimizer: Any, learning_rate: Any, schedule: Any, l2: Any, l1: Any, clip_norm: Any) -> Recipe:
     """Checks the arguments that define a step."""
     chosen: Optimizer = checks.option("optimizer", optimizer, OPTIMIZERS, Optimizer)
     return Recipe(

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 pytest.register_assert_rewrite(
-    "book_class", "experiments", "reference", "refusals", "saved", "terminal", "toy"
+    "alone", "book_class", "experiments", "reference", "refusals", "saved", "terminal", "toy"
 )
 
 

@@ -15,7 +15,7 @@ from .replaced import FORWARD, inference_engine, is_replaced
 
 
 def outputs(net: Any, X: Any) -> np.ndarray:
-    parts, schema = _opened(net)
+    parts, schema = opened(net)
     return _infer(net, parts, schema, schema.samples(X))
 
 
@@ -26,39 +26,45 @@ def classes(net: Any) -> np.ndarray:
 
 
 def predict(net: Any, X: Any) -> np.ndarray:
-    parts, schema = _opened(net)
+    parts, schema = opened(net)
     task = schema.trained_task
     decided = metrics.decided(_infer(net, parts, schema, schema.samples(X)), task)
     return labels.labels_of(decided, schema.learnt.classes) if task in ("labels", "binary") else decided
 
 
 def predict_proba(net: Any, X: Any) -> np.ndarray:
-    parts, schema = _opened(net)
+    parts, schema = opened(net)
     raw = _infer(net, parts, schema, schema.samples(X))
     user_functions.probable(raw, schema.trained_task, schema.options.output_activation)
     return metrics.probabilities(raw, schema.trained_task)
 
 
 def score(net: Any, X: Any, y: Any, sample_weight: Any) -> float:
-    parts, schema = _opened(net)
+    parts, schema = opened(net)
     samples, targets = schema._replace(task=schema.trained_task).pairs(X, y)
     weights = None if sample_weight is None else sample_weights(sample_weight, len(samples))
     check_some_weight("sample_weight", weights)
     return metrics.score(_infer(net, parts, schema, samples), targets, weights)
 
 
-def _opened(net: Any) -> tuple[Parts, Schema]:
+def opened(net: Any) -> tuple[Parts, Schema]:
+    """The network's checked parts, and how it reads X and y."""
     parts = checked(net)
     return parts, schema_of(net, parts.architecture)
 
 
 def _infer(net: Any, parts: Parts, schema: Schema, samples: Samples) -> np.ndarray:
     """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
+    divisor, (inputs, outputs) = schema.options.bytes_divisor, schema.scalings()
+    by_methods = is_replaced(net, *FORWARD)
+    engine = numpy_engine.MethodsEngine(net, *parts) if by_methods else inference_engine(parts)
+    raw: np.ndarray = engine.outputs(quotients(schema, samples), divisor, inputs=inputs)
+    return raw if outputs is None else outputs.unscaled(raw)
+
+
+def quotients(schema: Schema, samples: Samples) -> Samples:
+    """Checked samples divided for an engine; their scale must be that of the network's training."""
     options, scale = schema.options, schema.learnt.scale
     check_scale("X", samples, options, scale)
     warn_of_bytes("X", samples, options, scale)
-    inputs, outputs = schema.scalings()
-    by_methods = is_replaced(net, *FORWARD)
-    engine = numpy_engine.MethodsEngine(net, *parts) if by_methods else inference_engine(parts)
-    raw: np.ndarray = engine.outputs(schema.divided(samples), options.bytes_divisor, inputs=inputs)
-    return raw if outputs is None else outputs.unscaled(raw)
+    return schema.divided(samples)

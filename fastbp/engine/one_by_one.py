@@ -11,6 +11,8 @@ from .kernels.team import Member, run
 from .lane_data import LaneData, LaneSpec
 from .packed import NOTHING, Engine, UpdateSpec
 
+_KEPT = 3  # data whose parts are kept: those of training, validation and metrics
+
 
 class OneByOne:
     """Engines of networks of one architecture, which members of a team train in turn.
@@ -37,8 +39,7 @@ class OneByOne:
     ) -> None:
         self.architecture, self.batch_size, self.members = architecture, batch_size, members
         self.active = np.ones(len(parameters), bool)
-        self._data: LaneData | None = None  # of the last call, whose parts are kept
-        self._parts: list[Any] = []
+        self._parts: dict[int, tuple[LaneData, list[Any]]] = {}  # of the data that were read last
         self._engines = [
             self._engine(i, parameters[i], spec, states[i] if states else {}, listed)
             for i in range(len(parameters))
@@ -124,9 +125,11 @@ class OneByOne:
         return out
 
     def _parts_of(self, data: LaneData) -> list[Any]:
-        if self._data is not data:
-            self._data, self._parts = data, [data.of(i) for i in range(len(self))]
-        return self._parts
+        if id(data) not in self._parts:
+            if len(self._parts) > _KEPT:
+                self._parts.clear()
+            self._parts[id(data)] = data, [data.of(i) for i in range(len(self))]
+        return self._parts[id(data)][1]
 
     def _share(self, networks: list[int], work: Callable[[int], None]) -> None:
         """Calls ``work(i)`` for each network, by a team whose members take the next when they are free."""

@@ -86,6 +86,19 @@ def sizes(
     return TeamSizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))
 
 
+def sizes_of_many(threads: int | str, work: Work, samples: float, networks: int) -> TeamSizes:
+    """Team sizes for networks that train together, each by one member: `work` is that of all of them."""
+    if threads != "auto":
+        size = 1 if threads == 1 else max(1, min(cpus(), int(threads)))
+        return TeamSizes(size, (size,))
+    busy = int(work.flops() * samples / _EPOCH_FLOPS)
+    if busy < 2 or networks < 2:
+        return ALONE
+    most = min(free_cpus(), networks)
+    candidates = {most, *(1 << bit for bit in range(most.bit_length()))}
+    return TeamSizes(min(busy, most), tuple(sorted({min(busy, most), *candidates})))
+
+
 def is_one_chunk(work: Work, samples: float) -> bool:
     """Tells whether training on so many samples ends with the first chunk, on any machine."""
     return work.flops() * samples <= _FIRST_FLOPS

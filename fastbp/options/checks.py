@@ -108,6 +108,11 @@ def positive(name: str, value: Any) -> float:
     return plain
 
 
+def positive_or_none(name: str, value: Any) -> float | None:
+    """A finite number above zero, or None."""
+    return None if value is None else positive(name, value)
+
+
 def nonnegative(name: str, value: Any) -> float:
     """A finite number, zero or more."""
     plain = number(name, value)

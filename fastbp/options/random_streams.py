@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 # A purpose always has the same number of indices, so that no key is both a stream's and its substream's.
-Purpose = Literal["weights", "biases", "order", "mask", "split"]
+Purpose = Literal["weights", "biases", "order", "mask", "split", "networks"]
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FACTOR_1, _FACTOR_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)

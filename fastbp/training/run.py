@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.architecture import Parts, Progress, State
+from ..engine.architecture import Parameters, Parts, Progress, State
 from ..engine.chunks import Chunks, DivergenceError
 from ..engine.numpy_engine import MethodsEngine
 from ..engine.replaced import repack
@@ -96,6 +96,30 @@ class Callback:
 
     def restore(self, state: CallbackState) -> None:
         """Restores what `state` returned; called after `on_train_begin`."""
+
+
+def store(
+    net: Any,
+    state_before: State,
+    parameters: Parameters,
+    optimizer_state: dict[str, Parameters],
+    epochs: int,
+    batches: int,
+) -> None:
+    """Writes trained weights and state to a network, after so many epochs of a training and steps in all.
+
+    `state_before` is the network's state before the training.
+    """
+    before = state_before.progress
+    progress = replace(
+        before,
+        epochs=before.epochs + epochs,
+        batches=batches,
+        optimizer_state=optimizer_state,
+        masks=net._fastbp.progress.masks,
+    )
+    net._fastbp = replace(state_before, progress=progress)
+    net.weights, net.biases = parameters
 
 
 class Run:
@@ -223,16 +247,8 @@ class Run:
 
     def keep(self) -> None:
         """Writes the trained weights and state to the network, so that a copy of it can continue."""
-        weights, biases = self._engine.unpack()
-        progress = replace(
-            self.progress_before,
-            epochs=self.progress_before.epochs + self.position.drawn,
-            batches=self._chunks.step,
-            optimizer_state=self._engine.unpack_state(),
-            masks=self._net._fastbp.progress.masks,
-        )
-        self._net._fastbp = replace(self._state_before, progress=progress)
-        self._net.weights, self._net.biases = weights, biases
+        learnt = self._engine.unpack(), self._engine.unpack_state()
+        store(self._net, self._state_before, *learnt, self.position.drawn, self._chunks.step)
 
     def kept(self) -> Any:
         """The network with its trained weights and state, for reading only."""

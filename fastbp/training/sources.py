@@ -11,6 +11,7 @@ from ..data.pixels import scale_of, warn_of_bytes, warn_of_undivided_targets
 from ..data.scaling import Moments, Scaling
 from ..data.schema import Schema
 from ..data.sparse import Samples, dense
+from ..data.targets import Targets
 from ..data.validation import checked_split
 from ..engine.kernels import shuffle as orders
 from ..engine.packed import Data
@@ -86,19 +87,36 @@ class CheckedArrays:
         As of `Source`.
     """
 
-    def __init__(self, schema: Schema, X: Any, y: Any, plan: Plan) -> None:
+    def __init__(
+        self, schema: Schema, X: Any, y: Any, plan: Plan, checked: "CheckedArrays | None" = None
+    ) -> None:
+        """Checks X and y, unless they are the same objects as in `checked` arrays for such a network."""
         options, learnt = schema.options, schema.learnt
-        samples = self.samples = schema.samples(X, learns=True)
+        self.samples: Samples
+        self.quotients: Samples
+        self.targets: Targets
+        self._X, self._y = X, y
+        feature_names = frames.feature_names(X)
+        if checked is not None and X is checked._X:
+            frames.same_features("X", feature_names, learnt.feature_names)
+            samples = self.samples = checked.samples
+        else:
+            samples = self.samples = schema.samples(X, learns=True)
         self.validation_split = checked_split(plan.validation_split, plan.validation_data, len(samples))
-        targets = self.targets = schema.targets(y, len(samples))
+        if checked is not None and y is checked._y and len(samples) == len(checked.samples):
+            targets = self.targets = checked.targets
+        else:
+            targets = self.targets = schema.targets(y, len(samples))
         schema = schema.trained_on(targets, plan.class_weight)
         self.weights = schema.weights(targets, plan.sample_weight)
         self.schema = schema.learning(
-            scale=scale_of(samples, options),
-            feature_names=frames.feature_names(X) or learnt.feature_names,
+            scale=scale_of(samples, options), feature_names=feature_names or learnt.feature_names
         )
         self._of_seed: dict[Any, tuple[np.ndarray | None, np.ndarray | None]] = {}
         self._of_all_rows: tuple[Scaling | None, Scaling | None] | None = None
+        if checked is not None and samples is checked.samples:
+            self.quotients = checked.quotients
+            return
         warn_of_bytes("X", samples, options, learnt.scale)
         warn_of_undivided_targets(targets.array, samples, options)
         self.quotients = schema.divided(samples)

@@ -17,6 +17,7 @@ ROOMS = {  # room -> the rooms that its files may import, and the libraries
     "files": (("options", "data", "engine"), {"numpy"}),
     "training": (("options", "data", "engine", "files"), {"numpy"}),
     "network": (("options", "data", "engine", "files", "training"), {"numpy"}),
+    "ensemble": (("options", "data", "engine", "files", "training", "network"), {"numpy"}),
     "plot": (("options", "data", "engine", "training"), {"numpy"}),
     "export": (("files",), set()),
     "sklearn": (("options", "data", "training", "network"), {"numpy"}),

@@ -1,0 +1,85 @@
+"""What a user gives to an ensemble: one array or number of all networks, or one of each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .schema import Learnt
+
+
+def samples(name: str, X: Any, networks: int) -> list[Any] | None:
+    """The samples of each network; None where X (samples, inputs) is of all."""
+    return _parts(name, X, networks, "(samples, inputs)") if len(_shape(X)) == 3 else None
+
+
+def rows_of(X: Any) -> int:
+    """The number of samples, of X that is not checked yet."""
+    shape = _shape(X)
+    return shape[0] if shape else 0
+
+
+def targets(name: str, y: Any, networks: int, rows: int, outputs: int) -> list[Any] | None:
+    """The targets of each network; None where y, (rows,) or (rows, outputs), is of all."""
+    shape = _shape(y)
+    is_own = len(shape) == 3 or (len(shape) == 2 and shape != (rows, outputs) and shape[1] == rows != 1)
+    return _parts(name, y, networks, "(samples,) or (samples, outputs)") if is_own else None
+
+
+def weights(name: str, sample_weight: Any, networks: int) -> list[Any] | None:
+    """The weights of the samples of each network; None where they are of all."""
+    return _parts(name, sample_weight, networks, "(samples,)") if len(_shape(sample_weight)) == 2 else None
+
+
+def numbers(name: str, value: Any, networks: int, check: Callable[[str, Any], Any]) -> list[Any]:
+    """The checked number of each network, of one of all or a list of them."""
+    if not isinstance(value, (list, tuple)) and not np.ndim(value):
+        return [check(name, value)] * networks
+    if np.ndim(value) != 1 or len(value) != networks:
+        got = f"{len(value)} numbers" if np.ndim(value) == 1 else f"shape {np.shape(value)}"
+        raise ValueError(f"{name}: expected one number, or one per network ({networks}), got {got}")
+    return [check(f"{name}[{i}]", item) for i, item in enumerate(value)]
+
+
+@contextmanager
+def of_network(i: int) -> Iterator[None]:
+    """Names the network whose part of the data an error is about."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"network {i}: {error}") from error
+
+
+def check_alike(name: str, networks: Sequence[Learnt]) -> None:
+    """Refuses targets that make networks of one ensemble learn different tasks or labels."""
+    first = networks[0]
+    for i, other in enumerate(networks):
+        if (other.task, other.classes) != (first.task, first.classes):
+            raise ValueError(
+                f"{name}[{i}]: expected {_words(first)}, as network 0 learns, got {_words(other)}"
+            )
+
+
+def _words(learnt: Learnt) -> str:
+    task = str(learnt.task)
+    return task if learnt.classes is None else f"{task} {', '.join(map(repr, learnt.classes))}"
+
+
+def _parts(name: str, value: Any, networks: int, shared: str) -> list[Any]:
+    if len(value) != networks:
+        raise ValueError(
+            f"{name}: expected shape {shared} for all networks, or one such array per network ({networks}), "
+            f"got shape {_shape(value)}"
+        )
+    return list(value)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """The shape of an array, a frame or nested lists; () where lists are of unequal lengths."""
+    if hasattr(value, "shape"):
+        return tuple(value.shape)
+    try:
+        return np.shape(value)
+    except ValueError:
+        return ()

@@ -1,0 +1,161 @@
+"""From the plans of networks that train together to their training."""
+
+import contextlib
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..data import per_network
+from ..data.pixels import warn_of_other_scale
+from ..data.validation import checked_validation_data
+from ..engine.architecture import checked, schema_of
+from ..engine.replaced import COMPILED, is_replaced
+from ..engine.team_size import sizes_of_many
+from ..engine.user_functions import unreplaced
+from .callbacks import Function, Monitor, ProgressBar, TimeLimit
+from .ensemble_history import EnsembleHistory
+from .ensemble_run import EnsembleRun, Flops
+from .evaluation import Evaluation
+from .fit import Start, begin, evaluation_of, start_of, validation_of
+from .lanes import Assignment, Trainee
+from .plan import Plan
+from .run import Callback
+from .sources import ArraySource, CheckedArrays
+
+
+def fit(ensemble: Any, nets: Sequence[Any], X: Any, y: Any, plans: Sequence[Plan]) -> EnsembleHistory:
+    """Trains networks on samples that they share, or on the part of each; nothing changes before a check."""
+    sources = _sources(nets, X, y, plans)
+    size = min(plans[0].batch_size, max(1, sources[0].samples))
+    plans = [replace(plan, batch_size=size) for plan in plans]
+    evaluations = _evaluations(nets, sources, plans)
+    callbacks, watchers = _sorted(plans[0].callbacks)
+    assignments = [
+        Assignment(*each, tuple(map(copy.deepcopy, watchers)))
+        for each in zip(nets, sources, plans, evaluations, strict=True)
+    ]
+    return run_of(assignments, callbacks, ensemble).train()
+
+
+def run_of(
+    assignments: Sequence[Assignment], callbacks: Sequence[Callback] = (), ensemble: Any = None
+) -> EnsembleRun:
+    """Builds the run of networks whose architectures, batches and optimizers' rows are alike."""
+    for net, source, *_ in assignments:
+        unreplaced([name for name in COMPILED if is_replaced(net, name)])
+        warn_of_other_scale("X", source.schema.learnt.scale, net._fastbp.learnt.scale)
+    starts = _starts(assignments)
+    for (net, source, plan, *_), start in zip(assignments, starts, strict=True):
+        begin(net, source.schema.learnt, plan.recipe, start)
+    trainees = [
+        Trainee(*assignment, start.numbers, assignment.net._fastbp)
+        for assignment, start in zip(assignments, starts, strict=True)
+    ]
+    for (net, *_), start in zip(assignments, starts, strict=True):  # which engines take from there
+        progress = replace(net._fastbp.progress, optimizer_state=start.optimizer_state)
+        net._fastbp = replace(net._fastbp, progress=progress)
+    plain = [trainee.plan.recipe.is_plain for trainee in trainees]
+    groups = [[i for i, it in enumerate(plain) if it is kind] for kind in (True, False)]
+    flops = sum(checked(net).architecture.flops() for net, *_ in assignments)
+    first = trainees[0]
+    sizes = sizes_of_many(first.plan.threads, Flops(flops), first.source.samples, len(trainees))
+    return EnsembleRun(trainees, filter(None, groups), sizes, flops, callbacks, ensemble)
+
+
+def _starts(assignments: Sequence[Assignment]) -> list[Start]:
+    """Where each network begins; those that make the same steps share their numbers."""
+    starts: list[Start] = []
+    known: dict[Any, Any] = {}
+    for net, source, plan, _, watchers in assignments:
+        steps = plan.epochs * -(-source.samples // plan.batch_size)
+        recipe, progress = plan.recipe, net._fastbp.progress
+        start = start_of(progress, checked(net), recipe, steps)
+        if not watchers:  # which may change the rates
+            key = (
+                *recipe._replace(schedule=id(recipe.schedule)),
+                start.optimizer_started_at,
+                progress.batches,
+                steps,
+            )
+            start = start._replace(numbers=known.setdefault(key, start.numbers))
+        starts.append(start)
+    return starts
+
+
+def _sources(nets: Sequence[Any], X: Any, y: Any, plans: Sequence[Plan]) -> list[ArraySource]:
+    """The samples of each network; what all share is checked once."""
+    architecture, count = checked(nets[0]).architecture, len(nets)
+    Xs = per_network.samples("X", X, count)
+    rows = per_network.rows_of(X if Xs is None else Xs[0])
+    ys = per_network.targets("y", y, count, rows, architecture.sizes[-1])
+    weights = per_network.weights("sample_weight", plans[0].sample_weight, count)
+    sources: list[ArraySource] = []
+    arrays = None
+    for i, (net, plan) in enumerate(zip(nets, plans, strict=True)):
+        schema = schema_of(net, architecture, plan.task)
+        of_all = Xs is None and ys is None and weights is None
+        with contextlib.nullcontext() if of_all else per_network.of_network(i):
+            if arrays is None or not of_all:
+                plan = plan if weights is None else replace(plan, sample_weight=weights[i])
+                given = X if Xs is None else Xs[i], y if ys is None else ys[i]
+                arrays = CheckedArrays(schema, *given, plan, arrays)
+        sources.append(ArraySource(schema, arrays, plan))
+    per_network.check_alike("y", [source.schema.learnt for source in sources])
+    return sources
+
+
+def _evaluations(
+    nets: Sequence[Any], sources: Sequence[ArraySource], plans: Sequence[Plan]
+) -> list[Evaluation]:
+    """The measurements of each network, on validation data that they share or on the part of each."""
+    validations: list[Any] = [None] * len(nets)
+    if plans[0].validation_data is not None:
+        architecture, count = checked(nets[0]).architecture, len(nets)
+        X, y, sample_weight = checked_validation_data(plans[0].validation_data)
+        Xs = per_network.samples("validation_X", X, count)
+        rows = per_network.rows_of(X if Xs is None else Xs[0])
+        ys = per_network.targets("validation_y", y, count, rows, architecture.sizes[-1])
+        weights = per_network.weights("validation_sample_weight", sample_weight, count)
+        if Xs is None and ys is None and weights is None:
+            validations = [validation_of(sources[0].schema, plans[0])] * count
+        else:
+            for i in range(count):
+                own = (part if each is None else each[i] for part, each in ((X, Xs), (y, ys)))
+                given = (*own, sample_weight if weights is None else weights[i])
+                with per_network.of_network(i):
+                    plan = replace(plans[i], validation_data=given)
+                    validations[i] = validation_of(sources[i].schema, plan)
+    return [evaluation_of(*each) for each in zip(sources, plans, validations, strict=True)]
+
+
+def _sorted(callbacks: Sequence[Callback]) -> tuple[list[Callback], list[Callback]]:
+    """The callbacks of the whole ensemble, and those of which each network has a copy of its own."""
+    of_all: list[Callback] = []
+    of_each: list[Callback] = []
+    for callback in callbacks:
+        if isinstance(callback, Monitor):
+            of_each.append(callback)
+        elif isinstance(callback, ProgressBar):
+            of_all.append(_EnsembleBar())
+        elif isinstance(callback, (TimeLimit, Function)):
+            of_all.append(callback)
+        else:
+            raise TypeError(
+                "callbacks: expected EarlyStopping, ReduceLROnPlateau, ModelCheckpoint, TimeLimit, "
+                f"ProgressBar or a function of (ensemble, history), got {type(callback).__name__}"
+            )
+    return of_all, of_each
+
+
+class _EnsembleBar(ProgressBar):
+    """Shows the means over the networks."""
+
+    def on_train_begin(self, run: Any) -> None:
+        super().on_train_begin(run)
+        self._means = run.history.means()
+
+    def on_epoch_end(self, run: Any) -> None:
+        self._means.append(run.history.mean(run.history.epochs - 1))
+        self._progress.epoch_end(self._means)
+        self._show_notes(run)

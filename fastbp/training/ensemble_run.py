@@ -1,0 +1,453 @@
+"""A training of many networks together: epochs, history, divergence and what callbacks see of it."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine.architecture import checked
+from ..engine.chunks import DivergenceError
+from ..engine.team_size import NETWORKS, TeamSizes, TeamTuner
+from ..options import checks
+from . import diagnosis
+from .ensemble_history import EnsembleHistory
+from .history import History
+from .lanes import Lanes, Trainee, orders_of, packed, train_chunk
+from .run import Callback, CallbackState, store
+
+
+class EnsemblePosition(NamedTuple):
+    """The point that a training of many networks has reached; replaced by one assignment."""
+
+    lanes: tuple[Lanes, ...]
+    epoch: int = 0  # of this fit
+    seconds: float = 0.0  # of the epoch, in a process that was interrupted
+    notes: int = 0  # in the history
+    stopped: bool = False
+    states: tuple[CallbackState, ...] = ()  # of the callbacks
+    watched: tuple["Watched", ...] = ()  # of each network
+
+
+class Watched(NamedTuple):
+    """The states of the callbacks that watch a network, and the factor of its learning rate."""
+
+    factor: float
+    states: tuple[CallbackState, ...]
+
+
+class WatchedRun:
+    """A network's part of a training of many, as callbacks that watch the network get it: see `Run`."""
+
+    def __init__(self, run: "EnsembleRun", i: int) -> None:
+        self._run, self._trainee, self.number = run, run.trainees[i], i
+        self.history = History()
+        self.epochs = run.epochs
+        self.stopped = False
+        self._lent = False  # whether a hook may have changed the weights
+
+    @property
+    def epoch(self) -> int:
+        return self._run.epoch
+
+    @property
+    def samples(self) -> int:
+        return self._trainee.source.samples
+
+    @property
+    def network(self) -> Any:
+        """The network with its present weights, which a hook may change."""
+        if not self._lent:
+            self.kept()
+            self._lent = True
+        return self._trainee.net
+
+    def kept(self) -> Any:
+        """The network with its trained weights and state, for reading only."""
+        if not self._lent:
+            self._run.keep_one(self.number)
+        return self._trainee.net
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the last step."""
+        return self._run.rate_of(self.number)
+
+    @property
+    def rate_factor(self) -> float:
+        """Factor of the schedule's learning rates from the next step on.  May be set."""
+        return self._trainee.numbers.factor
+
+    @rate_factor.setter
+    def rate_factor(self, factor: float) -> None:
+        self._trainee.numbers.factor = checks.nonnegative("rate_factor", factor)
+
+    def stop(self, why: str = "") -> None:
+        """Ends the network's training after the present hooks; `why` becomes a note on it."""
+        self.stopped = True
+        if why:
+            self._run.history.note(why, self.number)
+
+    def call(self, hook: str) -> None:
+        """Calls a hook of every watcher, and takes over weights that it changed."""
+        for watcher in self._trainee.watchers:
+            getattr(watcher, hook)(self)
+        if self._lent:
+            _, weights, biases = checked(self._trainee.net)
+            lanes, j = self._run.place_of(self.number)
+            lanes.engine.pack(j, weights, biases)
+            self._lent = False
+
+
+class EnsembleRun:
+    """A training of many networks in progress.
+
+    Attributes
+    ----------
+    history : EnsembleHistory
+        The history of the epochs that have ended.
+    epochs : int
+        The number of epochs that `fit` was called with.
+    network : Any
+        The ensemble; its networks are brought up to date when it is asked for.
+    """
+
+    def __init__(
+        self,
+        trainees: Sequence[Trainee],
+        groups: Iterable[Sequence[int]],
+        sizes: TeamSizes,
+        flops: int,
+        callbacks: Sequence[Callback] = (),
+        ensemble: Any = None,
+    ) -> None:
+        self.trainees, self.epochs = trainees, trainees[0].plan.epochs
+        self.history = EnsembleHistory(len(trainees))
+        self.arguments: dict[str, Any] = {}  # those that a resumed training must share
+        self.callbacks, self._ensemble = tuple(callbacks), ensemble
+        self._is_kept = any(callback.keeps_position for callback in self.callbacks)
+        self._pauses = tuple(callback.every for callback in self.callbacks if callback.every)
+        self._tuner = TeamTuner(Flops(flops), sizes)
+        self._stopped = False
+        self._since = 0.0  # when the present epoch began
+        zeros = np.zeros(len(trainees), np.int64)
+        lanes = tuple(packed(trainees, group, zeros[list(group)]) for group in groups)
+        self.position = EnsemblePosition(lanes)
+        watched = any(trainee.watchers for trainee in trainees)
+        self._views = [WatchedRun(self, i) for i in range(len(trainees))] if watched else []
+
+    # The interface for hooks
+
+    @property
+    def network(self) -> Any:
+        self.keep()
+        return self._ensemble
+
+    @property
+    def epoch(self) -> int:
+        """The number of the present epoch of this `fit`, from 0."""
+        return self.position.epoch
+
+    @property
+    def samples(self) -> int:
+        """The number of samples of an epoch, of all networks."""
+        return self.trainees[0].source.samples * len(self.trainees)
+
+    @property
+    def done(self) -> int:
+        """The number of samples of the present epoch that networks have been trained on, of all networks."""
+        reached = [
+            int(lanes.reached[lanes.active].min()) for lanes in self.position.lanes if lanes.active.any()
+        ]
+        return min(reached, default=0) * len(self.trainees)
+
+    @property
+    def step(self) -> int:
+        """The number of steps that the network with the most steps has made, in earlier calls as well."""
+        return max((int(lanes.made.max()) for lanes in self.position.lanes), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the present epoch has taken so far."""
+        return time.perf_counter() - self._since if self.done else 0.0
+
+    @property
+    def loss(self) -> float:
+        """The mean cost of the present epoch so far, over the networks that train."""
+        means = [
+            (lanes.losses / np.maximum(1, lanes.reached))[lanes.active & np.isfinite(lanes.losses)]
+            for lanes in self.position.lanes
+        ]
+        every = np.concatenate([np.zeros(0), *means])
+        return float(every.mean()) if every.size else 0.0
+
+    @property
+    def is_finite(self) -> bool:
+        """True when all weights of the networks that train are finite."""
+        return all(
+            ((lanes.engine.is_finite() & np.isfinite(lanes.losses)) | ~lanes.active).all()
+            for lanes in self.position.lanes
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """True when no epoch will follow."""
+        trains = any(lanes.active.any() for lanes in self.position.lanes)
+        return self._stopped or self.epoch >= self.epochs or not trains
+
+    def stop(self, why: str = "") -> None:
+        """Ends the training of all networks after the present hooks; `why` becomes a note in the history."""
+        self._stopped = True
+        if why:
+            self.history.note(why)
+
+    # The networks
+
+    def place_of(self, i: int) -> tuple[Lanes, int]:
+        """The lanes of network `i`, and its place in them."""
+        for lanes in self.position.lanes:
+            places = np.flatnonzero(lanes.networks == i)
+            if places.size:
+                return lanes, int(places[0])
+        raise LookupError(f"network {i} has ended its training")
+
+    def rate_of(self, i: int) -> float:
+        """The learning rate of a network's last step."""
+        lanes, j = self.place_of(i)
+        return self._rates(lanes)[j]
+
+    def keep_one(self, i: int) -> None:
+        """Writes the trained weights and state of network `i` to it."""
+        self._keep(*self.place_of(i))
+
+    def keep(self) -> None:
+        """Writes the trained weights and states to all networks that have not been given them."""
+        for lanes in self.position.lanes:
+            for j in range(len(lanes.networks)):
+                self._keep(lanes, j)
+
+    def _keep(self, lanes: Lanes, j: int) -> None:
+        trainee = self.trainees[lanes.networks[j]]
+        learnt = lanes.engine.unpack(j), lanes.engine.unpack_state(j)
+        store(trainee.net, trainee.began, *learnt, int(lanes.drawn[j]), int(lanes.made[j]))
+
+    # The training
+
+    def train(self) -> EnsembleHistory:
+        """Trains from the present position to the last epoch, or until callbacks have ended it."""
+        try:
+            self._begin()
+            with NETWORKS.one_more():
+                while not self.is_over:
+                    self._train_epoch()
+            self._end(lanes.networks[lanes.active] for lanes in self.position.lanes)
+            self._hooks("on_train_end")
+        except BaseException as error:
+            for callback in self.callbacks:
+                callback.on_interrupt(self, error)  # type: ignore[arg-type]
+            raise
+        finally:
+            self.keep()
+        return self.history
+
+    def _begin(self) -> None:
+        """Calls the first hooks, and restores the states of a checkpoint."""
+        self._hooks("on_train_begin")
+        for callback, state in zip(self.callbacks, self.position.states, strict=False):
+            if state:
+                callback.restore(state)
+        for view in self._views:
+            view.call("on_train_begin")
+            if self.history.epochs:
+                view.history = self.history.network(view.number)
+        for view, (factor, states) in zip(self._views, self.position.watched, strict=False):
+            view.rate_factor = factor
+            for watcher, state in zip(self.trainees[view.number].watchers, states, strict=True):
+                watcher.restore(state)
+        self._end(lanes.networks[~lanes.active] for lanes in self.position.lanes)
+
+    def _end(self, ended: Iterable[np.ndarray]) -> None:
+        """Calls the last hooks of the watchers of some networks, each of which may be called again."""
+        for networks in ended:
+            for i in networks if self._views else ():
+                self._views[i].call("on_train_end")
+
+    def _hooks(self, name: str) -> None:
+        for callback in self.callbacks:
+            getattr(callback, name)(self)
+
+    def _mark(self, **changes: Any) -> None:
+        """Records a position that training can resume from."""
+        if self._is_kept:
+            changes["states"] = tuple(callback.state() for callback in self.callbacks)
+            changes["watched"] = tuple(
+                Watched(view.rate_factor, tuple(w.state() for w in self.trainees[view.number].watchers))
+                for view in self._views
+            )
+        changes["notes"], changes["stopped"] = len(self.history.own_notes), self._stopped
+        self.position = self.position._replace(**changes)
+
+    def _train_epoch(self) -> None:
+        """One epoch of the networks that train, or the rest of the one that was interrupted."""
+        epoch = self.epoch
+        self.position = self.position._replace(
+            lanes=tuple(
+                lanes._replace(drawn=np.where(lanes.active, epoch + 1, lanes.drawn))
+                for lanes in self.position.lanes
+            )
+        )
+        undo = [lanes.engine.snapshot() for lanes in self.position.lanes]
+        self._since = time.perf_counter() - self.position.seconds
+        whole, seconds = self._train_samples(), self.seconds
+        ended = tuple(map(self._without_diverged, self.position.lanes, undo))
+        self._mark(lanes=ended)
+        if self.history.diverged.all():
+            raise DivergenceError(self.history.notes[-1])
+        if not whole:
+            return
+        trained = any(lanes.active.any() for lanes in ended)
+        if trained:
+            self._record(ended, seconds)
+        stopped = self._watched(ended)
+        lanes = tuple(one.begun()._replace(active=active) for one, active in zip(ended, stopped, strict=True))
+        self._mark(lanes=lanes, epoch=epoch + trained, seconds=0.0)
+        self._end(
+            new.networks[old.active & ~new.active]
+            for old, new in zip(ended, self.position.lanes, strict=True)
+        )
+        self._pack_again()
+        self._hooks("on_boundary")
+
+    def _train_samples(self) -> bool:
+        """Trains to the end of the epoch, chunk by chunk; False if a callback ended it earlier."""
+        lanes = self.position.lanes
+        orders = [orders_of(self.trainees, one, self.epoch) for one in lanes]
+        while True:
+            members, samples = self._tuner.next()
+            start, trained = time.perf_counter(), 0
+            for one, order in zip(lanes, orders, strict=True):
+                one.engine.members = members
+                chunk = train_chunk(self.trainees, one, order, samples, self._pauses)
+                trained = max(trained, chunk)
+            if not trained:
+                return True
+            self._tuner.record(trained, time.perf_counter() - start, lanes[0].engine.waited)
+            if self.callbacks:
+                self._hooks("on_chunk")
+                if all(one.is_between.all() for one in lanes):
+                    self._mark()
+                    self._hooks("on_boundary")
+            if self._stopped:
+                return False
+
+    def _without_diverged(self, lanes: Lanes, undo: Any) -> Lanes:
+        """Ends the training of networks that diverged in the epoch, with their last finite weights."""
+        finite = lanes.engine.is_finite()
+        diverged = lanes.active & ~(finite & np.isfinite(lanes.losses))
+        if not diverged.any():
+            return lanes
+        for j in np.flatnonzero(diverged).tolist():
+            if not finite[j]:
+                lanes.engine.restore(j, undo)
+            i = int(lanes.networks[j])
+            what = "the cost" if finite[j] else "a weight"
+            notes = self._explained(lanes, j, diverged=True)
+            place = f"epoch {self.epoch + 1}, sample {lanes.reached[j]} of {lanes.samples}"
+            rate = self.trainees[i].plan.recipe.rate
+            self.history.note(diagnosis.divergence(place, what, rate, notes), i)
+            self.history.diverged[i] = True
+        reached = np.where(diverged & ~finite, 0, lanes.reached)
+        return lanes._replace(reached=reached, active=lanes.active & ~diverged)
+
+    def _record(self, ended: Sequence[Lanes], seconds: float) -> None:
+        """Adds the epoch to the history."""
+        count = len(self.trainees)
+        numbers: dict[str, np.ndarray] = {}
+        for lanes in ended:
+            active = np.flatnonzero(lanes.active)
+            rates = self._rates(lanes)
+            means = lanes.losses / max(1, lanes.samples)
+            scores = self._scores(lanes)
+            for j in active:
+                row = {"loss": means[j], "learning_rate": rates[j], **scores[j]}
+                for name, number in row.items():
+                    if name not in numbers:
+                        numbers[name] = np.full(count, np.nan)
+                    numbers[name][lanes.networks[j]] = number
+        of_all = {"seconds": seconds, "threads": float(self._tuner.size)}
+        self.history.append(numbers, of_all)
+        for lanes in ended:
+            for j in np.flatnonzero(lanes.active).tolist():
+                for note in self._explained(lanes, j, diverged=False):
+                    self.history.note(note, int(lanes.networks[j]))
+        self._hooks("on_epoch_end")
+
+    def _rates(self, lanes: Lanes) -> list[float]:
+        """The learning rate of each network's last step, or the first one before any."""
+        rates = []
+        for i, step in zip(lanes.networks, lanes.made.tolist(), strict=True):
+            trainee = self.trainees[i]
+            made = step > trainee.began.progress.batches
+            rates.append(trainee.numbers.rate(step - 1) if made else trainee.plan.recipe.rate)
+        return rates
+
+    def _scores(self, lanes: Lanes) -> list[dict[str, float]]:
+        """The measurements of each network."""
+        scores: list[dict[str, float]] = [{} for _ in lanes.networks]
+        evaluations = [self.trainees[i].evaluation for i in lanes.networks]
+        for number, (data, rows) in enumerate(lanes.sets):
+            losses = np.zeros((len(evaluations), len(evaluations[0].new_losses(number))))
+            outputs = lanes.engine.infer(data, losses, rows)
+            for j in np.flatnonzero(lanes.active):
+                scores[j] |= evaluations[j].scores(number, outputs[j], losses[j])
+        return scores
+
+    def _explained(self, lanes: Lanes, j: int, diverged: bool) -> list[str]:
+        """Notes on the failure of a network."""
+        trainee = self.trainees[lanes.networks[j]]
+        losses = self.history.losses_of(int(lanes.networks[j]))
+        steps = int(lanes.made[j]) - trainee.began.progress.batches
+        if not diverged and not diagnosis.is_due(len(losses), self.epochs, steps):
+            return []
+        weights, biases = lanes.engine.unpack(j)
+        parts = checked(trainee.net)._replace(weights=weights, biases=biases)
+        early = len(losses) < self.epochs
+        rate = trainee.plan.recipe.rate
+        data, order = trainee.source.seen
+        return diagnosis.notes(parts, data, order, rate, losses, diverged, early)
+
+    def _watched(self, ended: Sequence[Lanes]) -> list[np.ndarray]:
+        """Calls the watchers of the networks that have trained the epoch; returns which train on."""
+        on = []
+        for lanes in ended:
+            active = lanes.active.copy()
+            for j in np.flatnonzero(active) if self._views else ():
+                view = self._views[lanes.networks[j]]
+                view.history.append(self.history.numbers_of(view.number))
+                view.call("on_epoch_end")
+                active[j] = not view.stopped
+            on.append(active)
+        return on
+
+    def _pack_again(self) -> None:
+        """Packs the networks that train on anew, where no more than half of those packed together do."""
+        lanes = []
+        for one in self.position.lanes:
+            active = np.flatnonzero(one.active)
+            if 2 * len(active) > len(one.active) or self.is_over:
+                lanes.append(one)
+                continue
+            for j in range(len(one.active)):
+                self._keep(one, j)
+            if active.size:
+                lanes.append(packed(self.trainees, one.networks[active].tolist(), one.drawn[active]))
+        self.position = self.position._replace(lanes=tuple(lanes))
+
+
+class Flops(NamedTuple):
+    """The work of all networks, as a team's size is chosen by it."""
+
+    of_all: int
+
+    def flops(self) -> int:
+        return self.of_all

@@ -1,0 +1,169 @@
+"""Networks of an ensemble that one engine trains: their data, their orders and their chunks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine.architecture import Parts, State, checked, mask_key
+from ..engine.chunks import end_of_chunk
+from ..engine.kernels.records import FUSED
+from ..engine.lane_data import LaneData, LaneSpec, together
+from ..engine.one_by_one import OneByOne
+from ..engine.packed import NOTHING
+from ..options.optimizers import NUMBERS
+from ..options.step_numbers import StepNumbers
+from .evaluation import Evaluation
+from .plan import Plan
+from .run import Callback
+from .sources import ArraySource, order_of
+
+
+class Assignment(NamedTuple):
+    """What a network shall learn: its samples, its plan, its measurements and the callbacks that watch it."""
+
+    net: Any
+    source: ArraySource
+    plan: Plan
+    evaluation: Evaluation
+    watchers: tuple[Callback, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """A network that trains together with others."""
+
+    net: Any
+    source: ArraySource
+    plan: Plan
+    evaluation: Evaluation
+    watchers: tuple[Callback, ...]
+    numbers: StepNumbers  # of its steps
+    began: State  # the network's when the training began
+
+
+class Lanes(NamedTuple):
+    """Networks that one engine trains, and the point that each has reached; replaced as one.
+
+    Within an epoch the engine advances `losses` and `reached` together with the weights.
+    """
+
+    networks: np.ndarray  # their numbers in the ensemble
+    engine: Any  # LaneEngine or OneByOne
+    data: LaneData
+    sets: tuple[tuple[LaneData, np.ndarray], ...]  # the data and the rows to measure on
+    samples: int  # of an epoch
+    active: np.ndarray  # whether each trains on
+    steps: np.ndarray  # of each network, where the epoch begins
+    drawn: np.ndarray  # epochs of this fit whose orders each has drawn
+    losses: np.ndarray  # of the epoch
+    reached: np.ndarray  # in the epoch's order
+    between: np.ndarray  # losses at the last position between two batches
+
+    @property
+    def is_between(self) -> np.ndarray:
+        """Tells of each network if it is between two batches."""
+        return np.asarray((self.reached % self.engine.batch_size == 0) | (self.reached == self.samples))
+
+    @property
+    def made(self) -> np.ndarray:
+        """The steps that each network has made; a batch that is not finished is none."""
+        size, reached = self.engine.batch_size, self.reached
+        return np.asarray(self.steps + np.where(self.is_between, -(-reached // size), reached // size))
+
+    def begun(self) -> "Lanes":
+        """The same networks where an epoch begins."""
+        losses, zeros = self.engine.new_losses(), np.zeros_like(self.reached)
+        return self._replace(steps=self.made, losses=losses, reached=zeros, between=losses.copy())
+
+    def behind(self) -> np.ndarray:
+        """Tells of each network if it is to train on in this epoch."""
+        return np.asarray(self.active & (self.reached < self.samples) & np.isfinite(self.losses))
+
+
+def packed(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarray) -> Lanes:
+    """Packs networks, whose options differ in numbers only, to train on from where each is."""
+    members = [trainees[i] for i in networks]
+    nets, plan, source = [member.net for member in members], members[0].plan, members[0].source
+    parts = [checked(net) for net in nets]
+    states = [net._fastbp.progress.optimizer_state for net in nets]
+    parameters = [(part.weights, part.biases) for part in parts]
+    architecture = parts[0].architecture._replace(dropout=())
+    engine = OneByOne(
+        architecture, parameters, plan.batch_size, 1, _spec(members, parts), states, source.data.is_listed
+    )
+    sets = []
+    for each in zip(*(member.evaluation.sets for member in members), strict=True):
+        rows = [one.rows for one in each]
+        shared = all(array is rows[0] for array in rows)
+        sets.append((together([one.data for one in each]), rows[0] if shared else np.stack(rows)))
+    losses = engine.new_losses()
+    return Lanes(
+        networks=np.array(networks),
+        engine=engine,
+        data=together([member.source.data for member in members]),
+        sets=tuple(sets),
+        samples=source.samples,
+        active=np.ones(len(members), bool),
+        steps=np.array([net._fastbp.progress.batches for net in nets], np.int64),
+        drawn=drawn.copy(),
+        losses=losses,
+        reached=np.zeros(len(members), np.int64),
+        between=losses.copy(),
+    )
+
+
+def _spec(members: Sequence[Trainee], parts: Sequence[Parts]) -> LaneSpec:
+    """How the networks step; what none of them has is left out."""
+    recipes = [member.plan.recipe for member in members]
+    hidden = len(parts[0].weights) - 1
+    dropout = np.array([part.architecture.dropout or (0.0,) * hidden for part in parts])
+    clip_norms = np.array([recipe.clip_norm for recipe in recipes])
+    drops = bool(dropout.any())
+    return LaneSpec(
+        FUSED if recipes[0].is_plain else recipes[0].optimizer.row,
+        clip_norms if clip_norms.any() else NOTHING,
+        np.array([mask_key(member.net) for member in members], np.uint64) if drops else NOTHING,
+        dropout if drops else NOTHING,
+    )
+
+
+def orders_of(trainees: Sequence[Trainee], lanes: Lanes, epoch: int) -> np.ndarray:
+    """The rows of the epoch in the order of each network, (networks, n), or in that of all, (1, n)."""
+    members = [trainees[i] for i in lanes.networks]
+    keys = [member.source.order_key(member.began.progress.epochs + epoch) for member in members]
+    rows, shuffles = members[0].source.rows, members[0].plan.shuffle
+    if all(member.source.rows is rows for member in members) and (len({*keys}) == 1 or not shuffles):
+        return np.asarray(rows[order_of(lanes.samples, shuffles, keys[0])][None])
+    orders = np.zeros((len(members), lanes.samples), np.int64)
+    for j in np.flatnonzero(lanes.active):
+        orders[j] = members[j].source.rows[order_of(lanes.samples, shuffles, keys[j])]
+    return orders
+
+
+def train_chunk(
+    trainees: Sequence[Trainee], lanes: Lanes, orders: np.ndarray, samples: int, pauses: Sequence[int]
+) -> int:
+    """Trains about so many samples of the networks that are farthest behind; returns how many it was.
+
+    All networks are equally far, unless an exception has ended an earlier chunk.
+    """
+    behind, reached, engine = lanes.behind(), lanes.reached, lanes.engine
+    if not behind.any():
+        return 0
+    done = int(reached[behind].min())
+    engine.active = behind & (reached == done)
+    size = engine.batch_size
+    steps = lanes.steps + done // size
+    step = int(steps[np.argmax(engine.active)])
+    last = end_of_chunk(engine, done, lanes.samples, samples, step, pauses)
+    others = reached[behind & (reached > done)]
+    last = min(last, int(others.min())) if others.size else last
+    count = 1 + (last - 1) // size - done // size
+    numbers = np.zeros((len(reached), count, NUMBERS))
+    for j in np.flatnonzero(engine.active):
+        numbers[j] = trainees[lanes.networks[j]].numbers(int(steps[j]), count)
+    engine.train(lanes.data, orders, (done, last), numbers, steps, lanes.losses, reached)
+    np.copyto(lanes.between, lanes.losses, where=lanes.is_between)
+    return last - done
