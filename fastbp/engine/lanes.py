@@ -25,14 +25,13 @@ _ROWS = 32  # samples that go through all layers at once
 
 
 def _row_of(columns: int, lanes: int, size: int) -> int:
-    """Numbers from one row of a lane matrix to the next: an odd number of cache lines.
+    """Numbers from one row of a lane matrix to the next: an odd number of lines, or of pairs of entries.
 
     Powers of two apart, the entries of a column would all fall into the same sets of a cache.
     """
-    vector = lanes * size
-    step = max(1, _LINE // vector)
-    padded = -(-columns // step) * step
-    return (padded if padded // step % 2 else padded + step) * lanes
+    unit = max(2, _LINE // (lanes * size))  # entries
+    units = -(-columns // unit)
+    return (units | 1) * unit * lanes
 
 
 class _Layout(NamedTuple):

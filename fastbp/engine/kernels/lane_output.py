@@ -62,16 +62,19 @@ class _Sums:
 
 
 @intrinsic
-def softmax(typingctx: Any, rows: Any, outputs: Any, a: Any, d: Any, y: Any, costs: Any, wanted: Any) -> Any:
-    """a = exp(z) / sum of exp(z) over each sample's outputs, in place, and d = 1.
+def softmax(
+    typingctx: Any, rows: Any, outputs: Any, z: Any, a: Any, d: Any, y: Any, costs: Any, wanted: Any
+) -> Any:
+    """a = exp(z) / sum of exp(z) over each sample's outputs, and d = 1.
 
     Where `wanted`, also the cross-entropies to `costs`.
     """
-    element = element_of(a.types[0])
+    element = element_of(z.types[0])
     s = shape(element)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        rows, outputs, a, d, y, costs, wanted = *args[:2], args[2:5], args[5:8], args[8:11], *args[11:]
+        rows, outputs, z, a, d, y = *args[:2], args[2:5], args[5:8], args[8:11], args[11:14]
+        costs, wanted = args[14:]
         v, w = Elementary(b, s.vector), Elementary(b, ir.VectorType(F64, s.lanes))
         total, cost = _Sums(v), _Sums(w)
         most = cgutils.alloca_once(b, s.vector)
@@ -83,10 +86,10 @@ def softmax(typingctx: Any, rows: Any, outputs: Any, a: Any, d: Any, y: Any, cos
             b.store(constant(s.vector, float("-inf")), most)
             total.clear()
             with loop(b, outputs) as j:
-                b.store(v.maximum(v.of(b.load(most)), read(a, i, j)).value, most)
+                b.store(v.maximum(v.of(b.load(most)), read(z, i, j)).value, most)
             largest = v.of(b.load(most))
             with loop(b, outputs) as j:
-                e = v.exp(read(a, i, j) - largest)
+                e = v.exp(read(z, i, j) - largest)
                 store(b, e.value, entry(b, d, i, j))
                 total.add(j, e)
             whole = total.total()
@@ -94,17 +97,18 @@ def softmax(typingctx: Any, rows: Any, outputs: Any, a: Any, d: Any, y: Any, cos
                 top, log_of_sum = w.of(widened(b, largest.value)), w.log(w.of(widened(b, whole.value)))
                 cost.clear()
                 with loop(b, outputs) as j:
-                    z, wish = (w.of(widened(b, read(x, i, j).value)) for x in (a, y))
-                    cost.add(j, cost_rows.softmax_cross_entropy(w, z - top - log_of_sum, wish))
+                    logit, wish = (w.of(widened(b, read(x, i, j).value)) for x in (z, y))
+                    logit = logit - top - log_of_sum
+                    cost.add(j, cost_rows.softmax_cross_entropy(w, logit, wish))
                 store(b, cost.total().value, at(b, costs, b.mul(i, I64(s.lanes))))
             with loop(b, outputs) as j:
                 store(b, (read(d, i, j) / whole).value, entry(b, a, i, j))
                 store(b, constant(s.vector, 1.0), entry(b, d, i, j))
 
-    arguments = [I64, I64, *[element.as_pointer(), I64, I64] * 3, F64.as_pointer(), I64]
+    arguments = [I64, I64, *[element.as_pointer(), I64, I64] * 4, F64.as_pointer(), I64]
     return call(
         lambda module: routine(module, f"lane_softmax_{element}", arguments, emit),
-        (_i, _i, a, d, y, costs, _i),
+        (_i, _i, z, a, d, y, costs, _i),
     )
 
 

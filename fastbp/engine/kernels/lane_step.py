@@ -236,7 +236,7 @@ def _gather_weights(work: Work, samples: LaneSamples, begin: int, count: int) ->
 def _forward(
     net: Lanes, work: Work, m: int, is_shared: bool, options: Options, step: int, sample: int
 ) -> None:
-    """Activations of every layer but the last, which is left at its weighted input.
+    """Activations of every layer but the last, whose weighted input is left in the products.
 
     `step` counts those of the chunk, negative for no dropout; `sample` the samples of the batch before.
     """
@@ -248,18 +248,19 @@ def _forward(
         row = layer.weights_row
         w = shift(work.parameters, layer.weights)
         a = Matrix(shift(work.scratch, layer.a), layer.row, lanes)
+        z = Matrix(shift(work.scratch, net.plan[0].products), layer.row, lanes)
         start = Matrix(shift(work.parameters, layer.biases), 0, lanes)
         if number == 1 and is_shared:
             for first in range(0, layer.inputs, nr):
                 p = Matrix(shift(x.first, first * net.plan[0].rows), nr, 1)
                 q = Matrix(shift(w, first * row), row, lanes)
-                multiply_shared(m, layer.outputs, a, start, p, q, min(nr, layer.inputs - first))
-                start = a
+                multiply_shared(m, layer.outputs, z, start, p, q, min(nr, layer.inputs - first))
+                start = z
         else:
-            multiply(m, layer.outputs, a, start, x, Matrix(w, row, lanes), layer.inputs)
+            multiply(m, layer.outputs, z, start, x, Matrix(w, row, lanes), layer.inputs)
         if number < last:
             d = Matrix(shift(work.scratch, layer.delta), layer.row, lanes)
-            activate(Formula(layer.activation, layer.parameter, 0), m, layer.outputs, a, d)
+            activate(Formula(layer.activation, layer.parameter, 0), m, layer.outputs, z, a, d)
             if step >= 0 and options.dropout.shape[1]:
                 masks = _masks(work, options, step, number, last)
                 drop(m, layer.outputs, a, d, masks, sample * layer.outputs, layer.outputs)
@@ -284,16 +285,17 @@ def _output(net: Lanes, work: Work, m: int, wants_costs: bool, learns: bool, is_
     _, lanes, _ = constants(work.scratch)
     plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
     cost = Formula(plan.cost, plan.parameter, 0)
+    z = Matrix(shift(work.scratch, plan.products), layer.row, lanes)
     a = Matrix(shift(work.scratch, layer.a), layer.row, lanes)
     d = Matrix(shift(work.scratch, layer.delta), layer.row, lanes)
     y = Matrix(shift(work.scratch, plan.y), plan.y_row, lanes)
     has_logits_form = FIRST_OF_LOGITS <= plan.cost < CUSTOM  # dC/dz is a - y
     if wants_costs and has_logits_form:
-        costs(cost, m, layer.outputs, work.costs, a, y)
+        costs(cost, m, layer.outputs, work.costs, z, y)
     if layer.activation == SOFTMAX:
-        softmax(m, layer.outputs, a, d, y, work.costs, wants_costs)
+        softmax(m, layer.outputs, z, a, d, y, work.costs, wants_costs)
     else:
-        activate(Formula(layer.activation, layer.parameter, 0), m, layer.outputs, a, d)
+        activate(Formula(layer.activation, layer.parameter, 0), m, layer.outputs, z, a, d)
     if wants_costs and not has_logits_form:
         costs(cost, m, layer.outputs, work.costs, a, y)
     if learns:
@@ -484,7 +486,7 @@ def _begin_group(net: Lanes, work: Work, group: int) -> None:
     _, lanes, _ = constants(work.scratch)
     for lane in range(lanes):
         work.networks[lane] = net.networks[group, lane]
-        work.everyone[lane] = 1
+        work.everyone[lane] = -1
         work.clipped[lane] = 1.0
         work.numbers[lane] = 0.0
         work.numbers[lanes + lane] = work.numbers[2 * lanes + lane] = 1.0
@@ -498,7 +500,7 @@ def _begin_training(work: Work, options: Options, losses: Any) -> bool:
     for lane in range(lanes):
         network = max(0, work.networks[lane])
         is_active = work.networks[lane] >= 0 and options.active[network] != 0
-        work.active[lane] = is_active
+        work.active[lane] = -is_active
         work.totals[lane] = losses[network]
         any_active = any_active or is_active
     return any_active
