@@ -12,6 +12,7 @@ The *tables* are `ROWS`, below the rows, and `OPTIMIZERS`, the names of the obje
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, fields
 from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -285,8 +286,11 @@ OPTIMIZERS: dict[str, Optimizer] = {
 }
 
 
+@functools.lru_cache(8)  # for networks that train together ask for the same ones
 def _powers(base: float, first: int, count: int) -> Array:
     """base^(t + 1) for the steps t = first .. first + count - 1, the same bits however they are asked for."""
     import numpy as np
 
-    return powers(base, np.arange(first + 1, first + count + 1))
+    found = powers(base, np.arange(first + 1, first + count + 1))
+    found.flags.writeable = False
+    return found

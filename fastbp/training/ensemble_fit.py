@@ -13,7 +13,7 @@ from ..engine.architecture import checked, schema_of
 from ..engine.replaced import COMPILED, is_replaced
 from ..engine.team_size import sizes_of_many
 from ..engine.user_functions import unreplaced
-from .callbacks import Function, Monitor, ProgressBar, TimeLimit
+from .callbacks import EarlyStopping, Function, Monitor, ProgressBar, TimeLimit
 from .ensemble_history import EnsembleHistory
 from .ensemble_run import EnsembleRun, Flops
 from .evaluation import Evaluation
@@ -71,7 +71,7 @@ def _starts(assignments: Sequence[Assignment]) -> list[Start]:
         steps = plan.epochs * -(-source.samples // plan.batch_size)
         recipe, progress = plan.recipe, net._fastbp.progress
         start = start_of(progress, checked(net), recipe, steps)
-        if not watchers:  # which may change the rates
+        if all(type(watcher) is EarlyStopping for watcher in watchers):  # others may change the rates
             key = (
                 *recipe._replace(schedule=id(recipe.schedule)),
                 start.optimizer_started_at,

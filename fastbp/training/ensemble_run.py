@@ -63,15 +63,18 @@ class WatchedRun:
         return self._trainee.net
 
     def kept(self) -> Any:
-        """The network with its trained weights and state, for reading only."""
-        if not self._lent:
-            self._run.keep_one(self.number)
-        return self._trainee.net
+        """The network with its trained weights, for reading only."""
+        net = self._trainee.net
+        if not self._lent:  # else a hook may have changed them
+            lanes, j = self._run.place_of(self.number)
+            net.weights, net.biases = lanes.engine.unpack(j)
+        return net
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the last step."""
-        return self._run.rate_of(self.number)
+        lanes, j = self._run.place_of(self.number)
+        return rate_of(self._trainee, lanes.made_by(j))
 
     @property
     def rate_factor(self) -> float:
@@ -133,6 +136,7 @@ class EnsembleRun:
         zeros = np.zeros(len(trainees), np.int64)
         lanes = tuple(packed(trainees, group, zeros[list(group)]) for group in groups)
         self.position = EnsemblePosition(lanes)
+        self._find_places()
         watched = any(trainee.watchers for trainee in trainees)
         self._views = [WatchedRun(self, i) for i in range(len(trainees))] if watched else []
 
@@ -205,20 +209,15 @@ class EnsembleRun:
 
     def place_of(self, i: int) -> tuple[Lanes, int]:
         """The lanes of network `i`, and its place in them."""
-        for lanes in self.position.lanes:
-            places = np.flatnonzero(lanes.networks == i)
-            if places.size:
-                return lanes, int(places[0])
-        raise LookupError(f"network {i} has ended its training")
+        group, j = self._places[i]
+        return self.position.lanes[group], j
 
-    def rate_of(self, i: int) -> float:
-        """The learning rate of a network's last step."""
-        lanes, j = self.place_of(i)
-        return self._rates(lanes)[j]
-
-    def keep_one(self, i: int) -> None:
-        """Writes the trained weights and state of network `i` to it."""
-        self._keep(*self.place_of(i))
+    def _find_places(self) -> None:
+        self._places = {
+            int(i): (group, j)
+            for group, lanes in enumerate(self.position.lanes)
+            for j, i in enumerate(lanes.networks)
+        }
 
     def keep(self) -> None:
         """Writes the trained weights and states to all networks that have not been given them."""
@@ -229,7 +228,7 @@ class EnsembleRun:
     def _keep(self, lanes: Lanes, j: int) -> None:
         trainee = self.trainees[lanes.networks[j]]
         learnt = lanes.engine.unpack(j), lanes.engine.unpack_state(j)
-        store(trainee.net, trainee.began, *learnt, int(lanes.drawn[j]), int(lanes.made[j]))
+        store(trainee.net, trainee.began, *learnt, int(lanes.drawn[j]), lanes.made_by(j))
 
     # The training
 
@@ -365,11 +364,12 @@ class EnsembleRun:
         numbers: dict[str, np.ndarray] = {}
         for lanes in ended:
             active = np.flatnonzero(lanes.active)
-            rates = self._rates(lanes)
+            steps = lanes.made.tolist()
             means = lanes.losses / max(1, lanes.samples)
             scores = self._scores(lanes)
+            trainees = [self.trainees[i] for i in lanes.networks]
             for j in active:
-                row = {"loss": means[j], "learning_rate": rates[j], **scores[j]}
+                row = {"loss": means[j], "learning_rate": rate_of(trainees[j], steps[j]), **scores[j]}
                 for name, number in row.items():
                     if name not in numbers:
                         numbers[name] = np.full(count, np.nan)
@@ -381,15 +381,6 @@ class EnsembleRun:
                 for note in self._explained(lanes, j, diverged=False):
                     self.history.note(note, int(lanes.networks[j]))
         self._hooks("on_epoch_end")
-
-    def _rates(self, lanes: Lanes) -> list[float]:
-        """The learning rate of each network's last step, or the first one before any."""
-        rates = []
-        for i, step in zip(lanes.networks, lanes.made.tolist(), strict=True):
-            trainee = self.trainees[i]
-            made = step > trainee.began.progress.batches
-            rates.append(trainee.numbers.rate(step - 1) if made else trainee.plan.recipe.rate)
-        return rates
 
     def _scores(self, lanes: Lanes) -> list[dict[str, float]]:
         """The measurements of each network."""
@@ -406,7 +397,7 @@ class EnsembleRun:
         """Notes on the failure of a network."""
         trainee = self.trainees[lanes.networks[j]]
         losses = self.history.losses_of(int(lanes.networks[j]))
-        steps = int(lanes.made[j]) - trainee.began.progress.batches
+        steps = lanes.made_by(j) - trainee.began.progress.batches
         if not diverged and not diagnosis.is_due(len(losses), self.epochs, steps):
             return []
         weights, biases = lanes.engine.unpack(j)
@@ -442,6 +433,13 @@ class EnsembleRun:
             if active.size:
                 lanes.append(packed(self.trainees, one.networks[active].tolist(), one.drawn[active]))
         self.position = self.position._replace(lanes=tuple(lanes))
+        self._find_places()
+
+
+def rate_of(trainee: Trainee, step: int) -> float:
+    """The learning rate of a network's last step, or the first one before any."""
+    made = step > trainee.began.progress.batches
+    return trainee.numbers.rate(step - 1) if made else trainee.plan.recipe.rate
 
 
 class Flops(NamedTuple):

@@ -72,6 +72,11 @@ class Lanes(NamedTuple):
         size, reached = self.engine.batch_size, self.reached
         return np.asarray(self.steps + np.where(self.is_between, -(-reached // size), reached // size))
 
+    def made_by(self, j: int) -> int:
+        """The steps that one network has made."""
+        size, reached = int(self.engine.batch_size), int(self.reached[j])
+        return int(self.steps[j]) + (-(-reached // size) if reached == self.samples else reached // size)
+
     def begun(self) -> "Lanes":
         """The same networks where an epoch begins."""
         losses, zeros = self.engine.new_losses(), np.zeros_like(self.reached)
