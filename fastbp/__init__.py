@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .engine.chunks import DivergenceError
-    from .ensemble import Ensemble
+    from .ensemble import Ensemble, load_ensemble
     from .network import Network, load, sigmoid, sigmoid_prime
     from .options.activations import ELU, GELU, Activation, LeakyReLU
     from .options.costs import Cost, Huber
@@ -66,12 +66,13 @@ __all__ = [
     "TimeLimit",
     "__version__",
     "load",
+    "load_ensemble",
     "sigmoid",
     "sigmoid_prime",
 ]
 
 _HOMES = {  # where public names are defined
-    "ensemble": ("Ensemble",),
+    "ensemble": ("Ensemble", "load_ensemble"),
     "training.ensemble_history": ("EnsembleHistory",),
     "network": ("Network", "load", "sigmoid", "sigmoid_prime"),
     "options.activations": ("ELU", "GELU", "Activation", "LeakyReLU"),

@@ -727,7 +727,11 @@ def load(
     Network([3, 2], seed=0, dtype='float64')
     """
     user_functions = {"activation": activation, "output_activation": output_activation, "cost": cost}
-    saved = network_file.load(os.fspath(path), user_functions)
+    return network_of(network_file.load(os.fspath(path), user_functions))
+
+
+def network_of(saved: network_file.SavedNetwork) -> Network:
+    """The network that a file holds."""
     net = Network.__new__(Network)
     net.num_layers, net.sizes = len(saved.sizes), saved.sizes
     net.weights, net.biases = saved.weights, saved.biases

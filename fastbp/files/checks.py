@@ -43,6 +43,25 @@ def not_understood(path: str, otherwise: str, error: Exception) -> NoReturn:
     raise ValueError(f"{path}: {otherwise}: {why[:200]}") from error
 
 
+def is_network(path: str, metadata: Mapping[str, Any]) -> None:
+    """Refuses the file of an ensemble where that of one network is expected."""
+    if "ensemble" in metadata:
+        raise ValueError(f"{path}: expected a network, got an ensemble; fastbp.load_ensemble reads it")
+
+
+def is_ensemble(path: str, metadata: Mapping[str, Any]) -> None:
+    """Refuses the file of one network where that of an ensemble is expected."""
+    if "ensemble" not in metadata:
+        raise ValueError(f"{path}: expected an ensemble, got a network; fastbp.load reads it")
+
+
+def stored_array(name: str, array: Any, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    """Refuses an array that is missing, or of another type or shape."""
+    if array is None or array.dtype != dtype or array.shape != shape:
+        got = "none" if array is None else f"{array.dtype} of shape {array.shape}"
+        raise ValueError(f"{name}: expected an array of {dtype} of shape {shape}, got {got}")
+
+
 def storable(path: str, name: str, array: np.ndarray, known: Sequence[np.dtype]) -> None:
     """Refuses an array of a type that the file format cannot hold."""
     if array.dtype not in known:

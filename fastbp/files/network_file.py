@@ -74,6 +74,7 @@ def network_from(
 
     `user_functions` has the activations and the cost that are a user's functions.
     """
+    checks.is_network(path, metadata)
     with understood(path, otherwise):
         schema.check(metadata)
     options = {name: schema.object_of(value) for name, value in metadata["network"].items()}

@@ -16,6 +16,11 @@ def check_network(path: str, saved: str, resumed: str) -> None:
         )
 
 
+def check_count(path: str, saved: int, resumed: int) -> None:
+    """Refuses to resume the training of an ensemble of another size."""
+    file_is(path, saved == resumed, f"expected an ensemble of {resumed} networks, got one of {saved}")
+
+
 def check_learnt(path: str, saved: Learnt, learnt: Learnt) -> None:
     """Refuses to resume a training if X and y have another task, other classes or another scale."""
     for name in ("task", "classes", "scale"):

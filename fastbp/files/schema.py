@@ -96,8 +96,9 @@ _POSITION = {
 }
 _ALWAYS = {"loss": number, "seconds": real(0.0), "learning_rate": real(0.0), "threads": whole(1)}
 _GENERATOR = row(one_of("MT19937"), whole(below=625), one_of(0, 1), real())  # NumPy's, without its words
+ARGUMENTS = fields(_ARGUMENTS, later=("data_seed", "first sample (CRC)", "buffer_bytes"))
 _TRAINING = {
-    "arguments": fields(_ARGUMENTS, later=("data_seed", "first sample (CRC)", "buffer_bytes")),
+    "arguments": ARGUMENTS,
     "position": fields(_POSITION),
     "history": by_name(each(number), always=_ALWAYS),
     "notes": each(text),
@@ -117,10 +118,10 @@ _FILE = fields(
     }
 )
 
-_LIST = fields({"arrays": _COUNT})  # stands for arrays elsewhere in the file
+LIST = fields({"arrays": _COUNT})  # stands for arrays elsewhere in the file
 _MONITOR = {"best": optional(ordered), "wait": _COUNT}
 _STATES = {  # states of the package's callbacks, by their class
-    "EarlyStopping": fields({**_MONITOR, "weights": _LIST, "biases": _LIST}),
+    "EarlyStopping": fields({**_MONITOR, "weights": LIST, "biases": LIST}),
     "ReduceLROnPlateau": fields({**_MONITOR, "cooling": _COUNT}),
     "ModelCheckpoint": optional(fields(_MONITOR), {}),
     "TimeLimit": fields({"spent": real(0.0)}),
@@ -171,7 +172,7 @@ def _check_training(training: Mapping[str, Any], trained: Mapping[str, Any]) -> 
         _STATES.get(kind, anything)(name, state)
         for key, value in state.items():
             if isinstance(value, dict) and [*value] != ["value"]:
-                _LIST(f"{name}.{key}", value)
+                LIST(f"{name}.{key}", value)
     stateful = iter([kind for kind, state in zip(kinds, training["callbacks"], strict=True) if state])
     named = all(name in stateful for name in training["arguments"]["callbacks"])
     checks.consistent("training", named or not kinds, {"kinds": kinds, **training["arguments"]})

@@ -189,6 +189,15 @@ def monitored(name: str, history: Mapping[str, list[float]]) -> float:
     return history[name][-1]
 
 
+def no_monitor(monitor: Any) -> None:
+    """Refuses to keep the best of an ensemble by one number, where each network has its own."""
+    if monitor is not None:
+        raise ValueError(
+            f"ModelCheckpoint.monitor: expected None for an ensemble, got {monitor!r}; "
+            "EarlyStopping(restore_best_weights=True) keeps the best weights of each network"
+        )
+
+
 def moments(name: str, value: Any) -> Any:
     """The moments of a callback: after every "epoch", so many steps, or so much time."""
     if value == "epoch":

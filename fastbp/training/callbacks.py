@@ -297,6 +297,7 @@ class ModelCheckpoint(Callback):
         self.path, self.resume = os.fspath(path), resume
         self.when = checks.moments("every", every)
         self.every = self.when if isinstance(self.when, int) else 0
+        self.monitor = monitor
         self._best = None if monitor is None else Monitor(monitor, 0, 0.0, mode)
         self._better = False
         self._written = time.monotonic()
@@ -328,6 +329,9 @@ class ModelCheckpoint(Callback):
 
     def _write(self, run: Run) -> None:
         checkpoint.write(run, self.path)
+        self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
         self._written = time.monotonic()
 
     def state(self) -> CallbackState:

@@ -34,9 +34,9 @@ def write(run: Run, path: str) -> None:
     position, (samples_done, loss) = run.position, run.between_batches()
     callbacks: list[dict[str, Any]] = []
     for number, state in enumerate(position.states):
-        callbacks.append({name: _stored(value) for name, value in state.items()})
+        callbacks.append({name: stored(value) for name, value in state.items()})
         for name, value in state.items():
-            if _are_arrays(value):
+            if are_arrays(value):
                 arrays |= {f"training.{number}.{name}.{i}": array for i, array in enumerate(value)}
     if position.generator is not None:
         arrays[_GENERATOR] = position.generator[1].astype(np.int64)
@@ -70,7 +70,7 @@ def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
     history = History(training["history"], training["notes"])
     counts = {name: training["position"][name] for name in (*_COUNTS, "seconds", "done", "loss")}
     states = [
-        {name: _value(arrays, f"training.{number}.{name}", kept[name]) for name in kept}
+        {name: value_of(arrays, f"training.{number}.{name}", kept[name]) for name in kept}
         for number, kept in enumerate(training["callbacks"])
     ]
     generator = training["generator"]
@@ -101,18 +101,18 @@ def resume(run: Run, saved: Saved) -> None:
     run.resume(saved.path, saved.history, position, saved.generator)
 
 
-def _are_arrays(value: Any) -> bool:
+def are_arrays(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, np.ndarray) for item in value)
 
 
-def _stored(value: Any) -> Any:
-    """Encodes an entry of a callback's state for JSON; `_value` decodes it."""
-    if _are_arrays(value):
+def stored(value: Any) -> Any:
+    """Encodes an entry of a callback's state for JSON; `value_of` decodes it."""
+    if are_arrays(value):
         return {"arrays": len(value)}
     return {"value": value} if isinstance(value, dict) else value
 
 
-def _value(arrays: dict[str, np.ndarray], name: str, kept: Any) -> Any:
+def value_of(arrays: dict[str, np.ndarray], name: str, kept: Any) -> Any:
     """Decodes an entry of a callback's state from JSON and the file's arrays."""
     if not isinstance(kept, dict):
         return kept

@@ -13,11 +13,14 @@ from ..engine.architecture import checked, schema_of
 from ..engine.replaced import COMPILED, is_replaced
 from ..engine.team_size import sizes_of_many
 from ..engine.user_functions import unreplaced
-from .callbacks import EarlyStopping, Function, Monitor, ProgressBar, TimeLimit
+from ..options import checks
+from . import ensemble_checkpoint
+from .callbacks import EarlyStopping, Function, ModelCheckpoint, Monitor, ProgressBar, TimeLimit
+from .ensemble_checkpoint import EnsembleCheckpoint
 from .ensemble_history import EnsembleHistory
 from .ensemble_run import EnsembleRun, Flops
 from .evaluation import Evaluation
-from .fit import Start, begin, evaluation_of, start_of, validation_of
+from .fit import Start, arguments_of, begin, evaluation_of, resumed, start_of, validation_of
 from .lanes import Assignment, Trainee
 from .plan import Plan
 from .run import Callback
@@ -31,11 +34,24 @@ def fit(ensemble: Any, nets: Sequence[Any], X: Any, y: Any, plans: Sequence[Plan
     plans = [replace(plan, batch_size=size) for plan in plans]
     evaluations = _evaluations(nets, sources, plans)
     callbacks, watchers = _sorted(plans[0].callbacks)
+    keepers = [callback for callback in callbacks if isinstance(callback, EnsembleCheckpoint)]
+    arguments = [arguments_of(*each) for each in zip(sources, plans, strict=True)] if keepers else []
+    paths = (keeper.path for keeper in keepers if keeper.resume)
+    saved = next((ensemble_checkpoint.read(path, arguments, nets) for path in paths), None)
+    if saved:
+        for network, source in zip(saved.networks, sources, strict=True):
+            learnt = resumed(saved.path, source.schema.learnt, network.state.learnt)
+            source.schema = source.schema._replace(learnt=learnt)
+        ensemble_checkpoint.adopt(nets, saved)
     assignments = [
         Assignment(*each, tuple(map(copy.deepcopy, watchers)))
         for each in zip(nets, sources, plans, evaluations, strict=True)
     ]
-    return run_of(assignments, callbacks, ensemble).train()
+    run = run_of(assignments, callbacks, ensemble)
+    run.arguments = {"each": arguments}
+    if saved:
+        ensemble_checkpoint.resume(run, saved)
+    return run.train()
 
 
 def run_of(
@@ -138,6 +154,9 @@ def _sorted(callbacks: Sequence[Callback]) -> tuple[list[Callback], list[Callbac
             of_each.append(callback)
         elif isinstance(callback, ProgressBar):
             of_all.append(_EnsembleBar())
+        elif isinstance(callback, ModelCheckpoint):
+            checks.no_monitor(callback.monitor)
+            of_all.append(EnsembleCheckpoint(callback.path, callback.when, resume=callback.resume))
         elif isinstance(callback, (TimeLimit, Function)):
             of_all.append(callback)
         else:

@@ -249,6 +249,10 @@ class EnsembleRun:
             self.keep()
         return self.history
 
+    def resume(self, position: EnsemblePosition) -> None:
+        """Begins at a position that a checkpoint holds."""
+        self.position, self._stopped = position, position.stopped
+
     def _begin(self) -> None:
         """Calls the first hooks, and restores the states of a checkpoint."""
         self._hooks("on_train_begin")
@@ -264,6 +268,7 @@ class EnsembleRun:
             for watcher, state in zip(self.trainees[view.number].watchers, states, strict=True):
                 watcher.restore(state)
         self._end(lanes.networks[~lanes.active] for lanes in self.position.lanes)
+        self._mark()
 
     def _end(self, ended: Iterable[np.ndarray]) -> None:
         """Calls the last hooks of the watchers of some networks, each of which may be called again."""

@@ -87,10 +87,7 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
     evaluation = _evaluation(source, plan)
     arguments, saved = _checkpoint(net, source, plan)
     if saved:
-        former = saved.network.state.learnt
-        names = frames.same_features("X", learnt.feature_names, former.feature_names)
-        learnt = replace(learnt, feature_names=names)
-        resuming.check_learnt(saved.path, former, learnt)
+        learnt = resumed(saved.path, learnt, saved.network.state.learnt)
         checkpoint.adopt(net, saved)
         parts = checked(net)
     batch_size = plan.batch_size
@@ -106,6 +103,13 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
     if saved:
         checkpoint.resume(run, saved)
     return run
+
+
+def resumed(path: str, learnt: Learnt, former: Learnt) -> Learnt:
+    """What a network learns of X and y, which must be as in the training that the checkpoint is of."""
+    names = frames.same_features("X", learnt.feature_names, former.feature_names)
+    resuming.check_learnt(path, former, learnt)
+    return replace(learnt, feature_names=names)
 
 
 def start_of(progress: Progress, parts: Parts, recipe: Recipe, steps: int) -> Start:
@@ -166,12 +170,12 @@ def _checkpoint(
         return {}, None
     for keeper in keepers:
         check_labels(keeper.path, source.schema.learnt.classes or ())
-    arguments = _arguments(source, plan)
+    arguments = arguments_of(source, plan)
     resumed = (keeper.path for keeper in keepers if keeper.resume)
     return arguments, next((checkpoint.read(path, arguments, net) for path in resumed), None)
 
 
-def _arguments(source: ArraySource | Blocks, plan: Plan) -> dict[str, Any]:
+def arguments_of(source: ArraySource | Blocks, plan: Plan) -> dict[str, Any]:
     """The arguments that a resumed training must share; not its epochs, of which there may be more."""
     recipe = plan.recipe
     return {

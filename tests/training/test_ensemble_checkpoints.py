@@ -1,0 +1,160 @@
+"""A training of an ensemble that is killed resumes to the bits that it would have had."""
+
+import datetime
+
+import numpy as np
+import pytest
+
+import fastbp
+from alone import SAME
+from fastbp import EarlyStopping, Ensemble, ModelCheckpoint, ReduceLROnPlateau, load_ensemble
+from fastbp.engine.packed import Engine
+
+COUNT, N = 5, 40
+RANDOM = np.random.default_rng(1)
+X = RANDOM.standard_normal((N, 2))
+Y = np.sin(X[:, :1]) + 0.3 * RANDOM.standard_normal((N, 1))
+FIT = {
+    "epochs": 14,
+    "batch_size": 8,
+    "optimizer": "adam",
+    "learning_rate": [0.3, 0.001, 0.1, 0.01, 0.03],
+    "validation_data": (RANDOM.standard_normal((20, 2)), RANDOM.standard_normal((20, 1))),
+    "schedule": "cosine",
+    "threads": 1,
+}
+
+
+def ensemble(**options):
+    network = {
+        "activation": "tanh",
+        "output_activation": "linear",
+        "seed": 4,
+        "dropout": [0.1, 0.0, 0.2, 0.1, 0.3],
+    }
+    return Ensemble(COUNT, [2, 8, 1], **{**network, **options})
+
+
+def watchers():
+    return [EarlyStopping(patience=2, restore_best_weights=True), ReduceLROnPlateau(patience=1)]
+
+
+def states(together):
+    return [net._fastbp for net in together]
+
+
+def assert_same(one, history, other, wanted):
+    assert one.fingerprint() == other.fingerprint() and states(one) == states(other)
+    for name in wanted:
+        if name not in SAME:
+            np.testing.assert_array_equal(history[name], wanted[name], err_msg=name)
+    assert history.notes == wanted.notes
+    assert history.trained_epochs.tolist() == wanted.trained_epochs.tolist()
+
+
+def killed_after(monkeypatch, calls, together, **options):
+    """Trains until a call into the kernels raises what a signal does."""
+    train, left = Engine.train, iter(range(calls))
+
+    def interrupted(self, *arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return train(self, *arguments)
+
+    monkeypatch.setattr(Engine, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        together.fit(X, Y, **options)
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("calls", [0, 3, 5, 12, 18, 23])
+def test_killed_within_any_chunk_and_resumed(monkeypatch, tmp_path, calls):
+    path = tmp_path / "ensemble.fastbp"
+    whole = ensemble()
+    wanted = whole.fit(X, Y, **FIT, callbacks=watchers())
+    options = {**FIT, "callbacks": [*watchers(), ModelCheckpoint(path, resume=True)]}
+    killed_after(monkeypatch, calls, ensemble(), **options)
+    resumed = ensemble()
+    options["callbacks"] = [*watchers(), ModelCheckpoint(path, resume=True)]
+    history = resumed.fit(X, Y, **options)
+    assert_same(resumed, history, whole, wanted)
+    assert load_ensemble(path).fingerprint() == whole.fingerprint()
+
+
+@pytest.mark.parametrize("every", [3, datetime.timedelta(microseconds=1)])
+def test_written_within_epochs(monkeypatch, tmp_path, every):
+    """The file of the last moment before a machine that went off, which wrote nothing more."""
+    path = tmp_path / "ensemble.fastbp"
+    whole = ensemble()
+    wanted = whole.fit(X, Y, **FIT)
+    monkeypatch.setattr(ModelCheckpoint, "on_interrupt", lambda *arguments: None)
+    killed_after(monkeypatch, 33, ensemble(), **FIT, callbacks=ModelCheckpoint(path, every))
+    written = load_ensemble(path)
+    assert 0 < written[0]._fastbp.progress.batches < whole[0]._fastbp.progress.batches
+    resumed = ensemble()
+    history = resumed.fit(X, Y, **FIT, callbacks=ModelCheckpoint(path, resume=True))
+    assert_same(resumed, history, whole, wanted)
+
+
+def test_a_training_that_is_over_resumes_with_more_epochs(tmp_path):
+    path = tmp_path / "ensemble.fastbp"
+    options = {**FIT, "schedule": "constant"}
+    ensemble().fit(X, Y, **{**options, "epochs": 3}, callbacks=ModelCheckpoint(path))
+    resumed, whole = ensemble(), ensemble()
+    history = resumed.fit(X, Y, **options, callbacks=ModelCheckpoint(path, resume=True))
+    wanted = whole.fit(X, Y, **options)
+    wanted.note(history.own_notes[0][1], history.own_notes[0][0])  # of its third epoch, which was the last
+    wanted._notes.sort(key=lambda note: history.own_notes.index(note))
+    assert_same(resumed, history, whole, wanted)
+
+
+def test_networks_that_diverged_stay_so(tmp_path):
+    path = tmp_path / "ensemble.fastbp"
+    options = {"epochs": 4, "batch_size": 8, "learning_rate": [0.1, 1e200, 0.1, 0.1, 0.1]}
+    with np.errstate(all="ignore"):
+        whole = ensemble()
+        wanted = whole.fit(X, Y, **options)
+        ensemble().fit(X, Y, **{**options, "epochs": 2}, callbacks=ModelCheckpoint(path))
+        resumed = ensemble()
+        history = resumed.fit(X, Y, **options, callbacks=ModelCheckpoint(path, resume=True))
+    assert_same(resumed, history, whole, wanted)
+    assert history.diverged.tolist() == [False, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "message"),
+    [
+        ({}, {"learning_rate": [0.3, 0.001, 0.2, 0.01, 0.03]}, "rate was 0.1, is 0.2"),
+        ({}, {"l2": 0.1}, "l2 was 0.0, is 0.1"),
+        ({}, {"batch_size": 7}, "batch_size was 8, is 7"),
+        ({}, {"data_seed": 7}, "data_seed was None, is 7"),
+        ({"seed": 5}, {}, "network: expected Network"),
+        ({"dropout": 0.0}, {}, "network: expected Network"),
+    ],
+)
+def test_another_training_is_not_resumed(tmp_path, network, options, message):
+    path = tmp_path / "ensemble.fastbp"
+    ensemble().fit(X, Y, **{**FIT, "epochs": 1}, callbacks=ModelCheckpoint(path))
+    other = ensemble(**network)
+    before = other.fingerprint()
+    with pytest.raises(ValueError, match=message):
+        other.fit(X, Y, **{**FIT, **options}, callbacks=ModelCheckpoint(path, resume=True))
+    assert other.fingerprint() == before
+
+
+def test_what_is_no_checkpoint_of_an_ensemble(tmp_path):
+    path = tmp_path / "any.fastbp"
+    resume = ModelCheckpoint(path, resume=True)
+    ensemble().save(path)
+    with pytest.raises(ValueError, match="expected a checkpoint to resume from, got a network alone"):
+        ensemble().fit(X, Y, **FIT, callbacks=resume)
+    ensemble()[:3].save(path)
+    with pytest.raises(ValueError, match="expected an ensemble of 5 networks, got one of 3"):
+        ensemble().fit(X, Y, **FIT, callbacks=resume)
+    fastbp.Network([2, 1], seed=0).save(path)
+    with pytest.raises(ValueError, match=r"expected an ensemble, got a network; fastbp\.load reads it"):
+        ensemble().fit(X, Y, **FIT, callbacks=resume)
+    with pytest.raises(
+        ValueError, match=r"ModelCheckpoint\.monitor: expected None for an ensemble, got 'loss'"
+    ):
+        ensemble().fit(X, Y, **FIT, callbacks=ModelCheckpoint(path, monitor="loss"))
