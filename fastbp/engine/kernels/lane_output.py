@@ -37,15 +37,22 @@ _i = types.int64
 
 
 class _Sums:
-    """The eight partial sums of a loop over outputs, of those that are equal modulo 8, of every lane."""
+    """The eight partial sums of a loop over outputs, of those that are equal modulo 8, of every lane.
 
-    def __init__(self, v: Elementary) -> None:
+    The seven others of a single output are left out: they are 0, and a sum is never -0.
+    """
+
+    def __init__(self, v: Elementary, outputs: ir.Value) -> None:
         self.v = v
         self.slots = cgutils.alloca_once(v.b, v.vector, 8)
+        self.several = v.b.icmp_signed(">", outputs, I64(1))
 
     def clear(self) -> None:
-        for i in range(8):
-            store(self.v.b, constant(self.v.vector, 0.0), at(self.v.b, self.slots, i))
+        b, zero = self.v.b, constant(self.v.vector, 0.0)
+        store(b, zero, self.slots)
+        with b.if_then(self.several):
+            for i in range(1, 8):
+                store(b, zero, at(b, self.slots, i))
 
     def add(self, j: ir.Value, value: Vector) -> None:
         b = self.v.b
@@ -54,11 +61,13 @@ class _Sums:
 
     def total(self) -> Vector:
         """The sum in the order of `vector.sum_of_eight`."""
-        b = self.v.b
-        parts = [self.v.of(load(b, at(b, self.slots, i), self.v.vector)) for i in range(8)]
-        for half in (4, 2, 1):
-            parts = [parts[i] + parts[i + half] for i in range(half)]
-        return parts[0]
+        b, v = self.v.b, self.v
+        with b.if_then(self.several):
+            parts = [v.of(load(b, at(b, self.slots, i), v.vector)) for i in range(8)]
+            for half in (4, 2, 1):
+                parts = [parts[i] + parts[i + half] for i in range(half)]
+            store(b, parts[0].value, self.slots)
+        return v.of(load(b, self.slots, v.vector))
 
 
 @intrinsic
@@ -76,7 +85,7 @@ def softmax(
         rows, outputs, z, a, d, y = *args[:2], args[2:5], args[5:8], args[8:11], args[11:14]
         costs, wanted = args[14:]
         v, w = Elementary(b, s.vector), Elementary(b, ir.VectorType(F64, s.lanes))
-        total, cost = _Sums(v), _Sums(w)
+        total, cost = _Sums(v, outputs), _Sums(w, outputs)
         most = cgutils.alloca_once(b, s.vector)
 
         def read(matrix: Any, i: ir.Value, j: ir.Value) -> Vector:
@@ -120,7 +129,7 @@ def softmax_delta(typingctx: Any, rows: Any, outputs: Any, d: Any, a: Any) -> An
 
     def emit(b: ir.IRBuilder, rows: ir.Value, outputs: ir.Value, *args: ir.Value) -> None:
         v = Elementary(b, s.vector)
-        total = _Sums(v)
+        total = _Sums(v, outputs)
         with loop(b, rows) as i:
             total.clear()
             for finished in (False, True):
@@ -148,7 +157,7 @@ def costs(typingctx: Any, formula: Any, rows: Any, outputs: Any, out: Any, a: An
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         code, parameter, _, rows, outputs, out = args[:6]
         v = Elementary(b, ir.VectorType(F64, s.lanes))
-        total = _Sums(v)
+        total = _Sums(v, outputs)
 
         def summed(row: Callable[..., Any]) -> None:
             with loop(b, rows) as i:
@@ -201,6 +210,27 @@ def cost_delta(typingctx: Any, formula: Any, rows: Any, outputs: Any, d: Any, a:
     return call(
         lambda module: routine(module, f"lane_cost_delta_{element}", arguments, emit),
         (formula, _i, _i, d, a, y),
+    )
+
+
+@intrinsic
+def add_costs(typingctx: Any, rows: Any, totals: Any, costs: Any, base: Any) -> Any:
+    """Adds the samples' costs to running ones, one sample after another; `base` tells the element type."""
+    element = element_of(base)
+    wide = ir.VectorType(F64, shape(element).lanes)
+
+    def emit(b: ir.IRBuilder, rows: ir.Value, totals: ir.Value, costs: ir.Value, base: ir.Value) -> None:
+        total = cgutils.alloca_once_value(b, load(b, totals, wide))
+        with loop(b, rows) as i:
+            cost = load(b, at(b, costs, b.mul(i, I64(wide.count))), wide)
+            b.store(b.fadd(b.load(total), cost), total)
+        store(b, b.load(total), totals)
+
+    doubles = F64.as_pointer()
+    arguments = [I64, doubles, doubles, element.as_pointer()]
+    return call(
+        lambda module: routine(module, f"lane_add_costs_{element}", arguments, emit),
+        (_i, totals, costs, base),
     )
 
 

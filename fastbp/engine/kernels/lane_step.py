@@ -17,7 +17,7 @@ from ...options.optimizers import NUMBERS
 from .dense import SAMPLES_AT_ONCE
 from .gather import LABELS, Units, gather, one_hot
 from .jit import helper, inlined, kernel
-from .lane_output import cost_delta, costs, softmax, softmax_delta, weigh
+from .lane_output import add_costs, cost_delta, costs, softmax, softmax_delta, weigh
 from .lanes import (
     Masks,
     Matrix,
@@ -507,14 +507,6 @@ def _begin_training(work: Work, options: Options, losses: Any) -> bool:
 
 
 @helper
-def _add_costs(work: Work, m: int) -> None:
-    _, lanes, _ = constants(work.scratch)
-    for i in range(m):
-        for lane in range(lanes):
-            work.totals[lane] += work.costs[i * lanes + lane]
-
-
-@helper
 def _stop_diverged(work: Work, batch: int, losses: Any, reached: Any) -> bool:
     """Stops the lanes whose cost is not finite, before the step of this batch; tells if any goes on."""
     _, lanes, _ = constants(work.scratch)
@@ -652,7 +644,7 @@ def train_lanes(
             _gather(net, work, samples, begin, m, True)
             _forward(net, work, m, samples.X.is_shared, options, step, here)
             _output(net, work, m, True, True, samples.weights.size > 0)
-            _add_costs(work, m)
+            add_costs(m, work.totals, work.costs, work.scratch)
             _backward(net, work, m, here, samples.X.is_shared)
             if (is_over or now % BLOCK == 0) and not _stop_diverged(work, begin - here, losses, reached):
                 break
