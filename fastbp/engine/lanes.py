@@ -13,6 +13,7 @@ from .architecture import Architecture, Parameters
 from .kernels import lane_step
 from .kernels.gather import DTYPE_CODES, LABELS, SCALED
 from .kernels.lane_step import LaneRows, Lanes, LaneSamples, LaneSteps, Options
+from .kernels.lanes import COLUMNS
 from .kernels.records import LANE_LAYER, LANE_PLAN
 from .kernels.team import Member, run
 from .kernels.vector import shape_of
@@ -72,7 +73,8 @@ def _layout(architecture: Architecture, batch_size: int, optimizer: str | int, c
     panels = -(-sizes[0] // shape.columns) * shape.columns
     plan["x"] = take(rows * max(row_of(sizes[0]), panels))
     plan["y"] = take(rows * row_of(sizes[-1]))
-    plan["products"] = take(rows * max(map(row_of, sizes)))
+    plan["products_row"] = row_of(COLUMNS)
+    plan["products"] = take(rows * max(row_of(sizes[-1]), row_of(COLUMNS)))
     layers[0]["outputs"], layers[0]["a"], layers[0]["row"] = sizes[0], plan["x"][0], plan["x_row"][0]
     for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes), 1):
         layer, kind = layers[number], architecture.activations[number - 1]

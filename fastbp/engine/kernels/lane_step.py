@@ -19,6 +19,7 @@ from .gather import LABELS, Units, gather, one_hot
 from .jit import helper, inlined, kernel
 from .lane_output import add_costs, cost_delta, costs, softmax, softmax_delta, weigh
 from .lanes import (
+    COLUMNS,
     Masks,
     Matrix,
     Weights,
@@ -238,33 +239,45 @@ def _forward(
 ) -> None:
     """Activations of every layer but the last, whose weighted input is left in the products.
 
+    Of hidden layers a few columns are taken at a time, as wide as a tile, whose weighted input stays in the
+    first-level cache: 10 % less time for [8, 32, 32, 1] on a Zen 2 core, and as much in `_backward`.
+
     `step` counts those of the chunk, negative for no dropout; `sample` the samples of the batch before.
     """
     nr, lanes, _ = constants(work.scratch)
-    last = net.layers.shape[0] - 1
-    x = Matrix(shift(work.scratch, net.plan[0].x), net.plan[0].x_row, lanes)
+    plan, last = net.plan[0], net.layers.shape[0] - 1
+    x = Matrix(shift(work.scratch, plan.x), plan.x_row, lanes)
+    products = shift(work.scratch, plan.products)
     for number in range(1, last + 1):
         layer = net.layers[number]
         row = layer.weights_row
-        w = shift(work.parameters, layer.weights)
-        a = Matrix(shift(work.scratch, layer.a), layer.row, lanes)
-        z = Matrix(shift(work.scratch, net.plan[0].products), layer.row, lanes)
-        start = Matrix(shift(work.parameters, layer.biases), 0, lanes)
-        if number == 1 and is_shared:
-            for first in range(0, layer.inputs, nr):
-                p = Matrix(shift(x.first, first * net.plan[0].rows), nr, 1)
-                q = Matrix(shift(w, first * row), row, lanes)
-                multiply_shared(m, layer.outputs, z, start, p, q, min(nr, layer.inputs - first))
-                start = z
-        else:
-            multiply(m, layer.outputs, z, start, x, Matrix(w, row, lanes), layer.inputs)
-        if number < last:
-            d = Matrix(shift(work.scratch, layer.delta), layer.row, lanes)
-            activate(Formula(layer.activation, layer.parameter, 0), m, layer.outputs, z, a, d)
-            if step >= 0 and options.dropout.shape[1]:
-                masks = _masks(work, options, step, number, last)
-                drop(m, layer.outputs, a, d, masks, sample * layer.outputs, layer.outputs)
-        x = a
+        a, d = shift(work.scratch, layer.a), shift(work.scratch, layer.delta)
+        width = COLUMNS if number < last else layer.outputs
+        z = Matrix(products, plan.products_row if number < last else layer.row, lanes)
+        for unit in range(0, layer.outputs, width):
+            columns, here = min(width, layer.outputs - unit), unit * lanes
+            start = Matrix(shift(work.parameters, layer.biases + here), 0, lanes)
+            w = shift(work.parameters, layer.weights + here)
+            if number == 1 and is_shared:
+                for first in range(0, layer.inputs, nr):
+                    p = Matrix(shift(x.first, first * plan.rows), nr, 1)
+                    q = Matrix(shift(w, first * row), row, lanes)
+                    multiply_shared(m, columns, z, start, p, q, min(nr, layer.inputs - first))
+                    start = z
+            else:
+                multiply(m, columns, z, start, x, Matrix(w, row, lanes), layer.inputs)
+            if number < last:
+                formula = Formula(layer.activation, layer.parameter, 0)
+                a_here, d_here = (
+                    Matrix(shift(a, here), layer.row, lanes),
+                    Matrix(shift(d, here), layer.row, lanes),
+                )
+                activate(formula, m, columns, z, a_here, d_here)
+        if number < last and step >= 0 and options.dropout.shape[1]:
+            masks = _masks(work, options, step, number, last)
+            a_all, d_all = Matrix(a, layer.row, lanes), Matrix(d, layer.row, lanes)
+            drop(m, layer.outputs, a_all, d_all, masks, sample * layer.outputs, layer.outputs)
+        x = Matrix(a, layer.row, lanes)
 
 
 @helper
@@ -318,11 +331,13 @@ def _backward(net: Lanes, work: Work, m: int, sample: int, is_shared: bool) -> N
         layer, below = net.layers[number], net.layers[number - 1]
         row, delta = layer.weights_row, shift(work.scratch, layer.delta)
         if number > plan.first_trainable:
-            products = Matrix(shift(work.scratch, plan.products), below.row, lanes)
-            q = Matrix(shift(work.parameters, layer.weights), lanes, row)
-            multiply(m, layer.inputs, products, zeros, Matrix(delta, layer.row, lanes), q, layer.outputs)
-            d = Matrix(shift(work.scratch, below.delta), below.row, lanes)
-            multiply_derivative(m, layer.inputs, d, products)
+            products = Matrix(shift(work.scratch, plan.products), plan.products_row, lanes)
+            for first in range(0, layer.inputs, COLUMNS):
+                columns = min(COLUMNS, layer.inputs - first)
+                q = Matrix(shift(work.parameters, layer.weights + first * row), lanes, row)
+                multiply(m, columns, products, zeros, Matrix(delta, layer.row, lanes), q, layer.outputs)
+                d = Matrix(shift(work.scratch, below.delta + first * lanes), below.row, lanes)
+                multiply_derivative(m, columns, d, products)
         if layer.frozen:
             continue
         chain = Matrix(shift(work.chains, layer.weights), row, lanes)

@@ -78,6 +78,7 @@ LANE_PLAN = np.dtype(  # the networks and their batches; offsets are those of a 
         ("y_row", np.int64),
         ("gathered", np.int64),  # offset of a panel of rows for each lane, before they are interleaved
         ("products", np.int64),  # offset of weighted inputs, or deltas before their derivative, while used
+        ("products_row", np.int64),
         ("chains", np.int64),  # offset of the gradient of the chains that are being summed
         ("numbers", np.int64),  # offset of constants and the numbers of a step
         ("rows", np.int64),  # samples that go through all layers at once
