@@ -1,43 +1,29 @@
-"""scikit-learn's multi-layer perceptrons on fastbp's kernels: the import is the only line to change.
+"""scikit-learn's multi-layer perceptrons on fastbp's kernels."""
 
->>> from sklearn.datasets import load_iris
->>> from fastbp.sklearn import MLPClassifier
->>> X, y = load_iris(return_X_y=True)
->>> MLPClassifier(max_iter=1000, random_state=0).fit(X, y).score(X, y) > 0.95
-True
-
-Needs scikit-learn (``pip install '.[sklearn]'``); nothing else of the package imports it.
-"""
-
+import contextlib
 import itertools
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state, column_or_1d, compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-try:
-    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.utils import check_random_state, column_or_1d, compute_sample_weight
-    from sklearn.utils.metaestimators import available_if
-    from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise ImportError(
-        f"fastbp.sklearn: expected scikit-learn 1.6 or later ({error}); "
-        "pip install '.[sklearn]' in fastbp's source folder"
-    ) from error
-
-from .data.validation import checked_validation_data
-from .data.weights import check_some_weight, sample_weights
-from .network import Network, objective
-from .options import checks
-from .options.optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
-from .training.run import Callback, Run
-
-__all__ = ["MLPClassifier", "MLPRegressor"]
+from ..data.arrays import warn
+from ..data.validation import checked_validation_data
+from ..data.weights import check_some_weight, sample_weights
+from ..network import Network, objective, recipe_of
+from ..options import checks
+from ..options.optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
+from ..training import fit as training
+from ..training.plan import Plan
+from ..training.run import Callback, Run
 
 # Names of scikit-learn's that are not ours
 _ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential"}
@@ -98,6 +84,32 @@ class _Watch(Callback):
                 run.stop(f"no gain of {fitted.tol:g} in {fitted.n_iter_no_change} epochs")
 
 
+class Job(NamedTuple):
+    """What an estimator trains on, checked."""
+
+    X: Any
+    targets: np.ndarray
+    weights: np.ndarray | None
+    validation: dict[str, Any]  # arguments of `Plan`
+    one: bool  # whether it is an epoch of `partial_fit`
+
+
+_AHEAD: ContextVar[Iterator[Any] | None] = ContextVar("estimators that were trained ahead", default=None)
+
+
+@contextlib.contextmanager
+def ahead(estimators: Iterable[Any]) -> Iterator[None]:
+    """Lets each `fit` within the block, in order, take over an estimator that is already trained.
+
+    An item is that estimator, an exception, which `fit` raises, or None, where it trains itself.
+    """
+    token = _AHEAD.set(iter(estimators))
+    try:
+        yield
+    finally:
+        _AHEAD.reset(token)
+
+
 def _is_stochastic(estimator: Any) -> bool:
     if estimator.solver == "lbfgs":
         raise AttributeError(f"partial_fit: expected a solver of mini-batches, got {estimator.solver!r}")
@@ -133,7 +145,13 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         -------
         The estimator.
         """
-        return self._fit(X, y, sample_weight, validation_data)
+        trained = next(_AHEAD.get() or iter(()), None)
+        if isinstance(trained, Exception):
+            raise trained
+        if trained is not None:
+            self.__dict__.update(vars(trained))
+            return self
+        return self._fit(self.prepared(X, y, sample_weight, validation_data))
 
     def _take(self, parameters: dict[str, Any]) -> None:
         """Keeps the arguments of `__init__` unchanged, as scikit-learn requires."""
@@ -145,9 +163,10 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             raise ValueError(
                 "partial_fit: does not support early_stopping=True; use fit, or early_stopping=False"
             )
-        return self._fit(X, y, sample_weight, None, one=True)
+        return self._fit(self.prepared(X, y, sample_weight, None, one=True))
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, one: bool = False) -> Any:
+    def prepared(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, one: bool = False) -> Job:
+        """Checks arguments and data, and builds the network."""
         checks.choice("solver", self.solver, _SOLVERS)
         checks.choice("learning_rate", self.learning_rate, ("constant", "invscaling", "adaptive"))
         first = not hasattr(self, "network_") or not (self.warm_start or one)
@@ -164,13 +183,20 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         random = check_random_state(self.random_state)
         if first or not one:
             self._begin(X, random, None if first else self.network_)
+        return Job(X, targets, weights, validation, one)
+
+    def _fit(self, job: Job) -> Any:
         if self.solver == "lbfgs":
-            self._minimize(X, targets, weights)
+            self._minimize(job.X, job.targets, job.weights)
         else:
-            self._descend(X, targets, weights, validation, one)
+            self._descend(job)
+        self.check_finite()
+        return self
+
+    def check_finite(self) -> None:
+        """Refuses weights that training has left infinite or NaN."""
         if not all(np.isfinite(array).all() for array in (*self.network_.weights, *self.network_.biases)):
             raise ValueError("fit: expected finite weights at the end; scale the columns of X")
-        return self
 
     def _checked(self, X: Any, y: Any, first: bool, one: bool) -> tuple[Any, np.ndarray]:
         X, y = validate_data(
@@ -251,10 +277,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             return min(200, rows)
         size = checks.count("batch_size", self.batch_size)
         if size > rows:
-            warnings.warn(
-                f"batch_size: {size} is more than the {rows} samples; it is reduced to that",
-                stacklevel=4,
-            )
+            warn(f"batch_size: {size} is more than the {rows} samples; it is reduced to that", UserWarning)
         return min(size, rows)
 
     def _optimizer(self) -> Optimizer:
@@ -264,42 +287,39 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             return SGD()
         return (Nesterov if self.nesterovs_momentum else Momentum)(self.momentum)
 
-    def _descend(
-        self,
-        X: Any,
-        targets: np.ndarray,
-        weights: np.ndarray | None,
-        validation: dict[str, Any],
-        one: bool,
-    ) -> None:
-        size = self._size_of_batch(X.shape[0])
-        penalty = self.alpha / size
-        watch = _Watch(self, penalty, self.early_stopping, one)
+    def planned(self, job: Job) -> tuple[Plan, _Watch]:
+        """How to train on mini-batches, by scikit-learn's rules between epochs, which are a callback."""
+        size = self._size_of_batch(job.X.shape[0])
+        penalty, weights = self.alpha / size, job.weights
+        watch = _Watch(self, penalty, self.early_stopping, job.one)
+        plan = Plan(
+            recipe=recipe_of(self._optimizer(), self.learning_rate_init, "constant", penalty, 0.0, None),
+            epochs=1 if job.one else checks.count("max_iter", self.max_iter, 0),
+            batch_size=size,
+            sample_weight=None if weights is None else weights / weights.mean(),
+            shuffle=self.shuffle,
+            threads=checks.threads_of(self.threads),
+            callbacks=training.callbacks_of([watch, *(self.callbacks or ())], bool(self.verbose)),
+            **job.validation,
+        )
+        return plan, watch
+
+    def _descend(self, job: Job) -> None:
+        plan, watch = self.planned(job)
         try:
-            history = self.network_.fit(
-                X,
-                targets,
-                epochs=1 if one else self.max_iter,
-                batch_size=size,
-                learning_rate=self.learning_rate_init,
-                optimizer=self._optimizer(),
-                l2=penalty,
-                sample_weight=None if weights is None else weights / weights.mean(),
-                shuffle=self.shuffle,
-                threads=self.threads,
-                callbacks=[watch, *(self.callbacks or ())],
-                verbose=bool(self.verbose),
-                **validation,
-            )
+            epochs = training.fit(self.network_, job.X, job.targets, plan).epochs
         except KeyboardInterrupt:
-            warnings.warn("fit: interrupted; the present weights are kept", stacklevel=4)
-        else:
-            if not one and history.epochs == self.max_iter:
-                warnings.warn(
-                    f"fit: max_iter={self.max_iter} epochs are over before convergence; increase max_iter",
-                    ConvergenceWarning,
-                    stacklevel=4,
-                )
+            warn("fit: interrupted; the present weights are kept", UserWarning)
+            epochs = -1
+        self.finish(watch, epochs)
+
+    def finish(self, watch: _Watch, epochs: int) -> None:
+        """Ends a training of so many epochs: warns if there were too few, and takes the best weights."""
+        if not watch.one and epochs == self.max_iter:
+            warn(
+                f"fit: max_iter={self.max_iter} epochs are over before convergence; increase max_iter",
+                ConvergenceWarning,
+            )
         if watch.best:
             self.network_.weights, self.network_.biases = watch.best
 
@@ -330,7 +350,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         self.loss_ = self.best_loss_ = result.fun / self._outputs_in_loss + self._loss_of_targets
         self.t_ += X.shape[0] * self.n_iter_
         if result.status:
-            warnings.warn(f"fit: L-BFGS-B ended early: {result.message}", ConvergenceWarning, stacklevel=4)
+            warn(f"fit: L-BFGS-B ended early: {result.message}", ConvergenceWarning)
 
     def _outputs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
