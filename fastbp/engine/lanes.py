@@ -9,8 +9,11 @@ import numpy as np
 
 from ..data.scaling import Scaling
 from ..options import activations, costs, optimizers
+from ..options.activations import Activation
+from ..options.costs import Cost
 from .architecture import Architecture, Parameters
 from .kernels import lane_step
+from .kernels.dense import SAMPLES_AT_ONCE
 from .kernels.gather import DTYPE_CODES, LABELS, SCALED
 from .kernels.lane_step import LaneRows, Lanes, LaneSamples, LaneSteps, Options
 from .kernels.lanes import COLUMNS
@@ -23,6 +26,12 @@ from .packed import NOTHING
 
 _LINE = 64  # bytes of a cache line
 _ROWS = 64  # samples that go through all layers at once: 6 % faster than 32 for layers of 8 and 16
+_CACHED = 1 << 17  # bytes of the activations of a layer's samples that stay in the second-level cache
+_LEAST_ROWS = 16
+# How many times as fast lanes are, at least, where the largest matrix has so many weights: on a Zen 2 core,
+# float32 and float64 (`python -m bench.ensembles --widths`).
+_SPEEDS = ((16 * 16, 1.6), (32 * 32, 1.3), (64 * 64, 1.15), (96 * 96, 1.05))
+_MOST_OWN_INPUTS = 64  # of samples that are gathered for each lane
 
 
 def _row_of(columns: int, lanes: int, size: int) -> int:
@@ -47,16 +56,18 @@ class _Layout(NamedTuple):
 
 
 @functools.lru_cache(64)
-def _layout(architecture: Architecture, batch_size: int, optimizer: str | int, clips: bool) -> _Layout:
+def _layout(architecture: Architecture, optimizer: str | int, clips: bool) -> _Layout:
     sizes, dtype = architecture.sizes, architecture.dtype
     shape = shape_of(dtype)
     lanes = shape.lanes
     plan, layers = np.zeros(1, LANE_PLAN), np.zeros(len(sizes), LANE_LAYER)
     parameters = scratch = 0
-    rows = min(batch_size, _ROWS)
 
     def row_of(columns: int) -> int:
         return _row_of(columns, lanes, dtype.itemsize)
+
+    most = _CACHED // (row_of(max(sizes[1:])) * dtype.itemsize)
+    rows = max(_LEAST_ROWS, min(_ROWS, most))
 
     def take(numbers: int) -> int:
         nonlocal scratch
@@ -68,7 +79,7 @@ def _layout(architecture: Architecture, batch_size: int, optimizer: str | int, c
     plan["optimizer"] = optimizers.CODES[optimizer] if isinstance(optimizer, str) else optimizer
     plan["rows"], plan["clips"] = rows, clips
     plan["numbers"] = take((3 + 2 * optimizers.NUMBERS) * lanes)
-    plan["gathered"] = take(rows * shape.columns * lanes)
+    plan["gathered"] = take((rows + 1) * shape.columns * lanes)
     plan["x_row"], plan["y_row"] = row_of(sizes[0]), row_of(sizes[-1])
     panels = -(-sizes[0] // shape.columns) * shape.columns
     plan["x"] = take(rows * max(row_of(sizes[0]), panels))
@@ -92,6 +103,14 @@ def _layout(architecture: Architecture, batch_size: int, optimizer: str | int, c
     plan["first_trainable"] = min(learning, default=len(layers))
     doubles = (2 * rows + 6 + max(sizes)) * lanes
     return _Layout(plan, layers, parameters, scratch, doubles, 5 * lanes)
+
+
+class _Scratch(NamedTuple):
+    """The memory of members, a row each."""
+
+    numbers: np.ndarray
+    doubles: np.ndarray
+    integers: np.ndarray
 
 
 class LaneEngine:
@@ -122,7 +141,7 @@ class LaneEngine:
         self._spec = spec
         self._data: tuple[LaneData, bool, tuple[LaneRows, LaneRows]] | None = None
         is_clipped = bool(np.any(spec.clip_norms))
-        self._layout = _layout(architecture._replace(dropout=()), batch_size, spec.optimizer, is_clipped)
+        self._layout = _layout(architecture._replace(dropout=()), spec.optimizer, is_clipped)
         self._lanes = shape_of(architecture.dtype).lanes
         networks, lanes = len(parameters), self._lanes
         groups = -(-networks // lanes)
@@ -133,10 +152,8 @@ class LaneEngine:
         size = self._layout.parameters
         self._parameters = self._zeros(groups, size)
         self._state = self._zeros(groups, len(self._state_names) * size)
-        self._targets = self._zeros(
-            groups, size if batch_size > lane_step.SAMPLES_AT_ONCE or is_clipped else 0
-        )
-        self._scratch: tuple[np.ndarray, ...] = ()
+        self._targets = self._zeros(groups, size if batch_size > SAMPLES_AT_ONCE or is_clipped else 0)
+        self._scratch: _Scratch | None = None
         for i, (weights, biases) in enumerate(parameters):
             self.pack(i, weights, biases)
         for i, state in enumerate(states):
@@ -146,6 +163,31 @@ class LaneEngine:
 
     def _zeros(self, count: int, size: int) -> np.ndarray:
         return aligned_zeros(count * size, self.architecture.dtype).reshape(count, size)
+
+    @staticmethod
+    def pays(
+        architecture: Architecture,
+        networks: int,
+        batch_size: int,
+        members: int = 1,
+        has_own_rows: bool = False,
+    ) -> bool:
+        """Tells if lanes train so many networks in less time than engines one by one, by a team of `members`.
+
+        With `has_own_rows` each network has its own samples, or its own order or scaling of them.  A user's
+        own functions are compiled for engines alone.  The batch size makes lanes no slower.
+        """
+        kinds = (*architecture.activations, architecture.cost)
+        if any(isinstance(kind, (Activation, Cost)) for kind in kinds):
+            return False
+        first, *others = (n_in * n_out for n_in, n_out in itertools.pairwise(architecture.sizes))
+        if has_own_rows and architecture.sizes[0] > _MOST_OWN_INPUTS:
+            return False
+        largest = max(first if has_own_rows else first // 3, *others, 0)  # shared inputs lie in one lane
+        speed = next((speed for weights, speed in _SPEEDS if largest <= weights), 0.0)
+        lanes = shape_of(architecture.dtype).lanes
+        groups = -(-networks // lanes)
+        return -(-groups // members) * lanes < -(-networks // members) * speed
 
     def __len__(self) -> int:
         return len(self.active)
@@ -218,6 +260,7 @@ class LaneEngine:
     def _rows(self, data: LaneData, has_one_order: bool) -> tuple[LaneRows, LaneRows]:
         if self._data is None or self._data[0] is not data or self._data[1] != has_one_order:
             sizes = self.architecture.sizes
+            assert isinstance(data.X, np.ndarray)
             X = _rows(data.X, data.has_own_samples, sizes[0], data.divisor, data.inputs, has_one_order)
             Y = (
                 _rows(np.zeros(0, np.int64), False, 1, 1.0, None, True)
@@ -236,8 +279,8 @@ class LaneEngine:
 
     def _net(self) -> Lanes:
         layout, members = self._layout, self.members
-        if not self._scratch or len(self._scratch[0]) < members:
-            self._scratch = (
+        if self._scratch is None or len(self._scratch.numbers) < members:
+            self._scratch = _Scratch(
                 self._zeros(members, layout.scratch),
                 aligned_zeros(members * layout.doubles, np.float64).reshape(members, -1),
                 np.zeros((members, layout.integers), np.int64),
@@ -246,7 +289,9 @@ class LaneEngine:
             self._parameters,
             self._state,
             self._targets,
-            *self._scratch,
+            self._scratch.numbers,
+            self._scratch.doubles,
+            self._scratch.integers,
             layout.plan,
             layout.layers,
             self._networks,

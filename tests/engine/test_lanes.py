@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import NamedTuple
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
@@ -187,7 +188,34 @@ def test_bits_are_those_of_engines_alone(request):
 def test_bits_on_other_cpus(cpu, needs, request):
     if not request.config.getoption("--full"):
         pytest.skip("compiles all kernels: run with --full")
-    if not runs_here(needs):
+    if not all(llvm.get_host_cpu_features().get(feature) for feature in needs):
         pytest.skip(f"this machine does not run code for {cpu}")
     call = "test_lanes.differences(range(100))"
     assert in_new_process(call, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES="") == []
+
+
+def architecture_of(*sizes, dtype="float32", cost="quadratic"):
+    activations = (*("tanh",) * (len(sizes) - 2), "linear")
+    return Architecture(sizes, activations, np.dtype(dtype), cost)
+
+
+def test_lanes_are_chosen_where_they_are_faster():
+    small, wide = architecture_of(8, 16, 16, 1), architecture_of(64, 256, 256, 1)
+    assert LaneEngine.pays(small, 64, 64)
+    assert LaneEngine.pays(small, 64, 64, members=2, has_own_rows=True)
+    assert not LaneEngine.pays(small, 1, 64)  # most lanes would be empty
+    assert not LaneEngine.pays(wide, 64, 64)
+    assert not LaneEngine.pays(architecture_of(784, 8, 1), 64, 64, has_own_rows=True)
+    own = costs.Cost(lambda a, y: (a - y) ** 2, lambda a, y: 2 * (a - y))
+    assert not LaneEngine.pays(architecture_of(8, 16, 1, cost=own), 64, 64)
+
+
+def test_a_team_that_is_refused_threads_trains_all_groups(monkeypatch):
+    """Groups are taken from a queue, so none is left to a member that there is not."""
+
+    def refused(*arguments):
+        raise RuntimeError("can't start new thread")
+
+    seed = next(seed for seed in range(100) if len(setup(seed).parameters) == 17 and seed % 3)
+    monkeypatch.setattr("fastbp.engine.kernels.team.start_new_thread", refused)
+    assert is_same(seed)

@@ -185,7 +185,9 @@ def _gather(net: Lanes, work: Work, samples: LaneSamples, begin: int, count: int
     """
     nr, lanes, _ = constants(work.scratch)
     plan, orders = net.plan[0], samples.orders
-    room = plan.rows * nr
+    room = (
+        plan.rows + 1
+    ) * nr  # of a lane's panel: not a power of two, lest all fall into one set of a cache
     for part in range(2 if wants_y else 1):
         rows, offset, row = samples.X, plan.x, plan.x_row
         if part:
