@@ -19,6 +19,14 @@ except ImportError as error:
         "pip install '.[sklearn]' in fastbp's source folder"
     ) from error
 
+from .ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from .perceptron import MLPClassifier, MLPRegressor
+from .search import MLPGridSearchCV
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = [
+    "MLPClassifier",
+    "MLPEnsembleClassifier",
+    "MLPEnsembleRegressor",
+    "MLPGridSearchCV",
+    "MLPRegressor",
+]

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -94,20 +94,38 @@ class Job(NamedTuple):
     one: bool  # whether it is an epoch of `partial_fit`
 
 
-_AHEAD: ContextVar[Iterator[Any] | None] = ContextVar("estimators that were trained ahead", default=None)
+class Trained(Protocol):
+    """An estimator that was trained ahead of its `fit`."""
+
+    @property
+    def result(self) -> Any:
+        """The estimator, or the exception that `fit` raises."""
+
+    def suits(self, estimator: Any, X: Any, y: Any) -> bool:
+        """Tells if it is what that `fit` would make of X and y."""
+
+
+_AHEAD: ContextVar[list[Trained]] = ContextVar("estimators that were trained ahead")
 
 
 @contextlib.contextmanager
-def ahead(estimators: Iterable[Any]) -> Iterator[None]:
-    """Lets each `fit` within the block, in order, take over an estimator that is already trained.
-
-    An item is that estimator, an exception, which `fit` raises, or None, where it trains itself.
-    """
-    token = _AHEAD.set(iter(estimators))
+def ahead(trained: Iterable[Trained]) -> Iterator[None]:
+    """Lets each `fit` within the block take over an estimator that is trained already, in their order."""
+    token = _AHEAD.set(list(trained))
     try:
         yield
     finally:
         _AHEAD.reset(token)
+
+
+def _trained_ahead(estimator: Any, X: Any, y: Any) -> Any:
+    """The estimator or the exception that this `fit` would give, if it is known; those before it are left."""
+    waiting = _AHEAD.get([])
+    for place, trained in enumerate(waiting):
+        if trained.suits(estimator, X, y):
+            del waiting[: place + 1]
+            return trained.result
+    return None
 
 
 def _is_stochastic(estimator: Any) -> bool:
@@ -145,7 +163,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         -------
         The estimator.
         """
-        trained = next(_AHEAD.get() or iter(()), None)
+        trained = _trained_ahead(self, X, y)
         if isinstance(trained, Exception):
             raise trained
         if trained is not None:

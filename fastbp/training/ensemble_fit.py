@@ -79,6 +79,17 @@ def run_of(
     return EnsembleRun(trainees, filter(None, groups), sizes, flops, callbacks, ensemble)
 
 
+def assignment(
+    net: Any, X: Any, y: Any, plan: Plan, checked_before: CheckedArrays | None = None
+) -> tuple[Assignment, CheckedArrays]:
+    """What a network shall learn, watched by the plan's callbacks, and its arrays, for others to share."""
+    schema = schema_of(net, checked(net).architecture, plan.task)
+    arrays = CheckedArrays(schema, X, y, plan, checked_before)
+    source = ArraySource(schema, arrays, plan)
+    plan = replace(plan, batch_size=min(plan.batch_size, max(1, source.samples)))
+    return Assignment(net, source, plan, evaluation_of(source, plan, None), plan.callbacks), arrays
+
+
 def _starts(assignments: Sequence[Assignment]) -> list[Start]:
     """Where each network begins; those that make the same steps share their numbers."""
     starts: list[Start] = []

@@ -1,5 +1,6 @@
 """Sources of samples: the protocol by which `Run` reads them, and the source for arrays."""
 
+import copy
 import zlib
 from collections.abc import Generator
 from typing import Any, Protocol
@@ -167,6 +168,20 @@ class ArraySource:
         self.samples = self.segment_rows = len(self.rows)
         self.seen = self.data, self.rows
         self._key = None if seed is None else random_streams.key(seed, "order")
+
+    def within(self, X: Samples, rows: np.ndarray) -> "ArraySource":
+        """The same samples as those `rows` of a larger X, so that others can share it."""
+        found, data = copy.copy(self), self.data
+        targets = np.zeros((len(X), *data.targets.shape[1:]), data.targets.dtype)
+        targets[rows] = data.targets
+        weights = np.zeros(len(X)) if data.weights.size else data.weights
+        if weights.size:
+            weights[rows] = data.weights
+        found.data = data._replace(X=X, targets=targets, weights=weights)
+        found.rows = found._trained = rows[self.rows]
+        found.held_out = None if self.held_out is None else rows[self.held_out]
+        found.seen = found.data, found.rows
+        return found
 
     def arguments(self) -> dict[str, Any]:
         """Facts about the samples that a resumed training must share."""
