@@ -54,6 +54,17 @@ def dtype(request):
     return request.param
 
 
+@pytest.fixture(params=["lanes", "one by one"])
+def engine(request, monkeypatch):
+    """Runs the test once per engine of networks that train together, where either can train them."""
+    from fastbp.engine import lanes  # here, as below
+
+    pays = 100.0 if request.param == "lanes" else 0.0
+    monkeypatch.setattr(lanes, "_SPEEDS", ((float("inf"), pays),))
+    monkeypatch.setattr(lanes, "_MOST_OWN_INPUTS", float("inf"))
+    return request.param
+
+
 @pytest.fixture
 def guarded(monkeypatch):
     """Guards what the package allocates from here on; ``guarded.check()`` finds what was written outside."""

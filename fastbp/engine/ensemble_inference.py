@@ -12,9 +12,9 @@ from ..options import activations, checks
 from . import inference, user_functions
 from .lane_data import LaneSpec, together
 from .machine import free_cpus
-from .one_by_one import OneByOne
 from .packed import NOTHING, Data
 from .replaced import FORWARD, is_replaced
+from .together import engine_of
 
 _TEAM_FLOPS = 1e7  # of a call, from which another thread pays
 
@@ -38,8 +38,9 @@ def outputs(nets: Sequence[Any], X: Any) -> np.ndarray:
     members = min(len(nets), free_cpus()) if flops > _TEAM_FLOPS else 1
     architecture = parts[0].architecture._replace(dropout=())
     parameters = [(part.weights, part.biases) for part in parts]
-    engine = OneByOne(architecture, parameters, 1, members, LaneSpec())
-    raw = engine.outputs(together(data))
+    joined = together(data)
+    engine = engine_of(architecture, parameters, 1, members, LaneSpec(), (), joined, False)
+    raw: np.ndarray = engine.outputs(joined)
     if data[0].outputs is None:
         return raw
     return np.stack([one.outputs.unscaled(each) for one, each in zip(data, raw, strict=True) if one.outputs])

@@ -37,6 +37,11 @@ class LaneData(NamedTuple):
         """Tells if each network has targets of its own."""
         return self.targets.ndim == (2 if self.targets.dtype == np.int64 else 3)
 
+    @property
+    def has_own_scalings(self) -> bool:
+        """Tells if each network has a scaling of its samples of its own."""
+        return self.inputs is not None and not isinstance(self.inputs, Scaling)
+
     def of(self, i: int) -> Data:
         """The data of network `i`, without copies."""
         X = self.X

@@ -47,6 +47,11 @@ class WatchedRun:
         self._lent = False  # whether a hook may have changed the weights
 
     @property
+    def place(self) -> tuple[Lanes, int]:
+        """The lanes of the network, and its place in them."""
+        return self._run.place_of(self.number)
+
+    @property
     def epoch(self) -> int:
         return self._run.epoch
 
@@ -66,14 +71,14 @@ class WatchedRun:
         """The network with its trained weights, for reading only."""
         net = self._trainee.net
         if not self._lent:  # else a hook may have changed them
-            lanes, j = self._run.place_of(self.number)
+            lanes, j = self.place
             net.weights, net.biases = lanes.engine.unpack(j)
         return net
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the last step."""
-        lanes, j = self._run.place_of(self.number)
+        lanes, j = self.place
         return rate_of(self._trainee, lanes.made_by(j))
 
     @property
@@ -97,7 +102,7 @@ class WatchedRun:
             getattr(watcher, hook)(self)
         if self._lent:
             _, weights, biases = checked(self._trainee.net)
-            lanes, j = self._run.place_of(self.number)
+            lanes, j = self.place
             lanes.engine.pack(j, weights, biases)
             self._lent = False
 
@@ -134,7 +139,8 @@ class EnsembleRun:
         self._stopped = False
         self._since = 0.0  # when the present epoch began
         zeros = np.zeros(len(trainees), np.int64)
-        lanes = tuple(packed(trainees, group, zeros[list(group)]) for group in groups)
+        self._team = sizes.most
+        lanes = tuple(packed(trainees, group, zeros[list(group)], self._team) for group in groups)
         self.position = EnsemblePosition(lanes)
         self._find_places()
         watched = any(trainee.watchers for trainee in trainees)
@@ -436,7 +442,9 @@ class EnsembleRun:
             for j in range(len(one.active)):
                 self._keep(one, j)
             if active.size:
-                lanes.append(packed(self.trainees, one.networks[active].tolist(), one.drawn[active]))
+                lanes.append(
+                    packed(self.trainees, one.networks[active].tolist(), one.drawn[active], self._team)
+                )
         self.position = self.position._replace(lanes=tuple(lanes))
         self._find_places()
 

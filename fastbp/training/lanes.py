@@ -10,8 +10,8 @@ from ..engine.architecture import Parts, State, checked, mask_key
 from ..engine.chunks import end_of_chunk
 from ..engine.kernels.records import FUSED
 from ..engine.lane_data import LaneData, LaneSpec, together
-from ..engine.one_by_one import OneByOne
 from ..engine.packed import NOTHING
+from ..engine.together import engine_of
 from ..options.optimizers import NUMBERS
 from ..options.step_numbers import StepNumbers
 from .evaluation import Evaluation
@@ -87,17 +87,20 @@ class Lanes(NamedTuple):
         return np.asarray(self.active & (self.reached < self.samples) & np.isfinite(self.losses))
 
 
-def packed(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarray) -> Lanes:
-    """Packs networks, whose options differ in numbers only, to train on from where each is."""
+def packed(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarray, team: int) -> Lanes:
+    """Packs networks, whose options differ in numbers only, to train on from where each is.
+
+    For a team of at most so many members.
+    """
     members = [trainees[i] for i in networks]
     nets, plan, source = [member.net for member in members], members[0].plan, members[0].source
     parts = [checked(net) for net in nets]
     states = [net._fastbp.progress.optimizer_state for net in nets]
     parameters = [(part.weights, part.biases) for part in parts]
     architecture = parts[0].architecture._replace(dropout=())
-    engine = OneByOne(
-        architecture, parameters, plan.batch_size, 1, _spec(members, parts), states, source.data.is_listed
-    )
+    data = together([member.source.data for member in members])
+    spec, has_own_orders = _spec(members, parts), not has_one_order(members)
+    engine = engine_of(architecture, parameters, plan.batch_size, team, spec, states, data, has_own_orders)
     sets = []
     for each in zip(*(member.evaluation.sets for member in members), strict=True):
         rows = [one.rows for one in each]
@@ -107,7 +110,7 @@ def packed(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarr
     return Lanes(
         networks=np.array(networks),
         engine=engine,
-        data=together([member.source.data for member in members]),
+        data=data,
         sets=tuple(sets),
         samples=source.samples,
         active=np.ones(len(members), bool),
@@ -134,12 +137,20 @@ def _spec(members: Sequence[Trainee], parts: Sequence[Parts]) -> LaneSpec:
     )
 
 
+def has_one_order(members: Sequence[Trainee]) -> bool:
+    """Tells if all networks take the same rows in the same order in every epoch."""
+    rows, shuffles = members[0].source.rows, members[0].plan.shuffle
+    if not all(np.array_equal(member.source.rows, rows) for member in members):
+        return False
+    return not shuffles or len({member.source.order_key(member.began.progress.epochs) for member in members}) == 1
+
+
 def orders_of(trainees: Sequence[Trainee], lanes: Lanes, epoch: int) -> np.ndarray:
     """The rows of the epoch in the order of each network, (networks, n), or in that of all, (1, n)."""
     members = [trainees[i] for i in lanes.networks]
     keys = [member.source.order_key(member.began.progress.epochs + epoch) for member in members]
     rows, shuffles = members[0].source.rows, members[0].plan.shuffle
-    if all(member.source.rows is rows for member in members) and (len({*keys}) == 1 or not shuffles):
+    if has_one_order(members):
         return np.asarray(rows[order_of(lanes.samples, shuffles, keys[0])][None])
     orders = np.zeros((len(members), lanes.samples), np.int64)
     for j in np.flatnonzero(lanes.active):

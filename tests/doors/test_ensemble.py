@@ -12,6 +12,7 @@ from fastbp import Adam, AdamW, Ensemble, Network
 from fastbp.data.metrics import METRICS
 from fastbp.data.targets import Targets
 
+pytestmark = pytest.mark.usefixtures("engine")
 COUNT, N = 5, 31
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((N, 3))

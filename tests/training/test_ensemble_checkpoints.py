@@ -8,8 +8,10 @@ import pytest
 import fastbp
 from alone import SAME
 from fastbp import EarlyStopping, Ensemble, ModelCheckpoint, ReduceLROnPlateau, load_ensemble
+from fastbp.engine.lanes import LaneEngine
 from fastbp.engine.packed import Engine
 
+pytestmark = pytest.mark.usefixtures("engine")
 COUNT, N = 5, 40
 RANDOM = np.random.default_rng(1)
 X = RANDOM.standard_normal((N, 2))
@@ -52,28 +54,31 @@ def assert_same(one, history, other, wanted):
     assert history.trained_epochs.tolist() == wanted.trained_epochs.tolist()
 
 
-def killed_after(monkeypatch, calls, together, **options):
-    """Trains until a call into the kernels raises what a signal does."""
-    train, left = Engine.train, iter(range(calls))
+def killed_after(calls, together, **options):
+    """Trains until a call into the kernels raises what a signal does; lanes make one for all networks."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, left in ((Engine, iter(range(calls))), (LaneEngine, iter(range(-(-calls // COUNT))))):
+            patch.setattr(kind, "train", _interrupted(kind.train, left))
+        with pytest.raises(KeyboardInterrupt):
+            together.fit(X, Y, **options)
 
+
+def _interrupted(train, left):
     def interrupted(self, *arguments):
         if next(left, None) is None:
             raise KeyboardInterrupt
         return train(self, *arguments)
 
-    monkeypatch.setattr(Engine, "train", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        together.fit(X, Y, **options)
-    monkeypatch.undo()
+    return interrupted
 
 
 @pytest.mark.parametrize("calls", [0, 3, 5, 12, 18, 23])
-def test_killed_within_any_chunk_and_resumed(monkeypatch, tmp_path, calls):
+def test_killed_within_any_chunk_and_resumed(tmp_path, calls):
     path = tmp_path / "ensemble.fastbp"
     whole = ensemble()
     wanted = whole.fit(X, Y, **FIT, callbacks=watchers())
     options = {**FIT, "callbacks": [*watchers(), ModelCheckpoint(path, resume=True)]}
-    killed_after(monkeypatch, calls, ensemble(), **options)
+    killed_after(calls, ensemble(), **options)
     resumed = ensemble()
     options["callbacks"] = [*watchers(), ModelCheckpoint(path, resume=True)]
     history = resumed.fit(X, Y, **options)
@@ -88,7 +93,7 @@ def test_written_within_epochs(monkeypatch, tmp_path, every):
     whole = ensemble()
     wanted = whole.fit(X, Y, **FIT)
     monkeypatch.setattr(ModelCheckpoint, "on_interrupt", lambda *arguments: None)
-    killed_after(monkeypatch, 33, ensemble(), **FIT, callbacks=ModelCheckpoint(path, every))
+    killed_after(33, ensemble(), **FIT, callbacks=ModelCheckpoint(path, every))
     written = load_ensemble(path)
     assert 0 < written[0]._fastbp.progress.batches < whole[0]._fastbp.progress.batches
     resumed = ensemble()
