@@ -44,6 +44,38 @@ class _Layer(NamedTuple):
     derivative: np.ndarray
 
 
+class Baseline:
+    """What a training is measured by: the answers that need no training, and their costs.
+
+    Attributes
+    ----------
+    rows : ndarray
+        The rows of the data that are looked at.
+    seen, every : _Targets
+        Their targets, and those of all rows where these are labels.
+    """
+
+    def __init__(self, architecture: Architecture, data: Data, order: np.ndarray) -> None:
+        most = min(len(order), _ROWS, max(_FEW, _NUMBERS // architecture.sizes[0]))
+        rows = self.rows = order[np.linspace(0, len(order) - 1, most).astype(np.int64)]
+        targets = data.targets if data.outputs is None else data.outputs.scaled(data.targets)
+        weights = data.weights[rows] if data.weights.size else NOTHING
+        self._architecture = architecture
+        self.seen = self.every = _targets_of(architecture, targets[rows], weights)
+        if data.targets.ndim == 1:
+            self.every = _counted(architecture, data.targets, data.weights)
+
+    @functools.cached_property
+    def answer(self) -> np.ndarray:
+        """The best constant answer."""
+        return _constant(self._architecture, self.every)
+
+    @functools.cached_property
+    def costs(self) -> tuple[float, float]:
+        """The costs of the best constant answer and of a perfect one."""
+        return _costs(self._architecture, self.every, self.answer)
+
+
 def notes(
     parts: Parts,
     data: Data,
@@ -52,6 +84,7 @@ def notes(
     losses: Sequence[float],
     diverged: bool,
     early: bool = False,
+    baseline: "Baseline | None" = None,
 ) -> list[str]:
     """Writes sentences on why training failed, most likely cause first; none where it did not fail.
 
@@ -68,27 +101,25 @@ def notes(
         The initial learning rate.
     losses : sequence of float
         The mean costs of the epochs so far.
+    baseline : Baseline, optional
+        That of the data and the order, where it is known already.
     """
     architecture, weights, _ = parts
-    most = min(len(order), _ROWS, max(_FEW, _NUMBERS // architecture.sizes[0]))
-    rows = order[np.linspace(0, len(order) - 1, most).astype(np.int64)]
-    targets = data.targets if data.outputs is None else data.outputs.scaled(data.targets)
-    if not len(rows) or not (diverged or len(losses) > 1):
+    if not len(order) or not (diverged or len(losses) > 1):
         return []
-    seen = _targets_of(architecture, targets[rows], data.weights[rows] if data.weights.size else NOTHING)
-    every = _counted(architecture, data.targets, data.weights) if data.targets.ndim == 1 else seen
+    baseline = baseline or Baseline(architecture, data, order)
+    rows, seen, every = baseline.rows, baseline.seen, baseline.every
     layers: list[_Layer] = []
     with np.errstate(all="ignore"):
         if not diverged:
-            answer = _constant(architecture, every)
-            former, gain = (_gain(architecture, every, answer, loss) for loss in losses[-2:])
+            former, gain = (_gain(loss, *baseline.costs) for loss in losses[-2:])
             if not gain < 10 * _LEARNT or (early and gain - former > _LEARNT * (1 - former)):
                 return []  # as nearly always, before the forward pass
             layers, z = _forward(parts, _inputs(data, rows))
             each = formulas.cost_of(architecture.cost, architecture.activations[-1], z, layers[-1].a, seen.y)
             cost = float(np.sum(seen.share * each))
-            constant = _total(architecture, seen, answer)
-            if not _gain(architecture, seen, answer, cost) < _LEARNT:
+            constant, perfect = _costs(architecture, seen, baseline.answer)
+            if not _gain(cost, constant, perfect) < _LEARNT:
                 return []
         reasons = [
             *_target_notes(architecture, every, data.targets.ndim == 1),
@@ -190,10 +221,14 @@ def _total(architecture: Architecture, targets: _Targets, a: np.ndarray) -> floa
     return float(np.sum(_cost(architecture, targets, a)))
 
 
-def _gain(architecture: Architecture, targets: _Targets, answer: np.ndarray, cost: float) -> float:
+def _costs(architecture: Architecture, targets: _Targets, answer: np.ndarray) -> tuple[float, float]:
+    """The costs of a constant answer and of a perfect one, which is not 0 for shares and counts."""
+    perfect = _reached(architecture, targets.y)
+    return _total(architecture, targets, answer), _total(architecture, targets, perfect)
+
+
+def _gain(cost: float, constant: float, perfect: float) -> float:
     """The gain of `cost` over the best constant answer's cost, 0, towards a perfect one's, 1; maybe NaN."""
-    constant = _total(architecture, targets, answer)
-    perfect = _total(architecture, targets, _reached(architecture, targets.y))  # not 0 for shares and counts
     return float((constant - cost) / np.maximum(constant - perfect, 1e-6 * abs(constant) + 1e-300))
 
 

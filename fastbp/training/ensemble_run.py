@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.architecture import checked
+from ..engine.architecture import Parts, checked
 from ..engine.chunks import DivergenceError
 from ..engine.team_size import NETWORKS, TeamSizes, TeamTuner
 from ..options import checks
@@ -136,6 +136,7 @@ class EnsembleRun:
         self._is_kept = any(callback.keeps_position for callback in self.callbacks)
         self._pauses = tuple(callback.every for callback in self.callbacks if callback.every)
         self._tuner = TeamTuner(Flops(flops), sizes)
+        self._baselines: dict[tuple[int, ...], diagnosis.Baseline] = {}  # by the data of networks
         self._stopped = False
         self._since = 0.0  # when the present epoch began
         zeros = np.zeros(len(trainees), np.int64)
@@ -411,12 +412,13 @@ class EnsembleRun:
         steps = lanes.made_by(j) - trainee.began.progress.batches
         if not diverged and not diagnosis.is_due(len(losses), self.epochs, steps):
             return []
-        weights, biases = lanes.engine.unpack(j)
-        parts = checked(trainee.net)._replace(weights=weights, biases=biases)
-        early = len(losses) < self.epochs
-        rate = trainee.plan.recipe.rate
+        parts = Parts(lanes.engine.architecture, *lanes.engine.unpack(j))
+        rate, early = trainee.plan.recipe.rate, len(losses) < self.epochs
         data, order = trainee.source.seen
-        return diagnosis.notes(parts, data, order, rate, losses, diverged, early)
+        key = id(data.targets), id(data.weights), id(data.outputs), id(order)
+        if key not in self._baselines:
+            self._baselines[key] = diagnosis.Baseline(parts.architecture, data, order)
+        return diagnosis.notes(parts, data, order, rate, losses, diverged, early, self._baselines[key])
 
     def _watched(self, ended: Sequence[Lanes]) -> list[np.ndarray]:
         """Calls the watchers of the networks that have trained the epoch; returns which train on."""

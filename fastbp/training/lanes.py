@@ -140,9 +140,10 @@ def _spec(members: Sequence[Trainee], parts: Sequence[Parts]) -> LaneSpec:
 def has_one_order(members: Sequence[Trainee]) -> bool:
     """Tells if all networks take the same rows in the same order in every epoch."""
     rows, shuffles = members[0].source.rows, members[0].plan.shuffle
-    if not all(np.array_equal(member.source.rows, rows) for member in members):
+    if not all(each is rows or np.array_equal(each, rows) for each in (m.source.rows for m in members)):
         return False
-    return not shuffles or len({member.source.order_key(member.began.progress.epochs) for member in members}) == 1
+    keys = {member.source.order_key(member.began.progress.epochs) for member in members}
+    return not shuffles or len(keys) == 1
 
 
 def orders_of(trainees: Sequence[Trainee], lanes: Lanes, epoch: int) -> np.ndarray:

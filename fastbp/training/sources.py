@@ -79,6 +79,8 @@ class CheckedArrays:
     ----------
     schema : Schema
         As of `Source`, but for scalings.
+    rows : ndarray
+        The numbers of all rows.
     samples, quotients : ndarray or SparseRows
         The samples, and the same divided by the network's `input_divisor`.
     targets : Targets
@@ -113,6 +115,7 @@ class CheckedArrays:
         self.schema = schema.learning(
             scale=scale_of(samples, options), feature_names=feature_names or learnt.feature_names
         )
+        self.rows = np.arange(len(samples))
         self._of_seed: dict[Any, tuple[np.ndarray | None, np.ndarray | None]] = {}
         self._of_all_rows: tuple[Scaling | None, Scaling | None] | None = None
         if checked is not None and samples is checked.samples:
@@ -164,7 +167,7 @@ class ArraySource:
         targets, divisor = arrays.targets.array, options.bytes_divisor
         self.data = Data(arrays.quotients, targets, divisor, arrays.weights, inputs, outputs)
         self._trained, self._shuffle = trained, plan.shuffle
-        self.rows = np.arange(len(arrays.samples)) if trained is None else trained
+        self.rows = arrays.rows if trained is None else trained
         self.samples = self.segment_rows = len(self.rows)
         self.seen = self.data, self.rows
         self._key = None if seed is None else random_streams.key(seed, "order")
