@@ -15,14 +15,15 @@ PLACES = {  # of the boxes: column and row
     "compat": (1, 0),
     "sklearn": (2, 0),
     "datasets": (1, 1),
-    "network": (2, 1),
+    "ensemble": (2, 1),
     "plot": (3, 1),
     "export": (0, 2),
-    "training": (2, 2),
-    "files": (2, 3),
-    "engine": (2, 4),
-    "data": (2, 5),
-    "options": (2, 6),
+    "network": (2, 2),
+    "training": (2, 3),
+    "files": (2, 4),
+    "engine": (2, 5),
+    "data": (2, 6),
+    "options": (2, 7),
 }
 
 
