@@ -40,23 +40,43 @@ def score(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> flo
 
 def accuracy(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
     """The share of rows in which all outputs are right."""
+    if weights is None:
+        return float(accuracy_of_each(outputs[None], targets)[0])
     y = targets.array
     right = decided(outputs, targets.task).reshape(y.shape) == y
     return _mean(right if right.ndim == 1 else right.all(axis=1), weights)
 
 
+def accuracy_of_each(outputs: np.ndarray, targets: Targets) -> np.ndarray:
+    """The `accuracy` of each of many networks, of outputs (networks, samples, outputs)."""
+    y = targets.array
+    if targets.task == "labels":
+        return np.asarray((outputs.argmax(axis=2) == y).mean(axis=1))
+    decisions = (outputs >= 0.5) if targets.task in ("binary", "multilabel") else outputs
+    return np.asarray((decisions == y).all(axis=2).mean(axis=1))
+
+
 def r2(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
     """The coefficient of determination."""
-    y, share = targets.array, np.ones(1)
-    mean = y.mean(axis=0, dtype=np.float64)
-    if weights is not None:
-        counted = weights > 0
-        outputs, y, share = outputs[counted], y[counted], weights[counted, None]
-        mean = np.average(y, axis=0, weights=share[:, 0])
+    if weights is None:
+        return float(r2_of_each(outputs[None], targets)[0])
+    counted = weights > 0
+    outputs, y, share = outputs[counted], targets.array[counted], weights[counted, None]
+    mean = np.average(y, axis=0, weights=share[:, 0])
     with np.errstate(over="ignore", invalid="ignore"):  # outputs may be anything
         residual = float(np.sum((outputs.astype(np.float64) - y) ** 2 * share))
     spread = float(np.sum((y - mean) ** 2 * share))
     return 1.0 - residual / spread if spread else float(residual == 0.0)
+
+
+def r2_of_each(outputs: np.ndarray, targets: Targets) -> np.ndarray:
+    """The coefficient of each of many networks, of outputs (networks, samples, outputs)."""
+    y = targets.array
+    spread = float(np.sum((y - y.mean(axis=0, dtype=np.float64)) ** 2))
+    with np.errstate(over="ignore", invalid="ignore"):  # outputs may be anything
+        squares = (outputs.astype(np.float64) - y) ** 2
+        residual = squares.reshape(len(outputs), -1).sum(axis=1)
+        return np.asarray(1.0 - residual / spread if spread else (residual == 0.0).astype(np.float64))
 
 
 def mse(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> float:
@@ -85,6 +105,7 @@ def _differences(outputs: np.ndarray, targets: Targets) -> np.ndarray:
     return np.asarray(outputs.astype(np.float64) - y)
 
 
+OF_EACH = {accuracy: accuracy_of_each, r2: r2_of_each}  # of networks that have the same targets
 METRICS = {"accuracy": accuracy, "r2": r2, "mse": mse, "mae": mae}
 
 

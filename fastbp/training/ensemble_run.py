@@ -401,6 +401,12 @@ class EnsembleRun:
         for number, (data, rows) in enumerate(lanes.sets):
             losses = np.zeros((len(evaluations), len(evaluations[0].new_losses(number))))
             outputs = lanes.engine.infer(data, losses, rows)
+            if evaluations[0].shares(evaluations, number):
+                for score, more in zip(
+                    scores, evaluations[0].scores_of_each(number, outputs, losses), strict=True
+                ):
+                    score |= more
+                continue
             for j in np.flatnonzero(lanes.active):
                 scores[j] |= evaluations[j].scores(number, outputs[j], losses[j])
         return scores

@@ -2,14 +2,14 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..data import labels
 from ..data.labels import Classes
-from ..data.metrics import METRICS, Weights
+from ..data.metrics import METRICS, OF_EACH, Weights
 from ..data.targets import Targets, Task
 from ..data.weights import check_some_weight
 from ..engine.packed import NOTHING, Data
@@ -79,6 +79,30 @@ class Evaluation:
                 options = {"sample_weight": weights} if name in self._takes_weights else {}
                 value = metric(self._as_y(targets), outputs, **options)
             scores[prefix + name] = float(value)
+        return scores
+
+    def shares(self, others: Sequence["Evaluation"], number: int) -> bool:
+        """Tells whether others measure on the same targets, by metrics that measure many networks at once."""
+        one = self.sets[number]
+        return (
+            one.weights is None
+            and one.data.outputs is None
+            and all(any(metric is known for known in OF_EACH) for metric in self._metrics.values())
+            and all(other.sets[number].data.targets is one.data.targets for other in others)
+            and all(other.sets[number].rows is one.rows for other in others)
+        )
+
+    def scores_of_each(self, number: int, outputs: np.ndarray, losses: np.ndarray) -> list[dict[str, float]]:
+        """The `scores` of many networks, from outputs (networks, n, outputs) and costs (networks, n)."""
+        prefix, _, _, targets, _ = self.sets[number]
+        scores: list[dict[str, float]] = [{} for _ in outputs]
+        if prefix:
+            for score, costs in zip(scores, losses.tolist(), strict=True):
+                score[f"{prefix}loss"] = math.fsum(costs) / len(costs)
+        for name, metric in self._metrics.items():
+            values = OF_EACH[metric](outputs, Targets(targets, self._task)).tolist()
+            for score, value in zip(scores, values, strict=True):
+                score[prefix + name] = value
         return scores
 
     def _as_y(self, targets: np.ndarray) -> np.ndarray:

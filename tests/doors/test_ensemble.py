@@ -127,6 +127,25 @@ def test_labels_that_are_text_and_weights_of_classes():
     assert {*together.predict(X)} <= {*names}
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_accuracy_on_rows_that_all_networks_hold_out(outputs, weighted):
+    network = LABEL_NET if outputs > 1 else {"output_activation": "sigmoid", "cost": "cross_entropy"}
+    y = LABELS if outputs > 1 else LABELS > 0
+    options = {
+        **ADAM,
+        "data_seed": 3,
+        "validation_split": 0.3,
+        "metrics": ["accuracy", "mse"][: 1 + weighted],
+    }
+    if weighted:
+        options["sample_weight"] = WEIGHTS[0]
+    together = ensemble(outputs, **network)
+    alone = [fit_alone(together, i, X, y, options) for i in range(COUNT)]
+    history = together.fit(X, y, **FIT, **options)
+    assert_same_bits(together, history, *zip(*alone, strict=True))
+
+
 def test_labels_of_each_network():
     own = np.stack([np.roll(LABELS, i) for i in range(COUNT)])
     together = ensemble(3, **LABEL_NET)
