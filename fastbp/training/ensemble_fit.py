@@ -14,6 +14,7 @@ from ..engine.replaced import COMPILED, is_replaced
 from ..engine.team_size import sizes_of_many
 from ..engine.user_functions import unreplaced
 from ..options import checks
+from ..options.schedules import SCHEDULES
 from . import ensemble_checkpoint
 from .callbacks import EarlyStopping, Function, ModelCheckpoint, Monitor, ProgressBar, TimeLimit
 from .ensemble_checkpoint import EnsembleCheckpoint
@@ -99,8 +100,10 @@ def _starts(assignments: Sequence[Assignment]) -> list[Start]:
         recipe, progress = plan.recipe, net._fastbp.progress
         start = start_of(progress, checked(net), recipe, steps)
         if all(type(watcher) is EarlyStopping for watcher in watchers):  # others may change the rates
+            known_formula = type(recipe.schedule) in SCHEDULES.values()
+            schedule = recipe.schedule if known_formula else id(recipe.schedule)
             key = (
-                *recipe._replace(schedule=id(recipe.schedule)),
+                *recipe._replace(schedule=schedule),
                 start.optimizer_started_at,
                 progress.batches,
                 steps,

@@ -375,7 +375,7 @@ class EnsembleRun:
         count = len(self.trainees)
         numbers: dict[str, np.ndarray] = {}
         for lanes in ended:
-            active = np.flatnonzero(lanes.active)
+            active = np.flatnonzero(lanes.active).tolist()
             steps = lanes.made.tolist()
             means = lanes.losses / max(1, lanes.samples)
             scores = self._scores(lanes)
@@ -389,9 +389,12 @@ class EnsembleRun:
         of_all = {"seconds": seconds, "threads": float(self._tuner.size)}
         self.history.append(numbers, of_all)
         for lanes in ended:
-            for j in np.flatnonzero(lanes.active).tolist():
-                for note in self._explained(lanes, j, diverged=False):
-                    self.history.note(note, int(lanes.networks[j]))
+            for j, made in enumerate(lanes.made.tolist()):
+                i = int(lanes.networks[j])
+                steps = made - self.trainees[i].began.progress.batches
+                if lanes.active[j] and diagnosis.is_due(self.epoch + 1, self.epochs, steps):
+                    for note in self._explained(lanes, j, diverged=False):
+                        self.history.note(note, i)
         self._hooks("on_epoch_end")
 
     def _scores(self, lanes: Lanes) -> list[dict[str, float]]:
@@ -413,11 +416,9 @@ class EnsembleRun:
 
     def _explained(self, lanes: Lanes, j: int, diverged: bool) -> list[str]:
         """Notes on the failure of a network."""
-        trainee = self.trainees[lanes.networks[j]]
-        losses = self.history.losses_of(int(lanes.networks[j]))
-        steps = lanes.made_by(j) - trainee.began.progress.batches
-        if not diverged and not diagnosis.is_due(len(losses), self.epochs, steps):
-            return []
+        i = int(lanes.networks[j])
+        trainee = self.trainees[i]
+        losses = self.history.losses_of(i)
         parts = Parts(lanes.engine.architecture, *lanes.engine.unpack(j))
         rate, early = trainee.plan.recipe.rate, len(losses) < self.epochs
         data, order = trainee.source.seen

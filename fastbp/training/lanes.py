@@ -54,6 +54,7 @@ class Lanes(NamedTuple):
     data: LaneData
     sets: tuple[tuple[LaneData, np.ndarray], ...]  # the data and the rows to measure on
     samples: int  # of an epoch
+    has_one_order: bool  # of the same rows, in every epoch
     active: np.ndarray  # whether each trains on
     steps: np.ndarray  # of each network, where the epoch begins
     drawn: np.ndarray  # epochs of this fit whose orders each has drawn
@@ -99,8 +100,8 @@ def packed(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarr
     parameters = [(part.weights, part.biases) for part in parts]
     architecture = parts[0].architecture._replace(dropout=())
     data = together([member.source.data for member in members])
-    spec, has_own_orders = _spec(members, parts), not has_one_order(members)
-    engine = engine_of(architecture, parameters, plan.batch_size, team, spec, states, data, has_own_orders)
+    spec, one_order = _spec(members, parts), _has_one_order(members)
+    engine = engine_of(architecture, parameters, plan.batch_size, team, spec, states, data, not one_order)
     sets = []
     for each in zip(*(member.evaluation.sets for member in members), strict=True):
         rows = [one.rows for one in each]
@@ -113,6 +114,7 @@ def packed(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarr
         data=data,
         sets=tuple(sets),
         samples=source.samples,
+        has_one_order=one_order,
         active=np.ones(len(members), bool),
         steps=np.array([net._fastbp.progress.batches for net in nets], np.int64),
         drawn=drawn.copy(),
@@ -137,7 +139,7 @@ def _spec(members: Sequence[Trainee], parts: Sequence[Parts]) -> LaneSpec:
     )
 
 
-def has_one_order(members: Sequence[Trainee]) -> bool:
+def _has_one_order(members: Sequence[Trainee]) -> bool:
     """Tells if all networks take the same rows in the same order in every epoch."""
     rows, shuffles = members[0].source.rows, members[0].plan.shuffle
     if not all(each is rows or np.array_equal(each, rows) for each in (m.source.rows for m in members)):
@@ -148,14 +150,17 @@ def has_one_order(members: Sequence[Trainee]) -> bool:
 
 def orders_of(trainees: Sequence[Trainee], lanes: Lanes, epoch: int) -> np.ndarray:
     """The rows of the epoch in the order of each network, (networks, n), or in that of all, (1, n)."""
-    members = [trainees[i] for i in lanes.networks]
-    keys = [member.source.order_key(member.began.progress.epochs + epoch) for member in members]
-    rows, shuffles = members[0].source.rows, members[0].plan.shuffle
-    if has_one_order(members):
-        return np.asarray(rows[order_of(lanes.samples, shuffles, keys[0])][None])
-    orders = np.zeros((len(members), lanes.samples), np.int64)
+
+    def order(i: int) -> np.ndarray:
+        source, progress = trainees[i].source, trainees[i].began.progress
+        key = source.order_key(progress.epochs + epoch)
+        return np.asarray(source.rows[order_of(lanes.samples, trainees[i].plan.shuffle, key)])
+
+    if lanes.has_one_order:
+        return order(lanes.networks[0])[None]
+    orders = np.zeros((len(lanes.networks), lanes.samples), np.int64)
     for j in np.flatnonzero(lanes.active):
-        orders[j] = members[j].source.rows[order_of(lanes.samples, shuffles, keys[j])]
+        orders[j] = order(lanes.networks[j])
     return orders
 
 
