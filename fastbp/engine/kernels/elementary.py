@@ -129,9 +129,10 @@ class Elementary(Operators):
 
     def expm1(self, x: Vector) -> Vector:
         """exp(x) - 1 for x <= 0, within 1.5 ULP."""
+        x = self.maximum(x, _LOWEST[self.vector.element])  # from where on the difference is -1
         m, exponent = self._exp_parts(x)
         power = self._scaled(self.of(1.0), exponent)
-        return self._bounded(x, self.fma(power, m, power - 1.0), -1.0)
+        return self.fma(power, m, power - 1.0)
 
     def log(self, x: Vector) -> Vector:
         """The natural logarithm, within 1 ULP; -inf at 0 and NaN below."""
