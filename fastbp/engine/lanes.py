@@ -25,9 +25,10 @@ from .layout import BLOCK, aligned_zeros
 from .packed import NOTHING
 
 _LINE = 64  # bytes of a cache line
-_ROWS = 64  # samples that go through all layers at once: 6 % faster than 32 for layers of 8 and 16
-_CACHED = 1 << 17  # bytes of the activations of a layer's samples that stay in the second-level cache
-_LEAST_ROWS = 16
+# Samples that go through all layers at once: as many as keep a layer's activations in the second-level cache.
+# 64 are 6 % faster than 32 for layers of 8 and 16, and 5 % slower for layers of 128 (float32, Zen 2).
+_ROWS = (64, 32, 16)
+_CACHED = 160 << 10  # bytes
 # How many times as fast lanes are, at least, where the largest matrix has so many weights: on a Zen 2 core,
 # float32 and float64 (`python -m bench.ensembles --widths`).
 _SPEEDS = ((16 * 16, 1.6), (32 * 32, 1.3), (64 * 64, 1.15), (96 * 96, 1.05))
@@ -66,8 +67,8 @@ def _layout(architecture: Architecture, optimizer: str | int, clips: bool) -> _L
     def row_of(columns: int) -> int:
         return _row_of(columns, lanes, dtype.itemsize)
 
-    most = _CACHED // (row_of(max(sizes[1:])) * dtype.itemsize)
-    rows = max(_LEAST_ROWS, min(_ROWS, most))
+    widest = row_of(max(sizes[1:])) * dtype.itemsize
+    rows = next((rows for rows in _ROWS if rows * widest <= _CACHED), _ROWS[-1])
 
     def take(numbers: int) -> int:
         nonlocal scratch
@@ -370,7 +371,7 @@ _INFERENCE_FLOPS = 1e9  # of a call, so that an interrupt is answered soon
 
 
 def _samples_of_a_call(architecture: Architecture, networks: int) -> int:
-    return _ROWS * max(1, int(_INFERENCE_FLOPS / (_ROWS * networks * architecture.flops())))
+    return _ROWS[0] * max(1, int(_INFERENCE_FLOPS / (_ROWS[0] * networks * architecture.flops())))
 
 
 def _rows(
