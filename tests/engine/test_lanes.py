@@ -67,27 +67,33 @@ def setup(seed):
     is_plain, own_orders = random.random() < 0.3, random.random() < 0.5
     optimizer = OPTIMIZERS["sgd" if is_plain else pick(tuple(OPTIMIZERS))]
     rates = 10.0 ** random.uniform(-3, -1, networks)
+    penalties = random.choice([0, 1e-3, 0.05], (networks, 2)) * [1, not is_plain]
     if random.random() < 0.15:
         rates[0] = 1e20  # whose network diverges
+    elif random.random() < 0.1:
+        rates[0], penalties[0, 0] = 0.125, 8.0  # plain gradient descent keeps nothing of its weights
+    smallness = random.uniform(0.5, 1) if random.random() < 0.2 else 0.0
     return Setup(
         architecture,
-        [parameters(sizes, dtype, random) for _ in range(networks)],
+        [parameters(sizes, dtype, random, smallness) for _ in range(networks)],
         samples(architecture, networks, n, random, pick),
         np.stack([random.permutation(n) for _ in range(networks if own_orders else 1)]),
         spec(FUSED if is_plain else optimizer.row, networks, depth - 1, random),
         batch_size,
         optimizer,
         rates,
-        random.choice([0, 1e-3, 0.05], (networks, 2)) * [1, not is_plain],
+        penalties,
         random.random(networks) < 0.8,
     )
 
 
-def parameters(sizes, dtype, random):
+def parameters(sizes, dtype, random, smallness):
+    """Weights and biases, so small if wanted that they, or their products, are subnormal here and there."""
+    scale = float(np.finfo(dtype).tiny) ** smallness
     pairs = list(zip(sizes[1:], sizes[:-1], strict=True))
     return (
-        [(random.standard_normal(pair) / np.sqrt(pair[1])).astype(dtype) for pair in pairs],
-        [random.standard_normal((n_out, 1)).astype(dtype) for n_out, _ in pairs],
+        [(scale * random.standard_normal(pair) / np.sqrt(pair[1])).astype(dtype) for pair in pairs],
+        [(scale * random.standard_normal((n_out, 1))).astype(dtype) for n_out, _ in pairs],
     )
 
 

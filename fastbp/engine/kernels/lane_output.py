@@ -25,6 +25,7 @@ from .vector import (
     call,
     constant,
     element_of,
+    flushed,
     load,
     loop,
     routine,
@@ -111,7 +112,7 @@ def softmax(
                     cost.add(j, cost_rows.softmax_cross_entropy(w, logit, wish))
                 store(b, cost.total().value, at(b, costs, b.mul(i, I64(s.lanes))))
             with loop(b, outputs) as j:
-                store(b, (read(d, i, j) / whole).value, entry(b, a, i, j))
+                store(b, v.flushed(read(d, i, j) / whole).value, entry(b, a, i, j))
                 store(b, constant(s.vector, 1.0), entry(b, d, i, j))
 
     arguments = [I64, I64, *[element.as_pointer(), I64, I64] * 4, F64.as_pointer(), I64]
@@ -138,7 +139,7 @@ def softmax_delta(typingctx: Any, rows: Any, outputs: Any, d: Any, a: Any) -> An
                     places = [entry(b, matrix, i, j) for matrix in (args[:3], args[3:])]
                     gradient, output = (v.of(load(b, place, s.vector)) for place in places)
                     if finished:
-                        store(b, (output * (gradient - whole)).value, places[0])
+                        store(b, v.flushed(output * (gradient - whole)).value, places[0])
                     else:
                         total.add(j, gradient * output)
 
@@ -194,7 +195,7 @@ def cost_delta(typingctx: Any, formula: Any, rows: Any, outputs: Any, d: Any, a:
             with loop(b, rows) as i, loop(b, outputs) as j:
                 places = [entry(b, matrix, i, j) for matrix in (args[5:8], args[8:11], args[11:])]
                 value = delta(*(v.of(load(b, place, s.vector)) for place in places))
-                store(b, value.value, places[0])
+                store(b, v.flushed(value).value, places[0])
 
         def gradient(row: Callable[..., Any]) -> None:
             over(lambda d, a, y: row_of(row, 3, parameter)(v, a, y)[1] * d)
@@ -251,7 +252,7 @@ def weigh(typingctx: Any, rows: Any, outputs: Any, d: Any, costs: Any, weights: 
             with loop(b, outputs) as j:
                 place = entry(b, d, i, j)
                 value = b.fmul(widened(b, load(b, place, s.vector)), weight)
-                store(b, narrowed(b, value, s.vector), place)
+                store(b, flushed(b, narrowed(b, value, s.vector)), place)
 
     doubles = F64.as_pointer()
     arguments = [I64, I64, element.as_pointer(), I64, I64, doubles, doubles]

@@ -373,7 +373,7 @@ def _start(net: Lanes, work: Work, offset: int, row: int, is_first: bool) -> Mat
         return Matrix(shift(work.target, offset), row, lanes)
     if net.plan[0].optimizer == FUSED:
         return Matrix(shift(work.parameters, offset), row, lanes)
-    return Matrix(work.numbers, 0, 0)
+    return _zeros(work)
 
 
 @helper

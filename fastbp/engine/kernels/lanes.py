@@ -31,6 +31,7 @@ from .vector import (
     call,
     constant,
     element_of,
+    flushed,
     fma,
     load,
     loop,
@@ -286,8 +287,8 @@ def activate(typingctx: Any, formula: Any, rows: Any, columns: Any, z: Any, a: A
         def apply(row: Callable[..., Any]) -> None:
             with entries(b, rows, pairs, *matrices) as (z, a, d):
                 activation, derivative = row_of(row, 2, parameter)(v, v.of(load(b, z, pair)))
-                store(b, v.of(activation).value, a)
-                store(b, v.of(derivative).value, d)
+                store(b, v.flushed(activation).value, a)
+                store(b, v.flushed(derivative).value, d)
 
         switch(
             b, code, {activations.CODES[name]: partial(apply, row) for name, row in activations.ROWS.items()}
@@ -358,7 +359,8 @@ def multiply_derivative(typingctx: Any, rows: Any, columns: Any, d: Any, g: Any)
         with entries(b, rows, columns, args[:3], args[3:]) as (here, there):
             derivative = load(b, here, s.vector)
             on = b.fcmp_unordered("!=", derivative, zero)
-            store(b, b.select(on, b.fmul(load(b, there, s.vector), derivative), zero), here)
+            product = flushed(b, b.fmul(load(b, there, s.vector), derivative))
+            store(b, b.select(on, product, zero), here)
 
     arguments = [I64, I64, *[element.as_pointer(), I64, I64] * 2]
     return call(lambda module: routine(module, f"lane_derivative_{element}", arguments, emit), (_i, _i, d, g))
@@ -380,7 +382,10 @@ class Weights(NamedTuple):
 def fold(
     typingctx: Any, rows: Any, columns: Any, out: Any, chain: Any, start: Any, factors: Any, mask: Any
 ) -> Any:
-    """out = scale chain + kept start, in the lanes of `mask`; `factors` are vectors of scale and kept."""
+    """out = scale chain + kept start, in the lanes of `mask`, without start where kept is 0.
+
+    `factors` are vectors of scale and kept.  Subnormal numbers become 0, here and in all that follows.
+    """
     element = element_of(out.types[0])
     s = shape(element)
     address = element.as_pointer()
@@ -388,10 +393,12 @@ def fold(
     def emit(b: ir.IRBuilder, rows: ir.Value, columns: ir.Value, *args: ir.Value) -> None:
         matrices, (factors, mask) = (args[:3], args[3:6], args[6:9]), args[9:]
         scale, kept = (load(b, at(b, factors, i * s.lanes), s.vector) for i in range(2))
+        is_new = b.fcmp_ordered("==", kept, constant(s.vector, 0.0))
         active = load_mask(b, mask, s.vector)
         with entries(b, rows, columns, *matrices) as (there, here, before):
-            share = b.fmul(kept, load(b, before, s.vector))
-            value = fma(b, scale, load(b, here, s.vector), share)
+            sum_of_chain = load(b, here, s.vector)
+            value = fma(b, scale, sum_of_chain, b.fmul(kept, load(b, before, s.vector)))
+            value = flushed(b, b.select(is_new, b.fmul(scale, sum_of_chain), value))
             store(b, kept_where(b, active, value, load(b, there, s.vector)), there)
 
     arguments = [I64, I64, *[address, I64, I64] * 3, address, I64.as_pointer()]
@@ -434,14 +441,31 @@ def advance(
             active = load_mask(b, mask, s.vector)
             states = [at(b, state, b.mul(stride, I64(i))) for i in range(len(optimizers.state_names(name)))]
             updated = [(place, row, I64(s.lanes)) for place in (w, *states)]
-            with entries(b, rows, columns, chain, start, *updated) as (first, second, *places):
-                gradient, other, weight, *before = (
-                    v.of(load(b, x, s.vector)) for x in (first, second, *places)
-                )
-                gradient = optimizers.penalised(v, weight, gradient + other, numbers)
-                after = formula(v, weight, gradient, *before, numbers)
-                for place, value, old in zip(places, after, (weight, *before), strict=True):
-                    store(b, kept_where(b, active, value.value, old.value), place)
+
+            def over(mean_gradient: Callable[[Any, Any], Any]) -> None:
+                with entries(b, rows, columns, chain, start, *updated) as places:
+                    terms, earlier, weight, *before = (v.of(load(b, place, s.vector)) for place in places)
+                    gradient = mean_gradient(weight, v.flushed(terms + earlier))
+                    after = formula(v, weight, gradient, *before, numbers)
+                    for place, value, old in zip(places[2:], after, (weight, *before), strict=True):
+                        value = kept_where(b, active, v.flushed(value).value, old.value)
+                        store(b, value, place)
+
+            zero = constant(s.vector, 0.0)
+            penalties = (b.fcmp_ordered("==", penalty.value, zero) for penalty in (numbers.l2, numbers.l1))
+            is_plain = b.and_(*penalties)
+            all_plain = b.icmp_signed("==", b.bitcast(is_plain, ir.IntType(s.lanes)), ir.IntType(s.lanes)(-1))
+            with b.if_else(all_plain) as (plain, penalised):
+                with plain:
+                    over(lambda weight, gradient: gradient * numbers.scale)
+                with penalised:
+                    over(
+                        lambda weight, gradient: v.where(
+                            is_plain,
+                            gradient * numbers.scale,
+                            optimizers.penalised(v, weight, gradient, numbers),
+                        )
+                    )
 
         switch(b, code, {optimizers.CODES[name]: partial(step, name) for name in optimizers.ROWS})
 
