@@ -1,6 +1,6 @@
 """Many small networks: ms an epoch of all, in lanes of vectors and one by one, beside JAX's vmap.
 
-    python -m bench.ensembles                # networks x sizes, one order for all and own orders, 1 and 2 threads
+    python -m bench.ensembles                # networks x sizes, one order for all and own orders, threads
     python -m bench.ensembles --quick        # a few rows
     python -m bench.ensembles --widths       # by width alone: from where on lanes lose
 
@@ -9,6 +9,7 @@ epoch by epoch, and the median of their times counts.  JAX is left out where it 
 """
 
 import argparse
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -146,10 +147,8 @@ def times(ways: dict[str, Way], rounds: int) -> dict[str, float]:
 
 def ways_of(given: Given, threads: int) -> dict[str, Way]:
     ways = {"lanes": given.by_engine(LaneEngine, threads), "one by one": given.by_engine(OneByOne, threads)}
-    try:
+    with contextlib.suppress(ImportError):
         ways["JAX vmap"] = given.by_jax()
-    except ImportError:
-        pass
     return ways
 
 

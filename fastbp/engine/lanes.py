@@ -79,7 +79,7 @@ def _layout(architecture: Architecture, optimizer: str | int, clips: bool) -> _L
     plan["cost"] = costs.code_of(name, activations.name_and_parameter(architecture.activations[-1])[0])
     plan["optimizer"] = optimizers.CODES[optimizer] if isinstance(optimizer, str) else optimizer
     plan["rows"], plan["clips"] = rows, clips
-    plan["numbers"] = take((3 + 2 * optimizers.NUMBERS) * lanes)
+    plan["numbers"] = take((lane_step.CONSTANTS + 2 * optimizers.NUMBERS) * lanes)
     plan["gathered"] = take((rows + 1) * shape.columns * lanes)
     plan["x_row"], plan["y_row"] = row_of(sizes[0]), row_of(sizes[-1])
     panels = -(-sizes[0] // shape.columns) * shape.columns

@@ -41,6 +41,7 @@ from .step import DECAY, L1, L2, RATE, SCALE
 from .team import Member, barrier
 from .vector import I64, clear, constants, pointer, shift
 
+CONSTANTS = 3  # vectors before the numbers of a step
 BLOCK = 512  # as layout.BLOCK: the samples whose deltas are added for a bias in one chain
 
 
@@ -373,14 +374,14 @@ def _start(net: Lanes, work: Work, offset: int, row: int, is_first: bool) -> Mat
         return Matrix(shift(work.target, offset), row, lanes)
     if net.plan[0].optimizer == FUSED:
         return Matrix(shift(work.parameters, offset), row, lanes)
-    return _zeros(work)
+    return Matrix(work.numbers, 0, 0)
 
 
 @helper
 def _numbers(work: Work, of_biases: bool) -> Any:
     """The numbers of a step."""
     _, lanes, _ = constants(work.scratch)
-    return shift(work.numbers, (3 + NUMBERS if of_biases else 3) * lanes)
+    return shift(work.numbers, (CONSTANTS + NUMBERS if of_biases else CONSTANTS) * lanes)
 
 
 @helper
