@@ -16,7 +16,7 @@ from fastbp.engine.lanes import LaneEngine
 from fastbp.engine.one_by_one import OneByOne
 from fastbp.engine.packed import NOTHING
 from fastbp.options import activations, costs
-from fastbp.options.optimizers import OPTIMIZERS
+from fastbp.options.optimizers import OPTIMIZERS, state_names
 
 HIDDEN = (*activations.ACTIVATIONS.values(), activations.GELU("tanh"), activations.ELU(0.5))
 COSTS = ("quadratic", "cross_entropy", costs.Huber(0.7), "absolute", "poisson")
@@ -37,6 +37,7 @@ class Setup(NamedTuple):
     rates: np.ndarray
     penalties: np.ndarray
     active: np.ndarray
+    states: tuple = ()  # of the optimizer, one a network, or none yet
 
     def numbers(self, first, count):
         """Each network's numbers of so many steps."""
@@ -178,10 +179,15 @@ def differences(seeds):
 
 
 def is_same(seed):
-    given = setup(seed)
+    return both(setup(seed), seed)[0]
+
+
+def both(given, seed):
+    """Whether lanes have the bits of engines alone, and the arrays of these, as bytes."""
     arguments = given.architecture, given.parameters, given.batch_size
-    alone = trained(OneByOne(*arguments, 1, given.spec), given, seed)
-    return alone == trained(LaneEngine(*arguments, 1 + seed % 3, given.spec), given, seed)
+    alone = trained(OneByOne(*arguments, 1, given.spec, given.states), given, seed)
+    lanes = trained(LaneEngine(*arguments, 1 + seed % 3, given.spec, given.states), given, seed)
+    return alone == lanes, alone[1]
 
 
 def test_bits_are_those_of_engines_alone(request):
@@ -200,6 +206,66 @@ def test_bits_on_other_cpus(cpu, needs, count, request):
         pytest.skip(f"this machine does not run code for {cpu}")
     call = f"test_lanes.differences(range({count}))"
     assert in_new_process(call, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES="") == []
+
+
+TINY_ROWS = (FUSED, *OPTIMIZERS)
+
+
+def tiny_setup(seed, dtype, row):
+    """Numbers that become subnormal in each place where kernels store them.
+
+    Saturated units, outputs of a softmax that are nearly 0, silent inputs, whose weights and states of the
+    optimizer decay, and small weights of samples.
+    """
+    random, networks, n, sizes = np.random.default_rng(seed), 5, 60, (6, 9, 5)
+    least = float(np.finfo(dtype).tiny)
+
+    def near_least(*shape):
+        """Numbers that few halvings make subnormal."""
+        return (random.choice([-1, 1], shape) * least * 2.0 ** random.uniform(-2, 12, shape)).astype(dtype)
+
+    kinds = (("sigmoid", "tanh", "elu", "silu")[seed % 4], ("softmax", "sigmoid", "softmax")[seed % 3])
+    architecture = Architecture(sizes, kinds, np.dtype(dtype), ("cross_entropy", "quadratic")[seed % 2])
+    nets = [parameters(sizes, dtype, random, 0.0) for _ in range(networks)]
+    states = []
+    for weights, biases in nets:
+        biases[0] *= dtype(-0.9 * np.log(least))  # exp of a unit's input may be subnormal
+        biases[-1] *= dtype(-0.5 * np.log(least))
+        weights[0][:, :3] = near_least(sizes[1], 3)
+        names = () if row == FUSED else state_names(OPTIMIZERS[row].row)
+        shapes = [[array.shape for array in arrays] for arrays in (weights, biases)]
+        states.append(
+            {name: tuple([abs(near_least(*shape)) for shape in each] for each in shapes) for name in names}
+        )
+    X = random.standard_normal((n, sizes[0])).astype(dtype)
+    X[:, :3] = 0
+    X[:, 3] = near_least(n)
+    targets = random.integers(0, sizes[-1], n)
+    weights = random.choice([1.0, least**0.5, least], n)
+    rates = 10.0 ** random.uniform(-2, -1, networks)
+    return Setup(
+        architecture,
+        nets,
+        LaneData(X, targets, 1.0, weights),
+        np.stack([random.permutation(n) for _ in range(networks)]),
+        LaneSpec(row if row == FUSED else OPTIMIZERS[row].row),
+        (5, 60)[seed % 2],
+        OPTIMIZERS["sgd" if row == FUSED else row],
+        rates,
+        np.stack([random.choice([0, 0.5], networks) / rates, np.zeros(networks)], axis=1),
+        np.ones(networks, bool),
+        tuple(states) if row != FUSED else (),
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("row", TINY_ROWS, ids=["fused", *OPTIMIZERS])
+def test_subnormal_numbers_are_0_as_in_engines_alone(row, dtype):
+    for seed in range(4):
+        is_equal, arrays = both(tiny_setup(seed, dtype, row), seed)
+        assert is_equal
+        numbers = abs(np.frombuffer(b"".join(arrays[:-3]), dtype))  # weights, biases and states
+        assert np.any(numbers == 0) and not np.any((numbers > 0) & (numbers < np.finfo(dtype).tiny))
 
 
 def architecture_of(*sizes, dtype="float32", cost="quadratic"):
