@@ -155,12 +155,16 @@ def fma(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Valu
 
 
 def flushed(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    """`value`, with 0 for its numbers that are subnormal: those whose exponent's bits are all 0."""
+    """`value`, with 0 for its numbers that are subnormal.
+
+    By a comparison of numbers: LLVM makes six operations of a test of the exponent's bits after 1 - a a, and
+    tanh took 32 cycles a vector instead of 22 on a Zen 2 core.
+    """
     vector = value.type
-    integers = ir.VectorType(I32 if vector.element == F32 else I64, vector.count)
-    exponent = ir.Constant(integers, [0x7F800000 if vector.element == F32 else 0x7FF << 52] * vector.count)
-    zero = ir.Constant(integers, [0] * vector.count)
-    is_normal = builder.icmp_unsigned("!=", builder.and_(builder.bitcast(value, integers), exponent), zero)
+    name = f"llvm.fabs.v{vector.count}f{8 * size_of(vector.element)}"
+    declared = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name)
+    least = constant(vector, 2.0**-126 if vector.element == F32 else 2.0**-1022)
+    is_normal = builder.fcmp_unordered(">=", builder.call(declared, [value]), least)
     return builder.select(is_normal, value, constant(vector, 0.0))
 
 
