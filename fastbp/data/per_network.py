@@ -1,4 +1,4 @@
-"""What a user gives to an ensemble: one array or number of all networks, or one of each."""
+"""Arrays and numbers that an ensemble is given: one of all networks, or one of each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -41,7 +41,7 @@ _RETURN = 0.05  # the part of the way back to equal shares that an even chunk go
 
 
 class Work(Protocol):
-    """What a team trains: a network, or several together."""
+    """The work of a team: to train a network, or several together."""
 
     def flops(self) -> int:
         """Floating-point operations to train on one sample."""

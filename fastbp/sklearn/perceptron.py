@@ -85,7 +85,7 @@ class _Watch(Callback):
 
 
 class Job(NamedTuple):
-    """What an estimator trains on, checked."""
+    """Checked samples and targets that an estimator trains on."""
 
     X: Any
     targets: np.ndarray

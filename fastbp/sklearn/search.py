@@ -117,7 +117,7 @@ class _Folds:
         self._transformed: dict[Any, Any] = {}
 
     def task(self, estimator: Any, fold: int, weights: Any) -> together.Task | None:
-        """What an estimator, or the last one of a pipeline, is to learn; None where it has to be alone."""
+        """The task of an estimator, or of the last one of a pipeline; None where it has to train alone."""
         X, y = self._parts[fold]
         if not isinstance(estimator, Pipeline):
             if not together.can_be_together(estimator):

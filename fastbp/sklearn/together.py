@@ -78,7 +78,7 @@ def train(tasks: Sequence[Task]) -> None:
 
 
 def _key(assigned: Assignment) -> tuple[Any, ...]:
-    """What networks that train together have in common."""
+    """The properties that networks which train together have in common."""
     net, source, plan, evaluation, _ = assigned
     data, options = source.data, net._fastbp.options
     return (

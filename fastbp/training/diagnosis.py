@@ -45,7 +45,7 @@ class _Layer(NamedTuple):
 
 
 class Baseline:
-    """What a training is measured by: the answers that need no training, and their costs.
+    """The answers that need no training, and their costs, by which a training is measured.
 
     Attributes
     ----------

@@ -83,7 +83,7 @@ def run_of(
 def assignment(
     net: Any, X: Any, y: Any, plan: Plan, checked_before: CheckedArrays | None = None
 ) -> tuple[Assignment, CheckedArrays]:
-    """What a network shall learn, watched by the plan's callbacks, and its arrays, for others to share."""
+    """A network's assignment, watched by the plan's callbacks, and its arrays, for others to share."""
     schema = schema_of(net, checked(net).architecture, plan.task)
     arrays = CheckedArrays(schema, X, y, plan, checked_before)
     source = ArraySource(schema, arrays, plan)

@@ -21,7 +21,7 @@ from .sources import ArraySource, order_of
 
 
 class Assignment(NamedTuple):
-    """What a network shall learn: its samples, its plan, its measurements and the callbacks that watch it."""
+    """A network to be trained: its samples, its plan, its measurements and the callbacks that watch it."""
 
     net: Any
     source: ArraySource

@@ -80,6 +80,20 @@ def test_a_hook_on_steps_changes_the_weights():
     assert bits(fitted(callbacks=Half())) == bits(expected)
 
 
+def test_weights_that_one_hook_changes_are_there_for_the_next():
+    class Halve(fastbp.Callback):
+        def on_epoch_end(self, run):
+            run.network.parameters = run.network.parameters / 2
+
+    class Read(fastbp.Callback):
+        def on_epoch_end(self, run):
+            self.parameters = run.kept().parameters
+
+    halve, read = Halve(), Read()
+    net = fitted(callbacks=[halve, read])
+    assert (net.parameters == read.parameters).all()
+
+
 def test_what_a_hook_sees_of_the_training():
     seen = []
 
