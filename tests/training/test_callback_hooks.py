@@ -89,9 +89,10 @@ def test_weights_that_one_hook_changes_are_there_for_the_next():
         def on_epoch_end(self, run):
             self.parameters = run.kept().parameters
 
-    halve, read = Halve(), Read()
-    net = fitted(callbacks=[halve, read])
+    read, plain = Read(), fitted(epochs=1)
+    net = fitted(epochs=1, callbacks=[Halve(), read])
     assert (net.parameters == read.parameters).all()
+    assert (net.parameters == plain.parameters / 2).all()
 
 
 def test_what_a_hook_sees_of_the_training():
