@@ -12,6 +12,7 @@ from ..options import activations, costs, optimizers
 from ..options.activations import Activation
 from ..options.costs import Cost
 from .architecture import Architecture, Parameters
+from .formulas import Numpy
 from .kernels import lane_step
 from .kernels.dense import SAMPLES_AT_ONCE
 from .kernels.gather import DTYPE_CODES, LABELS, SCALED
@@ -214,7 +215,7 @@ class LaneEngine:
             there = flat[first:end].reshape(n_in, row // self._lanes, self._lanes)[:, :n_out, lane]
             bias = flat[end:][: n_out * self._lanes].reshape(n_out, self._lanes)[:, lane]
             if packs:
-                there[...], bias[...] = _normal_or_zero(weights.T), _normal_or_zero(biases[:, 0])
+                there[...], bias[...] = Numpy.flushed(weights.T), Numpy.flushed(biases[:, 0])
             else:
                 weights[...], biases[:, 0] = there.T, bias
 
@@ -392,8 +393,3 @@ def _rows(
         factor = np.concatenate([1.0 / scaling.deviation for scaling in own])
     is_shared = has_one_order and not next_raw and not next_scaling
     return LaneRows(rows, count, kind, divisor, mean, factor, next_raw, next_scaling, is_shared)
-
-
-def _normal_or_zero(array: np.ndarray) -> np.ndarray:
-    """The numbers, with 0 for those that are subnormal."""
-    return np.where(np.abs(array) < np.finfo(array.dtype).tiny, 0, array)

@@ -268,6 +268,18 @@ def test_subnormal_numbers_are_0_as_in_engines_alone(row, dtype):
         assert np.any(numbers == 0) and not np.any((numbers > 0) & (numbers < np.finfo(dtype).tiny))
 
 
+def test_weights_are_given_back_as_engines_alone_have_them():
+    """-0 as well; but subnormal numbers are 0."""
+    architecture = architecture_of(2, 2, 1)
+    weights = [np.array([[-0.0, 1e-40], [0.5, -1e-40]], np.float32), np.zeros((1, 2), np.float32)]
+    biases = [-np.zeros((2, 1), np.float32), np.ones((1, 1), np.float32)]
+    engines = [kind(architecture, [(weights, biases)], 1, 1, LaneSpec()) for kind in (OneByOne, LaneEngine)]
+    alone, lanes = (
+        [array.tobytes() for arrays in engine.unpack(0) for array in arrays] for engine in engines
+    )
+    assert alone == lanes and np.signbit(np.frombuffer(lanes[0], np.float32)).tolist() == [True] + [False] * 3
+
+
 def architecture_of(*sizes, dtype="float32", cost="quadratic"):
     activations = (*("tanh",) * (len(sizes) - 2), "linear")
     return Architecture(sizes, activations, np.dtype(dtype), cost)
