@@ -101,12 +101,12 @@ class Ensemble:
         >>> Ensemble.of([Network([2, 3, 1], seed=5), Network([2, 3, 1], seed=7)]).seeds
         (5, 7)
         """
-        found = cls.__new__(cls)
-        found._networks = [copy.deepcopy(net) for net in networks]
-        checks.count("networks", len(found._networks))
-        _check_alike(found._networks)
-        found.history = None
-        return found
+        ensemble = cls.__new__(cls)
+        ensemble._networks = [copy.deepcopy(net) for net in networks]
+        checks.count("networks", len(ensemble._networks))
+        _check_alike(ensemble._networks)
+        ensemble.history = None
+        return ensemble
 
     @property
     def seeds(self) -> tuple[int | None, ...]:
@@ -143,8 +143,8 @@ class Ensemble:
     @parameters.setter
     def parameters(self, flat: npt.ArrayLike) -> None:
         rows = np.asarray(flat)
-        if rows.shape != (wanted := self.parameters.shape):
-            raise ValueError(f"parameters: expected shape {wanted}, got {rows.shape}")
+        if rows.shape != (shape := self.parameters.shape):
+            raise ValueError(f"parameters: expected shape {shape}, got {rows.shape}")
         for net, row in zip(self._networks, rows, strict=True):
             net.parameters = row
 
@@ -158,8 +158,8 @@ class Ensemble:
     def __getitem__(self, index: Any) -> Any:
         """A copy of one network, or an ensemble of copies of several, by a slice, a list or a mask."""
         if isinstance(index, slice) or np.ndim(index):
-            places = np.arange(len(self))[index]
-            return Ensemble.of([self._networks[i] for i in places.tolist()])
+            indices = np.arange(len(self))[index]
+            return Ensemble.of([self._networks[i] for i in indices.tolist()])
         return copy.deepcopy(self._networks[checks.integer("index", index)])
 
     def __iter__(self) -> Iterator[Network]:
@@ -400,8 +400,8 @@ class Ensemble:
         ]
         pairs = []
         for i, net in enumerate(self._networks):
-            given: Any = X if Xs is None else Xs[i], y if ys is None else ys[i]
-            pairs.append(net.value_and_gradient(*given, l2=penalties[0][i], l1=penalties[1][i], **options))
+            pair: Any = X if Xs is None else Xs[i], y if ys is None else ys[i]
+            pairs.append(net.value_and_gradient(*pair, l2=penalties[0][i], l1=penalties[1][i], **options))
         return np.array([value for value, _ in pairs]), np.stack([gradient for _, gradient in pairs])
 
 

@@ -96,15 +96,15 @@ def scores(nets: Sequence[Any], X: Any, y: Any, sample_weight: Any) -> np.ndarra
     raw = outputs(nets, X)
     ys = per_network.targets("y", y, len(nets), raw.shape[1], raw.shape[2])
     weights, targets = _weights(raw, sample_weight), None
-    found = np.empty(len(nets))
+    by_network = np.empty(len(nets))
     for i, net in enumerate(nets):
         if ys is not None:
             with per_network.of_network(i):
                 targets = _targets(net, ys[i], raw)
         else:
             targets = targets or _targets(net, y, raw)
-        found[i] = metrics.score(raw[i], targets, weights)
-    return found
+        by_network[i] = metrics.score(raw[i], targets, weights)
+    return by_network
 
 
 def _targets(net: Any, y: Any, raw: np.ndarray) -> Targets:

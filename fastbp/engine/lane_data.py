@@ -29,17 +29,17 @@ class LaneData(NamedTuple):
 
     @property
     def has_own_samples(self) -> bool:
-        """Tells if each network has samples of its own."""
+        """Tells whether each network has samples of its own."""
         return len(self.X.shape) == 3
 
     @property
     def has_own_targets(self) -> bool:
-        """Tells if each network has targets of its own."""
+        """Tells whether each network has targets of its own."""
         return self.targets.ndim == (2 if self.targets.dtype == np.int64 else 3)
 
     @property
     def has_own_scalings(self) -> bool:
-        """Tells if each network has a scaling of its samples of its own."""
+        """Tells whether each network has a scaling of its samples of its own."""
         return self.inputs is not None and not isinstance(self.inputs, Scaling)
 
     def of(self, i: int) -> Data:

@@ -174,10 +174,11 @@ class LaneEngine:
         members: int = 1,
         has_own_rows: bool = False,
     ) -> bool:
-        """Tells if lanes train so many networks in less time than engines one by one, by a team of `members`.
+        """Tells whether lanes train so many networks in less time than engines one by one.
 
-        With `has_own_rows` each network has its own samples, or its own order or scaling of them.  A user's
-        own functions are compiled for engines alone.  The batch size makes lanes no slower.
+        By a team of `members`.  With `has_own_rows` each network has its own samples, or its own order or
+        scaling of them.  A user's functions are compiled for engines alone.  The batch size makes lanes no
+        slower.
         """
         kinds = (*architecture.activations, architecture.cost)
         if any(isinstance(kind, (Activation, Cost)) for kind in kinds):
@@ -252,10 +253,10 @@ class LaneEngine:
             packed[group, lane :: self._lanes] = kept[group, lane :: self._lanes]
 
     def is_finite(self) -> np.ndarray:
-        """Tells of each network if all of its weights are finite."""
+        """Tells of each network whether all of its weights are finite."""
         finite = np.isfinite(self._parameters.reshape(len(self._parameters), -1, self._lanes)).all(axis=1)
-        found: np.ndarray = finite.ravel()[: len(self)]
-        return found
+        by_network: np.ndarray = finite.ravel()[: len(self)]
+        return by_network
 
     # ------------------------------------------------------------ samples
 
@@ -322,18 +323,18 @@ class LaneEngine:
         numbers: np.ndarray,
         first_step: np.ndarray,
         losses: np.ndarray,
-        reached: np.ndarray,
+        position: np.ndarray,
     ) -> None:
         """Trains the active networks on the rows at these positions of their orders: one of all, or one each.
 
         `numbers` (networks, steps, numbers) holds those of each step, of which the first is `first_step` of
-        the network.  `losses` holds running costs, `reached` the positions that the networks came to: where a
-        cost is not finite, the first one of its batch.
+        the network.  `losses` holds running costs, `position` where each network ended: at the first position
+        of a batch whose cost was not finite.
         """
         kernel = lane_step.train_lanes(self.architecture.dtype)
         samples = self._samples(data, orders)
         steps = LaneSteps(*positions, self.batch_size, np.ascontiguousarray(numbers, np.float64))
-        arguments = self._net(), self._options(first_step, True), samples, steps, losses, reached
+        arguments = self._net(), self._options(first_step, True), samples, steps, losses, position
         queue = np.zeros(1, np.int64)
 
         def work(member: Member, flags: np.ndarray) -> None:
@@ -387,9 +388,9 @@ def _rows(
     next_scaling = 0
     if scalings is not None and kind != LABELS:
         kind += SCALED
-        own = (scalings,) if isinstance(scalings, Scaling) else scalings
-        next_scaling = count if len(own) > 1 else 0
-        mean = np.concatenate([scaling.mean for scaling in own])
-        factor = np.concatenate([1.0 / scaling.deviation for scaling in own])
+        each = (scalings,) if isinstance(scalings, Scaling) else scalings
+        next_scaling = count if len(each) > 1 else 0
+        mean = np.concatenate([scaling.mean for scaling in each])
+        factor = np.concatenate([1.0 / scaling.deviation for scaling in each])
     is_shared = has_one_order and not next_raw and not next_scaling
     return LaneRows(rows, count, kind, divisor, mean, factor, next_raw, next_scaling, is_shared)

@@ -82,25 +82,25 @@ class OneByOne:
         numbers: np.ndarray,
         first_step: np.ndarray,
         losses: np.ndarray,
-        reached: np.ndarray,
+        position: np.ndarray,
     ) -> None:
         """Trains the active networks on the rows at these positions of their orders: one of all, or one each.
 
         `numbers` (networks, steps, numbers) holds those of each step, of which the first is `first_step` of
-        the network.  `losses` holds running costs, `reached` the positions that the networks came to: where a
-        cost is not finite, the first one of its batch.
+        the network.  `losses` holds running costs, `position` where each network ended: at the first position
+        of a batch whose cost was not finite.
         """
         room = self._room if losses.base is self._room else None
         parts = self._parts_of(data)
 
         def work(i: int) -> None:
-            own = self._engines[i].new_losses() if room is None else room[i]
-            own[0] = losses[i]
+            costs = self._engines[i].new_losses() if room is None else room[i]
+            costs[0] = losses[i]
             order = orders[i if len(orders) > 1 else 0]
             self._engines[i].train(
-                parts[i], order, positions, numbers[i], int(first_step[i]), own, reached[i : i + 1]
+                parts[i], order, positions, numbers[i], int(first_step[i]), costs, position[i : i + 1]
             )
-            losses[i] = own[0]
+            losses[i] = costs[0]
 
         self._share(np.flatnonzero(self.active).tolist(), work)
 
@@ -118,8 +118,8 @@ class OneByOne:
         out = np.empty((len(self), n, self.architecture.sizes[-1]), self.architecture.dtype)
 
         def work(i: int) -> None:
-            own = rows[i] if rows is not None and rows.ndim == 2 else rows
-            out[i] = self._engines[i].infer(parts[i], losses[i] if losses.size else NOTHING, 1, own)
+            order = rows[i] if rows is not None and rows.ndim == 2 else rows
+            out[i] = self._engines[i].infer(parts[i], losses[i] if losses.size else NOTHING, 1, order)
 
         self._share(list(range(len(self))), work)
         return out
@@ -163,5 +163,5 @@ class OneByOne:
         self._engines[i].restore(snapshot[i])
 
     def is_finite(self) -> np.ndarray:
-        """Tells of each network if all of its weights are finite."""
+        """Tells of each network whether all of its weights are finite."""
         return np.array([np.isfinite(engine.parameters).all() for engine in self._engines])

@@ -31,7 +31,7 @@ _FILE = fields({"version": text, "ensemble": each(by_name(anything)), "training"
 POSITION: dict[str, np.dtype] = {  # the arrays of a position, with the type of each; a number per network
     "steps": np.dtype(np.int64),
     "drawn": np.dtype(np.int64),
-    "reached": np.dtype(np.int64),
+    "samples_done": np.dtype(np.int64),
     "losses": np.dtype(np.float64),
     "active": np.dtype(np.uint8),
     "diverged": np.dtype(np.uint8),
@@ -68,7 +68,7 @@ def _check_training(training: Any, arrays: Mapping[str, np.ndarray], count: int)
     for name, dtype in POSITION.items():
         checks.stored_array(f"training.{name}", arrays.get(f"training.{name}"), dtype, (count,))
     position = {name: arrays[f"training.{name}"] for name in POSITION}
-    for name in ("steps", "drawn", "reached"):
+    for name in ("steps", "drawn", "samples_done"):
         if position[name].min() < 0:
             raise ValueError(f"training.{name}: expected at least 0, got {position[name].min()}")
     if not np.isfinite(position["losses"]).all():
@@ -76,8 +76,8 @@ def _check_training(training: Any, arrays: Mapping[str, np.ndarray], count: int)
     for name in ("active", "diverged"):
         if position[name].max() > 1:
             raise ValueError(f"training.{name}: expected 0 or 1, got {position[name].max()}")
-    for i, arguments in enumerate(training["arguments"]):
-        checks.between_batches(int(position["reached"][i]), arguments["batch_size"], arguments["samples"])
+    for samples_done, arguments in zip(position["samples_done"], training["arguments"], strict=True):
+        checks.between_batches(int(samples_done), arguments["batch_size"], arguments["samples"])
     names = {*POSITION}
     for name in training["history"]:
         shape = (training["epoch"],) if name in ("seconds", "threads") else (training["epoch"], count)
@@ -86,8 +86,8 @@ def _check_training(training: Any, arrays: Mapping[str, np.ndarray], count: int)
         )
         names.add(f"history.{name}")
     for i, states in enumerate(training["watched"]):
-        for place, state in enumerate(states):
-            names |= _check_state(f"{i}.{place}", state, arrays, i)
+        for index, state in enumerate(states):
+            names |= _check_state(f"{i}.{index}", state, arrays, i)
     return names
 
 
@@ -99,7 +99,7 @@ def _check_state(name: str, state: Mapping[str, Any], arrays: Mapping[str, np.nd
             schema.LIST(f"training.watched.{name}.{key}", value)
             listed = [f"training.watched.{name}.{key}.{k}" for k in range(value["arrays"])]
             checks.arrays_there(arrays, listed)
-            own = [arrays[f"{i}.{key}.{k}"] for k in range(len(listed)) if f"{i}.{key}.{k}" in arrays]
-            checks.arrays_like(f"training.watched.{name}.{key}.", [arrays[n] for n in listed], own)
+            parameters = [arrays[f"{i}.{key}.{k}"] for k in range(len(listed)) if f"{i}.{key}.{k}" in arrays]
+            checks.arrays_like(f"training.watched.{name}.{key}.", [arrays[n] for n in listed], parameters)
             names |= {full.removeprefix("training.") for full in listed}
     return names

@@ -38,15 +38,15 @@ class _PerceptronEnsemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         random = check_random_state(self.random_state)
         seeds = random.randint(_MOST_SEED, size=count)
         base = self._default() if self.estimator is None else self.estimator
-        given = None if sample_weight is None else sample_weights(sample_weight, X.shape[0])
-        check_some_weight("sample_weight", given)
+        checked_weights = None if sample_weight is None else sample_weights(sample_weight, X.shape[0])
+        check_some_weight("sample_weight", checked_weights)
         tasks = []
         for seed in seeds:
-            weights = given
+            weights = checked_weights
             if self.bootstrap:
                 rows = np.random.RandomState(seed).randint(X.shape[0], size=X.shape[0])
                 drawn = np.bincount(rows, minlength=X.shape[0]).astype(float)
-                weights = drawn if given is None else drawn * given
+                weights = drawn if checked_weights is None else drawn * checked_weights
             member = clone(base).set_params(random_state=int(seed))
             tasks.append(together.Task(member, X, y, weights))
         together.train(tasks)

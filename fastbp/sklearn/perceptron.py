@@ -102,7 +102,7 @@ class Trained(Protocol):
         """The estimator, or the exception that `fit` raises."""
 
     def suits(self, estimator: Any, X: Any, y: Any) -> bool:
-        """Tells if it is what that `fit` would make of X and y."""
+        """Tells whether it is what that `fit` would make of X and y."""
 
 
 _AHEAD: ContextVar[list[Trained]] = ContextVar("estimators that were trained ahead")
@@ -121,9 +121,9 @@ def ahead(trained: Iterable[Trained]) -> Iterator[None]:
 def _trained_ahead(estimator: Any, X: Any, y: Any) -> Any:
     """The estimator or the exception that this `fit` would give, if it is known; those before it are left."""
     waiting = _AHEAD.get([])
-    for place, trained in enumerate(waiting):
+    for index, trained in enumerate(waiting):
         if trained.suits(estimator, X, y):
-            del waiting[: place + 1]
+            del waiting[: index + 1]
             return trained.result
     return None
 

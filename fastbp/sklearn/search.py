@@ -78,13 +78,13 @@ class MLPGridSearchCV(GridSearchCV):  # type: ignore[misc]  # scikit-learn has n
         splits = list(cv.split(X, y, params.get("groups")))
         trained = self._trained(X, y, splits, params)
         self.train_time_ = time.perf_counter() - began
-        given: Any = self.cv
+        cv_before: Any = self.cv
         self.cv: Any = splits  # the same, for those of a shuffled cv may be others each time
         try:
             with ahead(trained):
                 super().fit(X, y, **params)
         finally:
-            self.cv = given
+            self.cv = cv_before
         return self
 
     def _trained(self, X: Any, y: Any, splits: Sequence[Any], params: dict[str, Any]) -> list[together.Task]:
@@ -99,8 +99,8 @@ class MLPGridSearchCV(GridSearchCV):  # type: ignore[misc]  # scikit-learn has n
         for candidate in ParameterGrid(self.param_grid):
             estimator = clone(self.estimator).set_params(**clone(candidate, safe=False))
             for fold, (train, _) in enumerate(splits):
-                own = None if weights is None else _safe_indexing(weights, train)
-                tasks.append(folds.task(clone(estimator), fold, own))
+                weights_of_fold = None if weights is None else _safe_indexing(weights, train)
+                tasks.append(folds.task(clone(estimator), fold, weights_of_fold))
         together.train(alike := [task for task in tasks if task is not None])
         return alike
 

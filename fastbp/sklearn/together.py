@@ -33,7 +33,7 @@ class Task:
         return self.error or self.estimator
 
     def suits(self, estimator: Any, X: Any, y: Any) -> bool:
-        """Tells if it is what `fit` of that estimator would make of X and y."""
+        """Tells whether it is what `fit` of that estimator would make of X and y."""
         same = repr(estimator.get_params()) == repr(self.estimator.get_params())
         if not same or X.shape != self.X.shape or not np.array_equal(y, self.y):
             return False
@@ -42,7 +42,7 @@ class Task:
 
 
 def can_be_together(estimator: Any) -> bool:
-    """Tells if an estimator can train together with others: on mini-batches, watched by nobody."""
+    """Tells whether an estimator can train together with others: on mini-batches, watched by nobody."""
     return (
         type(estimator) in (MLPClassifier, MLPRegressor)
         and estimator.solver != "lbfgs"

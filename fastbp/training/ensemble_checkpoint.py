@@ -45,14 +45,14 @@ def write(run: EnsembleRun, path: str) -> None:
     for i, trainee in enumerate(run.trainees):  # those that have ended are in no lane
         progress = trainee.net._fastbp.progress
         arrays["training.steps"][i] = progress.batches
-        arrays["training.drawn"][i] = progress.epochs - trainee.began.progress.epochs
+        arrays["training.drawn"][i] = progress.epochs - trainee.before.epochs
     for lanes in position.lanes:
         whole, size = lanes.is_between, lanes.engine.batch_size
         values = {
             "steps": lanes.steps,
             "drawn": lanes.drawn,
             "active": lanes.active,
-            "reached": np.where(whole, lanes.reached, lanes.reached // size * size),
+            "samples_done": np.where(whole, lanes.samples_done, lanes.samples_done // size * size),
             "losses": np.where(lanes.active, np.where(whole, lanes.losses, lanes.between), 0.0),
         }
         for name, numbers in values.items():
@@ -60,10 +60,10 @@ def write(run: EnsembleRun, path: str) -> None:
     arrays["training.diverged"][...] = history.diverged
     arrays |= {f"{_HISTORY}{name}": numbers[: position.epoch] for name, numbers in history.items()}
     for i, watched in enumerate(position.watched):
-        for place, state in enumerate(watched.states):
+        for index, state in enumerate(watched.states):
             for name, value in state.items():
                 if are_arrays(value):
-                    start = f"training.watched.{i}.{place}.{name}"
+                    start = f"training.watched.{i}.{index}.{name}"
                     arrays |= {f"{start}.{k}": array for k, array in enumerate(value)}
     callbacks = run.callbacks[: len(position.states)]
     training = {
@@ -78,8 +78,8 @@ def write(run: EnsembleRun, path: str) -> None:
         "factors": [watched.factor for watched in position.watched],
         "watchers": [type(watcher).__name__ for watcher in run.trainees[0].watchers],
         "watched": [[_plain(state) for state in watched.states] for watched in position.watched],
-        "epochs": [trainee.began.progress.epochs for trainee in run.trainees],
-        "batches": [trainee.began.progress.batches for trainee in run.trainees],
+        "epochs": [trainee.before.epochs for trainee in run.trainees],
+        "batches": [trainee.before.batches for trainee in run.trainees],
     }
     ensemble_file.keep(nets, path, arrays, training)
 
@@ -126,7 +126,7 @@ def resume(run: EnsembleRun, saved: SavedEnsemble) -> None:
     for one in run.position.lanes:
         at = {name: arrays[f"training.{name}"][one.networks] for name in POSITION}
         one.losses[...] = at["losses"]
-        steps = {name: at[name] for name in ("steps", "drawn", "reached")}
+        steps = {name: at[name] for name in ("steps", "drawn", "samples_done")}
         active = at["active"].astype(bool)
         lanes.append(one._replace(**steps, active=active, between=at["losses"].copy()))
     kinds = dict(zip(training["kinds"], training["callbacks"], strict=True))

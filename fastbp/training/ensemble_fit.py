@@ -128,8 +128,8 @@ def _sources(nets: Sequence[Any], X: Any, y: Any, plans: Sequence[Plan]) -> list
         with contextlib.nullcontext() if of_all else per_network.of_network(i):
             if arrays is None or not of_all:
                 plan = plan if weights is None else replace(plan, sample_weight=weights[i])
-                given = X if Xs is None else Xs[i], y if ys is None else ys[i]
-                arrays = CheckedArrays(schema, *given, plan, arrays)
+                pair = X if Xs is None else Xs[i], y if ys is None else ys[i]
+                arrays = CheckedArrays(schema, *pair, plan, arrays)
         sources.append(ArraySource(schema, arrays, plan))
     per_network.check_alike("y", [source.schema.learnt for source in sources])
     return sources
@@ -151,10 +151,10 @@ def _evaluations(
             validations = [validation_of(sources[0].schema, plans[0])] * count
         else:
             for i in range(count):
-                own = (part if each is None else each[i] for part, each in ((X, Xs), (y, ys)))
-                given = (*own, sample_weight if weights is None else weights[i])
+                pair = (part if each is None else each[i] for part, each in ((X, Xs), (y, ys)))
+                validation = (*pair, sample_weight if weights is None else weights[i])
                 with per_network.of_network(i):
-                    plan = replace(plans[i], validation_data=given)
+                    plan = replace(plans[i], validation_data=validation)
                     validations[i] = validation_of(sources[i].schema, plan)
     return [evaluation_of(*each) for each in zip(sources, plans, validations, strict=True)]
 

@@ -103,11 +103,11 @@ class EnsembleHistory(Mapping[str, Array]):
 
         A number that it or an earlier epoch lacks is NaN there.
         """
-        epochs, given = self.epochs, {**numbers, **of_all}
-        for name in {**self._rows, **given}:
+        epochs, epoch_numbers = self.epochs, {**numbers, **of_all}
+        for name in {**self._rows, **epoch_numbers}:
             rows, lacking = self._rows.setdefault(name, []), np.full(self._networks, math.nan)
             rows += [math.nan if name in OF_EPOCHS else lacking] * (epochs - len(rows))
-            rows.append(given.get(name, math.nan if name in OF_EPOCHS else lacking))
+            rows.append(epoch_numbers.get(name, math.nan if name in OF_EPOCHS else lacking))
 
     def last(self, name: str) -> Array:
         """The last number of each network by that name of the history, (networks,); NaN where it has none.

@@ -47,9 +47,9 @@ class WatchedRun:
         self._lent = False  # whether a hook may have changed the weights
 
     @property
-    def place(self) -> tuple[Lanes, int]:
-        """The lanes of the network, and its place in them."""
-        return self._run.place_of(self.number)
+    def lane(self) -> tuple[Lanes, int]:
+        """The lanes of the network, and its index in them."""
+        return self._run.lane_of(self.number)
 
     @property
     def epoch(self) -> int:
@@ -71,14 +71,14 @@ class WatchedRun:
         """The network with its trained weights, for reading only."""
         net = self._trainee.net
         if not self._lent:  # else a hook may have changed them
-            lanes, j = self.place
+            lanes, j = self.lane
             net.weights, net.biases = lanes.engine.unpack(j)
         return net
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the last step."""
-        lanes, j = self.place
+        lanes, j = self.lane
         return rate_of(self._trainee, lanes.made_by(j))
 
     @property
@@ -102,7 +102,7 @@ class WatchedRun:
             getattr(watcher, hook)(self)
         if self._lent:
             _, weights, biases = checked(self._trainee.net)
-            lanes, j = self.place
+            lanes, j = self.lane
             lanes.engine.pack(j, weights, biases)
             self._lent = False
 
@@ -143,7 +143,7 @@ class EnsembleRun:
         self._team = sizes.most
         lanes = tuple(packed(trainees, group, zeros[list(group)], self._team) for group in groups)
         self.position = EnsemblePosition(lanes)
-        self._find_places()
+        self._find_lanes()
         watched = any(trainee.watchers for trainee in trainees)
         self._views = [WatchedRun(self, i) for i in range(len(trainees))] if watched else []
 
@@ -167,10 +167,10 @@ class EnsembleRun:
     @property
     def done(self) -> int:
         """The number of samples of the present epoch that networks have been trained on, of all networks."""
-        reached = [
-            int(lanes.reached[lanes.active].min()) for lanes in self.position.lanes if lanes.active.any()
+        samples_done = [
+            int(lanes.samples_done[lanes.active].min()) for lanes in self.position.lanes if lanes.active.any()
         ]
-        return min(reached, default=0) * len(self.trainees)
+        return min(samples_done, default=0) * len(self.trainees)
 
     @property
     def step(self) -> int:
@@ -186,7 +186,7 @@ class EnsembleRun:
     def loss(self) -> float:
         """The mean cost of the present epoch so far, over the networks that train."""
         means = [
-            (lanes.losses / np.maximum(1, lanes.reached))[lanes.active & np.isfinite(lanes.losses)]
+            (lanes.losses / np.maximum(1, lanes.samples_done))[lanes.active & np.isfinite(lanes.losses)]
             for lanes in self.position.lanes
         ]
         every = np.concatenate([np.zeros(0), *means])
@@ -214,13 +214,13 @@ class EnsembleRun:
 
     # The networks
 
-    def place_of(self, i: int) -> tuple[Lanes, int]:
-        """The lanes of network `i`, and its place in them."""
-        group, j = self._places[i]
+    def lane_of(self, i: int) -> tuple[Lanes, int]:
+        """The lanes of network `i`, and its index in them."""
+        group, j = self._lanes[i]
         return self.position.lanes[group], j
 
-    def _find_places(self) -> None:
-        self._places = {
+    def _find_lanes(self) -> None:
+        self._lanes = {
             int(i): (group, j)
             for group, lanes in enumerate(self.position.lanes)
             for j, i in enumerate(lanes.networks)
@@ -235,7 +235,7 @@ class EnsembleRun:
     def _keep(self, lanes: Lanes, j: int) -> None:
         trainee = self.trainees[lanes.networks[j]]
         learnt = lanes.engine.unpack(j), lanes.engine.unpack_state(j)
-        store(trainee.net, trainee.began, *learnt, int(lanes.drawn[j]), lanes.made_by(j))
+        store(trainee.net, trainee.state_before, *learnt, int(lanes.drawn[j]), lanes.made_by(j))
 
     # The training
 
@@ -363,12 +363,12 @@ class EnsembleRun:
             i = int(lanes.networks[j])
             what = "the cost" if finite[j] else "a weight"
             notes = self._explained(lanes, j, diverged=True)
-            place = f"epoch {self.epoch + 1}, sample {lanes.reached[j]} of {lanes.samples}"
+            place = f"epoch {self.epoch + 1}, sample {lanes.samples_done[j]} of {lanes.samples}"
             rate = self.trainees[i].plan.recipe.rate
             self.history.note(diagnosis.divergence(place, what, rate, notes), i)
             self.history.diverged[i] = True
-        reached = np.where(diverged & ~finite, 0, lanes.reached)
-        return lanes._replace(reached=reached, active=lanes.active & ~diverged)
+        samples_done = np.where(diverged & ~finite, 0, lanes.samples_done)
+        return lanes._replace(samples_done=samples_done, active=lanes.active & ~diverged)
 
     def _record(self, ended: Sequence[Lanes], seconds: float) -> None:
         """Adds the epoch to the history."""
@@ -391,7 +391,7 @@ class EnsembleRun:
         for lanes in ended:
             for j, made in enumerate(lanes.made.tolist()):
                 i = int(lanes.networks[j])
-                steps = made - self.trainees[i].began.progress.batches
+                steps = made - self.trainees[i].before.batches
                 if lanes.active[j] and diagnosis.is_due(self.epoch + 1, self.epochs, steps):
                     for note in self._explained(lanes, j, diverged=False):
                         self.history.note(note, i)
@@ -455,12 +455,12 @@ class EnsembleRun:
                     packed(self.trainees, one.networks[active].tolist(), one.drawn[active], self._team)
                 )
         self.position = self.position._replace(lanes=tuple(lanes))
-        self._find_places()
+        self._find_lanes()
 
 
 def rate_of(trainee: Trainee, step: int) -> float:
     """The learning rate of a network's last step, or the first one before any."""
-    made = step > trainee.began.progress.batches
+    made = step > trainee.before.batches
     return trainee.numbers.rate(step - 1) if made else trainee.plan.recipe.rate
 
 

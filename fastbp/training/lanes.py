@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.architecture import Parts, State, checked, mask_key
+from ..engine.architecture import Parts, Progress, State, checked, mask_key
 from ..engine.chunks import end_of_chunk
 from ..engine.kernels.records import FUSED
 from ..engine.lane_data import LaneData, LaneSpec, together
@@ -40,13 +40,18 @@ class Trainee:
     evaluation: Evaluation
     watchers: tuple[Callback, ...]
     numbers: StepNumbers  # of its steps
-    began: State  # the network's when the training began
+    state_before: State  # the network's before the training
+
+    @property
+    def before(self) -> Progress:
+        """The network's progress before the training."""
+        return self.state_before.progress
 
 
 class Lanes(NamedTuple):
     """Networks that one engine trains, and the point that each has reached; replaced as one.
 
-    Within an epoch the engine advances `losses` and `reached` together with the weights.
+    Within an epoch the engine advances `losses` and `samples_done` together with the weights.
     """
 
     networks: np.ndarray  # their numbers in the ensemble
@@ -59,33 +64,34 @@ class Lanes(NamedTuple):
     steps: np.ndarray  # of each network, where the epoch begins
     drawn: np.ndarray  # epochs of this fit whose orders each has drawn
     losses: np.ndarray  # of the epoch
-    reached: np.ndarray  # in the epoch's order
+    samples_done: np.ndarray  # in the epoch's order
     between: np.ndarray  # losses at the last position between two batches
 
     @property
     def is_between(self) -> np.ndarray:
-        """Tells of each network if it is between two batches."""
-        return np.asarray((self.reached % self.engine.batch_size == 0) | (self.reached == self.samples))
+        """Tells of each network whether it is between two batches."""
+        done = self.samples_done
+        return np.asarray((done % self.engine.batch_size == 0) | (done == self.samples))
 
     @property
     def made(self) -> np.ndarray:
         """The steps that each network has made; a batch that is not finished is none."""
-        size, reached = self.engine.batch_size, self.reached
-        return np.asarray(self.steps + np.where(self.is_between, -(-reached // size), reached // size))
+        size, done = self.engine.batch_size, self.samples_done
+        return np.asarray(self.steps + np.where(self.is_between, -(-done // size), done // size))
 
     def made_by(self, j: int) -> int:
         """The steps that one network has made."""
-        size, reached = int(self.engine.batch_size), int(self.reached[j])
-        return int(self.steps[j]) + (-(-reached // size) if reached == self.samples else reached // size)
+        size, done = int(self.engine.batch_size), int(self.samples_done[j])
+        return int(self.steps[j]) + (-(-done // size) if done == self.samples else done // size)
 
     def begun(self) -> "Lanes":
         """The same networks where an epoch begins."""
-        losses, zeros = self.engine.new_losses(), np.zeros_like(self.reached)
-        return self._replace(steps=self.made, losses=losses, reached=zeros, between=losses.copy())
+        losses, zeros = self.engine.new_losses(), np.zeros_like(self.samples_done)
+        return self._replace(steps=self.made, losses=losses, samples_done=zeros, between=losses.copy())
 
     def behind(self) -> np.ndarray:
-        """Tells of each network if it is to train on in this epoch."""
-        return np.asarray(self.active & (self.reached < self.samples) & np.isfinite(self.losses))
+        """Tells of each network whether it is to train on in this epoch."""
+        return np.asarray(self.active & (self.samples_done < self.samples) & np.isfinite(self.losses))
 
 
 def packed(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarray, team: int) -> Lanes:
@@ -119,7 +125,7 @@ def packed(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarr
         steps=np.array([net._fastbp.progress.batches for net in nets], np.int64),
         drawn=drawn.copy(),
         losses=losses,
-        reached=np.zeros(len(members), np.int64),
+        samples_done=np.zeros(len(members), np.int64),
         between=losses.copy(),
     )
 
@@ -140,11 +146,11 @@ def _spec(members: Sequence[Trainee], parts: Sequence[Parts]) -> LaneSpec:
 
 
 def _has_one_order(members: Sequence[Trainee]) -> bool:
-    """Tells if all networks take the same rows in the same order in every epoch."""
+    """Tells whether all networks take the same rows in the same order in every epoch."""
     rows, shuffles = members[0].source.rows, members[0].plan.shuffle
     if not all(each is rows or np.array_equal(each, rows) for each in (m.source.rows for m in members)):
         return False
-    keys = {member.source.order_key(member.began.progress.epochs) for member in members}
+    keys = {member.source.order_key(member.before.epochs) for member in members}
     return not shuffles or len(keys) == 1
 
 
@@ -152,7 +158,7 @@ def orders_of(trainees: Sequence[Trainee], lanes: Lanes, epoch: int) -> np.ndarr
     """The rows of the epoch in the order of each network, (networks, n), or in that of all, (1, n)."""
 
     def order(i: int) -> np.ndarray:
-        source, progress = trainees[i].source, trainees[i].began.progress
+        source, progress = trainees[i].source, trainees[i].before
         key = source.order_key(progress.epochs + epoch)
         return np.asarray(source.rows[order_of(lanes.samples, trainees[i].plan.shuffle, key)])
 
@@ -171,21 +177,21 @@ def train_chunk(
 
     All networks are equally far, unless an exception has ended an earlier chunk.
     """
-    behind, reached, engine = lanes.behind(), lanes.reached, lanes.engine
+    behind, samples_done, engine = lanes.behind(), lanes.samples_done, lanes.engine
     if not behind.any():
         return 0
-    done = int(reached[behind].min())
-    engine.active = behind & (reached == done)
+    done = int(samples_done[behind].min())
+    engine.active = behind & (samples_done == done)
     size = engine.batch_size
     steps = lanes.steps + done // size
     step = int(steps[np.argmax(engine.active)])
     last = end_of_chunk(engine, done, lanes.samples, samples, step, pauses)
-    others = reached[behind & (reached > done)]
+    others = samples_done[behind & (samples_done > done)]
     last = min(last, int(others.min())) if others.size else last
     count = 1 + (last - 1) // size - done // size
-    numbers = np.zeros((len(reached), count, NUMBERS))
+    numbers = np.zeros((len(samples_done), count, NUMBERS))
     for j in np.flatnonzero(engine.active):
         numbers[j] = trainees[lanes.networks[j]].numbers(int(steps[j]), count)
-    engine.train(lanes.data, orders, (done, last), numbers, steps, lanes.losses, reached)
+    engine.train(lanes.data, orders, (done, last), numbers, steps, lanes.losses, samples_done)
     np.copyto(lanes.between, lanes.losses, where=lanes.is_between)
     return last - done

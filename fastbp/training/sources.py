@@ -174,17 +174,17 @@ class ArraySource:
 
     def within(self, X: Samples, rows: np.ndarray) -> "ArraySource":
         """The same samples as those `rows` of a larger X, so that others can share it."""
-        found, data = copy.copy(self), self.data
+        source, data = copy.copy(self), self.data
         targets = np.zeros((len(X), *data.targets.shape[1:]), data.targets.dtype)
         targets[rows] = data.targets
         weights = np.zeros(len(X)) if data.weights.size else data.weights
         if weights.size:
             weights[rows] = data.weights
-        found.data = data._replace(X=X, targets=targets, weights=weights)
-        found.rows = found._trained = rows[self.rows]
-        found.held_out = None if self.held_out is None else rows[self.held_out]
-        found.seen = found.data, found.rows
-        return found
+        source.data = data._replace(X=X, targets=targets, weights=weights)
+        source.rows = source._trained = rows[self.rows]
+        source.held_out = None if self.held_out is None else rows[self.held_out]
+        source.seen = source.data, source.rows
+        return source
 
     def arguments(self) -> dict[str, Any]:
         """Facts about the samples that a resumed training must share."""

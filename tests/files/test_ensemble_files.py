@@ -109,7 +109,7 @@ ARRAYS = [
     ("training.steps", np.array([-1, 0, 0]), r"training\.steps: expected at least 0, got -1"),
     ("training.losses", np.full(3, np.nan), r"training\.losses: expected finite numbers"),
     ("training.active", np.full(3, 2, np.uint8), r"training\.active: expected 0 or 1, got 2"),
-    ("training.reached", np.full(3, 3), r"training\.position\.done: expected a multiple of batch_size"),
+    ("training.samples_done", np.full(3, 3), r"training\.position\.done: expected a multiple of batch_size"),
     ("training.history.loss", None, r"training\.history\.loss: expected an array"),
     ("training.watched.0.0.weights.0", np.zeros((1, 1)), "expected arrays of shapes"),
     ("training.watched.0.0.weights.0", None, "expected an array, got none"),

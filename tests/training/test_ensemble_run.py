@@ -65,7 +65,7 @@ def test_the_engine_is_chosen_by_what_pays(engine):
 
     class Watched(EarlyStopping):
         def on_train_begin(self, run):
-            kinds.append(type(run.place[0].engine).__name__)
+            kinds.append(type(run.lane[0].engine).__name__)
 
     ensemble().fit(X, Y, **FIT, callbacks=Watched("loss"))
     assert {*kinds} == {"LaneEngine" if engine == "lanes" else "OneByOne"}
