@@ -32,7 +32,7 @@ _ROWS = (64, 32, 16)
 _CACHED = 160 << 10  # bytes
 # How many times as fast lanes are, at least, where the largest matrix has so many weights: on a Zen 2 core,
 # float32 and float64 (`python -m bench.ensembles --widths`).
-_SPEEDS = ((16 * 16, 1.6), (32 * 32, 1.3), (64 * 64, 1.15), (96 * 96, 1.05))
+_SPEEDS = ((16 * 16, 1.35), (32 * 32, 1.25), (64 * 64, 1.15), (96 * 96, 1.08))
 _MOST_OWN_INPUTS = 64  # of samples that are gathered for each lane
 
 
