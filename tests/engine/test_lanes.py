@@ -92,10 +92,10 @@ def parameters(sizes, dtype, random, smallness):
     """Weights and biases, so small if wanted that they, or their products, are subnormal here and there."""
     scale = float(np.finfo(dtype).tiny) ** smallness
     pairs = list(zip(sizes[1:], sizes[:-1], strict=True))
-    return (
-        [(scale * random.standard_normal(pair) / np.sqrt(pair[1])).astype(dtype) for pair in pairs],
-        [(scale * random.standard_normal((n_out, 1))).astype(dtype) for n_out, _ in pairs],
-    )
+    weights = [(scale * random.standard_normal(pair) / np.sqrt(pair[1])).astype(dtype) for pair in pairs]
+    for array in weights:
+        array[0, 0] = -0.0
+    return weights, [(scale * random.standard_normal((n_out, 1))).astype(dtype) for n_out, _ in pairs]
 
 
 def spec(row, networks, hidden, random):
