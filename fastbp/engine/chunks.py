@@ -65,23 +65,26 @@ class Chunks:
         ``after(last)`` is called after every chunk, with its end, and may end the pass.
         """
         position = np.zeros(1, np.int64) if position is None else position
-        size, n = self.engine.batch_size, len(order)
-        begin = self.step - -(-int(position[0]) // size)
+        engine, tuner = self.engine, self.tuner
+        size, n, first = engine.batch_size, len(order), int(position[0])
+        begin = self.step - -(-first // size)
         self._now = begin, position, n
-        with NETWORKS.one_more():
-            while (first := int(position[0])) < n:
-                self.engine.members, samples = self.tuner.next()
-                self.engine.bounds = self.tuner.bounds(self.engine.members)
+        with NETWORKS:
+            while first < n:
+                members, samples = tuner.next()
+                engine.members, engine.bounds = members, tuner.bounds(members)
                 step = begin + first // size
-                last = end_of_chunk(self.engine, first, n, samples, step, self.pauses)
+                last = end_of_chunk(engine, first, n, samples, step, self.pauses)
                 numbers = self._numbers(step, 1 + (last - 1) // size - first // size)
                 start = time.perf_counter()
-                if self.engine.train(self.data, order, (first, last), numbers, step, losses, position) < last:
-                    break
-                self.tuner.record(last - first, time.perf_counter() - start, self.engine.waited)
+                end = engine.train(self.data, order, (first, last), numbers, step, losses, position)
+                if end < last:
+                    return end
+                tuner.record(last - first, time.perf_counter() - start, engine.waited)
+                first = last
                 if after and after(last):
                     break
-        return int(position[0])
+        return first
 
 
 def end_of_chunk(engine: Any, first: int, n: int, samples: int, step: int, pauses: Sequence[int]) -> int:

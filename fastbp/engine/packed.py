@@ -307,10 +307,11 @@ class Engine:
         position = np.zeros(1, np.int64) if position is None else position
         position[0] = positions[0]
 
-        members, bounds = self.members, self.bounds if len(self.bounds) > self.members else ()
+        members = self.members
+        bounds = self.bounds if members > 1 and len(self.bounds) > members else ()
 
         def work(member: Member, flags: np.ndarray) -> None:
-            if member.size == members:
+            if bounds and member.size == members:
                 member = member_of(member.rank, members, bounds)
             kernel(net, samples[member.rank], span, losses, position, flags, member)
 

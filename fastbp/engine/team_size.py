@@ -5,8 +5,6 @@ No bit depends on either, so a team may grow or shrink after any chunk: measurem
 
 import math
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -105,21 +103,19 @@ def is_one_chunk(work: Work, samples: float) -> bool:
 
 
 class _Networks:
-    """Counts the networks that threads of this process train at the same time."""
+    """Counts the networks that threads of this process train at the same time, each in a `with` block."""
 
     def __init__(self) -> None:
         self.count = 0
         self._lock = threading.Lock()
 
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         with self._lock:
             self.count += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.count -= 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self.count -= 1
 
 
 NETWORKS = _Networks()
@@ -161,10 +157,10 @@ class TeamTuner:
 
     def _leave_room(self) -> None:
         """Shrinks the team to its share of the CPUs."""
-        self._allowed = self._sizes
-        if len(self._sizes) > 1:
-            most = max(1, self._sizes[-1] // max(1, NETWORKS.count))
-            self._allowed = tuple(size for size in self._sizes if size <= most)
+        if len(self._sizes) == 1:
+            return
+        most = max(1, self._sizes[-1] // max(1, NETWORKS.count))
+        self._allowed = tuple(size for size in self._sizes if size <= most)
         if self.size not in self._allowed or (self._trial or self.size) not in self._allowed:
             self.size = min(self.size, self._allowed[-1])
             self._trial, self._probed = None, False
@@ -189,9 +185,9 @@ class TeamTuner:
         if self._trial:
             self._judge(self._trial, samples, seconds)
             return
-        fell = speed < _FELL * self.speeds.get(self.size, speed)
-        self._averaged_seconds = min(_USUAL, seconds + (0.0 if fell else self._averaged_seconds))
         usual = self.speeds.get(self.size, speed)
+        fell = speed < _FELL * usual
+        self._averaged_seconds = min(_USUAL, seconds + (0.0 if fell else self._averaged_seconds))
         self.speeds[self.size] = usual + (speed - usual) * seconds / max(seconds, self._averaged_seconds)
         if self._averaged_seconds >= _CHUNK:
             self._consider(fell)

@@ -243,7 +243,7 @@ class EnsembleRun:
         """Trains from the present position to the last epoch, or until callbacks have ended it."""
         try:
             self._begin()
-            with NETWORKS.one_more():
+            with NETWORKS:
                 while not self.is_over:
                     self._train_epoch()
             self._end(lanes.networks[lanes.active] for lanes in self.position.lanes)

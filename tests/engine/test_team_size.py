@@ -109,12 +109,12 @@ def test_networks_side_by_side_share_the_cpus(monkeypatch):
     monkeypatch.setattr(team_size, "NETWORKS", networks := team_size._Networks())
     speeds = {size: 1e6 * size for size in (1, 2, 4, 6)}
     machine = Machine(6, speeds)
-    with networks.one_more():
+    with networks:
         machine.train(2, speeds)
         assert machine.tuner.size == 6
-        with networks.one_more():
+        with networks:
             assert {size for size, _ in machine.train(2, speeds)} == {1, 2}
-            with networks.one_more(), networks.one_more():
+            with networks, networks:
                 assert {size for size, _ in machine.train(2, speeds)} == {1}
         machine.train(4, speeds)
         assert machine.tuner.size == 6
@@ -123,13 +123,13 @@ def test_networks_side_by_side_share_the_cpus(monkeypatch):
         found = TeamTuner(NET, TeamSizes(6, (1, 2, 4, 6)))
         found.record(1000, 0.1, np.zeros(6))
         found._trial = trial
-        with networks.one_more(), networks.one_more():
+        with networks, networks:
             for _ in range(20):
                 size, samples = found.next()
                 assert size <= 3
                 found.record(samples, samples / 1e6, np.zeros(size))
     fixed = TeamTuner(NET, TeamSizes(6, (6,)))
-    with networks.one_more(), networks.one_more():
+    with networks, networks:
         assert fixed.next()[0] == 6
 
 

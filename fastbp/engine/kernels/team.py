@@ -55,6 +55,10 @@ def member_of(rank: int, size: int, bounds: Sequence[int] = ()) -> Member:
     return Member(rank, size, begin, end)
 
 
+_ALONE = member_of(0, 1)
+_UNUSED, _NO_WAITS = np.zeros(_ROW, np.int64), np.zeros(1)  # the flags of a team of one, and its waiting
+
+
 @helper
 def share(units: int, member: Member) -> tuple[int, int]:
     """The units of a phase that are this member's: ``range(first, last)``."""
@@ -244,8 +248,8 @@ def run(members: int, work: Callable[[Member, np.ndarray], None]) -> np.ndarray:
     all have ended and the first exception is raised.
     """
     if members == 1:
-        work(member_of(0, 1), np.zeros(_ROW, np.int64))
-        return np.zeros(1)
+        work(_ALONE, _UNUSED)
+        return _NO_WAITS
     team = _Team(members, work)
     advance, raised = team.advance, team.raised  # kept alive here: compiled code has only their addresses
     _call_until_it_returns(None)(id(advance), id(raised), np.zeros(3, np.intp))
