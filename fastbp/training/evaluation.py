@@ -39,7 +39,11 @@ class Evaluation:
     def __init__(self, metrics: Mapping[str, Callable[..., float]], task: Task, classes: Classes) -> None:
         name = _SCORES.get(task, "accuracy")
         self._metrics = dict(metrics) or {name: METRICS[name]}
-        self._takes_weights = {name for name, metric in self._metrics.items() if _takes_weights(metric)}
+        self._takes_weights = {
+            name
+            for name, metric in self._metrics.items()
+            if metric is not METRICS.get(name) and _takes_weights(metric)
+        }
         self._task, self._classes = task, classes
         self.sets: list[EvaluationSet] = []
 
