@@ -108,6 +108,8 @@ class Schema(NamedTuple):
 
     def learning(self, **facts: Any) -> "Schema":
         """The schema with these facts about its data, which are fields of `Learnt`."""
+        if all(getattr(self.learnt, name) is value for name, value in facts.items()):
+            return self
         return self._replace(learnt=replace(self.learnt, **facts))
 
     def scalings(self) -> tuple[Scaling | None, Scaling | None]:

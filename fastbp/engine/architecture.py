@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..options import activations, checks, costs, random_streams
 from ..options.network import Options
 from ..options.optimizers import Optimizer, state_names
 
+Record = TypeVar("Record")
 Parameters = tuple[list[np.ndarray], list[np.ndarray]]  # weights [(n_out, n_in)] and biases [(n_out, 1)]
 
 
@@ -90,6 +91,13 @@ class State:
                 attributes = {**attributes, "optimizer_state": dict(zip(names, unnamed, strict=True))}
             attributes = vars(State.of(attributes))
         vars(self).update(attributes)
+
+
+def changed(record: Record, **changes: Any) -> Record:
+    """A copy of a frozen dataclass with other values of some fields, in a third of the time of `replace`."""
+    copy = object.__new__(type(record))
+    vars(copy).update(vars(record), **changes)
+    return copy
 
 
 def options_of(sizes: Sequence[int], options: Mapping[str, Any]) -> Options:

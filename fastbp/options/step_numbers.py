@@ -8,7 +8,7 @@ import numpy as np
 from .optimizers import Optimizer
 from .schedules import Schedule, rates_of
 
-_AHEAD = 1024  # most steps whose numbers are computed at once
+_AHEAD = 16, 1024  # least and most steps whose numbers are computed at once
 
 
 class Recipe(NamedTuple):
@@ -51,6 +51,10 @@ class StepNumbers:
     def factor(self, factor: float) -> None:
         self._factor, self._table = factor, self._table[:0]
 
+    def forget(self) -> None:
+        """Drops all numbers that were computed, for a resumed training, whose factor may be another."""
+        self._table, self._rates = self._table[:0], self._rates[:0]
+
     def __call__(self, first: int, count: int) -> np.ndarray:
         """A row of numbers for each of so many steps; see `Optimizer.numbers`."""
         begin = first - self._first
@@ -68,7 +72,8 @@ class StepNumbers:
     def _compute(self, first: int, count: int) -> None:
         recipe, start, (begin, end) = self.recipe, self._optimizer_started_at, self._span
         if not self._is_function:  # a user's function is never called for steps ahead
-            count = max(count, min(2 * len(self._rates), _AHEAD, end - first))
+            least, most = _AHEAD
+            count = max(count, min(max(least, 2 * len(self._rates)), most, end - first))
         since = first - start
         rates = rates_of(self._schedule, recipe.rate, since, count, begin - start, end - start)
         rates = rates * self._factor

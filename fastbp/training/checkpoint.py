@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine import summary
+from ..engine.architecture import changed
 from ..files import container, network_file, resuming, schema
 from .history import History
 from .run import CallbackState, Run
@@ -97,7 +98,7 @@ def resume(run: Run, saved: Saved) -> None:
         kind = type(callback).__name__
         index = next((i for i, (other, _) in enumerate(left) if other == kind), None)
         states.append({} if index is None else left.pop(index)[1])
-    position = position._replace(**counts, notes=len(saved.history.notes), states=tuple(states))
+    position = changed(position, **counts, notes=len(saved.history.notes), states=tuple(states))
     run.resume(saved.path, saved.history, position, saved.generator)
 
 

@@ -272,6 +272,7 @@ class EnsembleRun:
                 view.history = self.history.network(view.number)
         for view, (factor, states) in zip(self._views, self.position.watched, strict=False):
             view.rate_factor = factor
+            self.trainees[view.number].numbers.forget()
             for watcher, state in zip(self.trainees[view.number].watchers, states, strict=True):
                 watcher.restore(state)
         self._end(lanes.networks[~lanes.active] for lanes in self.position.lanes)

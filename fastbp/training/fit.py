@@ -12,7 +12,7 @@ from ..data.schema import Learnt, Schema
 from ..data.sparse import Samples
 from ..data.validation import checked_validation_data
 from ..engine import numpy_engine, user_functions
-from ..engine.architecture import Parameters, Parts, Progress, checked, mask_key, schema_of
+from ..engine.architecture import Parameters, Parts, Progress, changed, checked, mask_key, schema_of
 from ..engine.chunks import Chunks
 from ..engine.kernels.records import FUSED
 from ..engine.packed import Engine, UpdateSpec
@@ -59,8 +59,9 @@ def fit(net: Any, X: Any, y: Any, plan: Plan) -> History:
     schema = schema_of(net, parts.architecture, plan.task)
     if y is not None:
         source = ArraySource(schema, CheckedArrays(schema, X, y, plan), plan)
-        batch_size = min(plan.batch_size, max(1, source.samples))
-        return _run(net, parts, source, replace(plan, batch_size=batch_size)).train()
+        if plan.batch_size > (most := max(1, source.samples)):
+            plan = replace(plan, batch_size=most)
+        return _run(net, parts, source, plan).train()
     streams.suits_blocks(
         plan.sample_weight, plan.class_weight, plan.validation_split, plan.metrics, plan.validation_data
     )
@@ -125,10 +126,10 @@ def start_of(progress: Progress, parts: Parts, recipe: Recipe, steps: int) -> St
 def begin(net: Any, learnt: Learnt, recipe: Recipe, start: Start) -> None:
     """Gives a network the facts about its data, before it trains; all checks have passed."""
     state = net._fastbp
-    progress = replace(
+    progress = changed(
         state.progress, optimizer=recipe.optimizer, began=start.optimizer_started_at, optimizer_state={}
     )
-    net._fastbp = replace(state, learnt=learnt, progress=progress)
+    net._fastbp = changed(state, learnt=learnt, progress=progress)
 
 
 def _evaluation(source: ArraySource | Blocks, plan: Plan) -> Evaluation:
@@ -210,7 +211,8 @@ def _engine(
 ) -> Any:
     """Builds the kernel engine, or the NumPy engine when user code requires it."""
     architecture, data, recipe = parts.architecture, source.data, plan.recipe
-    if replaced := [name for name in COMPILED if is_replaced(net, name)]:
+    if is_replaced(net, *COMPILED):
+        replaced = [name for name in COMPILED if is_replaced(net, name)]
         user_functions.plain_recipe(recipe, architecture, data.weights, replaced)
         return numpy_engine.MethodsEngine(net, *parts, plan.batch_size)
     key = mask_key(net) if architecture.dropout else 0

@@ -98,13 +98,13 @@ class History(Mapping[str, list[float]]):
 
     def append(self, numbers: Mapping[str, float]) -> None:
         """Adds an epoch; a number that it or an earlier one lacks is NaN there."""
-        epochs = self.epochs
-        for name, values in self._lists.items():
+        lists, epochs = self._lists, self.epochs
+        for name, values in lists.items():
             if values and name not in numbers:
                 values.append(math.nan)
         for name, number in numbers.items():
-            values = self._lists.setdefault(name, [])
-            values += [math.nan] * (epochs - len(values))
+            if len(values := lists.setdefault(name, [])) < epochs:
+                values += [math.nan] * (epochs - len(values))
             values.append(number)
 
     def plot(self, *names: str, ax: Any = None) -> Any:

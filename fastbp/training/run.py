@@ -1,14 +1,15 @@
 """A training in progress: its epochs, history and divergence, and the base class of callbacks."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..engine.architecture import Parameters, Parts, Progress, State
+from ..engine.architecture import Parameters, Parts, Progress, State, changed
 from ..engine.chunks import Chunks, DivergenceError
 from ..engine.numpy_engine import MethodsEngine
 from ..engine.replaced import repack
@@ -23,7 +24,8 @@ from .sources import Source
 CallbackState = dict[str, Any]  # JSON values and lists of arrays
 
 
-class Position(NamedTuple):
+@dataclass(frozen=True)
+class Position:
     """The position of a training in its epochs, without the weights.
 
     A position is replaced by one assignment, because an exception may come between any two bytecodes.  Within
@@ -111,14 +113,14 @@ def store(
     `state_before` is the network's state before the training.
     """
     before = state_before.progress
-    progress = replace(
+    progress = changed(
         before,
         epochs=before.epochs + epochs,
         batches=batches,
         optimizer_state=optimizer_state,
         masks=net._fastbp.progress.masks,
     )
-    net._fastbp = replace(state_before, progress=progress)
+    net._fastbp = changed(state_before, progress=progress)
     net.weights, net.biases = parameters
 
 
@@ -202,8 +204,9 @@ class Run:
     @property
     def learning_rate(self) -> float:
         """Learning rate of the last step, or the initial one before the first."""
-        made = self.step > self.progress_before.batches
-        return self._numbers.rate(self.step - 1) if made else self._numbers.recipe.rate
+        step = self.step
+        made = step > self.progress_before.batches
+        return self._numbers.rate(step - 1) if made else self._numbers.recipe.rate
 
     @property
     def rate_factor(self) -> float:
@@ -265,6 +268,7 @@ class Run:
         self._resumed_from, self.history, self.position = path, history, position
         self._chunks.step, self._stopped = self._step_at(position), position.stopped
         self.rate_factor = position.factor
+        self._numbers.forget()
         if generator is not None:
             np.random.set_state(generator)  # noqa: NPY002
 
@@ -309,7 +313,7 @@ class Run:
             changes["states"] = tuple(callback.state() for callback in self._callbacks)
             changes["factor"], changes["stopped"] = self.rate_factor, self._stopped
             changes["notes"] = len(self.history.notes)
-        self.position = self.position._replace(**changes)
+        self.position = changed(self.position, **changes)
 
     def _train_epoch(self) -> None:
         """One epoch, or the rest of the one that was interrupted."""
@@ -324,7 +328,7 @@ class Run:
         seconds = self.seconds
         if not self.is_finite:
             self._diverged("a weight", undo, step)
-        if not np.isfinite(self.position.losses[0]):
+        if not math.isfinite(self.position.losses[0]):
             self._diverged("the cost")
         if not whole:
             return
@@ -361,15 +365,16 @@ class Run:
                 if (segment := next(segments, None)) is None:
                     return True
                 self._chunks.data, order = segment
-                at = self.position = self.position._replace(drawn=self.epoch + 1, generator=generator)
-                samples_done, size = int(at.samples_done[0]), self._engine.batch_size
-                resuming.check_rows(self._resumed_from, samples_done, len(order), size)
-                self._chunks.step = self._step_at(at)
+                at = self.position = changed(self.position, drawn=self.epoch + 1, generator=generator)
+                if samples_done := int(at.samples_done[0]):
+                    size = self._engine.batch_size
+                    resuming.check_rows(self._resumed_from, samples_done, len(order), size)
                 self._between = samples_done, float(at.losses[0])
                 after = self._after_chunk if self._callbacks else None
                 if self._chunks.pass_over(order, at.losses, at.samples_done, after) < len(order):
                     return False
-                self.position = self.position._replace(
+                self.position = changed(
+                    self.position,
                     generator=self._drawn_so_far(),
                     step=self.step,
                     segment=at.segment + 1,
