@@ -283,9 +283,12 @@ def powers(base: float, exponents: Steps) -> Array:
     """`base` to whole powers by squaring, in products that IEEE rounds alike everywhere; ``pow`` is not."""
     import numpy as np
 
-    powers = np.ones(len(exponents))
-    while exponents.any():
-        np.multiply(powers, base, out=powers, where=exponents % 2 == 1)
+    squares = []
+    for _ in range(int(exponents.max(initial=0)).bit_length()):
+        squares.append(base)
         base *= base
-        exponents = exponents // 2
+    digits = exponents >> np.arange(len(squares))[:, None] & 1
+    powers = np.ones(len(exponents))
+    for factors in np.where(digits, np.array(squares, float)[:, None], 1.0):
+        powers *= factors
     return powers
