@@ -1,5 +1,6 @@
 """Arrays of numbers from a user's lists, frames and arrays, and checks of every number in them."""
 
+import math
 import sys
 import warnings
 from typing import Any
@@ -69,6 +70,13 @@ def check_finite(array: np.ndarray, dtype: np.dtype, name: str) -> None:
     if (bad := first_nonfinite(array, dtype)) is not None:
         row, column = bad
         raise ValueError(f"{name}[{row}, {column}]: expected a finite {dtype}, got {array[row, column]}")
+
+
+def are_finite(array: np.ndarray) -> bool:
+    """Tells whether all numbers of a flat array of floats are finite."""
+    if array.size <= _FEW and math.isfinite(np.vdot(array, array)):  # then every square is, and it is quick
+        return True
+    return bool(np.isfinite(array).all())
 
 
 def first_nonfinite(array: np.ndarray, dtype: np.dtype) -> tuple[int, int] | None:

@@ -93,6 +93,8 @@ def end_of_chunk(engine: Any, first: int, n: int, samples: int, step: int, pause
     The chunk begins at the position `first` of n, in the batch of that `step`; a multiple of one of the
     `pauses` ends it.
     """
+    if samples >= n - first and not pauses:
+        return n
     size = engine.batch_size
     last = min(n, first + max(1, samples // engine.block) * engine.block)
     for pause in pauses:

@@ -189,7 +189,7 @@ class TeamTuner:
         fell = speed < _FELL * usual
         self._averaged_seconds = min(_USUAL, seconds + (0.0 if fell else self._averaged_seconds))
         self.speeds[self.size] = usual + (speed - usual) * seconds / max(seconds, self._averaged_seconds)
-        if self._averaged_seconds >= _CHUNK:
+        if self._averaged_seconds >= _CHUNK and len(self._allowed) > 1:
             self._consider(fell)
 
     def _balance(self, idle: np.ndarray) -> None:

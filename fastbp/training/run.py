@@ -1,6 +1,5 @@
 """A training in progress: its epochs, history and divergence, and the base class of callbacks."""
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.arrays import are_finite
 from ..engine.architecture import Parameters, Parts, Progress, State, changed
 from ..engine.chunks import Chunks, DivergenceError
 from ..engine.numpy_engine import MethodsEngine
@@ -290,7 +290,7 @@ class Run:
     @property
     def is_finite(self) -> bool:
         """True when all of the network's present weights are finite."""
-        return bool(np.isfinite(self._engine.parameters).all())
+        return are_finite(self._engine.parameters)
 
     def _step_at(self, position: Position) -> int:
         """The network's step at a position between batches."""
@@ -359,7 +359,7 @@ class Run:
     def _train_segments(self) -> bool:
         """The epoch from the present position on; False if it was ended early."""
         segments = self._source.segments(self.progress_before.epochs + self.epoch, self.position.segment)
-        with contextlib.closing(segments):
+        try:
             while True:
                 generator = self._drawn_so_far()
                 if (segment := next(segments, None)) is None:
@@ -381,6 +381,8 @@ class Run:
                     before=at.before + len(order),
                     samples_done=np.zeros(1, np.int64),
                 )
+        finally:
+            segments.close()
 
     def _drawn_so_far(self) -> Any:
         """The state of NumPy's global generator, where a checkpoint may need it."""
