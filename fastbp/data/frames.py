@@ -10,8 +10,7 @@ _SHOWN = 8  # names in an error
 
 def feature_names(X: Any) -> tuple[str, ...] | None:
     """The names of a frame's columns; None for other arrays, and if a name is not text."""
-    columns = getattr(X, "columns", None)
-    if isinstance(X, np.ndarray) or columns is None:
+    if isinstance(X, np.ndarray) or (columns := getattr(X, "columns", None)) is None:
         return None
     names = list(columns)
     return tuple(map(str, names)) if names and all(isinstance(name, str) for name in names) else None

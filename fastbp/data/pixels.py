@@ -71,8 +71,8 @@ def check_scale(name: str, X: Samples, options: Options, trained: Scale | None) 
     """Calls `warn_of_other_scale` for checked samples, unless their largest number fits the scale."""
     if trained is None:
         return
-    if isinstance(X, np.ndarray) and X.dtype != np.uint8 and X.size:
-        largest = dense(first_rows(X)).max()
+    if isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.size:
+        largest = float(dense(first_rows(X)).max())
         if (largest <= 1) == (trained == "divided"):
             return
     warn_of_other_scale(name, scale_of(X, options), trained)

@@ -24,12 +24,13 @@ from .sources import Source
 CallbackState = dict[str, Any]  # JSON values and lists of arrays
 
 
-@dataclass(frozen=True)
+@dataclass
 class Position:
     """The position of a training in its epochs, without the weights.
 
-    A position is replaced by one assignment, because an exception may come between any two bytecodes.  Within
-    a segment the kernels advance ``losses[0]`` and ``samples_done`` together with the weights.
+    A position is never changed but replaced, by one assignment, because an exception may come between any two
+    bytecodes.  Within a segment the kernels advance ``losses[0]`` and ``samples_done`` together with the
+    weights.
     """
 
     step: int  # the network's step at which the segment begins
