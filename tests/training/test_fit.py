@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+import fastbp
+from fastbp.engine.team_size import TeamTuner
 from fastbp.options.random_streams import Stream, key, uniform
+from fastbp.training import evaluation
 from reference import assert_close, fit_reference, one_hot
 from toy import LABELS, OPTIONS, VALUES, N, X, bits, fitted, fresh
 
@@ -102,3 +105,33 @@ def test_no_epochs():
     history = net.fit(X, LABELS, **{**OPTIONS, "epochs": 0})
     assert history.loss == history.seconds == []
     assert bits(net) == bits(fresh())
+
+
+# What a short call does not repeat
+
+
+def test_the_numbers_of_a_few_steps_are_computed_once(monkeypatch):
+    tables, real = [], fastbp.Adam.numbers
+    monkeypatch.setattr(fastbp.Adam, "numbers", lambda *arguments: tables.append(1) or real(*arguments))
+    fitted(epochs=1, batch_size=-(-N // 16), optimizer="adam", learning_rate=1e-3)
+    assert len(tables) == 1
+
+
+def test_metrics_by_name_are_not_inspected(monkeypatch):
+    inspected = []
+    monkeypatch.setattr(evaluation, "_takes_weights", inspected.append)
+    fitted(metrics=["accuracy", "mse"], validation_split=0.2)
+    assert not inspected
+
+
+def test_samples_that_a_chunk_can_hold_are_one_chunk(monkeypatch):
+    """Also where the last batch is shorter."""
+    ends = []
+
+    class Watching(fastbp.Callback):
+        def on_chunk(self, run):
+            ends.append(run.done)
+
+    monkeypatch.setattr(TeamTuner, "next", lambda self: (1, N))
+    fitted(epochs=2, batch_size=N // 2 - 1, callbacks=Watching())
+    assert ends == [N, N]
