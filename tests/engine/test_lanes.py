@@ -230,7 +230,7 @@ def tiny_setup(seed, dtype, row):
     states = []
     for weights, biases in nets:
         biases[0] *= dtype(-0.9 * np.log(least))  # exp of a unit's input may be subnormal
-        biases[-1] *= dtype(-0.5 * np.log(least))
+        biases[-1][3:, 0] = np.log(least) + random.uniform(-3, 3, sizes[-1] - 3)  # shares of a softmax too
         weights[0][:, :3] = near_least(sizes[1], 3)
         names = () if row == FUSED else state_names(OPTIMIZERS[row].row)
         shapes = [[array.shape for array in arrays] for arrays in (weights, biases)]
