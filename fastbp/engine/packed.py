@@ -244,6 +244,8 @@ class Engine:
 
     def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
         self.parameters = self._layout.pack(weights, biases)
+        if self._listed:  # a dense step makes 0 of -0 everywhere, a sparse one where the batch has numbers
+            self.parameters += 0.0
 
     def unpack(self) -> Parameters:
         """New arrays of the weights and biases."""
