@@ -32,8 +32,8 @@ Index = slice | Sequence[int] | Sequence[bool] | Array
 class Ensemble:
     """Networks of the same sizes and functions, which train together and differ in their numbers.
 
-    Network i has to the bit the weights, history and stopping epoch of a `Network` with its seed and numbers
-    that trains alone.
+    Network i ends with the very bits (weights, history, stopping epoch) that a `Network` with its seed and
+    numbers has if it is trained alone.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ class Ensemble:
         validation_split : float
             The rows that are held out follow from the seed of each network, or from `data_seed`.
         data_seed : int, optional
-            Seed of one order of the samples for all networks, which reads each row once.  By default each
+            Seed of one order of the samples for all networks: each row is read once for all.  By default each
             network has the order of its own seed.
         threads : int or "auto"
             Members of a team that share the networks.

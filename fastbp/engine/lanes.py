@@ -30,7 +30,7 @@ _LINE = 64  # bytes of a cache line
 # 64 are 6 % faster than 32 for layers of 8 and 16, and 5 % slower for layers of 128 (float32, Zen 2).
 _ROWS = (64, 32, 16)
 _CACHED = 160 << 10  # bytes
-# How many times as fast lanes are, at least, where the largest matrix has so many weights: on a Zen 2 core,
+# (Weights of the largest matrix, the speed of lanes by that of networks one by one, at least): a Zen 2 core,
 # float32 and float64 (`python -m bench.ensembles --widths`).
 _SPEEDS = ((16 * 16, 1.35), (32 * 32, 1.25), (64 * 64, 1.15), (96 * 96, 1.08))
 _MOST_OWN_INPUTS = 64  # of samples that are gathered for each lane
@@ -174,11 +174,10 @@ class LaneEngine:
         members: int = 1,
         has_own_rows: bool = False,
     ) -> bool:
-        """Tells whether lanes train so many networks in less time than engines one by one.
+        """Tells whether a team of `members` trains so many networks in less time in lanes than one by one.
 
-        By a team of `members`.  With `has_own_rows` each network has its own samples, or its own order or
-        scaling of them.  A user's functions are compiled for engines alone.  The batch size makes lanes no
-        slower.
+        With `has_own_rows` each network has its own samples, or its own order or scaling of them.  User
+        functions are not compiled for lanes.  The batch size makes lanes no slower.
         """
         kinds = (*architecture.activations, architecture.cost)
         if any(isinstance(kind, (Activation, Cost)) for kind in kinds):

@@ -14,7 +14,7 @@ from ..files.network_file import SavedNetwork, functions_of
 from .callbacks import ModelCheckpoint
 from .checkpoint import are_arrays, stored, value_of
 from .ensemble_history import EnsembleHistory
-from .ensemble_run import EnsemblePosition, EnsembleRun, Watched
+from .ensemble_run import EnsemblePosition, EnsembleRun, WatcherStates
 
 _HISTORY = "training.history."
 
@@ -132,7 +132,7 @@ def resume(run: EnsembleRun, saved: SavedEnsemble) -> None:
     kinds = dict(zip(training["kinds"], training["callbacks"], strict=True))
     states = tuple(kinds.get(type(callback).__name__, {}) for callback in run.callbacks)
     watched = tuple(
-        Watched(
+        WatcherStates(
             factor, tuple(_state(arrays, f"training.watched.{i}.{k}", kept) for k, kept in enumerate(each))
         )
         for i, (factor, each) in enumerate(zip(training["factors"], training["watched"], strict=True))

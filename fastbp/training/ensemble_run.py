@@ -26,17 +26,17 @@ class EnsemblePosition(NamedTuple):
     notes: int = 0  # in the history
     stopped: bool = False
     states: tuple[CallbackState, ...] = ()  # of the callbacks
-    watched: tuple["Watched", ...] = ()  # of each network
+    watched: tuple["WatcherStates", ...] = ()  # of each network
 
 
-class Watched(NamedTuple):
+class WatcherStates(NamedTuple):
     """The states of the callbacks that watch a network, and the factor of its learning rate."""
 
     factor: float
     states: tuple[CallbackState, ...]
 
 
-class WatchedRun:
+class NetworkRun:
     """A network's part of a training of many, as callbacks that watch the network get it: see `Run`."""
 
     def __init__(self, run: "EnsembleRun", i: int) -> None:
@@ -48,7 +48,7 @@ class WatchedRun:
 
     @property
     def lane(self) -> tuple[Lanes, int]:
-        """The lanes of the network, and its index in them."""
+        """The packed networks of which this is one, and its index among them."""
         return self._run.lane_of(self.number)
 
     @property
@@ -145,7 +145,7 @@ class EnsembleRun:
         self.position = EnsemblePosition(lanes)
         self._find_lanes()
         watched = any(trainee.watchers for trainee in trainees)
-        self._views = [WatchedRun(self, i) for i in range(len(trainees))] if watched else []
+        self._network_runs = [NetworkRun(self, i) for i in range(len(trainees))] if watched else []
 
     # The interface for hooks
 
@@ -266,11 +266,11 @@ class EnsembleRun:
         for callback, state in zip(self.callbacks, self.position.states, strict=False):
             if state:
                 callback.restore(state)
-        for view in self._views:
+        for view in self._network_runs:
             view.call("on_train_begin")
             if self.history.epochs:
                 view.history = self.history.network(view.number)
-        for view, (factor, states) in zip(self._views, self.position.watched, strict=False):
+        for view, (factor, states) in zip(self._network_runs, self.position.watched, strict=False):
             view.rate_factor = factor
             self.trainees[view.number].numbers.forget()
             for watcher, state in zip(self.trainees[view.number].watchers, states, strict=True):
@@ -279,10 +279,10 @@ class EnsembleRun:
         self._mark()
 
     def _end(self, ended: Iterable[np.ndarray]) -> None:
-        """Calls the last hooks of the watchers of some networks, each of which may be called again."""
+        """Calls `on_train_end` of the watchers of these networks; for one network maybe more than once."""
         for networks in ended:
-            for i in networks if self._views else ():
-                self._views[i].call("on_train_end")
+            for i in networks if self._network_runs else ():
+                self._network_runs[i].call("on_train_end")
 
     def _hooks(self, name: str) -> None:
         for callback in self.callbacks:
@@ -293,8 +293,8 @@ class EnsembleRun:
         if self._is_kept:
             changes["states"] = tuple(callback.state() for callback in self.callbacks)
             changes["watched"] = tuple(
-                Watched(view.rate_factor, tuple(w.state() for w in self.trainees[view.number].watchers))
-                for view in self._views
+                WatcherStates(view.rate_factor, tuple(w.state() for w in self.trainees[view.number].watchers))
+                for view in self._network_runs
             )
         changes["notes"], changes["stopped"] = len(self.history.own_notes), self._stopped
         self.position = self.position._replace(**changes)
@@ -320,8 +320,10 @@ class EnsembleRun:
         trained = any(lanes.active.any() for lanes in ended)
         if trained:
             self._record(ended, seconds)
-        stopped = self._watched(ended)
-        lanes = tuple(one.begun()._replace(active=active) for one, active in zip(ended, stopped, strict=True))
+        active_lanes = self._call_watchers(ended)
+        lanes = tuple(
+            one.begun()._replace(active=active) for one, active in zip(ended, active_lanes, strict=True)
+        )
         self._mark(lanes=lanes, epoch=epoch + trained, seconds=0.0)
         self._end(
             new.networks[old.active & ~new.active]
@@ -428,13 +430,13 @@ class EnsembleRun:
             self._baselines[key] = diagnosis.Baseline(parts.architecture, data, order)
         return diagnosis.notes(parts, data, order, rate, losses, diverged, early, self._baselines[key])
 
-    def _watched(self, ended: Sequence[Lanes]) -> list[np.ndarray]:
+    def _call_watchers(self, ended: Sequence[Lanes]) -> list[np.ndarray]:
         """Calls the watchers of the networks that have trained the epoch; returns which train on."""
         on = []
         for lanes in ended:
             active = lanes.active.copy()
-            for j in np.flatnonzero(active) if self._views else ():
-                view = self._views[lanes.networks[j]]
+            for j in np.flatnonzero(active) if self._network_runs else ():
+                view = self._network_runs[lanes.networks[j]]
                 view.history.append(self.history.numbers_of(view.number))
                 view.call("on_epoch_end")
                 active[j] = not view.stopped
@@ -442,7 +444,7 @@ class EnsembleRun:
         return on
 
     def _pack_again(self) -> None:
-        """Packs the networks that train on anew, where no more than half of those packed together do."""
+        """Repacks the networks that still train, once these are at most half of those packed together."""
         lanes = []
         for one in self.position.lanes:
             active = np.flatnonzero(one.active)

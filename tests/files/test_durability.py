@@ -36,7 +36,7 @@ class Failing:
             if "x" not in mode:
                 return real_open(file, mode, *more, **named)
             self.count("open file")
-            return Watched(self, real_open(file, mode, *more, **named))
+            return WatcherStates(self, real_open(file, mode, *more, **named))
 
         monkeypatch.setattr(durable, "open", opened, raising=False)
 
@@ -54,7 +54,7 @@ class Failing:
         return call
 
 
-class Watched:
+class WatcherStates:
     def __init__(self, failing, file):
         self.failing, self.file = failing, file
 

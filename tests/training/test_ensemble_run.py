@@ -63,15 +63,15 @@ def test_networks_are_packed_again_when_half_of_them_have_stopped(monkeypatch):
 def test_the_engine_is_chosen_by_what_pays(engine):
     kinds = []
 
-    class Watched(EarlyStopping):
+    class WatcherStates(EarlyStopping):
         def on_train_begin(self, run):
             kinds.append(type(run.lane[0].engine).__name__)
 
-    ensemble().fit(X, Y, **FIT, callbacks=Watched("loss"))
+    ensemble().fit(X, Y, **FIT, callbacks=WatcherStates("loss"))
     assert {*kinds} == {"LaneEngine" if engine == "lanes" else "OneByOne"}
     kinds.clear()
     own = fastbp.Activation(np.tanh, lambda z: 1 - np.tanh(z) ** 2)
-    ensemble(activation=own).fit(X, Y, **FIT, callbacks=Watched("loss"))
+    ensemble(activation=own).fit(X, Y, **FIT, callbacks=WatcherStates("loss"))
     assert {*kinds} == {"OneByOne"}
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from .jit import inlined, kernel
-from .vector import constants, normal_or_zero, pointer, shift
+from .jit import kernel
+from .vector import constants, pointer, shift, smallest_normal
 
 _COLUMNS = 16  # numbers of a plain row at once: whole cache lines, which stay until all rows have been taken
 
@@ -15,12 +15,6 @@ def _signature(dtype: Any) -> Any:
     element = types.float32 if dtype == np.float32 else types.float64
     i = types.int64
     return types.void(element[:, ::1], element[:, ::1], element[::1], i, i, i, types.boolean)
-
-
-@inlined
-def _normal(number: Any) -> Any:
-    """The number, or 0 where it is subnormal; -0 stays, for what was not trained is given back as it was."""
-    return number if number == 0 else normal_or_zero(number)
 
 
 @kernel(_signature)
@@ -43,11 +37,16 @@ def move(w: Any, b: Any, packed: Any, weights: int, panel: int, biases: int, pac
             for j in range(columns):
                 for k in range(begin, end):
                     if packs:
-                        there[k * nr + j] = _normal(here[j * inputs + k])
+                        there[k * nr + j] = here[j * inputs + k]
                     else:
                         here[j * inputs + k] = there[k * nr + j]
     for j in range(outputs):
         if packs:
-            biases_there[j] = _normal(bias[j])
+            biases_there[j] = bias[j]
         else:
             bias[j] = biases_there[j]
+    if packs:
+        least = smallest_normal(plain)
+        for i in range(weights, biases + outputs):  # -0 stays: what was not trained is given back as it was
+            number = packed[i]
+            packed[i] = 0 if number != 0 and abs(number) < least else number

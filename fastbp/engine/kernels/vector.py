@@ -418,6 +418,17 @@ def normal_or_zero(typingctx: Any, value: Any) -> Any:
 
 
 @intrinsic
+def smallest_normal(typingctx: Any, base: Any) -> Any:
+    """The smallest normal number of the pointer's type."""
+    least = float(np.finfo(np.float32 if element_of(base) == F32 else np.float64).smallest_normal)
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        return element_of(base)(least)
+
+    return base.dtype(base), emit
+
+
+@intrinsic
 def constants(typingctx: Any, base: Any) -> Any:
     """NR, the lanes of a vector and the most rows of a `dot` tile, for the pointer's type."""
     s = shape(element_of(base))
