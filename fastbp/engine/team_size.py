@@ -185,6 +185,9 @@ class TeamTuner:
         if self._trial:
             self._judge(self._trial, samples, seconds)
             return
+        if not self.speeds:  # the first chunk finds cold caches: the next one replaces its speed
+            self.speeds[self.size] = speed
+            return
         usual = self.speeds.get(self.size, speed)
         fell = speed < _FELL * usual
         self._averaged_seconds = min(_USUAL, seconds + (0.0 if fell else self._averaged_seconds))
@@ -215,7 +218,7 @@ class TeamTuner:
         if not whole and speed > _WORSE * usual:
             self._probed = True
             return
-        self._due[trial] = self._due[self.size] = self._seconds + _AGAIN
+        self._due[trial] = self._due[self.size] = self._seconds + min(_AGAIN, max(_USUAL, self._seconds))
         if whole and speed > _BETTER * usual:
             self.size, self._averaged_seconds = trial, seconds
         self._trial, self._probed = None, False

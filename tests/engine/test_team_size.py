@@ -63,6 +63,25 @@ def test_a_team_that_falls_behind_is_left_and_taken_again():
     assert machine.tuner.size == 2
 
 
+def test_a_first_chunk_with_cold_caches_does_not_count():
+    """It takes 100 times as long; the size of its team is left for short trials alone."""
+    speeds = {1: 1e6, 2: 1.8e6}
+    machine = Machine(2, speeds)
+    cold = iter([0.01])
+    chunks = machine.train(2, speeds, lambda: next(cold, 1.0))
+    assert sum(seconds for size, seconds in chunks if size == 1) < 0.06
+
+
+def test_a_size_that_began_badly_is_tried_again_soon():
+    """Threads of a new team may share a CPU until the system moves one."""
+    speeds = {1: 1e6, 2: 1.8e6}
+    machine = Machine(2, speeds)
+    machine.train(0.15, {1: 1e6, 2: 0.7e6})
+    assert machine.tuner.size == 1
+    machine.train(0.4, speeds)
+    assert machine.tuner.size == 2
+
+
 @pytest.mark.parametrize("best", [1, 4, 16, 48])
 @pytest.mark.parametrize("first", [1, 8, 48])
 def test_teams_grow_and_shrink_as_far_as_it_pays(first, best):
