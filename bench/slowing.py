@@ -7,7 +7,7 @@ Groups of epochs are compared by their medians, after the first.
 
 import argparse
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from fastbp import Network
 
 from .suite.networks import PIXELS, digits
 
-Training = Callable[[str, int], Network]
 OPTIMIZERS = ("momentum", "nesterov", "rmsprop", "adam", "adamw")
 MODERN: dict[str, Any] = {
     "activation": "relu",
@@ -80,6 +79,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=31)
     parser.add_argument("--dtypes", nargs="*", default=("float32", "float64"))
     options = parser.parse_args()
+    if options.epochs < 4:
+        parser.error(f"--epochs: expected at least 4, the first and three groups, got {options.epochs}")
     cases = [(case, name) for case in (on_digits, on_words, on_silence) for name in OPTIMIZERS]
     for case, optimizer in [*cases, (with_penalty, "sgd")]:
         for dtype in options.dtypes:
