@@ -390,18 +390,15 @@ class Ensemble:
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, l2: Numbers = 0.0, l1: Numbers = 0.0, **options: Any
     ) -> tuple[Array, Array]:
         """`Network.value_and_gradient` of each: (networks,) and (networks, parameters)."""
-        net, count = self._networks[0], len(self)
-        Xs = per_network.samples("X", X, count)
-        rows = per_network.rows_of(X if Xs is None else Xs[0])
-        ys = per_network.targets("y", y, count, rows, len(net.biases[-1]))
+        count = len(self)
+        parts = per_network.parts("", X, y, None, count, self.sizes[-1]) or [(X, y, None)] * count
         penalties = [
             per_network.numbers(name, value, count, checks.nonnegative)
             for name, value in (("l2", l2), ("l1", l1))
         ]
         pairs = []
-        for i, net in enumerate(self._networks):
-            pair: Any = X if Xs is None else Xs[i], y if ys is None else ys[i]
-            pairs.append(net.value_and_gradient(*pair, l2=penalties[0][i], l1=penalties[1][i], **options))
+        for net, (X_here, y_here, _), l2_here, l1_here in zip(self._networks, parts, *penalties, strict=True):
+            pairs.append(net.value_and_gradient(X_here, y_here, l2=l2_here, l1=l1_here, **options))
         return np.array([value for value, _ in pairs]), np.stack([gradient for _, gradient in pairs])
 
 

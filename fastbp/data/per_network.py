@@ -14,12 +14,6 @@ def samples(name: str, X: Any, networks: int) -> list[Any] | None:
     return _parts(name, X, networks, "(samples, inputs)") if len(_shape(X)) == 3 else None
 
 
-def rows_of(X: Any) -> int:
-    """The number of samples, of X that is not checked yet."""
-    shape = _shape(X)
-    return shape[0] if shape else 0
-
-
 def targets(name: str, y: Any, networks: int, rows: int, outputs: int) -> list[Any] | None:
     """The targets of each network; None where y, (rows,) or (rows, outputs), is of all."""
     shape = _shape(y)
@@ -27,9 +21,25 @@ def targets(name: str, y: Any, networks: int, rows: int, outputs: int) -> list[A
     return _parts(name, y, networks, "(samples,) or (samples, outputs)") if is_own else None
 
 
-def weights(name: str, sample_weight: Any, networks: int) -> list[Any] | None:
-    """The weights of the samples of each network; None where they are of all."""
-    return _parts(name, sample_weight, networks, "(samples,)") if len(_shape(sample_weight)) == 2 else None
+def parts(
+    prefix: str, X: Any, y: Any, sample_weight: Any, networks: int, outputs: int
+) -> list[tuple[Any, Any, Any]] | None:
+    """Samples, targets and weights of each network; None where all three are of all networks.
+
+    `prefix` begins their names in errors.
+    """
+    Xs = samples(f"{prefix}X", X, networks)
+    shape = _shape(X if Xs is None else Xs[0])
+    ys = targets(f"{prefix}y", y, networks, shape[0] if shape else 0, outputs)
+    has_own_weights = len(_shape(sample_weight)) == 2
+    weights = (
+        _parts(f"{prefix}sample_weight", sample_weight, networks, "(samples,)") if has_own_weights else None
+    )
+    if Xs is None and ys is None and weights is None:
+        return None
+    each = ((X, Xs), (y, ys), (sample_weight, weights))
+    columns = ([shared] * networks if own is None else own for shared, own in each)
+    return list(zip(*columns, strict=True))
 
 
 def numbers(name: str, value: Any, networks: int, check: Callable[[str, Any], Any]) -> list[Any]:

@@ -84,12 +84,7 @@ class OneByOne:
         losses: np.ndarray,
         position: np.ndarray,
     ) -> None:
-        """Trains the active networks on the rows at these positions of their orders: one of all, or one each.
-
-        `numbers` (networks, steps, numbers) holds those of each step, of which the first is `first_step` of
-        the network.  `losses` holds running costs, `position` where each network ended: at the first position
-        of a batch whose cost was not finite.
-        """
+        """Trains the active networks; arguments are those of `LaneEngine.train`."""
         room = self._room if losses.base is self._room else None
         parts = self._parts_of(data)
 

@@ -21,6 +21,17 @@ class _PerceptronEnsemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
     _default: Any
     _y_numeric = False
 
+    def __init__(
+        self,
+        estimator: Any = None,
+        n_estimators: int = 16,
+        *,
+        bootstrap: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator, self.n_estimators = estimator, n_estimators
+        self.bootstrap, self.random_state = bootstrap, random_state
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Trains all estimators together, each on all rows, or with `bootstrap` on rows drawn for it."""
         count = checks.count("n_estimators", self.n_estimators)
@@ -109,17 +120,6 @@ class MLPEnsembleClassifier(ClassifierMixin, _PerceptronEnsemble):  # type: igno
 
     _default = MLPClassifier
 
-    def __init__(
-        self,
-        estimator: Any = None,
-        n_estimators: int = 16,
-        *,
-        bootstrap: bool = False,
-        random_state: Any = None,
-    ) -> None:
-        self.estimator, self.n_estimators = estimator, n_estimators
-        self.bootstrap, self.random_state = bootstrap, random_state
-
     def _learn(self, y: np.ndarray) -> None:
         check_classification_targets(y)
         self.classes_ = np.arange(y.shape[1]) if y.ndim == 2 and y.shape[1] > 1 else np.unique(y)
@@ -170,17 +170,6 @@ class MLPEnsembleRegressor(RegressorMixin, _PerceptronEnsemble):  # type: ignore
 
     _default = MLPRegressor
     _y_numeric = True
-
-    def __init__(
-        self,
-        estimator: Any = None,
-        n_estimators: int = 16,
-        *,
-        bootstrap: bool = False,
-        random_state: Any = None,
-    ) -> None:
-        self.estimator, self.n_estimators = estimator, n_estimators
-        self.bootstrap, self.random_state = bootstrap, random_state
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """The mean of the estimators' values, and with `return_std` their standard deviation."""

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,9 +69,8 @@ def train(tasks: Sequence[Task]) -> None:
             continue
         source = assigned.source
         if task.whole is not None and task.rows is not None:
-            assigned = assigned._replace(source=source.within(task.whole, task.rows))
-            evaluation = evaluation_of(assigned.source, plan, None)
-            assigned = assigned._replace(evaluation=evaluation)
+            source = source.within(task.whole, task.rows)
+            assigned = replace(assigned, source=source, evaluation=evaluation_of(source, plan, None))
         groups.setdefault(_key(assigned), []).append((task, watch, assigned))
     for group in groups.values():
         _train_group(group)
@@ -79,7 +78,7 @@ def train(tasks: Sequence[Task]) -> None:
 
 def _key(assigned: Assignment) -> tuple[Any, ...]:
     """The properties that networks which train together have in common."""
-    net, source, plan, evaluation, _ = assigned
+    net, source, plan, evaluation = assigned.net, assigned.source, assigned.plan, assigned.evaluation
     data, options = source.data, net._fastbp.options
     return (
         *(id(data.X), source.samples, data.targets.shape, data.targets.dtype, bool(data.weights.size)),

@@ -59,22 +59,20 @@ def run_of(
     assignments: Sequence[Assignment], callbacks: Sequence[Callback] = (), ensemble: Any = None
 ) -> EnsembleRun:
     """Builds the run of networks whose architectures, batches and optimizers' rows are alike."""
-    for net, source, *_ in assignments:
-        unreplaced([name for name in COMPILED if is_replaced(net, name)])
-        warn_of_other_scale("X", source.schema.learnt.scale, net._fastbp.learnt.scale)
+    for one in assignments:
+        unreplaced([name for name in COMPILED if is_replaced(one.net, name)])
+        warn_of_other_scale("X", one.source.schema.learnt.scale, one.net._fastbp.learnt.scale)
     starts = _starts(assignments)
-    for (net, source, plan, *_), start in zip(assignments, starts, strict=True):
-        begin(net, source.schema.learnt, plan.recipe, start)
-    trainees = [
-        Trainee(*assignment, start.numbers, assignment.net._fastbp)
-        for assignment, start in zip(assignments, starts, strict=True)
-    ]
-    for (net, *_), start in zip(assignments, starts, strict=True):  # which engines take from there
+    trainees = []
+    for one, start in zip(assignments, starts, strict=True):
+        net = one.net
+        begin(net, one.source.schema.learnt, one.plan.recipe, start)
+        trainees.append(Trainee(**vars(one), numbers=start.numbers, state_before=net._fastbp))
         progress = replace(net._fastbp.progress, optimizer_state=start.optimizer_state)
-        net._fastbp = replace(net._fastbp, progress=progress)
+        net._fastbp = replace(net._fastbp, progress=progress)  # from which engines take the state
     plain = [trainee.plan.recipe.is_plain for trainee in trainees]
     groups = [[i for i, it in enumerate(plain) if it is kind] for kind in (True, False)]
-    flops = sum(checked(net).architecture.flops() for net, *_ in assignments)
+    flops = sum(checked(one.net).architecture.flops() for one in assignments)
     first = trainees[0]
     sizes = sizes_of_many(first.plan.threads, Flops(flops), first.source.samples, len(trainees))
     return EnsembleRun(trainees, filter(None, groups), sizes, flops, callbacks, ensemble)
@@ -95,11 +93,11 @@ def _starts(assignments: Sequence[Assignment]) -> list[Start]:
     """Where each network begins; those that make the same steps share their numbers."""
     starts: list[Start] = []
     known: dict[Any, Any] = {}
-    for net, source, plan, _, watchers in assignments:
-        steps = plan.epochs * -(-source.samples // plan.batch_size)
-        recipe, progress = plan.recipe, net._fastbp.progress
-        start = start_of(progress, checked(net), recipe, steps)
-        if all(type(watcher) is EarlyStopping for watcher in watchers):  # others may change the rates
+    for one in assignments:
+        steps = one.plan.epochs * -(-one.source.samples // one.plan.batch_size)
+        recipe, progress = one.plan.recipe, one.net._fastbp.progress
+        start = start_of(progress, checked(one.net), recipe, steps)
+        if all(type(watcher) is EarlyStopping for watcher in one.watchers):  # others may change the rates
             known_formula = type(recipe.schedule) in SCHEDULES.values()
             schedule = recipe.schedule if known_formula else id(recipe.schedule)
             key = (
@@ -116,20 +114,16 @@ def _starts(assignments: Sequence[Assignment]) -> list[Start]:
 def _sources(nets: Sequence[Any], X: Any, y: Any, plans: Sequence[Plan]) -> list[ArraySource]:
     """The samples of each network; what all share is checked once."""
     architecture, count = checked(nets[0]).architecture, len(nets)
-    Xs = per_network.samples("X", X, count)
-    rows = per_network.rows_of(X if Xs is None else Xs[0])
-    ys = per_network.targets("y", y, count, rows, architecture.sizes[-1])
-    weights = per_network.weights("sample_weight", plans[0].sample_weight, count)
+    parts = per_network.parts("", X, y, plans[0].sample_weight, count, architecture.sizes[-1])
     sources: list[ArraySource] = []
     arrays = None
     for i, (net, plan) in enumerate(zip(nets, plans, strict=True)):
         schema = schema_of(net, architecture, plan.task)
-        of_all = Xs is None and ys is None and weights is None
-        with contextlib.nullcontext() if of_all else per_network.of_network(i):
-            if arrays is None or not of_all:
-                plan = plan if weights is None else replace(plan, sample_weight=weights[i])
-                pair = X if Xs is None else Xs[i], y if ys is None else ys[i]
-                arrays = CheckedArrays(schema, *pair, plan, arrays)
+        with per_network.of_network(i) if parts else contextlib.nullcontext():
+            if arrays is None or parts:
+                X_here, y_here, weights = parts[i] if parts else (X, y, plan.sample_weight)
+                plan_here = replace(plan, sample_weight=weights)
+                arrays = CheckedArrays(schema, X_here, y_here, plan_here, arrays)
         sources.append(ArraySource(schema, arrays, plan))
     per_network.check_alike("y", [source.schema.learnt for source in sources])
     return sources
@@ -143,19 +137,13 @@ def _evaluations(
     if plans[0].validation_data is not None:
         architecture, count = checked(nets[0]).architecture, len(nets)
         X, y, sample_weight = checked_validation_data(plans[0].validation_data)
-        Xs = per_network.samples("validation_X", X, count)
-        rows = per_network.rows_of(X if Xs is None else Xs[0])
-        ys = per_network.targets("validation_y", y, count, rows, architecture.sizes[-1])
-        weights = per_network.weights("validation_sample_weight", sample_weight, count)
-        if Xs is None and ys is None and weights is None:
+        parts = per_network.parts("validation_", X, y, sample_weight, count, architecture.sizes[-1])
+        if parts is None:
             validations = [validation_of(sources[0].schema, plans[0])] * count
-        else:
-            for i in range(count):
-                pair = (part if each is None else each[i] for part, each in ((X, Xs), (y, ys)))
-                validation = (*pair, sample_weight if weights is None else weights[i])
-                with per_network.of_network(i):
-                    plan = replace(plans[i], validation_data=validation)
-                    validations[i] = validation_of(sources[i].schema, plan)
+        for i, part in enumerate(parts or ()):
+            with per_network.of_network(i):
+                plan = replace(plans[i], validation_data=part)
+                validations[i] = validation_of(sources[i].schema, plan)
     return [evaluation_of(*each) for each in zip(sources, plans, validations, strict=True)]
 
 

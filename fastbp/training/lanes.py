@@ -1,7 +1,7 @@
 """Networks of an ensemble that one engine trains: their data, their orders and their chunks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,8 @@ from .run import Callback
 from .sources import ArraySource, order_of
 
 
-class Assignment(NamedTuple):
+@dataclass(frozen=True)
+class Assignment:
     """A network to be trained: its samples, its plan, its measurements and the callbacks that watch it."""
 
     net: Any
@@ -31,16 +32,11 @@ class Assignment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trainee:
-    """A network that trains together with others."""
+class Trainee(Assignment):
+    """An assignment in training: with the numbers of its steps, and the state in which it began."""
 
-    net: Any
-    source: ArraySource
-    plan: Plan
-    evaluation: Evaluation
-    watchers: tuple[Callback, ...]
-    numbers: StepNumbers  # of its steps
-    state_before: State  # the network's before the training
+    numbers: StepNumbers = field(kw_only=True)
+    state_before: State = field(kw_only=True)  # the network's before the training
 
     @property
     def before(self) -> Progress:

@@ -10,7 +10,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from .vector import F32, F64, I32, I64, Operators, Vector
+from .vector import F32, F64, I32, I64, SMALLEST, Operators, Vector
 
 # exp(r) = 1 + r + r^2 q(r) for |r| <= ln(2) / 2: q by Chebyshev interpolation, highest power first.
 # Relative error of the polynomial: 2^-27 in float32, 2^-56 in float64.
@@ -115,7 +115,6 @@ _HIGHEST = {
     F32: float.fromhex("0x1.62e43p+6"),
     F64: float.fromhex("0x1.62e42fefa39fp+9"),
 }  # from here on, inf
-_SMALLEST = {F32: 2.0**-126, F64: 2.0**-1022}  # normal number
 _SQRT_HALF = {F32: 0x3F3504F3, F64: 0x3FE6A09E667F3BCD}  # its bits
 
 
@@ -138,7 +137,7 @@ class Elementary(Operators):
         """The natural logarithm, within 1 ULP; -inf at 0 and NaN below."""
         b, element = self.b, self.vector.element
         integers, bits = self._integers(), _MANTISSA_BITS[element]
-        small = x < _SMALLEST[element]
+        small = x < SMALLEST[element]
         whole = b.bitcast(self.where(small, x * 2.0**bits, x).value, integers)
         above = b.sub(whole, ir.Constant(integers, [_SQRT_HALF[element]] * self.vector.count))
         exponent = b.ashr(above, ir.Constant(integers, [bits] * self.vector.count))

@@ -79,8 +79,8 @@ def entries(b: ir.IRBuilder, rows: ir.Value, columns: ir.Value, *matrices: Any) 
 def kept_where(b: ir.IRBuilder, mask: ir.Value, value: ir.Value, old: ir.Value) -> ir.Value:
     """`value` in the lanes whose bits in `mask` are all ones, `old` where they are zeros.
 
-    LLVM makes a masked store of a selection between a value and what lies in its place, and that takes more
-    than ten cycles on some CPUs: 15 instead of 3 for plain SGD on a Zen 2 core.
+    LLVM makes a masked store of a selection between a value and what lies in its place, which is slow on some
+    CPUs.
     """
     new_bits, old_bits = (b.bitcast(x, mask.type) for x in (value, old))
     return b.bitcast(b.or_(b.and_(new_bits, mask), b.and_(old_bits, b.not_(mask))), value.type)
@@ -267,8 +267,8 @@ def spread(typingctx: Any, rows: Any, columns: Any, target: Any, source: Any) ->
 def activate(typingctx: Any, formula: Any, rows: Any, columns: Any, z: Any, a: Any, d: Any) -> Any:
     """a = activation(z) and d = da/dz, by the activation's row; a user's own function is none.
 
-    Two entries at a time, so that a core has independent operations at hand while it waits for others: 20
-    cycles a vector instead of 23 for tanh on a Zen 2 core.  A column beyond the last may be computed besides.
+    Two entries at a time, so that a core has independent operations at hand while it waits for others.  A
+    column beyond the last may be computed besides.
     """
     element = element_of(z.types[0])
     s = shape(element)

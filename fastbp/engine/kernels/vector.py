@@ -5,6 +5,7 @@ always taken over eight float64 lanes in one order (``sum_of_eight``).
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 F32, F64 = ir.FloatType(), ir.DoubleType()
 VOID = ir.VoidType()
 CACHE_LINE = 64
-LEAST_SQUARED = {F32: 2.0**-63, F64: 2.0**-511}  # the least number whose square is not subnormal
+SMALLEST = {F32: 2.0**-126, F64: 2.0**-1022}  # the smallest normal number
 
 
 def _assembly_of_an_fma() -> str:
@@ -157,13 +158,12 @@ def fma(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Valu
 def flushed(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
     """`value`, with 0 for its numbers that are subnormal.
 
-    By a comparison of numbers: LLVM makes six operations of a test of the exponent's bits after 1 - a a, and
-    tanh took 32 cycles a vector instead of 22 on a Zen 2 core.
+    By a comparison of numbers, for LLVM makes more operations of a test of the exponent's bits.
     """
     vector = value.type
     name = f"llvm.fabs.v{vector.count}f{8 * size_of(vector.element)}"
     declared = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name)
-    least = constant(vector, 2.0**-126 if vector.element == F32 else 2.0**-1022)
+    least = constant(vector, SMALLEST[vector.element])
     is_normal = builder.fcmp_unordered(">=", builder.call(declared, [value]), least)
     return builder.select(is_normal, value, constant(vector, 0.0))
 
@@ -299,7 +299,7 @@ class Operators:
 
     def square(self, x: Vector) -> Vector:
         """x x, or 0 where that is subnormal, which is not computed then: it would take long."""
-        x = self.where(self.abs(x) < LEAST_SQUARED[self.vector.element], 0.0, x)
+        x = self.where(self.abs(x) < math.sqrt(SMALLEST[self.vector.element]), 0.0, x)
         return x * x
 
     def abs(self, x: Vector) -> Vector:
@@ -420,10 +420,9 @@ def normal_or_zero(typingctx: Any, value: Any) -> Any:
 @intrinsic
 def smallest_normal(typingctx: Any, base: Any) -> Any:
     """The smallest normal number of the pointer's type."""
-    least = float(np.finfo(np.float32 if element_of(base) == F32 else np.float64).smallest_normal)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        return element_of(base)(least)
+        return element_of(base)(SMALLEST[element_of(base)])
 
     return base.dtype(base), emit
 
