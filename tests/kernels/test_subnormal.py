@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastbp import Activation, AdamW, Network, load
+from fastbp import ELU, Activation, AdamW, Network, load
 from fastbp.data.sparse import SparseRows
 from fastbp.engine.architecture import Architecture
 from fastbp.engine.packed import Data, Engine, UpdateSpec
@@ -111,6 +111,55 @@ def test_activations_deltas_and_gradients_of_saturated_units(dtype, hidden, upda
         engine.train(Data(X, y, 1.0), np.arange(30), (10 * batch, 10 * batch + 10), numbers[batch:], batch)
         assert np.count_nonzero(engine._scratch) > 100
         assert not subnormal(engine._scratch, engine.parameters, engine._state)
+
+
+# Trainings whose numbers would be subnormal in one place of the kernels, by the smallest normal number t and
+# its root r: layers (activation, weights, biases), the cost, and input, targets and weights of two samples.
+PLACES = {
+    "activation": lambda t, r: ([("leaky_relu", [[0], [0]], [8 * t, -8 * t])], "quadratic", 0, [1, 1], ()),
+    "derivative": lambda t, r: (
+        [(ELU(1e-8), [[0]], [np.log(t) + 3]), ("linear", [[1]], [0])],
+        *("quadratic", 0, [1], ()),
+    ),
+    "delta of hidden units": lambda t, r: (
+        [("linear", [[1]], [0]), ("linear", [[r]], [0])],
+        *("quadratic", 0, [r / 8], ()),
+    ),
+    "share of a softmax": lambda t, r: (
+        [("softmax", [[0], [0], [0]], [0, 0, np.log(t) + 0.1])],
+        *("cross_entropy", 0, [1, 0, 0], ()),
+    ),
+    "delta of a softmax": lambda t, r: (
+        [("softmax", [[0], [0], [0]], [0, 0, np.log(t) + 10])],
+        *("quadratic", 0, [0.5, 0.5 - 2.0**-20, 0], ()),
+    ),
+    "delta of outputs": lambda t, r: ([("linear", [[0]], [1.5 * t])], "quadratic", 0, [t], ()),
+    "delta times a weight": lambda t, r: ([("linear", [[0]], [4 * t])], "quadratic", 0, [0], [0.01, 0.01]),
+    "gradient of weights": lambda t, r: ([("linear", [[0]], [0])], "quadratic", r / 8, [r], ()),
+    "gradient of biases": lambda t, r: ([("linear", [[0]], [0])], "quadratic", 0, [4 * t], [1, 1 / 8 - 1]),
+}
+
+
+@pytest.mark.parametrize("update_spec", [UpdateSpec(), UpdateSpec("adam")], ids=["fused", "adam"])
+@pytest.mark.parametrize("place", PLACES)
+def test_each_place_that_stores_numbers(dtype, place, update_spec):
+    """All that a step leaves in the scratch, the parameters and the state.
+
+    A member's square has a tile of the gradient, but after plain descent only a sum that is no delta yet.
+    """
+    least = float(np.finfo(dtype).smallest_normal)
+    layers, cost, x, y, sample_weight = PLACES[place](least, least**0.5)
+    weights = [np.array(w, dtype) for _, w, _ in layers]
+    biases = [np.array(b, dtype)[:, np.newaxis] for *_, b in layers]
+    sizes = (1, *map(len, biases))
+    architecture = Architecture(sizes, tuple(kind for kind, *_ in layers), np.dtype(dtype), cost)
+    engine = Engine(architecture, weights, biases, 2, update_spec=update_spec)
+    data = Data(np.full((2, 1), x, dtype), np.array([y, y], dtype), 1.0, np.array(sample_weight, float))
+    engine.train(data, np.arange(2), (0, 2), OPTIMIZERS["adam"].numbers(np.full(1, 0.01), 0))
+    if update_spec.optimizer != "adam":
+        private = int(engine._plan["private"][0])
+        engine._scratch[private : private + int(engine._plan["private_size"][0])] = 0
+    assert not subnormal(engine._scratch, engine.parameters, engine._state)
 
 
 def full_of_subnormal(dtype):
