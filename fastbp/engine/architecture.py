@@ -94,7 +94,7 @@ class State:
 
 
 def changed(record: Record, **changes: Any) -> Record:
-    """A copy of a dataclass with other values of some fields, in a third of the time of `replace`."""
+    """A copy of a dataclass with other values of some fields, without the calls that `replace` makes."""
     copy = object.__new__(type(record))
     vars(copy).update(vars(record), **changes)
     return copy
