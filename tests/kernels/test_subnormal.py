@@ -152,7 +152,9 @@ def test_each_place_that_stores_numbers(dtype, place, update_spec):
     weights = [np.array(w, dtype) for _, w, _ in layers]
     biases = [np.array(b, dtype)[:, np.newaxis] for *_, b in layers]
     sizes = (1, *map(len, biases))
-    architecture = Architecture(sizes, tuple(kind for kind, *_ in layers), np.dtype(dtype), cost)
+    frozen = (0,) if place == "derivative" else ()  # below it no delta takes the derivative's place
+    kinds = tuple(kind for kind, *_ in layers)
+    architecture = Architecture(sizes, kinds, np.dtype(dtype), cost, frozen=frozen)
     engine = Engine(architecture, weights, biases, 2, update_spec=update_spec)
     data = Data(np.full((2, 1), x, dtype), np.array([y, y], dtype), 1.0, np.array(sample_weight, float))
     engine.train(data, np.arange(2), (0, 2), OPTIMIZERS["adam"].numbers(np.full(1, 0.01), 0))
