@@ -196,6 +196,26 @@ def test_samples(dtype):
     np.testing.assert_array_equal(net.outputs(sparse), expected)
 
 
+def test_sparse_rows_that_are_read_where_they_lie(dtype):
+    """Stored numbers that are subnormal count as 0, and so do sums of them with deltas."""
+    tiny = np.finfo(dtype).smallest_normal
+    net = network(dtype)
+    net.weights[0][...] = 1 / float(tiny)
+    rows = [
+        SparseRows(np.arange(6), np.arange(5, dtype=np.int32), np.full(5, x), 40) for x in (tiny / 2, tiny)
+    ]
+    assert Data(rows[0], np.zeros(5), 1.0).is_listed
+    zeros, ones = (net.outputs(X) for X in rows)
+    np.testing.assert_array_equal(zeros, net.outputs(np.zeros((5, 40), dtype)))
+    assert not np.array_equal(zeros, ones)
+    root = np.sqrt(tiny)
+    linear = Network([40, 1], output_activation="linear", dtype=dtype, seed=0)
+    linear.weights[0][...] = linear.biases[0][...] = 0
+    X = SparseRows(np.arange(6), np.arange(5, dtype=np.int32), np.full(5, root / 8), 40)
+    linear.fit(X, np.full((5, 1), root), epochs=1, batch_size=5, learning_rate=1.0)
+    assert linear.biases[0].any() and not subnormal(*kept(linear))
+
+
 def test_numpy_engine(dtype):
     """Where a user's functions of arrays make NumPy train."""
     relu = Activation(lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype))

@@ -160,11 +160,10 @@ def gather_panels(rows: Stored, positions: Any, count: int, target: Any, work: W
             column = np.int64(rows.columns[place])
             k = (column // nr * work.rows + i) * nr + column % nr
             _read(rows, place, target, k, divisor)
-            if scaled and rows.kind % SCALED == 2:
-                target[k] = (rows.doubles[place] - rows.mean[column]) * rows.factor[column]
-            elif scaled:
-                target[k] = (np.float64(target[k]) - rows.mean[column]) * rows.factor[column]
-            target[k] = normal_or_zero(target[k])
+            if scaled:
+                number = rows.doubles[place] if rows.kind % SCALED == 2 else np.float64(target[k])
+                target[k] = (number - rows.mean[column]) * rows.factor[column]
+                target[k] = normal_or_zero(target[k])
 
 
 @helper
