@@ -196,6 +196,14 @@ def test_normal_distribution(dtype):
         assert_within(most, one, wanted, wanted, x)
 
 
+def test_squares_below_the_smallest_normal_number_are_0(dtype):
+    x = arguments(dtype)
+    with np.errstate(all="ignore"):
+        squares = x * x
+    squares[squares < np.finfo(dtype).smallest_normal] = 0
+    np.testing.assert_array_equal(elementwise(lambda v, x: v.square(x))(x)[0], squares)
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_panels_hold_what_the_row_gives(name, dtype):
     """All lanes of ragged panels hold them, with 0 for subnormal numbers."""
