@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reproduce import lock, rebuild
+from reproduce import lock, rebuild, release
 
 ROOT = Path(__file__).parents[2]
 IN_GIT = (ROOT / ".git").exists() and shutil.which("git") is not None
@@ -233,3 +233,31 @@ def wanted(name):
             else:
                 found.append(requirement)
     return found
+
+
+@pytest.mark.parametrize(
+    "version, changelog, faults",
+    [
+        ("0.3.0", "# Changelog\n\n## 0.3.0\n\n## 0.2.0\n", []),
+        ("0.3.0rc1", "# Changelog\n\n## 0.3.0rc1\n", []),
+        ("0.3.0", "# Changelog\n\n## Unreleased\n\n## 0.3.0\n", ["'## 0.3.0' as its first heading"]),
+        ("0.3.0", "", ["'## 0.3.0' as its first heading, got ''"]),
+        ("0.3.dev", "## 0.3.dev\n", ["expected a version such as 0.3.0"]),
+    ],
+)
+def test_a_release_agrees_with_its_changelog(version, changelog, faults):
+    found = list(release.disagreements(version, changelog))
+    assert len(found) == len(faults)
+    assert all(fault in line for fault, line in zip(faults, found, strict=True))
+    assert release.version_of(f'x = 1\n__version__ = "{version}"\n') == version
+
+
+def test_what_a_wheel_may_hold(tmp_path):
+    good = [("fastbp/__init__.py", ""), ("fastbp/py.typed", ""), ("fastbp-1.0.dist-info/METADATA", "")]
+    assert not list(release.contents(wheel_of(tmp_path / "a.whl", *good)))
+    bad = [good[0], ("tests/conftest.py", ""), ("fastbp/__pycache__/a.pyc", "")]
+    assert list(release.contents(wheel_of(tmp_path / "b.whl", *bad))) == [
+        "b.whl: expected fastbp/py.typed in it",
+        "b.whl: tests/conftest.py does not belong into it",
+        "b.whl: fastbp/__pycache__/a.pyc does not belong into it",
+    ]
