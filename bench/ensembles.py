@@ -1,18 +1,21 @@
-"""Many small networks: ms an epoch of all, in lanes of vectors and one by one, beside JAX's vmap.
+"""Many small networks: ms an epoch of all, in lanes of vectors, one by one, and by JAX and PyTorch.
 
     python -m bench.ensembles                # networks x sizes, one order for all and own orders, threads
     python -m bench.ensembles --quick        # a few rows
     python -m bench.ensembles --widths       # by width alone: from where on lanes lose
 
 float32, tanh, a linear output, batches of 64, Adam, each network with a rate of its own.  The ways take turns
-epoch by epoch, and the median of their times counts.  JAX is left out where it is not installed.
+epoch by epoch, and the median of their times counts.  A process may use as many cores as threads are asked
+for, so that peers, which are left out where they are not installed, have as many.
 """
 
 import argparse
-import contextlib
+import json
 import statistics
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -23,15 +26,15 @@ from fastbp.engine.lanes import LaneEngine
 from fastbp.engine.one_by_one import OneByOne
 from fastbp.options.optimizers import OPTIMIZERS
 
-from .peers.recipe import BETA_1, BETA_2, EPSILON
-from .pinned import cores
+from .peers.ensembles import Way, jax_vmap, pytorch_batched
+from .pinned import cores, run
 from .suite.machine import gflops
 
 SAMPLES, BATCH = 4096, 64
 NETWORKS = (1, 8, 16, 64, 256)
 SIZES = ((8, 8, 8, 1), (8, 32, 32, 1), (24, 8, 2), (16, 64, 64, 4), (784, 30, 10))
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-Way = Callable[[], Any]  # trains an epoch
+PEERS = {"JAX vmap": ("jax", jax_vmap), "PyTorch bmm": ("torch", pytorch_batched)}
 
 
 class Given:
@@ -80,58 +83,6 @@ class Given:
 
         return epoch
 
-    def by_jax(self) -> Way:
-        """One jit of a scan over mini-batches of a vmap over networks, as JAX's users write it."""
-        import jax
-        from jax import numpy as jnp
-
-        def outputs(parameters: Any, x: Any) -> Any:
-            *hidden, (w, b) = parameters
-            for w_hidden, b_hidden in hidden:
-                x = jnp.tanh(x @ w_hidden + b_hidden)
-            return x @ w + b
-
-        def loss(parameters: Any, x: Any, y: Any) -> Any:
-            return 0.5 * ((outputs(parameters, x) - y) ** 2).sum() / len(x)
-
-        def step(state: Any, rate: Any, x: Any, y: Any) -> Any:
-            parameters, mu, nu, t = state
-            gradient = jax.grad(loss)(parameters, x, y)
-            t = t + 1
-            mu = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, mu, gradient)
-            nu = jax.tree.map(lambda s, g: BETA_2 * s + (1 - BETA_2) * g * g, nu, gradient)
-            scale = rate / (1 - BETA_1**t)
-            root = 1 / jnp.sqrt(1 - BETA_2**t)
-            parameters = jax.tree.map(
-                lambda w, m, s: w - scale * m / (jnp.sqrt(s) * root + EPSILON), parameters, mu, nu
-            )
-            return parameters, mu, nu, t
-
-        rows = 0 if len(self.orders) > 1 else None
-        every = jax.vmap(step, in_axes=(0, 0, rows, rows))
-        X, Y, rates = jnp.asarray(self.X), jnp.asarray(self.Y), jnp.asarray(self.rates, self.dtype)
-
-        def epoch(state: Any, orders: Any) -> Any:
-            batches = orders.reshape(len(orders), -1, BATCH).swapaxes(0, 1)
-            batches = batches if rows == 0 else batches[:, 0]
-            return jax.lax.scan(lambda state, at: (every(state, rates, X[at], Y[at]), None), state, batches)[
-                0
-            ]
-
-        compiled = jax.jit(epoch, donate_argnums=0)
-        parameters = [
-            (jnp.array(w.swapaxes(1, 2)), jnp.array(b[:, :, 0]))
-            for w, b in zip(self.weights, self.biases, strict=True)
-        ]
-        zeros = [jax.tree.map(jnp.zeros_like, parameters) for _ in range(2)]
-        state = [(parameters, *zeros, jnp.zeros(self.networks, self.dtype))]
-        orders = jnp.asarray(self.orders)
-
-        def run() -> None:
-            state[0] = jax.block_until_ready(compiled(state[0], orders))
-
-        return run
-
 
 def times(ways: dict[str, Way], rounds: int) -> dict[str, float]:
     """Median seconds an epoch of each way, in alternation, after one to warm up."""
@@ -146,17 +97,39 @@ def times(ways: dict[str, Way], rounds: int) -> dict[str, float]:
 
 
 def ways_of(given: Given, threads: int) -> dict[str, Way]:
+    """The ways to train, without peers that are not installed."""
     ways = {"lanes": given.by_engine(LaneEngine, threads), "one by one": given.by_engine(OneByOne, threads)}
-    with contextlib.suppress(ImportError):
-        ways["JAX vmap"] = given.by_jax()
+    for name, (module, peer) in PEERS.items():
+        if find_spec(module):
+            ways[name] = peer(given, BATCH, threads)
     return ways
 
 
-def rows(quick: bool) -> Iterator[tuple[int, tuple[int, ...], bool]]:
-    for sizes in SIZES[:3] if quick else SIZES:
-        for networks in (16, 64) if quick else NETWORKS:
+def cases(options: argparse.Namespace) -> Iterator[tuple[int, tuple[int, ...], bool]]:
+    """Networks, sizes, and whether each network has an order of its own."""
+    if options.widths:
+        for width in WIDTHS:
+            yield 16, (16, width, width, 1), False
+        return
+    for sizes in SIZES[:3] if options.quick else SIZES:
+        for networks in options.networks or ((16, 64) if options.quick else NETWORKS):
             for own_orders in (False, True):
                 yield networks, sizes, own_orders
+
+
+def row(networks: int, sizes: tuple[int, ...], own_orders: bool, options: argparse.Namespace) -> str:
+    """A row of the table, in a process that has as many cores as threads."""
+    (threads,), dtype = options.threads, options.dtype
+    given = Given(networks, sizes, own_orders, dtype)
+    found = times(ways_of(given, threads), options.rounds)
+    peak = 1e9 * gflops(dtype, threads)
+    pays = LaneEngine.pays(given.architecture, networks, BATCH, threads, own_orders)
+    chosen = found["lanes" if pays else "one by one"]
+    line = f"{networks:3} x {list(sizes)!s:16} {'own' if own_orders else 'one':4} {threads}"
+    for name, seconds in found.items():
+        mark = "*" if seconds == chosen else " "
+        line += f"  {name} {1e3 * seconds:8.2f}{mark} ({given.flops / seconds / peak:4.0%})"
+    return f"{line}  " + ", ".join(f"x{seconds / chosen:.2f}" for seconds in found.values())
 
 
 def main() -> None:
@@ -165,24 +138,27 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--widths", action="store_true")
+    parser.add_argument("--networks", nargs="+", type=int, help="instead of 1, 8, 16, 64 and 256")
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, min(2, len(cores()))}))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)  # the process that is pinned
     options = parser.parse_args()
-    if options.widths:
-        cases = [(16, (16, width, width, 1), False) for width in WIDTHS]
-    else:
-        cases = list(rows(options.quick))
-    print("networks, sizes, orders, threads: ms an epoch of all, share of the FMA peak")
-    for networks, sizes, own_orders in cases:
-        given = Given(networks, sizes, own_orders, options.dtype)
-        for threads in options.threads:
-            found = times(ways_of(given, threads), options.rounds)
-            peak = 1e9 * gflops(options.dtype, threads)
-            line = f"{networks:3} x {list(sizes)!s:16} {'own' if own_orders else 'one':4} {threads}"
-            for name, seconds in found.items():
-                line += f"  {name} {1e3 * seconds:8.2f} ms ({given.flops / seconds / peak:4.0%})"
-            print(f"{line}  x{found['one by one'] / found['lanes']:.2f}", flush=True)
+    if options.json:
+        for case in cases(options):
+            print(json.dumps(row(*case, options)), flush=True)
+        return
+    missing = [name for name, (module, _) in PEERS.items() if not find_spec(module)]
+    for name in missing:
+        print(f"{name} is left out: it is not installed")
+    print(
+        "networks, sizes, orders, threads: ms an epoch of all (share of the FMA peak); * what Ensemble takes,"
+    )
+    print("and how many times as long as that each of them takes")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
+    for threads in options.threads:
+        for line in run("bench.ensembles", [*arguments, "--json", "--threads", str(threads)], threads):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
