@@ -36,11 +36,11 @@ _MOST_OWN_INPUTS = 64  # of samples that are gathered for each lane
 
 
 def _row_of(columns: int, lanes: int, size: int) -> int:
-    """Numbers from one row of a lane matrix to the next: an odd number of lines, or of pairs of entries.
+    """Numbers from one row of a lane matrix to the next: an odd number of lines, or of a tile's columns.
 
     Powers of two apart, the entries of a column would all fall into the same sets of a cache.
     """
-    unit = max(2, _LINE // (lanes * size))  # entries
+    unit = max(COLUMNS, _LINE // (lanes * size))  # entries
     units = -(-columns // unit)
     return (units | 1) * unit * lanes
 

@@ -267,26 +267,26 @@ def spread(typingctx: Any, rows: Any, columns: Any, target: Any, source: Any) ->
 def activate(typingctx: Any, formula: Any, rows: Any, columns: Any, z: Any, a: Any, d: Any) -> Any:
     """a = activation(z) and d = da/dz, by the activation's row; a user's own function is none.
 
-    Two entries at a time, so that a core has independent operations at hand while it waits for others.  A
-    column beyond the last may be computed besides.
+    As many entries at a time as a tile has columns, so that a core has independent operations at hand while
+    it waits for others.  Columns beyond the last may be computed besides.
     """
     element = element_of(z.types[0])
     s = shape(element)
-    pair = ir.VectorType(element, 2 * s.lanes)
+    several = ir.VectorType(element, COLUMNS * s.lanes)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         code, parameter, _, rows, columns = args[:5]
         parameter = converted(b, parameter, element)
-        pairs = b.sdiv(b.add(columns, I64(1)), I64(2))
-        matrices = (
-            (first, row, b.mul(column, I64(2))) for first, row, column in (args[5:8], args[8:11], args[11:])
-        )
-        matrices = list(matrices)
-        v = Elementary(b, pair)
+        parts = b.sdiv(b.add(columns, I64(COLUMNS - 1)), I64(COLUMNS))
+        matrices = [
+            (first, row, b.mul(column, I64(COLUMNS)))
+            for first, row, column in (args[5:8], args[8:11], args[11:])
+        ]
+        v = Elementary(b, several)
 
         def apply(row: Callable[..., Any]) -> None:
-            with entries(b, rows, pairs, *matrices) as (z, a, d):
-                activation, derivative = row_of(row, 2, parameter)(v, v.of(load(b, z, pair)))
+            with entries(b, rows, parts, *matrices) as (z, a, d):
+                activation, derivative = row_of(row, 2, parameter)(v, v.of(load(b, z, several)))
                 store(b, v.flushed(activation).value, a)
                 store(b, v.flushed(derivative).value, d)
 
