@@ -85,8 +85,10 @@ def activate(typingctx: Any, formula: Any, rows: Any, vectors: Any, z: Any, d: A
                 offset = b.add(b.mul(i, I64(s.columns)), b.mul(vector, I64(s.lanes)))
                 here = at(b, z, offset)
                 a, derivative = row_of(row, 2, parameter)(v, v.of(load(b, here, s.vector)))
-                store(b, v.flushed(a).value, here)
+                # Of a selection that is stored where one side was loaded, LLVM makes a masked store, which is
+                # slow on some CPUs, unless another store comes between.
                 store(b, v.flushed(derivative).value, at(b, d, offset))
+                store(b, v.flushed(a).value, here)
 
         def custom() -> None:
             with loop(b, rows) as i:
