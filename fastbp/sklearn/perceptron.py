@@ -2,9 +2,9 @@
 
 import contextlib
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -18,70 +18,27 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..data.arrays import warn
 from ..data.validation import checked_validation_data
 from ..data.weights import check_some_weight, sample_weights
+from ..engine.chunks import DivergenceError
 from ..network import Network, objective, recipe_of
 from ..options import checks
 from ..options.optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
 from ..training import fit as training
 from ..training.plan import Plan
-from ..training.run import Callback, Run
+from .layers import LayerArrays, checked_layers, sizes_of
+from .watch import Watch
 
 # Names of scikit-learn's that are not ours
 _ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential"}
 _SOLVERS = ("lbfgs", "sgd", "adam")
-_SLOWEST = 1e-6  # learning rate at which "adaptive" ends
 _MOST_SEED = 2**31
+_NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+    "preprocessed."
+)
 
 
-@dataclass
-class _Watch(Callback):
-    """scikit-learn's rules between epochs: the loss curve, when to stop, and the learning rate."""
-
-    estimator: Any
-    penalty: float  # per half the sum of squared weights, in the loss
-    early: bool  # whether the validation score decides when to stop
-    one: bool  # whether this is a single epoch of `partial_fit`
-    best: tuple[list[np.ndarray], list[np.ndarray]] | None = None  # weights and biases of the best score
-
-    def on_epoch_end(self, run: Run) -> None:
-        fitted = self.estimator
-        loss = run.history.loss[-1] / fitted._outputs_in_loss + fitted._loss_of_targets
-        if self.penalty:
-            loss += 0.5 * self.penalty * sum(float(np.vdot(w, w)) for w in run.kept().weights)
-        fitted.loss_ = loss
-        fitted.loss_curve_.append(loss)
-        fitted.n_iter_ = 1 if self.one else len(run.history.loss)
-        fitted.t_ += run.samples
-        if self.early:
-            self._take_score(run.history.validation_score[-1], run)
-        else:
-            self._wait(loss > fitted.best_loss_ - fitted.tol)
-            fitted.best_loss_ = min(loss, fitted.best_loss_)
-        self._adapt(run)
-
-    def _take_score(self, score: float, run: Run) -> None:
-        fitted = self.estimator
-        fitted.validation_scores_.append(score)
-        self._wait(score < fitted.best_validation_score_ + fitted.tol)
-        if score > fitted.best_validation_score_:
-            fitted.best_validation_score_ = score
-            net = run.kept()
-            self.best = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
-
-    def _wait(self, without_gain: bool) -> None:
-        self.estimator._waits = self.estimator._waits + 1 if without_gain else 0
-
-    def _adapt(self, run: Run) -> None:
-        """Sets the learning rate after an epoch; ends the training when the loss no longer improves."""
-        fitted = self.estimator
-        rule = fitted.learning_rate if fitted.solver == "sgd" else "constant"
-        if rule == "invscaling":
-            run.rate_factor = (fitted.t_ + 1) ** -fitted.power_t
-        if fitted._waits > fitted.n_iter_no_change:
-            if rule == "adaptive" and fitted.learning_rate_init * run.rate_factor > _SLOWEST:
-                run.rate_factor /= 5
-                fitted._waits = 0
-            elif not self.one:
-                run.stop(f"no gain of {fitted.tol:g} in {fitted.n_iter_no_change} epochs")
+class NotFiniteError(DivergenceError, ValueError):
+    """Training has diverged; a ValueError, as scikit-learn raises it."""
 
 
 class Job(NamedTuple):
@@ -179,7 +136,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
         if self.early_stopping:
             raise ValueError(
-                "partial_fit: does not support early_stopping=True; use fit, or early_stopping=False"
+                "partial_fit does not support early_stopping=True; use fit, or early_stopping=False"
             )
         return self._fit(self.prepared(X, y, sample_weight, None, one=True))
 
@@ -187,17 +144,20 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """Checks arguments and data, and builds the network."""
         checks.choice("solver", self.solver, _SOLVERS)
         checks.choice("learning_rate", self.learning_rate, ("constant", "invscaling", "adaptive"))
-        first = not hasattr(self, "network_") or not (self.warm_start or one)
+        goes_on = self.warm_start or one
         if validation_data is not None and not self.early_stopping:
             raise ValueError("validation_data: expected early_stopping=True, which alone uses them")
-        X, targets = self._checked(X, y, first, one)
+        X, targets = self._checked(X, y, not (goes_on and "network_" in vars(self)), one)
+        if goes_on:
+            self._adopt()
+        first = not (goes_on and "network_" in vars(self))
         weights = self._weights(y, sample_weight)
         self._loss_of_targets = self._least_loss(targets, weights)
         validation: dict[str, Any] = {}
         if validation_data is not None:
             validation["validation_data"] = self._checked_validation(validation_data, y)
         elif self.early_stopping:
-            validation["validation_split"] = self.validation_fraction
+            validation["validation_split"] = self._share_held_out(targets)
         random = check_random_state(self.random_state)
         if first or not one:
             self._begin(X, random, None if first else self.network_)
@@ -214,7 +174,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def check_finite(self) -> None:
         """Refuses weights that training has left infinite or NaN."""
         if not all(np.isfinite(array).all() for array in (*self.network_.weights, *self.network_.biases)):
-            raise ValueError("fit: expected finite weights at the end; scale the columns of X")
+            raise ValueError(_NOT_FINITE)
 
     def _checked(self, X: Any, y: Any, first: bool, one: bool) -> tuple[Any, np.ndarray]:
         X, y = validate_data(
@@ -241,6 +201,18 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
         raise NotImplementedError
 
+    def _share_held_out(self, targets: np.ndarray) -> float:
+        """The share of the rows for early stopping: of at least two rows, or it is refused."""
+        samples = len(targets)
+        least = math.ceil(checks.rate("validation_fraction", self.validation_fraction) * samples)
+        if least < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your "
+                f"dataset: expected at least 2 samples held out, got {least} of {samples}"
+            )
+        share: float = self.validation_fraction
+        return share if int(share * samples) >= 2 else (least + 0.5) / samples
+
     def _least_loss(self, targets: np.ndarray, weights: np.ndarray | None) -> float:
         """The number to add to our cost for scikit-learn's."""
         return 0.0
@@ -259,35 +231,64 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """Builds a network, with the weights of the one before or with scikit-learn's initial ones."""
         hidden = self.hidden_layer_sizes
         sizes = [X.shape[1], *(hidden if isinstance(hidden, Iterable) else [hidden]), self.n_outputs_]
-        names = self.activation if _is_list(self.activation) else [self.activation] * (len(sizes) - 2)
-        activations = [_ACTIVATIONS.get(name, name) if isinstance(name, str) else name for name in names]
         weights, biases = [], []
         for n_in, n_out in itertools.pairwise(sizes):
             bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (n_in + n_out))
             weights.append(random.uniform(-bound, bound, (n_in, n_out)).T)
             biases.append(random.uniform(-bound, bound, n_out)[:, None])
-        seed = int(random.randint(_MOST_SEED))
-        self.network_ = Network(
-            sizes,
-            activation=activations if activations else "relu",
-            output_activation=_ACTIVATIONS.get(str(self.out_activation_), str(self.out_activation_)),
-            cost=self._cost,
-            dtype=X.dtype,
-            seed=seed,
-            dropout=self.dropout,
-        )
+        self.network_ = self._built(sizes, X.dtype, random)
         if before is not None:
             weights, biases = before.weights, before.biases
         self.network_.weights = [w.astype(X.dtype) for w in weights]
         self.network_.biases = [b.astype(X.dtype) for b in biases]
-        self.n_layers_ = len(sizes)
-        if before is None:
+        self._reset(anew=before is None)
+
+    def _built(self, sizes: Sequence[int], dtype: np.dtype, random: Any) -> Network:
+        names = self.activation if _is_list(self.activation) else [self.activation] * (len(sizes) - 2)
+        activations = [_ACTIVATIONS.get(name, name) if isinstance(name, str) else name for name in names]
+        return Network(
+            sizes,
+            activation=activations if activations else "relu",
+            output_activation=_ACTIVATIONS.get(str(self.out_activation_), str(self.out_activation_)),
+            cost=self._cost,
+            dtype=dtype,
+            seed=int(random.randint(_MOST_SEED)),
+            dropout=self.dropout,
+        )
+
+    def _reset(self, anew: bool) -> None:
+        """Sets what training keeps up to date, for a new network or for more training of the same one."""
+        self.__dict__.pop("_given", None)
+        self.n_layers_ = self.network_.num_layers
+        if anew:
             self.t_ = 0
             self.loss_curve_: list[float] = []
         self._waits = 0
         self.best_loss_ = None if self.early_stopping else np.inf
         self.validation_scores_: list[float] | None = [] if self.early_stopping else None
         self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _adopt(self) -> None:
+        """Builds the network of `coefs_` and `intercepts_`, if both were set before there was one."""
+        given = vars(self).get("_given", {})
+        if "network_" in vars(self) or len(given) < 2:
+            return
+        sizes = sizes_of(given["coefs_"])
+        self._assume(sizes)
+        narrow = all(np.asarray(w).dtype == np.float32 for w in given["coefs_"])
+        dtype = np.dtype(np.float32 if narrow else np.float64)
+        net = self._built(sizes, dtype, check_random_state(self.random_state))
+        for name, arrays in given.items():
+            _set_layers(net, name, arrays)
+        self.network_ = net
+        self._reset(anew=True)
+
+    def _assume(self, sizes: Sequence[int]) -> None:
+        """Sets the attributes that follow from the sizes of a network, where they are not set."""
+        for name, size in (("n_features_in_", sizes[0]), ("n_outputs_", sizes[-1])):
+            if self.__dict__.setdefault(name, size) != size:
+                expected = f"{name} = {getattr(self, name)}"
+                raise ValueError(f"coefs_: expected arrays that suit {expected}, got layers of sizes {sizes}")
 
     def _size_of_batch(self, rows: int) -> int:
         if isinstance(self.batch_size, str):
@@ -305,11 +306,11 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             return SGD()
         return (Nesterov if self.nesterovs_momentum else Momentum)(self.momentum)
 
-    def planned(self, job: Job) -> tuple[Plan, _Watch]:
+    def planned(self, job: Job) -> tuple[Plan, Watch]:
         """How to train on mini-batches, by scikit-learn's rules between epochs, which are a callback."""
         size = self._size_of_batch(job.X.shape[0])
         penalty, weights = self.alpha / size, job.weights
-        watch = _Watch(self, penalty, self.early_stopping, job.one)
+        watch = Watch(self, penalty, self.early_stopping, job.one)
         plan = Plan(
             recipe=recipe_of(self._optimizer(), self.learning_rate_init, "constant", penalty, 0.0, None),
             epochs=1 if job.one else checks.count("max_iter", self.max_iter, 0),
@@ -317,7 +318,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             sample_weight=None if weights is None else weights / weights.mean(),
             shuffle=self.shuffle,
             threads=checks.threads_of(self.threads),
-            callbacks=training.callbacks_of([watch, *(self.callbacks or ())], bool(self.verbose)),
+            callbacks=training.callbacks_of([watch, *(self.callbacks or ())], verbose=False),
             **job.validation,
         )
         return plan, watch
@@ -329,9 +330,20 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         except KeyboardInterrupt:
             warn("fit: interrupted; the present weights are kept", UserWarning)
             epochs = -1
+        except DivergenceError as error:
+            self.end_diverged(watch, error)
+            return
         self.finish(watch, epochs)
 
-    def finish(self, watch: _Watch, epochs: int) -> None:
+    def end_diverged(self, watch: Watch, error: DivergenceError) -> None:
+        """Ends a training that diverged: with the best weights of early stopping, or else by an error."""
+        if not watch.best:
+            raise NotFiniteError(f"{_NOT_FINITE} {error}") from error
+        watch.end_diverged()
+        warn(f"fit: diverged; the weights of the best epoch are kept: {error}", ConvergenceWarning)
+        self.network_.weights, self.network_.biases = watch.best
+
+    def finish(self, watch: Watch, epochs: int) -> None:
         """Ends a training of so many epochs: warns if there were too few, and takes the best weights."""
         if not watch.one and epochs == self.max_iter:
             warn(
@@ -358,9 +370,21 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             self.loss_curve_.append(value / self._outputs_in_loss + self._loss_of_targets)
             return value, gradient
 
+        iterations = itertools.count(1)
+
+        def show(_: np.ndarray) -> None:
+            print(f"Iteration {next(iterations)}, loss = {self.loss_curve_[-1]:.8f}")
+
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol}
         try:
-            result = minimize(value_and_gradient, latest, method="L-BFGS-B", jac=True, options=options)
+            result = minimize(
+                value_and_gradient,
+                latest,
+                method="L-BFGS-B",
+                jac=True,
+                options=options,
+                callback=show if self.verbose else None,
+            )
             latest = result.x
         finally:
             net.parameters = latest
@@ -372,6 +396,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def _outputs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
+        self._adopt()
         dtype = self.network_.weights[0].dtype
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         outputs: np.ndarray = self.network_.outputs(X.astype(dtype, copy=False))
@@ -379,19 +404,41 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """The weights of each layer, of shape (inputs, outputs): views of ``network_.weights``."""
-        return [w.T for w in self._fitted("coefs_").weights]
+        """The weights of each layer (inputs, outputs): views of ``network_.weights``.  May be set."""
+        return self._layers("coefs_")
+
+    @coefs_.setter
+    def coefs_(self, arrays: Sequence[Any]) -> None:
+        self._set("coefs_", arrays)
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """The biases of each layer, of shape (outputs,)."""
-        return [b[:, 0] for b in self._fitted("intercepts_").biases]
+        """The biases of each layer (outputs,): views of ``network_.biases``.  May be set."""
+        return self._layers("intercepts_")
 
-    def _fitted(self, name: str) -> Network:
-        if "network_" not in vars(self):
+    @intercepts_.setter
+    def intercepts_(self, arrays: Sequence[Any]) -> None:
+        self._set("intercepts_", arrays)
+
+    def _layers(self, name: str) -> list[np.ndarray]:
+        if "network_" in vars(self):
+            net: Network = self.network_
+            arrays = [w.T for w in net.weights] if name == "coefs_" else [b[:, 0] for b in net.biases]
+            return LayerArrays(arrays, lambda changed: self._set(name, changed))
+        given: list[np.ndarray] | None = vars(self).get("_given", {}).get(name)
+        if given is None:
             raise AttributeError(f"{type(self).__name__} has no {name!r} before it is fitted")
-        net: Network = self.network_
-        return net
+        return given
+
+    def _set(self, name: str, arrays: Sequence[Any]) -> None:
+        """Sets the network's arrays; without a network keeps them, from which `_adopt` builds one."""
+        if "network_" in vars(self):
+            _set_layers(self.network_, name, arrays)
+        else:
+            self._given = {**vars(self).get("_given", {}), name: list(arrays)}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "network_" in vars(self) or len(vars(self).get("_given", {})) == 2
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -401,6 +448,16 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _set_layers(net: Network, name: str, arrays: Sequence[Any]) -> None:
+    """Gives a network the weights of `coefs_` or the biases of `intercepts_`, which must have its shapes."""
+    shapes = [w.shape[::-1] if name == "coefs_" else w.shape[:1] for w in net.weights]
+    layers = checked_layers(name, arrays, shapes)
+    if name == "coefs_":
+        net.weights = [np.array(w.T, net.dtype, order="C") for w in layers]
+    else:
+        net.biases = [np.array(b[:, None], net.dtype) for b in layers]
 
 
 class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
@@ -488,6 +545,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
             self._known = np.arange(np.shape(y)[1]) if _is_multilabel(y) else unique_labels(classes)
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(f"classes: expected {self.classes_}, as in the first call, got {classes}")
+        else:
+            self._known = self.classes_
         fitted: MLPClassifier = self._partial_fit(X, y, sample_weight)
         return fitted
 
@@ -500,15 +559,38 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
             self.n_outputs_ = len(self.classes_) if several or len(self.classes_) > 2 else 1
             self._several = several
             self.out_activation_ = "softmax" if not several and self.n_outputs_ > 1 else "logistic"
+        if self.warm_start and not one and not np.array_equal(present, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {present}"
+            )
         others = np.setdiff1d(present, self.classes_)
         if len(others) or several != self._several:
             got = others if len(others) else present
             raise ValueError(f"y: expected labels among {self.classes_}, got {got}")
-        if self.warm_start and not one and len(present) < len(self.classes_):
-            raise ValueError(f"y: expected the classes {self.classes_} of the earlier fit, got {present}")
         if several:
             return np.asarray(y, np.int64)
         return np.searchsorted(self.classes_, y)
+
+    def _assume(self, sizes: Sequence[int]) -> None:
+        super()._assume(sizes)
+        known = self.__dict__
+        known.setdefault("out_activation_", "softmax" if sizes[-1] > 1 else "logistic")
+        known.setdefault("_several", self.out_activation_ == "logistic" and sizes[-1] > 1)
+        known.setdefault("classes_", np.arange(max(2, sizes[-1])))
+
+    def _share_held_out(self, targets: np.ndarray) -> float:
+        """Refuses a class of one sample where there are two classes, as scikit-learn does."""
+        if self.n_outputs_ == 1 and not self._several:
+            counts = np.bincount(targets, minlength=2)
+            few = [f"{bool(i)}" for i in (0, 1) if counts[i] == 1]
+            if few:
+                labels = ", ".join(f"{bool(i)} is {label}" for i, label in enumerate(self.classes_))
+                raise ValueError(
+                    "The least populated classes in y have only 1 member, of which early_stopping can hold "
+                    f"none out: expected at least 2. Classes with too few members are: {few} ({labels})"
+                )
+        return super()._share_held_out(targets)
 
     def _weights(
         self, y: Any, sample_weight: Any, learnt: Any = None, name: str = "sample_weight"
@@ -614,13 +696,20 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
         outputs = 1 if y.ndim == 1 else y.shape[1]
         if first:
-            rows = {"squared_error": ("quadratic", "identity"), "poisson": ("poisson", "exp")}
-            checks.choice("loss", self.loss, rows)
-            self._cost, self.out_activation_ = rows[self.loss]
-            self.n_outputs_ = self._outputs_in_loss = outputs
+            self.n_outputs_ = outputs
+            self._take_loss()
         if outputs != self.n_outputs_:
             raise ValueError(f"y: expected {self.n_outputs_} columns, as before, got {outputs}")
         return y.astype(np.float64)
+
+    def _take_loss(self) -> None:
+        rows = {"squared_error": ("quadratic", "identity"), "poisson": ("poisson", "exp")}
+        self._cost, self.out_activation_ = rows[checks.choice("loss", self.loss, rows)]
+        self._outputs_in_loss = self.n_outputs_
+
+    def _assume(self, sizes: Sequence[int]) -> None:
+        super()._assume(sizes)
+        self._take_loss()
 
     def _least_loss(self, targets: np.ndarray, weights: np.ndarray | None) -> float:
         """Half a deviance is our cost and this number, by which it is 0 where outputs are the targets."""

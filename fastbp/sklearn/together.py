@@ -12,7 +12,8 @@ from ..engine.chunks import DivergenceError
 from ..training import ensemble_fit
 from ..training.fit import evaluation_of
 from ..training.lanes import Assignment
-from .perceptron import MLPClassifier, MLPRegressor, _Watch
+from .perceptron import MLPClassifier, MLPRegressor
+from .watch import Watch
 
 
 @dataclass
@@ -53,7 +54,7 @@ def can_be_together(estimator: Any) -> bool:
 
 def train(tasks: Sequence[Task]) -> None:
     """Trains estimators, those together whose networks differ in numbers only; errors stay in their tasks."""
-    groups: dict[Any, list[tuple[Task, _Watch, Assignment]]] = {}
+    groups: dict[Any, list[tuple[Task, Watch, Assignment]]] = {}
     arrays = None
     for task in tasks:
         estimator = task.estimator
@@ -89,7 +90,7 @@ def _key(assigned: Assignment) -> tuple[Any, ...]:
     )
 
 
-def _train_group(group: Sequence[tuple[Task, _Watch, Assignment]]) -> None:
+def _train_group(group: Sequence[tuple[Task, Watch, Assignment]]) -> None:
     run = ensemble_fit.run_of([assigned for *_, assigned in group])
     with contextlib.suppress(DivergenceError):  # of all of them, each of which has a note
         run.train()
@@ -97,8 +98,10 @@ def _train_group(group: Sequence[tuple[Task, _Watch, Assignment]]) -> None:
     for i, (task, watch, _) in enumerate(group):
         try:
             if history.diverged[i]:
-                raise DivergenceError(next(text for j, text in history.own_notes if j == i))
-            task.estimator.finish(watch, int(history.trained_epochs[i]))
+                text = next(text for j, text in history.own_notes if j == i)
+                task.estimator.end_diverged(watch, DivergenceError(text))
+            else:
+                task.estimator.finish(watch, int(history.trained_epochs[i]))
             task.estimator.check_finite()
         except (ArithmeticError, ValueError) as error:
             task.error = error

@@ -1,7 +1,9 @@
 """The estimators: scikit-learn's own checks, its own results where they must agree, and what it lacks."""
 
+import copy
 import inspect
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -21,6 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 import fastbp  # noqa: E402
 from fastbp import sklearn as ours  # noqa: E402
+from fastbp.sklearn.together import Task, train  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 BOTH = ("MLPClassifier", "MLPRegressor")
@@ -259,6 +262,146 @@ def test_a_warm_start_goes_on_from_the_weights():
     assert model.loss_ < first and len(model.loss_curve_) == 40
     with pytest.raises(ValueError, match="classes"):
         model.fit(X[LABELS > 0], LABELS[LABELS > 0])
+
+
+# ---------------------------------------------------------------- weights that are set
+
+
+@pytest.mark.parametrize("kind", ["labels", "binary", "several", "values", "counts"])
+def test_an_estimator_of_weights_that_are_set_predicts_as_theirs(kind):
+    targets = {
+        "labels": LABELS,
+        "binary": BINARY,
+        "several": SEVERAL,
+        "values": VALUES,
+        "counts": LABELS * 1.0,
+    }
+    name = "MLPRegressor" if kind in ("values", "counts") else "MLPClassifier"
+    loss = {"loss": "poisson"} if kind == "counts" else {}
+    mine, other = pair(name, hidden_layer_sizes=(5, 4), activation="tanh", max_iter=3, **loss)
+    other.fit(X, targets[kind])
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        mine.predict(X)
+    mine.coefs_ = [0] * 3
+    for layer, array in enumerate(other.coefs_):
+        mine.coefs_[layer] = array
+    mine.intercepts_ = other.intercepts_
+    mine.out_activation_ = other.out_activation_
+    np.testing.assert_array_equal(mine.predict(X) > 0.5, other.predict(X) > 0.5)
+    if name == "MLPClassifier":
+        np.testing.assert_allclose(mine.predict_proba(X), other.predict_proba(X), rtol=1e-12)
+    else:
+        np.testing.assert_allclose(mine.predict(X), other.predict(X), rtol=1e-12)
+    assert (mine.n_features_in_, mine.n_layers_, mine.n_outputs_) == (4, 4, other.n_outputs_)
+
+
+def test_weights_of_a_trained_estimator_may_be_set(dtype):
+    model = ours.MLPRegressor(hidden_layer_sizes=3, max_iter=3, random_state=0).fit(X.astype(dtype), VALUES)
+    kept = copy.deepcopy(model.coefs_)
+    assert type(kept) is list and type(pickle.loads(pickle.dumps(model.coefs_))) is list
+    model.coefs_[1] = np.ones((3, 1))
+    model.coefs_[0] *= 0
+    model.intercepts_ = [[1, 2, 3], [10]]
+    np.testing.assert_array_equal(model.predict(X.astype(dtype)), np.full(150, 16.0))
+    model.coefs_ = kept
+    assert {array.dtype for array in model.coefs_ + model.intercepts_} == {np.dtype(dtype)}
+    np.testing.assert_array_equal(model.coefs_[0], kept[0])
+    for arrays, message in [
+        (kept[:1], "coefs_: expected 2 arrays, one of each layer, got 1"),
+        ([kept[0].T, kept[1]], r"coefs_\[0\]: expected numbers of shape \(4, 3\), got"),
+        ([kept[0], np.array([["a"]] * 3)], r"coefs_\[1\]: expected numbers of shape \(3, 1\), got <U1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            model.coefs_ = arrays
+        np.testing.assert_array_equal(model.coefs_[0], kept[0])
+    with pytest.raises(ValueError, match=r"intercepts_\[1\]: expected numbers of shape \(1,\)"):
+        model.intercepts_[1] = [[1.0]]
+
+
+def test_weights_that_are_set_first_do_not_outlive_a_fit_and_must_suit():
+    model, plain = (ours.MLPRegressor(hidden_layer_sizes=3, max_iter=2, random_state=0) for _ in range(2))
+    model.coefs_, model.intercepts_ = [np.ones((4, 3)), np.ones((3, 1))], [np.zeros(3), np.zeros(1)]
+    np.testing.assert_array_equal(model.fit(X, VALUES).coefs_[0], plain.fit(X, VALUES).coefs_[0])
+    model = ours.MLPRegressor(hidden_layer_sizes=3, warm_start=True, max_iter=0)
+    model.coefs_, model.intercepts_ = [np.ones((4, 3)), np.ones((3, 1))], [np.zeros(3), np.zeros(1)]
+    np.testing.assert_array_equal(model.fit(X, VALUES).coefs_[0], np.ones((4, 3)))
+    other = ours.MLPRegressor()
+    other.coefs_, other.intercepts_ = [np.ones((4, 3)), np.ones((2, 1))], [np.zeros(3), np.zeros(1)]
+    with pytest.raises(ValueError, match="the outputs of the layer before, got the shapes"):
+        other.predict(X)
+    other.coefs_ = [np.ones((5, 3)), np.ones((3, 1))]
+    with pytest.raises(ValueError, match="coefs_: expected arrays that suit n_features_in_ = 4"):
+        other.partial_fit(X, VALUES)
+
+
+# ---------------------------------------------------------------- as they do it
+
+
+def test_both_types_of_numbers_learn_the_same_without_kinks():
+    digits, labels = load_digits(n_class=2, return_X_y=True)
+    options = {"hidden_layer_sizes": (5, 3), "activation": "tanh", "max_iter": 150, "tol": 1e-3}
+    for seed in range(3):
+        wide, narrow = (
+            ours.MLPRegressor(random_state=seed, **options)
+            .fit(digits[:300].astype(dtype), labels[:300])
+            .predict(digits[300:].astype(dtype))
+            for dtype in ("float64", "float32")
+        )
+        np.testing.assert_allclose(narrow, wide, rtol=0, atol=5e-4)  # of targets 0 and 1
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"learning_rate": "adaptive", "momentum": 0}, {"early_stopping": True}], ids=str
+)
+def test_what_is_printed_is_theirs(options, capsys):
+    early = options.get("early_stopping")
+    rules = {"solver": "sgd", "alpha": 0, "tol": 0.5, "n_iter_no_change": 2, "verbose": True, "max_iter": 30}
+    if early:  # on other rows than theirs
+        rules |= {"learning_rate_init": 1e-9}
+    lines = []
+    for model in pair("MLPRegressor", batch_size=150, shuffle=False, **rules, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(X, VALUES)
+        lines.append(capsys.readouterr().out.splitlines())
+    if early:
+        lines = [[re.sub(r"-?\d\.\d{5,}", "", line) for line in each] for each in lines]
+    assert lines[0] == lines[1] and len(lines[0]) > 3
+    assert lines[0][-1].endswith("Stopping.")
+
+
+def test_lbfgs_prints_its_iterations(capsys):
+    model = ours.MLPRegressor(solver="lbfgs", max_iter=3, verbose=True, random_state=0).fit(X, VALUES)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["Iteration 1", "Iteration 2", "Iteration 3"]
+    assert lines[-1].endswith(f"{model.loss_curve_[-1]:.8f}")
+
+
+DIVERGES = {"solver": "sgd", "activation": "identity", "learning_rate_init": 1, "random_state": 0}
+
+
+def test_divergence_is_a_value_error_and_ours():
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights") as e:
+        ours.MLPRegressor(**DIVERGES).fit(X * 10, VALUES)
+    assert isinstance(e.value, fastbp.DivergenceError) and "epoch " in str(e.value)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_early_stopping_has_the_best_weights_where_training_diverged(together):
+    model = ours.MLPRegressor(early_stopping=True, **DIVERGES)
+    with pytest.warns(ConvergenceWarning, match="fit: diverged; the weights of the best epoch are kept"):
+        if together:
+            task = Task(model, X * 10, VALUES)
+            train([task])
+            model = task.result
+        else:
+            model.fit(X * 10, VALUES)
+    assert len(model.validation_scores_) == model.n_iter_ == len(model.loss_curve_) > 1
+    assert np.isnan(model.validation_scores_[-1]) and np.isnan(model.loss_)
+    assert model.best_validation_score_ == np.nanmax(model.validation_scores_)
+    best = int(np.nanargmax(model.validation_scores_)) + 1
+    short = ours.MLPRegressor(early_stopping=True, max_iter=best, **DIVERGES).fit(X * 10, VALUES)
+    np.testing.assert_array_equal(short.coefs_[0], model.coefs_[0])
 
 
 # ---------------------------------------------------------------- what scikit-learn's lack
