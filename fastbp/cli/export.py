@@ -23,6 +23,10 @@ def add_to(commands: Any) -> None:
     export.add_argument("model", metavar="MODEL", help="a file that fastbp train or Network.save wrote")
     export.add_argument("out", metavar="OUT", help="the file to write, .onnx or .c")
     export.add_argument("--name", default="predict", help="name of the C function (default: predict)")
+    export.add_argument("--header", action="store_true", help="also write the declarations, as OUT's .h")
+    export.add_argument(
+        "--embedded", action="store_true", help="for microcontrollers: floats alone, in static memory"
+    )
     export.set_defaults(run=_run)
 
 
@@ -31,6 +35,8 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
 
     if not options.out.endswith((".onnx", ".c")):
         raise Failure(f"{options.out}: expected a name that ends in .onnx or .c")
+    if options.out.endswith(".onnx") and (options.header or options.embedded):
+        raise Failure(f"--header, --embedded: expected a file of C, got {options.out}")
     saving.writable("OUT", options.out, {"MODEL": options.model})
     try:
         net = load(options.model)
@@ -40,7 +46,7 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
 
     try:
         if options.out.endswith(".c"):
-            to_c(net, options.out, name=options.name)
+            to_c(net, options.out, name=options.name, header=options.header, embedded=options.embedded)
         else:
             to_onnx(net, options.out)
     except ValueError as error:

@@ -10,6 +10,7 @@ from ..data.scaling import Scaling
 from ..data.targets import Task
 from ..engine.architecture import checked, schema_of
 from ..options.activations import name_and_parameter
+from .pipelines import folded
 
 
 class Layer(NamedTuple):
@@ -28,19 +29,17 @@ class Exported(NamedTuple):
     inputs: Scaling | None
     outputs: Scaling | None
     classes: tuple[Any, ...]  # the labels, if the network is trained for labels
+    fills: np.ndarray | None = None  # in place of NaN, in the units of X
+    columns: tuple[str, ...] = ()  # the names of the inputs, if they have names
 
     @property
     def sizes(self) -> list[int]:
         return [self.layers[0].weights.shape[1], *(len(layer.biases) for layer in self.layers)]
 
-    @property
-    def output_dtype(self) -> np.dtype:
-        """The type of the outputs: float64 if they are scaled, because their mean may be far from 0."""
-        return self.dtype if self.outputs is None else np.dtype(np.float64)
 
-
-def exported(net: Any) -> Exported:
-    """The parts of a network of known activations and finite weights, whose scaling has been learnt."""
+def exported(model: Any) -> Exported:
+    """The parts of a model's network of known activations and finite weights, whose scaling is learnt."""
+    net, fills = folded(model)
     architecture, weights, biases = checked(net)
     schema = schema_of(net, architecture)
     rows = [name_and_parameter(kind) for kind in architecture.activations]
@@ -56,7 +55,8 @@ def exported(net: Any) -> Exported:
     if divisor not in (None, 1.0):  # it is a scaling as well
         inputs = Scaling(np.zeros(schema.inputs), np.full(schema.inputs, divisor))
     layers = [Layer(w, b.ravel(), *row) for w, b, row in zip(weights, biases, rows, strict=True)]
-    return Exported(layers, architecture.dtype, task, inputs, outputs, classes)
+    columns = schema.learnt.feature_names or ()
+    return Exported(layers, architecture.dtype, task, inputs, outputs, classes, fills, columns)
 
 
 def _check_activations(rows: Sequence[str]) -> None:

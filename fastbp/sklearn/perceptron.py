@@ -1,10 +1,12 @@
 """scikit-learn's multi-layer perceptrons on fastbp's kernels."""
 
 import contextlib
+import copy
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.arrays import warn
+from ..data.targets import Task
 from ..data.validation import checked_validation_data
 from ..data.weights import check_some_weight, sample_weights
 from ..engine.chunks import DivergenceError
@@ -24,6 +27,7 @@ from ..options import checks
 from ..options.optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
 from ..training import fit as training
 from ..training.plan import Plan
+from . import skl2onnx_converter
 from .layers import LayerArrays, checked_layers, sizes_of
 from .watch import Watch
 
@@ -282,6 +286,35 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             _set_layers(net, name, arrays)
         self.network_ = net
         self._reset(anew=True)
+
+    def to_network(self) -> Network:
+        """A copy of the trained network as a `Network`, whose `predict` has the estimator's labels or values.
+
+        An output of exactly 0.5 is the second of two classes there, and the first one here.
+        """
+        check_is_fitted(self)
+        self._adopt()
+        net = copy.deepcopy(self.network_)
+        names = getattr(self, "feature_names_in_", None)
+        learnt = replace(
+            net._fastbp.learnt,
+            task=self._task(),
+            classes=None,
+            feature_names=None if names is None else tuple(map(str, names)),
+        )
+        net._fastbp = replace(net._fastbp, learnt=learnt)
+        return net
+
+    def _task(self) -> Task:
+        raise NotImplementedError
+
+    def onnx_shape_calculator(self) -> Callable[..., None]:
+        """The function by which skl2onnx finds the types of the outputs."""
+        return skl2onnx_converter.set_types
+
+    def onnx_converter(self) -> Callable[..., None]:
+        """The function by which skl2onnx converts the estimator."""
+        return skl2onnx_converter.convert
 
     def _assume(self, sizes: Sequence[int]) -> None:
         """Sets the attributes that follow from the sizes of a network, where they are not set."""
@@ -604,6 +637,18 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
             sample_weight = each if sample_weight is None else each * np.asarray(sample_weight)
         return super()._weights(y, sample_weight, learnt, name)
 
+    def to_network(self) -> Network:
+        net = super().to_network()
+        labels = self.classes_.tolist()
+        if not self._several and labels != [*range(max(2, self.n_outputs_))]:
+            net.classes_ = labels
+        return net
+
+    def _task(self) -> Task:
+        if self._several:
+            return "multilabel"
+        return "labels" if self.n_outputs_ > 1 else "binary"
+
     def predict(self, X: Any) -> np.ndarray:
         """The labels (n_samples,), or zeros and ones (n_samples, n_outputs) for several at once."""
         outputs = self._outputs(X)
@@ -701,6 +746,9 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         if outputs != self.n_outputs_:
             raise ValueError(f"y: expected {self.n_outputs_} columns, as before, got {outputs}")
         return y.astype(np.float64)
+
+    def _task(self) -> Task:
+        return "values" if self.n_outputs_ > 1 else "value"
 
     def _take_loss(self) -> None:
         rows = {"squared_error": ("quadratic", "identity"), "poisson": ("poisson", "exp")}

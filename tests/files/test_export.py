@@ -139,7 +139,7 @@ def test_onnx_of_every_kind(dtype, tmp_path):
         narrow = dtype == "float64" and name.split()[-1] == str(HIDDEN.index("gelu"))
         tolerance = {"rtol": 1e-5, "atol": 1e-6} if narrow else TOLERANCE[dtype]
         np.testing.assert_allclose(found["outputs"], wanted, **tolerance, err_msg=name)
-        assert found["outputs"].dtype == wanted.dtype
+        assert found["outputs"].dtype == dtype
         predicted = net.predict(X.astype(dtype))
         if net.task in ("value", "values"):
             assert list(found) == ["outputs"]
@@ -241,14 +241,16 @@ def test_without_onnx(tmp_path, monkeypatch):
 def test_the_command(tmp_path):
     net = Network([3, 4, 2], seed=0)
     net.save(tmp_path / "net.fastbp")
-    for out, options in (("net.onnx", ()), ("net.c", ("--name", "mine"))):
+    for out, options in (("net.onnx", ()), ("net.c", ("--name", "mine", "--header", "--embedded"))):
         done = run("export", tmp_path / "net.fastbp", tmp_path / out, *options)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert b"void mine(" in (tmp_path / "net.c").read_bytes()
+    assert b"static float odd[4]" in (tmp_path / "net.c").read_bytes()
+    assert b"void mine(const float" in (tmp_path / "net.h").read_bytes()
     found = by_onnx(tmp_path / "net.onnx", X)
     np.testing.assert_allclose(found["outputs"], net.outputs(X), **TOLERANCE["float64"])
     for arguments, message in [
         (("net.fastbp", "net.txt"), "net.txt: expected a name that ends in .onnx or .c"),
+        (("net.fastbp", "new.onnx", "--header"), "--header, --embedded: expected a file of C, got"),
         (("none.fastbp", "new.c"), "none.fastbp"),
         (("net.fastbp", "new.c", "--name", "int"), "name: expected a name in C"),
     ]:
@@ -256,4 +258,4 @@ def test_the_command(tmp_path):
         done = run("export", tmp_path / model, tmp_path / out, *options)
         assert (done.returncode, done.stdout) == (2, "")
         assert message in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.c", "net.fastbp", "net.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.c", "net.fastbp", "net.h", "net.onnx"]

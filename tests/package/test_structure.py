@@ -20,7 +20,7 @@ ROOMS = {  # room -> the rooms that its files may import, and the libraries
     "ensemble": (("options", "data", "engine", "files", "training", "network"), {"numpy"}),
     "plot": (("options", "data", "engine", "training"), {"numpy"}),
     "export": (("files",), set()),
-    "sklearn": (("options", "data", "engine", "training", "network", "ensemble"), {"numpy"}),
+    "sklearn": (("options", "data", "engine", "files", "training", "network", "ensemble"), {"numpy"}),
     "compat": (("options", "data", "engine", "files", "training", "network", "datasets"), {"numpy"}),
     "datasets": ((), {"numpy"}),
     "cli": (("options", "files"), set()),  # the rest comes late, for --help needs no NumPy
