@@ -17,10 +17,19 @@ import numpy.typing as npt
 
 from .data.labels import checked_classes, hashable
 from .data.metrics import METRICS
-from .data.parameters import checked_parameters, initial_arrays, unflattened
-from .data.targets import Task, required
-from .engine import formulas, gradient_check, gradients, inference, replaced, summary
-from .engine.architecture import State, from_0_1, options_of
+from .data.parameters import (
+    assigned_biases,
+    assigned_weights,
+    checked_parameters,
+    initial_arrays,
+    initial_biases,
+    sizes_of_weights,
+    unflattened,
+)
+from .data.targets import Task, assigned_task, required
+from .engine import formulas, gradient_check, gradients, inference, part, replaced, summary
+from .engine.architecture import State, checked, from_0_1, options_of, schema_of
+from .engine.assigned import Assigned
 from .files import network_file
 from .options import checks, initializers
 from .options.activations import Kind as Activation
@@ -125,6 +134,7 @@ class Network:
     weights : list of arrays (n_out, n_in)
         ``weights[l][j, k]`` leads from neuron k of layer l to neuron j of the next.  May be set.
     biases : list of arrays (n_out, 1)
+        May be set; flat ones (n_out,) become columns.
 
     Raises
     ------
@@ -146,6 +156,7 @@ class Network:
 
     _fastbp = State()  # every network's until it has one of its own
     _fastbp_hooks: replaced.Hooks  # set below, for it keeps this class
+    weights, biases = Assigned(assigned_weights), Assigned(assigned_biases)
 
     def __init__(
         self,
@@ -181,8 +192,47 @@ class Network:
         else:
             weights = initial_arrays(init, plain_sizes, options.dtype)
             biases = [np.zeros((n_out, 1)) for n_out in plain_sizes[1:]]
-        self.biases: list[Array] = [b.astype(options.dtype, copy=False) for b in biases]
-        self.weights: list[Array] = [w.astype(options.dtype, copy=False) for w in weights]
+        self.biases = [b.astype(options.dtype, copy=False) for b in biases]
+        self.weights = [w.astype(options.dtype, copy=False) for w in weights]
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Sequence[npt.ArrayLike],
+        biases: Sequence[npt.ArrayLike],
+        *,
+        classes: Sequence[Any] | None = None,
+        **options: Any,
+    ) -> "Network":
+        """A network of these weights, which predicts at once and may be trained on.
+
+        Parameters
+        ----------
+        weights : list of arrays (n_out, n_in)
+        biases : list of arrays (n_out,) or (n_out, 1)
+        classes : sequence, optional
+            The label of each output, or two labels for one output; see `classes_`.
+        **options
+            Those of `Network` but `init`.  The arrays are copied, in `dtype`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For arrays of other shapes, numbers that are not finite, and options that `Network` refuses.
+
+        Examples
+        --------
+        >>> weights, biases = [[[1.0, -1.0], [-1.0, 1.0]]], [[0.0, 0.5]]
+        >>> net = Network.from_weights(weights, biases, classes=["no", "yes"], output_activation="softmax")
+        >>> net.predict([[2.0, 0.0], [0.0, 2.0]])
+        array(['no', 'yes'], dtype='<U3')
+        """
+        sizes = sizes_of_weights(weights)
+        net = cls(sizes, init=weights, **options)
+        net.biases = initial_biases(biases, sizes, net.dtype)
+        if classes is not None:
+            net.classes_ = classes
+        return net
 
     @property
     def dtype(self) -> np.dtype:
@@ -191,16 +241,31 @@ class Network:
 
     @property
     def task(self) -> Task | None:
-        """The kind of y that `fit` last trained the network for; None before.
+        """The kind of y that `fit` last trained the network for; None before.  May be set.
 
         "labels", "binary" (0 or 1, one output), "multilabel" (0 or 1 for each output), "values" (a row of
         them) or "value" (one, y being flat).
+
+        >>> net = Network([3, 5, 1], seed=0)
+        >>> net.task = "binary"
+        >>> net.predict_proba(np.zeros((4, 3))).shape
+        (4, 2)
         """
         return self._fastbp.learnt.task
+
+    @task.setter
+    def task(self, task: Task | None) -> None:
+        schema = schema_of(self, checked(self).architecture)
+        if task is not None:
+            schema.scalings()  # raises where one has not been learnt
+        task = assigned_task(task, schema.outputs, schema.options.scale_outputs)
+        self._fastbp = replace(self._fastbp, learnt=replace(self._fastbp.learnt, task=task))
 
     @property
     def classes_(self) -> Array:
         """The label that each output stands for, or 0 and 1 where there is one output.  May be set.
+
+        A network that no `fit` has trained and that has them predicts labels.
 
         They are 0, 1, 2 ... unless `fit` first learnt other labels: text, dates (``datetime64``), or
         anything that has a hash, in sorted order; or other numbers.
@@ -284,6 +349,35 @@ class Network:
         True
         """
         network_file.save(self, path)
+
+    def __getitem__(self, layers: slice) -> "Network":
+        """Some layers in a row as a `Network` of copies of their weights: ``net[:2]`` has the first two.
+
+        Layers are counted as in ``weights``.  A part that begins with the first layer reads X as the network
+        does, scaled or divided; one that ends with the last has its cost, task and labels, and others predict
+        their activations.  Nothing of an optimizer's state goes along.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For anything but a slice of at least one layer; for scalings that `fit` has not learnt.
+
+        Examples
+        --------
+        The two halves of an autoencoder:
+
+        >>> X = np.random.default_rng(0).random((50, 6))
+        >>> net = Network([6, 4, 2, 4, 6], activation="tanh", output_activation="linear", seed=0)
+        >>> history = net.fit(X, X, epochs=1, batch_size=10)
+        >>> encoder, decoder = net[:2], net[2:]
+        >>> encoder.predict(X).shape
+        (50, 2)
+        >>> bool((decoder.predict(encoder.predict(X)) == net.predict(X)).all())
+        True
+        """
+        begin, end = checks.consecutive("layers", layers, len(self.weights))
+        sizes, parameters, state = part.part_of(self, begin, end)
+        return network_of(network_file.SavedNetwork(sizes, *parameters, state))
 
     def fingerprint(self) -> str:
         """SHA-256 in hexadecimal of what defines the network's outputs and cost: layers, weights, scaling.
@@ -605,9 +699,17 @@ class Network:
         """
         return inference.predict_proba(self, X)
 
-    def outputs(self, X: npt.ArrayLike) -> Array:
-        """The outputs themselves, (samples, outputs): `feedforward` for rows."""
-        return inference.outputs(self, X)
+    def outputs(self, X: npt.ArrayLike, layer: int | None = None) -> Array:
+        """The outputs themselves, (samples, outputs): `feedforward` for rows.
+
+        With `layer`, an index into ``weights``, the activations of that layer instead, (samples, neurons):
+        0 is the first hidden layer and -1 the last.  Hidden layers cannot be asked for where `feedforward`
+        is overridden (ValueError).
+
+        >>> Network([3, 5, 4, 2], seed=0).outputs(np.zeros((6, 3)), layer=1).shape
+        (6, 4)
+        """
+        return inference.outputs(self, X, layer)
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """The share of rows predicted right; for values the coefficient of determination R^2.

@@ -22,10 +22,7 @@ def _converted(name: str, arrays: Sequence[Any], dtype: np.dtype) -> list[np.nda
     """Converts arrays to `dtype`; arrays in `dtype` are not copied."""
 
     def one(values: Any, i: int) -> np.ndarray:
-        numbers = array(values, f"{name}[{i}]")
-        if numbers.dtype.kind not in "biuf":
-            raise TypeError(f"{name}[{i}]: expected numbers, got dtype {numbers.dtype}")
-        return numbers.astype(dtype, copy=False)
+        return _numbers(values, f"{name}[{i}]").astype(dtype, copy=False)
 
     return [a if type(a) is np.ndarray and a.dtype == dtype else one(a, i) for i, a in enumerate(arrays)]
 
@@ -40,6 +37,41 @@ def check_layers(weights: Sequence[Any], biases: Sequence[Any]) -> None:
         )
 
 
+def assigned_weights(weights: Any) -> Any:
+    """Returns weights that a user assigns to a network, where one layer can follow the other."""
+    inputs: Any = None
+    for i, values in enumerate(weights if isinstance(weights, (list, tuple)) else ()):
+        w = _numbers(values, f"weights[{i}]")
+        if w.ndim != 2 or (i and w.shape[1] != inputs):
+            raise ValueError(_wrong_weights(i, inputs, w.shape))
+        inputs = len(w)
+    return weights
+
+
+def assigned_biases(biases: Any) -> Any:
+    """Returns biases that a user assigns to a network, with flat ones as columns."""
+    columns = {}
+    for i, values in enumerate(biases if isinstance(biases, (list, tuple)) else ()):
+        b = _numbers(values, f"biases[{i}]")
+        if b.ndim == 1:
+            columns[i] = b.reshape(-1, 1)
+        elif b.ndim != 2 or b.shape[1] != 1:
+            raise ValueError(f"biases[{i}]: expected shape (outputs, 1) or (outputs,), got {b.shape}")
+    return [columns.get(i, values) for i, values in enumerate(biases)] if columns else biases
+
+
+def _numbers(values: Any, name: str) -> np.ndarray:
+    """An array of real numbers, or the array itself."""
+    numbers = array(values, name)
+    if numbers.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected numbers, got dtype {numbers.dtype}")
+    return numbers
+
+
+def _wrong_weights(layer: int, inputs: Any, shape: tuple[int, ...]) -> str:
+    return f"weights[{layer}]: expected shape (outputs, {inputs if layer else 'inputs'}), got {shape}"
+
+
 def checked_parameters(
     weights: Sequence[Any], biases: Sequence[Any], dtype: np.dtype
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -50,12 +82,12 @@ def checked_parameters(
     for i, (w, b) in enumerate(zip(ws, bs, strict=True)):
         inputs, shape = outputs, w.shape
         if len(shape) != 2 or (i and shape[1] != inputs):
-            raise ValueError(
-                f"weights[{i}]: expected shape (outputs, {inputs if i else 'inputs'}), got {shape}"
-            )
+            raise ValueError(_wrong_weights(i, inputs, shape))
         outputs = shape[0]
         if b.shape != (outputs, 1):
-            raise ValueError(f"biases[{i}]: expected shape ({outputs}, 1), got {b.shape}")
+            flat = b.ndim == 1 and len(b) == outputs
+            hint = "; net.biases = [...], the whole list, takes flat ones" if flat else ""
+            raise ValueError(f"biases[{i}]: expected shape ({outputs}, 1), got {b.shape}{hint}")
     return ws, bs
 
 
@@ -76,6 +108,31 @@ def initial_arrays(arrays: Any, sizes: Sequence[int], dtype: np.dtype) -> list[n
         check_finite(w, dtype, f"init[{i}]")
         weights.append(w.astype(dtype))
     return weights
+
+
+def initial_biases(biases: Any, sizes: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
+    """Checks and copies a user's biases, [(n_out,)] or [(n_out, 1)], in `dtype`, as columns."""
+    if len(biases) != len(sizes) - 1:
+        raise ValueError(f"biases: expected {len(sizes) - 1} arrays, one per layer, got {len(biases)}")
+    columns = []
+    for i, (values, n_out) in enumerate(zip(biases, sizes[1:], strict=True)):
+        b = as_numbers(values, dtype, f"biases[{i}]")
+        if b.shape not in ((n_out,), (n_out, 1)):
+            raise ValueError(f"biases[{i}]: expected shape ({n_out},) or ({n_out}, 1), got {b.shape}")
+        column = b.reshape(-1, 1)
+        check_finite(column, dtype, f"biases[{i}]")
+        columns.append(column.astype(dtype))
+    return columns
+
+
+def sizes_of_weights(weights: Any) -> list[int]:
+    """The sizes of the layers that weights [(n_out, n_in)] lead to and from."""
+    if not isinstance(weights, (list, tuple)) or not weights:
+        raise ValueError(
+            f"weights: expected a list of arrays (outputs, inputs), at least one, got {weights!r}"
+        )
+    arrays = [np.asarray(w) for w in assigned_weights(weights)]
+    return [arrays[0].shape[1], *map(len, arrays)]
 
 
 def unflattened(

@@ -49,7 +49,7 @@ class Schema(NamedTuple):
     @property
     def trained_task(self) -> Task:
         """The task that the network is trained for; before any training, the default for its outputs."""
-        return self.learnt.task or default_task(self.outputs)
+        return self.learnt.task or default_task(self.outputs, self.learnt.classes is not None)
 
     def samples(self, X: Any, prefix: str = "", learns: bool = False) -> Samples:
         """Checks X, whose columns must be those of the network's training, and converts it for an engine.

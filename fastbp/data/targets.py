@@ -1,10 +1,10 @@
 """Checks of targets y: labels, or numbers that the cost allows."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from ..options import costs
+from ..options import checks, costs
 from .arrays import array, as_numbers, check_finite
 
 Task = Literal["labels", "binary", "multilabel", "values", "value"]
@@ -18,9 +18,25 @@ class Targets(NamedTuple):
     classes: tuple[Any, ...] | None = None  # the labels, where they are not 0, 1, 2 ...
 
 
-def default_task(outputs: int) -> Task:
+def default_task(outputs: int, has_classes: bool = False) -> Task:
     """The task of a network of so many outputs before any training."""
-    return "labels" if outputs > 1 else "values"
+    if outputs > 1:
+        return "labels"
+    return "binary" if has_classes else "values"
+
+
+def assigned_task(task: Any, outputs: int, scales_outputs: bool) -> Task | None:
+    """Returns a task that a user assigns to a network of so many outputs."""
+    if task is None:
+        return None
+    several = outputs > 1
+    choices = [
+        name for name in get_args(Task) if name not in (("binary", "value") if several else ("labels",))
+    ]
+    chosen: Any = checks.choice("task", task, choices)
+    if scales_outputs:
+        check_task_of_scaling(chosen)
+    return chosen  # type: ignore[no-any-return]
 
 
 def required(name: str, value: Any) -> Any:

@@ -9,14 +9,36 @@ from ..data.pixels import check_scale, warn_of_bytes
 from ..data.schema import Schema
 from ..data.sparse import Samples
 from ..data.weights import check_some_weight, sample_weights
+from ..options import checks
 from . import numpy_engine, user_functions
 from .architecture import Parts, checked, schema_of
 from .replaced import FORWARD, inference_engine, is_replaced
 
 
-def outputs(net: Any, X: Any) -> np.ndarray:
+def outputs(net: Any, X: Any, layer: int | None = None) -> np.ndarray:
     parts, schema = opened(net)
-    return _infer(net, parts, schema, schema.samples(X))
+    count = len(parts.weights)
+    last = count - 1 if layer is None else checks.index("layer", layer, count)
+    if last == count - 1:
+        return _infer(net, parts, schema, schema.samples(X))
+    user_functions.unreplaced_layers([name for name in FORWARD if is_replaced(net, name)])
+    engine = inference_engine(_first_layers(parts, last + 1))
+    samples, (inputs, _) = quotients(schema, schema.samples(X)), schema.scalings()
+    activations: np.ndarray = engine.outputs(samples, schema.options.bytes_divisor, inputs=inputs)
+    return activations
+
+
+def _first_layers(parts: Parts, layers: int) -> Parts:
+    """The first layers of a network, for their activations."""
+    architecture, weights, biases = parts
+    architecture = architecture._replace(
+        sizes=architecture.sizes[: layers + 1],
+        activations=architecture.activations[:layers],
+        cost="quadratic",
+        dropout=(),
+        frozen=(),
+    )
+    return Parts(architecture, weights[:layers], biases[:layers])
 
 
 def classes(net: Any) -> np.ndarray:

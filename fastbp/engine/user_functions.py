@@ -36,6 +36,15 @@ def unreplaced(replaced: list[str]) -> None:
         )
 
 
+def unreplaced_layers(replaced: list[str]) -> None:
+    """Refuses the activations of a hidden layer if a user has overridden the methods that compute them."""
+    if replaced:
+        raise ValueError(
+            f"layer: expected Network's own methods, got overridden {', '.join(replaced)}, which give the "
+            "outputs alone"
+        )
+
+
 def user_values(name: str, values: Any, like: np.ndarray) -> np.ndarray:
     """The return value of a user's function, in the shape and type of its argument.
 

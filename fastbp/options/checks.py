@@ -89,6 +89,24 @@ def count(name: str, value: Any, least: int = 1) -> int:
     return whole
 
 
+def index(name: str, value: Any, length: int) -> int:
+    """An index into so many layers, from 0; negative ones count from the end."""
+    whole = integer(name, value)
+    if not -length <= whole < length:
+        raise ValueError(f"{name}: expected an index of a layer, from 0 to {length - 1}, got {whole}")
+    return whole % length
+
+
+def consecutive(name: str, value: Any, length: int) -> tuple[int, int]:
+    """The first of some layers in a row, at least one of `length`, and the one after the last."""
+    if not isinstance(value, slice):
+        raise TypeError(f"{name}: expected a slice, such as net[:2], got {value!r}")
+    begin, end, step = value.indices(length)
+    if step != 1 or end <= begin:
+        raise ValueError(f"{name}: expected at least one of {length} layers, in a row, got {value!r}")
+    return begin, end
+
+
 def number(name: str, value: Any) -> float:
     """A number, which may lie in an array of one; no text."""
     one = value.item() if getattr(value, "size", 0) == 1 else value

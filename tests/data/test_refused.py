@@ -73,10 +73,10 @@ REFUSED = {
         "got (3, 8)",
     ),
     "biases": (
-        lambda: network_of([(9, 6), (3, 9)], [(9, 1), (3,)]).predict(X),
+        lambda: network_of([(9, 6), (3, 9)], [(9, 1), (4,)]).predict(X),
         ValueError,
         "biases[1]: expected shape (3, 1)",
-        "got (3,)",
+        "got (4, 1)",
     ),
     # fit's numbers
     "epochs: float": (lambda: fit_with(epochs=1.5), TypeError, "epochs: expected an integer", "got 1.5"),
