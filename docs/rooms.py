@@ -14,6 +14,7 @@ PLACES = {  # of the boxes: column and row
     "cli": (0, 0),
     "compat": (1, 0),
     "sklearn": (2, 0),
+    "interop": (3, 0),
     "datasets": (1, 1),
     "ensemble": (2, 1),
     "plot": (3, 1),

@@ -87,7 +87,15 @@ _HOMES = {  # where public names are defined
     "training.history": ("History",),
     "training.live": ("LivePlot", "TensorBoard"),
 }
-_MODULES = ("compat", "datasets", "export", "network", "plot", "sklearn")  # imported when first asked for
+_MODULES = (
+    "compat",
+    "datasets",
+    "export",
+    "interop",
+    "network",
+    "plot",
+    "sklearn",
+)  # imported when first asked for
 
 
 _FORMER = {  # modules by the names that pickles of earlier releases have for them

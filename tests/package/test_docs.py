@@ -1,6 +1,7 @@
 """Every block of the README and of the pages runs as it stands, in order, and links lead somewhere."""
 
 import doctest
+import importlib.util
 import inspect
 import os
 import re
@@ -32,6 +33,12 @@ SHORTER = (  # the book's 30 epochs, whose accuracies are random and not shown
 )
 
 
+def is_for_others(text):
+    """Tells whether a block is about a library that is no extra of ours and that is not installed."""
+    named = re.findall(r"^(?:import|from) (keras|optuna|torch)\b", text, re.MULTILINE)
+    return not all(map(importlib.util.find_spec, named))
+
+
 def blocks(name):
     """The fenced blocks of a page: language and text of each."""
     return BLOCK.findall((ROOT / name).read_text("utf-8"))
@@ -60,7 +67,7 @@ def paste(page, run, before=""):
     last = None  # output of the block above, if it ran
     for number, (language, text) in enumerate(blocks(page)):
         where = f"{page}, block {number}"
-        if text == before or text in NOT_RUN_HERE:
+        if text == before or text in NOT_RUN_HERE or is_for_others(text):
             last = None
         elif language in ("python", "sh"):
             for long, short in SHORTER:

@@ -20,6 +20,7 @@ ROOMS = {  # room -> the rooms that its files may import, and the libraries
     "ensemble": (("options", "data", "engine", "files", "training", "network"), {"numpy"}),
     "plot": (("options", "data", "engine", "training"), {"numpy"}),
     "export": (("files",), set()),
+    "interop": (("options", "data", "engine", "files", "network"), {"numpy"}),
     "sklearn": (("options", "data", "engine", "files", "training", "network", "ensemble"), {"numpy"}),
     "compat": (("options", "data", "engine", "files", "training", "network", "datasets"), {"numpy"}),
     "datasets": ((), {"numpy"}),

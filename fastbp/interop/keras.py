@@ -1,0 +1,133 @@
+"""Networks from and to Keras."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..files.exported import exported
+from ..network import Network
+from ..options.activations import ELU, OUTPUT_ACTIVATIONS, LeakyReLU
+from .steps import Activation, Dense, Dropout, Scale, Step, folded, network_of
+
+_SLOPE = 0.2  # of Keras's activation "leaky_relu"
+
+
+def from_keras(model: Any, **options: Any) -> Network:
+    """A network with the weights of a Keras model, and equal outputs.
+
+    Parameters
+    ----------
+    model : keras.Sequential
+        Of ``Dense``, activations that `Network` has, ``Dropout``, and ``BatchNormalization``,
+        ``Normalization`` and ``Rescaling``, which go into the weights.
+    **options
+        Those of `Network.from_weights`, such as ``classes``.  The type is the model's, float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        For a layer of another kind.
+
+    Examples
+    --------
+    >>> import keras  # doctest: +SKIP
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])  # doctest: +SKIP
+    >>> net = from_keras(model)  # doctest: +SKIP
+    """
+    if not isinstance(getattr(model, "layers", None), list):
+        raise ValueError(f"from_keras: expected keras.Sequential, got {type(model).__name__}")
+    steps = [step for layer in model.layers for step in _of_layer(layer)]
+    return network_of(steps, "from_keras", options)
+
+
+def _of_layer(layer: Any) -> Iterator[Step]:
+    kind, config, arrays = type(layer).__name__, layer.get_config(), layer.get_weights()
+    match kind:
+        case "Dense":
+            w = np.ascontiguousarray(arrays[0].T)
+            yield Dense(w, arrays[1] if len(arrays) > 1 else np.zeros(len(w), w.dtype))
+            yield Activation(_kind(config["activation"]))
+        case "Activation":
+            yield Activation(_kind(config["activation"]))
+        case "LeakyReLU":
+            yield Activation(LeakyReLU(config["negative_slope"]))
+        case "ELU":
+            yield Activation(ELU(config["alpha"]))
+        case "Softmax" | "ReLU" if not any(config.get(name) for name in ("max_value", "threshold")):
+            slope = config.get("negative_slope")
+            yield Activation(LeakyReLU(float(slope)) if slope else kind.lower())
+        case "Dropout":
+            yield Dropout(config["rate"])
+        case "BatchNormalization":
+            *learnt, mean, variance = arrays
+            factor = 1.0 / np.sqrt(variance.astype(np.float64) + config["epsilon"])
+            factor = factor * learnt.pop(0) if config["scale"] else factor
+            yield Scale(factor, (learnt[0] if config["center"] else 0.0) - factor * mean)
+        case "Normalization":
+            mean, deviation = (np.asarray(array, np.float64).ravel() for array in _moments(layer))
+            yield Scale(1.0 / deviation, -mean / deviation)
+        case "Rescaling":
+            yield Scale(config["scale"], config["offset"])
+        case "InputLayer" | "Flatten":
+            pass
+        case _:
+            raise ValueError(
+                "from_keras: expected keras.Sequential of Dense, activations, Dropout, BatchNormalization, "
+                f"Normalization and Rescaling, got {kind}"
+            )
+
+
+def _moments(layer: Any) -> tuple[Any, Any]:
+    """The mean and the deviation of a layer that normalises its inputs."""
+    mean, variance = layer.get_weights()[:2] if layer.get_weights() else (layer.mean, layer.variance)
+    return mean, np.maximum(np.sqrt(np.asarray(variance, np.float64)), 1e-7)  # as Keras bounds it
+
+
+def _kind(name: Any) -> Any:
+    """What `Network` calls an activation of Keras."""
+    name = {"swish": "silu"}.get(name, name) if isinstance(name, str) else name
+    if name == "leaky_relu":
+        return LeakyReLU(_SLOPE)
+    if not isinstance(name, str) or name not in OUTPUT_ACTIVATIONS:
+        known = ", ".join(map(repr, OUTPUT_ACTIVATIONS))
+        raise ValueError(f"from_keras: expected activations of {known}, got {name!r}")
+    return OUTPUT_ACTIVATIONS[name]
+
+
+def to_keras(net: Network) -> Any:
+    """A ``keras.Sequential`` with the network's weights, and equal outputs; in the network's type.
+
+    Scaling and `input_divisor` go into the weights of the first and the last layer; dropout is left out.
+
+    Raises
+    ------
+    ImportError
+        Without Keras.
+    ValueError
+        For an activation that Keras does not name, a user's own, or scaled outputs that are not linear.
+
+    Examples
+    --------
+    >>> model = to_keras(Network([2, 3, 1], seed=0))  # doctest: +SKIP
+    """
+    try:
+        import keras
+    except ImportError as error:
+        raise ImportError("to_keras: expected Keras; pip install keras") from error
+    parts = exported(net)
+    layers, dtype = folded(parts, "to_keras"), str(parts.dtype)
+    model = keras.Sequential([keras.Input((parts.sizes[0],), dtype=dtype)])
+    for layer in layers:
+        name = layer.activation
+        if name == "gelu_tanh":
+            raise ValueError("to_keras: expected activations that Keras names, got the tanh form of gelu")
+        own = name in ("leaky_relu", "elu")  # with a number
+        dense = keras.layers.Dense(len(layer.biases), activation=None if own else name, dtype=dtype)
+        model.add(dense)
+        dense.set_weights([layer.weights.T, layer.biases])
+        if own:
+            kind = keras.layers.LeakyReLU if name == "leaky_relu" else keras.layers.ELU
+            number = {"negative_slope" if name == "leaky_relu" else "alpha": layer.number}
+            model.add(kind(**number, dtype=dtype))
+    return model

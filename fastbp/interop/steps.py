@@ -1,0 +1,148 @@
+"""The steps of another library's model, and the network that computes the same."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..files.exported import Exported, Layer
+from ..network import Network
+from ..options.activations import definition_of
+
+
+class Dense(NamedTuple):
+    """z = w a + b."""
+
+    weights: np.ndarray  # (n_out, n_in)
+    biases: np.ndarray  # (n_out,)
+
+
+class Scale(NamedTuple):
+    """Each number of a, or each column, times a factor, plus a shift."""
+
+    factor: Any
+    shift: Any
+
+
+class Activation(NamedTuple):
+    """a = f(z)."""
+
+    kind: Any  # as `Network` takes it
+
+
+class Dropout(NamedTuple):
+    """The share of units that a training step drops."""
+
+    rate: float
+
+
+Step = Dense | Scale | Activation | Dropout
+
+
+@dataclass
+class _Layer:
+    """A layer under construction."""
+
+    weights: np.ndarray
+    biases: np.ndarray
+    activation: Any = None  # None while none is known
+    dropout: float = 0.0
+
+    def follow(self, scale: Scale) -> None:
+        """Takes over a scaling of what the layer gives, before any activation."""
+        factor = np.broadcast_to(np.asarray(scale.factor, np.float64), self.biases.shape)
+        self.weights = self.weights * factor[:, None]
+        self.biases = self.biases * factor + scale.shift
+
+
+def network_of(steps: Iterable[Step], source: str, options: Mapping[str, Any]) -> Network:
+    """The network that computes the steps; `source` names the model in errors.
+
+    `options` are those of `Network.from_weights`; those that the steps say have them as defaults.
+    """
+    steps = list(steps)
+    layers = _layers(steps, source)
+    last, arrays = layers[-1], [array for step in steps if isinstance(step, Dense) for array in step]
+    chosen = {
+        "activation": [layer.activation or "linear" for layer in layers[:-1]] or "sigmoid",
+        "output_activation": last.activation or "linear",
+        "dropout": [layer.dropout for layer in layers[:-1]]
+        if any(layer.dropout for layer in layers)
+        else 0.0,
+        "dtype": np.result_type(np.float32, *arrays),
+        **options,
+    }
+    probable = definition_of(chosen["output_activation"]).is_probability
+    chosen.setdefault("cost", "cross_entropy" if probable else "quadratic")
+    return Network.from_weights(
+        [layer.weights for layer in layers], [layer.biases for layer in layers], **chosen
+    )
+
+
+def _layers(steps: Iterable[Step], source: str) -> list[_Layer]:
+    """The layers that compute the steps, with each scaling in the weights beside it."""
+    layers: list[_Layer] = []
+    before: list[Scale] = []  # scalings of what the next layer reads
+    for step in steps:
+        open_ = layers[-1] if layers and not before and layers[-1].activation is None else None
+        if isinstance(step, Dense):
+            layers.append(_after(before, step))
+            before = []
+        elif isinstance(step, Scale) and open_ is not None and not open_.dropout:
+            open_.follow(step)
+        elif isinstance(step, Scale):
+            before.append(step)
+        elif isinstance(step, Activation) and step.kind == "linear":
+            continue
+        elif isinstance(step, Activation) and open_ is not None and not open_.dropout:
+            open_.activation = step.kind
+        elif isinstance(step, Dropout) and layers and not before:
+            layers[-1].dropout = step.rate
+        else:
+            raise ValueError(
+                f"{source}: expected layers of weights, with at most one activation after each, got {step!r}"
+            )
+    if not layers or before:
+        got = f"{before[0]!r} after the last" if layers else "none"
+        raise ValueError(
+            f"{source}: expected at least one layer of weights, and the outputs after it, got {got}"
+        )
+    layers[-1].dropout = 0.0
+    return layers
+
+
+def _after(scales: Iterable[Scale], step: Dense) -> _Layer:
+    """The layer whose weights hold the scalings of what it reads."""
+    weights, biases = step
+    for factor, shift in reversed(list(scales)):
+        columns = np.broadcast_to(np.asarray(shift, np.float64), weights.shape[1:])
+        biases = biases + weights @ columns
+        weights = weights * np.asarray(factor, np.float64)
+    return _Layer(weights, biases)
+
+
+def folded(parts: Exported, name: str) -> list[Layer]:
+    """The layers of a network with the scaling of its inputs and outputs in the weights, rounded once.
+
+    `name` is that of the function that writes them, for errors.
+    """
+    layers, dtype = list(parts.layers), parts.dtype
+    if parts.inputs is not None:
+        first = layers[0]
+        weights = first.weights / parts.inputs.deviation
+        biases = first.biases - weights @ parts.inputs.mean
+        layers[0] = first._replace(weights=weights, biases=biases)
+    if parts.outputs is not None:
+        last = layers[-1]
+        if last.activation != "linear":
+            raise ValueError(
+                f"{name}: expected linear outputs where they are scaled, got {last.activation!r}"
+            )
+        deviation = parts.outputs.deviation
+        biases = last.biases * deviation + parts.outputs.mean
+        layers[-1] = last._replace(weights=last.weights * deviation[:, None], biases=biases)
+    return [
+        layer._replace(weights=layer.weights.astype(dtype), biases=layer.biases.astype(dtype))
+        for layer in layers
+    ]

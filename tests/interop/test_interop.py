@@ -1,0 +1,369 @@
+"""Networks from and to other libraries: the same outputs, where the library is installed."""
+
+import numpy as np
+import pytest
+
+from fastbp import ELU, GELU, Activation, LeakyReLU, Network, interop
+from refusals import assert_refused
+
+random = np.random.default_rng(0)
+X = random.standard_normal((20, 5))
+CLOSE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-9, "atol": 1e-10}}
+EVERY = ["sigmoid", "tanh", "relu", "silu", "softplus", "linear", LeakyReLU(0.3), ELU(0.7), GELU()]
+
+
+def network(kind="relu", output="softmax", dtype="float64", sizes=(5, 8, 7, 3), **options):
+    cost = "cross_entropy" if output in ("softmax", "sigmoid") else "quadratic"
+    return Network(
+        list(sizes), activation=kind, output_activation=output, cost=cost, dtype=dtype, seed=1, **options
+    )
+
+
+def scaled(kind="relu", sizes=(5, 8, 1)):
+    """A network with scalings that training has learnt, and samples in their units."""
+    net = network(kind, "linear", sizes=sizes, scale_inputs=True, scale_outputs=True)
+    rows = X * [1, 10, 100, 0.1, 1] + [0, 50, 0, 1, -3]
+    net.fit(rows, 1e3 + 10 * X[:, :1], epochs=2, batch_size=5)
+    return net, rows
+
+
+# ---------------------------------------------------------------- steps
+
+
+def test_steps_become_layers():
+    from fastbp.interop import steps
+
+    w, v = random.standard_normal((4, 5)), random.standard_normal((2, 4))
+    shift, factor = random.standard_normal((2, 5))
+    net = steps.network_of(
+        [
+            steps.Scale(1.0, shift),
+            steps.Scale(factor, 2.0),
+            steps.Dense(w, np.zeros(4)),
+            steps.Scale(1.0, np.arange(4.0)),
+            steps.Activation("tanh"),
+            steps.Scale(0.5, 1.0),
+            steps.Dense(v, np.ones(2)),
+            steps.Scale(np.array([2.0, 3.0]), 0.0),
+        ],
+        "test",
+        {},
+    )
+    hidden = np.tanh(((X + shift) * factor + 2) @ w.T + np.arange(4))
+    wanted = ((0.5 * hidden + 1) @ v.T + 1) * [2, 3]
+    np.testing.assert_allclose(net.outputs(X), wanted, rtol=1e-12, atol=1e-12)
+
+
+# ---------------------------------------------------------------- scikit-learn
+
+
+def fitted(model, y):
+    with pytest.warns(UserWarning, match="converge"):
+        return model.set_params(max_iter=5, random_state=0).fit(X, y)
+
+
+@pytest.mark.parametrize("labels", [["b", "a", "c"], ["no", "yes"]])
+@pytest.mark.parametrize("kind", ["logistic", "tanh", "relu", "identity"])
+def test_classifiers_of_scikit_learn(kind, labels):
+    neural = pytest.importorskip("sklearn.neural_network")
+    y = np.array(labels)[np.arange(20) % len(labels)]
+    model = fitted(neural.MLPClassifier((6, 4), activation=kind), y)
+    net = interop.from_sklearn(model)
+    np.testing.assert_allclose(net.predict_proba(X), model.predict_proba(X), rtol=1e-10, atol=1e-12)
+    assert net.predict(X).tolist() == model.predict(X).tolist() and net.score(X, y) == model.score(X, y)
+    back = interop.to_sklearn(net)
+    np.testing.assert_allclose(back.predict_proba(X), model.predict_proba(X), rtol=1e-10, atol=1e-12)
+    assert back.predict(X).tolist() == model.predict(X).tolist()
+    assert back.classes_.tolist() == model.classes_.tolist()
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_regressors_of_scikit_learn(outputs):
+    neural = pytest.importorskip("sklearn.neural_network")
+    y = X[:, 0] if outputs == 1 else X[:, :2]
+    model = fitted(neural.MLPRegressor(hidden_layer_sizes=(6,)), y)
+    net = interop.from_sklearn(model)
+    np.testing.assert_allclose(net.predict(X), model.predict(X), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(interop.to_sklearn(net).predict(X), model.predict(X), rtol=1e-9, atol=1e-12)
+
+
+def test_counts_of_scikit_learn():
+    neural = pytest.importorskip("sklearn.neural_network")
+    model = neural.MLPRegressor(hidden_layer_sizes=(6,))
+    if "loss" not in model.get_params():
+        pytest.skip("scikit-learn before 1.7")
+    model = fitted(model.set_params(loss="poisson"), np.arange(20.0))
+    net = interop.from_sklearn(model)
+    assert net._fastbp.options.cost == "poisson"
+    np.testing.assert_allclose(net.predict(X), model.predict(X), rtol=1e-9)
+
+
+def test_several_labels_at_once_of_scikit_learn():
+    neural = pytest.importorskip("sklearn.neural_network")
+    Y = (X[:, :3] > 0).astype(int)
+    model = fitted(neural.MLPClassifier((6,)), Y)
+    net = interop.from_sklearn(model)
+    assert net.task == "multilabel"
+    assert (net.predict(X) == model.predict(X)).all()
+    assert (interop.to_sklearn(net).predict(X) == model.predict(X)).all()
+
+
+@pytest.mark.parametrize("labels", [["b", "a", "c"], ["yes", "no"], [1, 0]])
+def test_labels_that_are_not_sorted(labels):
+    pytest.importorskip("sklearn")
+    outputs, output = (3, "softmax") if len(labels) == 3 else (1, "sigmoid")
+    net = network("tanh", output, sizes=(5, 6, outputs))
+    net.classes_ = labels
+    back = interop.to_sklearn(net)
+    assert back.predict(X).tolist() == net.predict(X).tolist() and len({*net.predict(X)}) > 1
+    ordered = net.predict_proba(X)[:, np.argsort(labels)]
+    np.testing.assert_allclose(back.predict_proba(X), ordered, rtol=1e-10, atol=1e-12)
+
+
+def test_scaling_is_in_the_weights_of_scikit_learn():
+    pytest.importorskip("sklearn")
+    net, rows = scaled()
+    np.testing.assert_allclose(interop.to_sklearn(net).predict(rows), net.predict(rows)[:, 0], rtol=1e-9)
+
+
+# ---------------------------------------------------------------- ONNX
+
+
+def written(net, tmp_path):
+    pytest.importorskip("onnx")
+    interop.to_onnx(net, tmp_path / "net.onnx")
+    return interop.from_onnx(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "tanh", "relu", "linear", "exponential"])
+def test_networks_to_onnx_and_back(kind, dtype, tmp_path):
+    net = network(kind, dtype=dtype)
+    back = written(net, tmp_path)
+    assert back.dtype == dtype and (back.parameters == net.parameters).all()
+    assert (back.outputs(X) == net.outputs(X)).all()
+
+
+def test_scaled_networks_to_onnx_and_back(tmp_path):
+    net, rows = scaled()
+    np.testing.assert_allclose(written(net, tmp_path).outputs(rows), net.outputs(rows), rtol=1e-9)
+
+
+def onnx_model(nodes, constants, outputs=("y",), inputs=("x",)):
+    onnx = pytest.importorskip("onnx")
+    values = [
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names]
+        for names in (inputs, outputs)
+    ]
+    made = [onnx.helper.make_node(*node[:3], **(node[3] if len(node) > 3 else {})) for node in nodes]
+    tensors = [onnx.numpy_helper.from_array(np.asarray(a, "float32"), n) for n, a in constants.items()]
+    return onnx.helper.make_model(
+        onnx.helper.make_graph(made, "graph", *values, tensors),
+        opset_imports=[onnx.helper.make_opsetid("", 20)],
+        ir_version=8,
+    )
+
+
+W, V, SHIFT = random.standard_normal((5, 4)), random.standard_normal((2, 4)), random.standard_normal(5)
+NODES = {
+    "MatMul and Add": [("MatMul", ["x", "w"], ["h"]), ("Add", ["c", "h"], ["z"])],
+    "Gemm": [("Gemm", ["x", "w", "c"], ["z"], {"alpha": 0.5, "beta": 2.0})],
+    "scaled": [
+        ("Sub", ["x", "s"], ["u"]),
+        ("Div", ["u", "s"], ["v"]),
+        ("MatMul", ["v", "w"], ["h"]),
+        ("Sub", ["c", "h"], ["z"]),
+    ],
+}
+OPERATORS = ["Relu", "Sigmoid", "Tanh", "Softplus", "Exp", "Elu", "LeakyRelu", "Gelu"]
+
+
+@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.parametrize("case", NODES)
+def test_graphs_of_onnx(case, kind):
+    runtime = pytest.importorskip("onnxruntime")
+    attributes = {"Elu": {"alpha": 0.5}, "LeakyRelu": {"alpha": 0.25}}.get(kind, {})
+    nodes = [
+        *NODES[case],
+        (kind, ["z"], ["a"], attributes),
+        ("Gemm", ["a", "v_"], ["g"], {"transB": 1}),
+        ("Softmax", ["g"], ["y"]),
+    ]
+    model = onnx_model(nodes, {"w": W, "c": np.arange(4) / 4, "s": SHIFT, "v_": V})
+    net = interop.from_onnx(model)
+    session = runtime.InferenceSession(model.SerializeToString())
+    (wanted,) = session.run(None, {"x": X.astype("float32")})
+    np.testing.assert_allclose(net.outputs(X), wanted, rtol=1e-4, atol=1e-6)
+
+
+# ---------------------------------------------------------------- PyTorch
+
+
+def sequential(nn, torch, kind, dtype):
+    bn = nn.BatchNorm1d(8)
+    with torch.no_grad():
+        for array in (bn.weight, bn.bias, bn.running_mean, bn.running_var):
+            array.copy_(torch.rand(8) + 0.1)
+    layers = [nn.Sequential(nn.Linear(5, 8), bn, kind, nn.Dropout(0.25)), nn.Linear(8, 3, bias=False)]
+    return nn.Sequential(*layers, nn.Softmax(1)).to(getattr(torch, dtype)).eval()
+
+
+NAMES = ["Identity", "Sigmoid", "Tanh", "ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Softplus"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_of_pytorch(name, dtype):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = sequential(torch.nn, torch, getattr(torch.nn, name)(), dtype)
+    net = interop.from_torch(model)
+    wanted = model(torch.from_numpy(X.astype(dtype))).detach().numpy()
+    assert net.dtype == dtype and net._fastbp.options.dropout == (0.25,)
+    np.testing.assert_allclose(net.outputs(X), wanted, **CLOSE[dtype])
+    back = interop.to_torch(net)
+    given = back(torch.from_numpy(X.astype(dtype))).detach().numpy()
+    np.testing.assert_allclose(given, wanted, **CLOSE[dtype])
+    assert any(isinstance(module, torch.nn.Dropout) and module.p == 0.25 for module in back)
+
+
+@pytest.mark.parametrize("kind", EVERY, ids=str)
+def test_networks_to_pytorch(kind):
+    torch = pytest.importorskip("torch")
+    net = network(kind)
+    given = interop.to_torch(net)(torch.from_numpy(X)).detach().numpy()
+    np.testing.assert_allclose(given, net.outputs(X), **CLOSE["float64"])
+
+
+def test_scaling_is_in_the_weights_of_pytorch():
+    torch = pytest.importorskip("torch")
+    net, rows = scaled("gelu")
+    given = interop.to_torch(net)(torch.from_numpy(rows)).detach().numpy()
+    np.testing.assert_allclose(given, net.outputs(rows), rtol=1e-9)
+
+
+def test_state_dicts():
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3, bias=False))
+    net = interop.from_torch(model.state_dict(), activation="tanh", output_activation="softmax")
+    wanted = torch.softmax(model(torch.from_numpy(X.astype("float32"))), 1).detach().numpy()
+    np.testing.assert_allclose(net.outputs(X), wanted, **CLOSE["float32"])
+
+
+# ---------------------------------------------------------------- Keras
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["linear", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "exponential"],
+)
+def test_models_of_keras(name):
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    norm = layers.Normalization()
+    norm.adapt(X)
+    model = keras.Sequential(
+        [
+            keras.Input((5,)),
+            norm,
+            layers.Dense(8, name),
+            layers.Dropout(0.5),
+            layers.BatchNormalization(epsilon=0.1),
+            layers.Dense(6),
+            layers.LeakyReLU(negative_slope=0.1),
+            layers.Dense(3, use_bias=False),
+            layers.Activation("softmax"),
+        ]
+    )
+    net = interop.from_keras(model)
+    np.testing.assert_allclose(net.outputs(X), model.predict(X, verbose=0), **CLOSE["float32"])
+    given = interop.to_keras(net).predict(X, verbose=0)
+    np.testing.assert_allclose(given, net.outputs(X), **CLOSE["float32"])
+
+
+@pytest.mark.parametrize("kind", EVERY, ids=str)
+def test_networks_to_keras(kind):
+    keras = pytest.importorskip("keras")
+    net = network(kind, dtype="float32")
+    model = interop.to_keras(net)
+    np.testing.assert_allclose(model.predict(X, verbose=0), net.outputs(X), **CLOSE["float32"])
+    assert isinstance(model, keras.Sequential)
+
+
+# ---------------------------------------------------------------- errors
+
+
+class Conv2d:
+    pass
+
+
+class Unknown(list):
+    pass
+
+
+Unknown.__name__ = "Sequential"
+SQUARE = Activation(lambda z: z * z, lambda z: 2 * z)
+
+
+def graph(*nodes, **options):
+    return lambda: interop.from_onnx(onnx_model(nodes, {"w": W, "b": np.zeros(4)}, **options))
+
+
+REFUSED = {
+    "torch: layer": (
+        lambda: interop.from_torch(Unknown([Conv2d()])),
+        "expected nn.Sequential of Linear",
+        "Conv2d",
+    ),
+    "torch: empty": (
+        lambda: interop.from_torch({}),
+        "from_torch: expected at least one layer of weights",
+        "none",
+    ),
+    "torch: activation": (
+        lambda: interop.from_torch({"0.weight": np.ones((3, 2)), "1.weight": np.ones((1, 3))}),
+        "from_torch: expected activation=",
+    ),
+    "torch: state": (
+        lambda: interop.from_torch({"bn.weight": np.ones(3)}),
+        "from_torch: expected weights and biases of linear layers, got 'bn.weight' (3,)",
+    ),
+    "keras: model": (lambda: interop.from_keras(3), "from_keras: expected keras.Sequential, got int"),
+    "sklearn: model": (lambda: interop.from_sklearn(3), "from_sklearn: expected a fitted MLPClassifier"),
+    "sklearn: hidden": (lambda: interop.to_sklearn(network("gelu")), "all hidden layers, got gelu"),
+    "sklearn: mixed": (lambda: interop.to_sklearn(network(["relu", "tanh"])), "got relu, tanh"),
+    "sklearn: outputs": (
+        lambda: interop.to_sklearn(network(output="sigmoid")),
+        "to_sklearn: expected 'softmax' outputs of a network for labels, got 'sigmoid'",
+    ),
+    "own": (lambda: interop.to_sklearn(network(SQUARE)), "expected a built-in activation"),
+    "onnx: operator": (graph(("Sin", ["x"], ["y"])), "from_onnx: expected operators among Gemm", "got Sin"),
+    "onnx: branch": (
+        graph(("MatMul", ["x", "w"], ["h"]), ("Relu", ["h"], ["a"]), ("Tanh", ["h"], ["y"])),
+        "from_onnx: expected one operator after each, up to an output, got Relu, Tanh after 'h'",
+    ),
+    "onnx: inputs": (graph(("Add", ["x", "z"], ["y"]), inputs=("x", "z")), "expected a graph of one input"),
+    "onnx: no constant": (graph(("MatMul", ["x", "x"], ["y"])), "expected MatMul of a tensor and a constant"),
+    "onnx: two activations": (
+        graph(("MatMul", ["x", "w"], ["h"]), ("Relu", ["h"], ["a"]), ("Tanh", ["a"], ["y"])),
+        "from_onnx: expected layers of weights, with at most one activation after each",
+    ),
+    "onnx: scaled at the end": (
+        graph(("MatMul", ["x", "w"], ["h"]), ("Relu", ["h"], ["a"]), ("Mul", ["a", "b"], ["y"])),
+        "from_onnx: expected at least one layer of weights, and the outputs after it",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    call, *words = REFUSED[case]
+    assert_refused(call, ValueError, *words)
+
+
+def test_scaled_outputs_must_be_linear():
+    net = network("relu", "tanh", sizes=(5, 3, 1), scale_outputs=True)
+    net.fit(X, X[:, :1], epochs=1, batch_size=20)
+    with pytest.raises(
+        ValueError, match="to_sklearn: expected linear outputs where they are scaled, got 'tanh'"
+    ):
+        interop.to_sklearn(net)
