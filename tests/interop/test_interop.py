@@ -108,7 +108,7 @@ def test_several_labels_at_once_of_scikit_learn():
     assert (interop.to_sklearn(net).predict(X) == model.predict(X)).all()
 
 
-@pytest.mark.parametrize("labels", [["b", "a", "c"], ["yes", "no"], [1, 0]])
+@pytest.mark.parametrize("labels", [["b", "c", "a"], ["yes", "no"], [1, 0]])
 def test_labels_that_are_not_sorted(labels):
     pytest.importorskip("sklearn")
     outputs, output = (3, "softmax") if len(labels) == 3 else (1, "sigmoid")
