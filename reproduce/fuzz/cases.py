@@ -58,6 +58,7 @@ _CALLBACKS = (
     "[EarlyStopping('loss', patience=1)]",
     "[EarlyStopping('loss', patience=1, restore_best_weights=True)]",
     "[ReduceLROnPlateau('loss', patience=1, factor=0.5)]",
+    "[ReduceLROnPlateau('loss', 0.5, 1), ReduceLROnPlateau('loss', 0.8, 2)]",
 )
 _COSTS = {  # cost -> the activations of its outputs
     "'quadratic'": ("'sigmoid'", "'tanh'", "'linear'", "'relu'", "'softmax'", "'gelu'", "'softplus'"),

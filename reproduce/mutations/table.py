@@ -159,6 +159,34 @@ MUTATIONS = (
         "bytes are divided twice",
         ("data/test_tasks.py",),
     ),
+    Mutation(
+        "data/metrics.py",
+        "np.full_like(outputs, 1 / outputs.shape[1])",
+        "np.full_like(outputs, 0)",
+        "probabilities that do not add up to 1",
+        ("data/test_tasks.py::test_probabilities_where_every_sigmoid_is_0",),
+    ),
+    Mutation(
+        "data/metrics.py",
+        "np.hstack([1 - outputs, outputs])",
+        "np.hstack([outputs, 1 - outputs])",
+        "the probabilities of two classes are swapped",
+        ("data/test_tasks.py::test_probabilities_of_two_classes_have_two_columns",),
+    ),
+    Mutation(
+        "data/sparse.py",
+        "np.lexsort((self.columns, rows))",
+        "np.lexsort((rows, self.columns))",
+        "numbers of a sparse matrix go to other rows",
+        ("data/test_sparse.py::test_rows_in_any_order_are_read_and_left_alone",),
+    ),
+    Mutation(
+        "data/sparse.py",
+        "        array += np.zeros((), self.dtype)  # a stored -0 is 0, as SciPy has it\n",
+        "",
+        "a stored -0 is no 0",
+        ("data/test_sparse.py",),
+    ),
     # ------------------------------------------------------------ engine
     Mutation(
         "engine/team_size.py",
@@ -272,6 +300,48 @@ MUTATIONS = (
         "the blocks of a batch have the same dropout mask",
         ("options/test_recipes.py::test_dropout",),
     ),
+    Mutation(
+        "engine/kernels/cache.py",
+        'folders = package / "engine" / "kernels", package / "options"',
+        'folders = (package / "engine" / "kernels",)',
+        "machine code outlives a change of a formula",
+        ("kernels/test_cache.py::test_every_option_names_the_folder",),
+    ),
+    Mutation(
+        "engine/kernels/cache.py",
+        "if status.st_mode & 0o022:",
+        "if status.st_mode & 0o002:",
+        "the group may write machine code",
+        ("kernels/test_cache.py",),
+    ),
+    Mutation(
+        "engine/numpy_engine.py",
+        '"l2": 0.0, "l1": 0.0, "decay": 0.0})',
+        '"l1": 0.0, "decay": 0.0})',
+        "NumPy's biases have a penalty",
+        ("engine/test_numpy_path.py::test_optimizer_with_everything",),
+    ),
+    Mutation(
+        "engine/formulas.py",
+        "np.sum(gradient * a, axis=0, keepdims=True)",
+        "np.sum(gradient, axis=0, keepdims=True)",
+        "NumPy's softmax with another cost than the cross-entropy",
+        ("engine/test_numpy_path.py::test_cost",),
+    ),
+    Mutation(
+        "engine/formulas.py",
+        'kept = 1 - eta * (checks.number("lmbda", lmbda) / n)',
+        'kept = 1 - eta * (checks.number("lmbda", lmbda) / len(mini_batch))',
+        "the book's decay is of the batch instead of the training set",
+        ("book/test_network2_replaced.py",),
+    ),
+    Mutation(
+        "engine/chunks.py",
+        "begin = self.step - -(-first // size)",
+        "begin = self.step - first // size",
+        "the steps of a pass that begins after a short batch",
+        ("training/test_checkpoints.py", "training/test_fit.py"),
+    ),
     # ------------------------------------------------------------ training
     Mutation(
         "training/run.py",
@@ -330,7 +400,7 @@ MUTATIONS = (
         "left.pop(index)[1]",
         "left[index][1]",
         "of two callbacks of a class both get the state of the first",
-        ("training/test_checkpoints.py",),
+        (_CHECKPOINTS + "callbacks_of_one_class_get_their_own_states_in_order",),
     ),
     Mutation(
         "training/callbacks.py",
@@ -344,7 +414,7 @@ MUTATIONS = (
         'monitor.endswith(("accuracy", "r2"))',
         'monitor.endswith(("accuracy",))',
         "the lowest R^2 is the best",
-        ("training/test_callback_hooks.py", "training/test_ensemble_run.py"),
+        ("training/test_callback_hooks.py::test_early_stopping_by_a_score_that_grows_and_by_a_least_gain",),
     ),
     Mutation(
         "training/blocks.py",
@@ -380,6 +450,20 @@ MUTATIONS = (
         "lanes.losses",
         "the cost of half a batch is counted twice",
         ("training/test_ensemble_checkpoints.py",),
+    ),
+    Mutation(
+        "training/lanes.py",
+        "self.active & (self.samples_done < self.samples) & np.isfinite(self.losses)",
+        "(self.samples_done < self.samples) & np.isfinite(self.losses)",
+        "networks that have stopped train on",
+        ("training/test_ensemble_run.py",),
+    ),
+    Mutation(
+        "training/sources.py",
+        "random_streams.word(self._key, epoch)",
+        "random_streams.word(self._key, 0)",
+        "all epochs have one order",
+        ("training/test_data_seed.py::test_orders_are_those_of_the_seed",),
     ),
     # ------------------------------------------------------------ files
     Mutation(
@@ -494,6 +578,20 @@ MUTATIONS = (
         'if task != "labels" and activations',
         "outputs of sigmoids are averaged before they are made probabilities",
         ("doors/test_ensemble.py",),
+    ),
+    Mutation(
+        "engine/ensemble_inference.py",
+        "np.argmax(votes, axis=0)",
+        "np.argmin(votes, axis=0)",
+        "the label with the fewest votes",
+        ("doors/test_ensemble.py::test_labels_by_mean_and_by_vote",),
+    ),
+    Mutation(
+        "sklearn/perceptron.py",
+        '(2.0 if self.activation == "logistic" else 6.0)',
+        '(6.0 if self.activation == "logistic" else 6.0)',
+        "initial weights are not those of scikit-learn",
+        ("doors/test_sklearn.py::test_whole_batches_in_order_give_their_numbers",),
     ),
     Mutation(
         "sklearn/perceptron.py",

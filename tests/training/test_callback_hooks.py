@@ -10,7 +10,7 @@ import pytest
 
 import fastbp
 from fastbp import CSVLogger, EarlyStopping, ReduceLROnPlateau, TimeLimit
-from toy import LABELS, OPTIONS, X, bits, fitted, fresh
+from toy import LABELS, OPTIONS, VALUES, X, bits, fitted, fresh
 
 EVERY_HOOK = ("on_train_begin", "on_epoch_begin", "on_step", "on_epoch_end", "on_boundary", "on_train_end")
 
@@ -128,11 +128,12 @@ def test_early_stopping_restores_the_best_weights():
     assert bits(fitted(callbacks=callbacks, epochs=5)) == bits(fitted(epochs=2)), "training came to its end"
 
 
-def test_early_stopping_by_a_score_that_grows_and_by_a_least_gain():
+@pytest.mark.parametrize(("name", "y"), [("val_accuracy", LABELS), ("val_r2", VALUES)])
+def test_early_stopping_by_a_score_that_grows_and_by_a_least_gain(name, y):
     scores = [0.5, 0.6, 0.605, 0.607, 0.9]
-    callbacks = [Told("val_accuracy", scores), EarlyStopping("val_accuracy", 2, min_delta=0.01)]
-    history = fresh().fit(X, LABELS, callbacks=callbacks, validation_split=0.4, **OPTIONS | {"epochs": 5})
-    assert history.val_accuracy == scores[:4]
+    callbacks = [Told(name, scores), EarlyStopping(name, 2, min_delta=0.01)]
+    history = fresh().fit(X, y, callbacks=callbacks, validation_split=0.4, **OPTIONS | {"epochs": 5})
+    assert history[name] == scores[:4]
     assert EarlyStopping("val_accuracy", mode="min")._grows is False
 
 

@@ -445,6 +445,25 @@ def test_a_state_is_whatever_json_holds_and_lists_of_arrays(tmp_path):
     np.testing.assert_equal(again.kept, wanted)
 
 
+class Named(fastbp.Callback):
+    def __init__(self, name):
+        self.name = name
+
+    def state(self):
+        return {"name": self.name}
+
+    def restore(self, state):
+        self.name = state["name"]
+
+
+def test_callbacks_of_one_class_get_their_own_states_in_order(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        training(tmp_path / "run", 3, [Named("first"), Named("second"), Stop(8)])
+    again = [Named(""), Named("")]
+    training(tmp_path / "run", 3, again)
+    assert [callback.name for callback in again] == ["first", "second"]
+
+
 def test_the_fingerprint_of_a_checkpoint_is_its_network_s(tmp_path):
     training(tmp_path / "run", None)
     _, lines, _ = said("info", tmp_path / "run")
