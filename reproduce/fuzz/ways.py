@@ -121,28 +121,36 @@ def by_partial_fit(X, y, network, recipe, number):
 
 
 def rates(recipe, number):
-    """The learning rates of two or three networks."""
-    return [recipe()["learning_rate"] * factor for factor in (1.0, 0.5, 0.8)[: 2 + number % 2]]
+    """The learning rates of some networks."""
+    return [recipe()["learning_rate"] * 0.9**i for i in range((2, 3, 3, 9)[number % 4])]
+
+
+def samples(X, count, number):
+    """The samples of each network: now and then others for each."""
+    is_each = isinstance(X, np.ndarray) and number % 5 == 0
+    return [np.roll(X, i, axis=0) if is_each else X for i in range(count)]
 
 
 def ensemble(X, y, network, recipe, number):
-    """Two or three networks in lanes, or one by one."""
+    """Networks in lanes, or one by one."""
     several = Ensemble.of([network(seed=seed) for seed, _ in enumerate(rates(recipe, number))])
-    pays = ((float("inf"), 100.0 if number % 4 else 0.0),)
+    every_X = samples(X, len(several), number)
+    pays = ((float("inf"), 100.0 if number % 3 else 0.0),)
     with mock.patch.object(lanes, "_SPEEDS", pays), mock.patch.object(lanes, "_MOST_OWN_INPUTS", 1e9):
         options = recipe(learning_rate=rates(recipe, number), threads=1 + number % 3)
         try:
-            history = several.fit(X, y, **options)
+            history = several.fit(X if every_X[1] is X else np.stack(every_X), y, **options)
         except DivergenceError:
             return [(net, None) for net in several]
-    diverged = history.diverged
-    return [(several[i], None if diverged[i] else list(history.network(i).loss)) for i in range(len(several))]
+    losses = [None if history.diverged[i] else list(history.network(i).loss) for i in range(len(several))]
+    return list(zip(several, losses, strict=True))
 
 
 def alone(X, y, network, recipe, number):
+    every_rate = rates(recipe, number)
     return [
-        trained(network(seed=seed), X, y, **recipe(learning_rate=rate))
-        for seed, rate in enumerate(rates(recipe, number))
+        trained(network(seed=seed), each, y, **recipe(learning_rate=rate))
+        for seed, (each, rate) in enumerate(zip(samples(X, len(every_rate), number), every_rate, strict=True))
     ]
 
 
