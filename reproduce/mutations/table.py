@@ -449,7 +449,7 @@ MUTATIONS = (
         "np.where(whole, lanes.losses, lanes.between)",
         "lanes.losses",
         "the cost of half a batch is counted twice",
-        ("training/test_ensemble_checkpoints.py",),
+        ("training/test_ensemble_checkpoints.py::test_killed_within_a_batch_of_several_chunks",),
     ),
     Mutation(
         "training/lanes.py",
@@ -485,7 +485,7 @@ MUTATIONS = (
         'text += b" " * (-len(text) % 8)',
         'text += b" " * (-len(text) % 1)',
         "arrays in a file are not aligned",
-        ("files/test_files.py",),
+        ("files/test_files.py::test_arrays_are_aligned_whatever_the_length_of_the_metadata",),
     ),
     Mutation(
         "files/schema.py",

@@ -163,6 +163,12 @@ def test_the_layout_is_that_of_safetensors(path):
     assert (found["weights.1"] == net.weights[1]).all()
 
 
+def test_arrays_are_aligned_whatever_the_length_of_the_metadata(path):
+    for length in range(8):
+        container.write(path, {"numbers": np.ones(1)}, {"text": "x" * length})
+        assert int.from_bytes(path.read_bytes()[:8], "little") % 8 == 0
+
+
 def test_the_mode_is_kept(path):
     path.write_bytes(b"old")
     path.chmod(0o640)

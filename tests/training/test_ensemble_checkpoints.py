@@ -1,5 +1,6 @@
 """A training of an ensemble that is killed resumes to the bits that it would have had."""
 
+import contextlib
 import datetime
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import fastbp
 from alone import SAME
 from fastbp import EarlyStopping, Ensemble, ModelCheckpoint, ReduceLROnPlateau, load_ensemble
+from fastbp.engine import team_size
 from fastbp.engine.lanes import LaneEngine
 from fastbp.engine.packed import Engine
 
@@ -54,13 +56,18 @@ def assert_same(one, history, other, wanted):
     assert history.trained_epochs.tolist() == wanted.trained_epochs.tolist()
 
 
-def killed_after(calls, together, **options):
-    """Trains until a call into the kernels raises what a signal does; lanes make one for all networks."""
+@contextlib.contextmanager
+def kills_after(calls):
+    """The call into the kernels after so many raises what a signal does; lanes make one for all networks."""
     with pytest.MonkeyPatch.context() as patch:
         for kind, left in ((Engine, iter(range(calls))), (LaneEngine, iter(range(-(-calls // COUNT))))):
             patch.setattr(kind, "train", _interrupted(kind.train, left))
-        with pytest.raises(KeyboardInterrupt):
-            together.fit(X, Y, **options)
+        yield
+
+
+def killed_after(calls, together, **options):
+    with kills_after(calls), pytest.raises(KeyboardInterrupt):
+        together.fit(X, Y, **options)
 
 
 def _interrupted(train, left):
@@ -84,6 +91,26 @@ def test_killed_within_any_chunk_and_resumed(tmp_path, calls):
     history = resumed.fit(X, Y, **options)
     assert_same(resumed, history, whole, wanted)
     assert load_ensemble(path).fingerprint() == whole.fingerprint()
+
+
+@pytest.mark.parametrize("calls", [1, 2, 4, 5])
+def test_killed_within_a_batch_of_several_chunks(monkeypatch, tmp_path, calls):
+    """Each chunk is a block of 512 samples: the batch that was not finished begins again, its cost too."""
+    monkeypatch.setattr(team_size, "_FIRST_FLOPS", 1.0)
+    monkeypatch.setattr(team_size, "_CHUNK", 0.0)
+    X, path = RANDOM.standard_normal((1500, 2)), tmp_path / "ensemble.fastbp"
+
+    def fit(together, **options):
+        return together.fit(
+            X, X[:, :1] ** 2, epochs=2, batch_size=1200, learning_rate=0.01, threads=1, **options
+        )
+
+    whole, resumed = ensemble(), ensemble()
+    wanted = fit(whole)
+    with kills_after(COUNT * calls), pytest.raises(KeyboardInterrupt):
+        fit(ensemble(), callbacks=ModelCheckpoint(path))
+    history = fit(resumed, callbacks=ModelCheckpoint(path, resume=True))
+    assert_same(resumed, history, whole, wanted)
 
 
 @pytest.mark.parametrize("every", [3, datetime.timedelta(microseconds=1)])
