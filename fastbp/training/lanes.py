@@ -9,6 +9,7 @@ import numpy as np
 from ..engine.architecture import Parts, Progress, State, checked, mask_key
 from ..engine.chunks import end_of_chunk
 from ..engine.kernels.records import FUSED
+from ..engine.kernels.shuffle import permute_rows
 from ..engine.lane_data import LaneData, LaneSpec, together
 from ..engine.packed import NOTHING
 from ..engine.together import engine_of
@@ -152,17 +153,17 @@ def _has_one_order(members: Sequence[Trainee]) -> bool:
 
 def orders_of(trainees: Sequence[Trainee], lanes: Lanes, epoch: int) -> np.ndarray:
     """The rows of the epoch in the order of each network, (networks, n), or in that of all, (1, n)."""
-
-    def order(i: int) -> np.ndarray:
-        source, progress = trainees[i].source, trainees[i].before
-        key = source.order_key(progress.epochs + epoch)
-        return np.asarray(source.rows[order_of(lanes.samples, trainees[i].plan.shuffle, key)])
-
-    if lanes.has_one_order:
-        return order(lanes.networks[0])[None]
-    orders = np.zeros((len(lanes.networks), lanes.samples), np.int64)
-    for j in np.flatnonzero(lanes.active):
-        orders[j] = order(lanes.networks[j])
+    which = np.zeros(1, np.int64) if lanes.has_one_order else np.flatnonzero(lanes.active)
+    members = [trainees[i] for i in lanes.networks[which]]
+    rows = [member.source.rows for member in members]
+    keys = [member.source.order_key(member.before.epochs + epoch) for member in members]
+    orders = np.zeros((1 if lanes.has_one_order else len(lanes.networks), lanes.samples), np.int64)
+    if None in keys or not members or not members[0].plan.shuffle:
+        for j, member, key in zip(which, members, keys, strict=True):
+            orders[j] = member.source.rows[order_of(lanes.samples, member.plan.shuffle, key)]
+        return orders
+    given = rows[0][None] if all(each is rows[0] for each in rows) else np.stack(rows)
+    permute_rows(None)(which, np.array(keys, np.uint64), given, orders)
     return orders
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp.engine.kernels.shuffle import permute
+from fastbp.engine.kernels.shuffle import permute, permute_rows
 from fastbp.options import random_streams
 from fastbp.options.random_streams import Stream, key, normal, uniform, words
 
@@ -232,6 +232,17 @@ def test_permute_against_the_reference(n, stream):
     order = np.full(n, -1)  # what it held is of no account
     permute(None)(stream, order)
     assert order.tolist() == permutation(stream, n)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_rows_of_orders_are_permuted_as_one_is(own):
+    n, which, keys = 50, np.array([3, 0]), np.array([7, 2**64 - 1], np.uint64)
+    given = np.arange(100, 100 + (1 + own) * n).reshape(-1, n)
+    orders = np.full((5, n), -1)
+    permute_rows(None)(which, keys, given, orders)
+    for k, stream in enumerate(keys.tolist()):
+        assert orders[which[k]].tolist() == given[own * k][permutation(stream, n)].tolist()
+    assert (orders[[1, 2, 4]] == -1).all()
 
 
 def test_orders_are_fixed():

@@ -10,6 +10,7 @@ import numpy as np
 from numba import types
 
 from .jit import inlined, kernel
+from .vector import pointer
 
 # The Mersenne Twister's constants (Matsumoto and Nishimura 1998)
 _N, _M = 624, 397
@@ -64,16 +65,40 @@ def word(key: Any, i: Any) -> Any:
     return z ^ (z >> np.uint64(31))
 
 
+@inlined
+def _swap(key: Any, count: int, order: Any) -> None:
+    """Swaps each of `count` positions, from the last, with the one at floor(u (i + 1)).
+
+    u is uniform number `i` of the stream `key`.  That product is never rounded up to i + 1, for u is at most
+    1 - 2^-53.
+    """
+    for i in range(count - 1, 0, -1):
+        u = np.float64(np.int64(word(key, np.uint64(i)) >> np.uint64(11))) * (1.0 / (1 << 53))
+        j = np.int64(u * np.float64(i + 1))
+        order[i], order[j] = order[j], order[i]
+
+
 @kernel(lambda _: types.void(types.uint64, types.int64[::1]))
 def permute(key: Any, order: Any) -> None:
     """Fills `order` with the permutation of its positions, fewer than 2^53, that belongs to `key`.
 
-    Fisher and Yates's: each position from the last is swapped with the one at floor(u (i + 1)), where u is
-    uniform number `i` of the stream.  That product is never rounded up to i + 1, for u is at most 1 - 2^-53.
+    It is Fisher and Yates's.
     """
     for i in range(order.size):
         order[i] = i
-    for i in range(order.size - 1, 0, -1):
-        u = np.float64(word(key, np.uint64(i)) >> np.uint64(11)) * (1.0 / (1 << 53))
-        j = np.int64(u * np.float64(i + 1))
-        order[i], order[j] = order[j], order[i]
+    _swap(key, order.size, pointer(order, 0))
+
+
+@kernel(lambda _: types.void(*[types.int64[::1], types.uint64[::1]], *[types.int64[:, ::1]] * 2))
+def permute_rows(which: Any, keys: Any, given: Any, orders: Any) -> None:
+    """Fills some rows of `orders` with the numbers `given` for all, or for each of them, in a new order.
+
+    It is that which `permute` gives positions, by a key of its own.
+    """
+    n = orders.shape[1]
+    for k in range(which.size):
+        source = pointer(given, (k if given.shape[0] > 1 else 0) * n)
+        order = pointer(orders, which[k] * n)
+        for i in range(n):
+            order[i] = source[i]
+        _swap(keys[k], n, order)
