@@ -76,6 +76,12 @@ def entries(b: ir.IRBuilder, rows: ir.Value, columns: ir.Value, *matrices: Any) 
             yield [at(b, start, b.mul(j, column)) for start, column in zip(starts, strides, strict=True)]
 
 
+def in_parts(b: ir.IRBuilder, columns: ir.Value, *matrices: Any) -> tuple[ir.Value, list[Any]]:
+    """How often the columns of a tile go into these columns, and the matrices of each first of them."""
+    parts = b.sdiv(b.add(columns, I64(COLUMNS - 1)), I64(COLUMNS))
+    return parts, [(first, row, b.mul(column, I64(COLUMNS))) for first, row, column in matrices]
+
+
 def kept_where(b: ir.IRBuilder, mask: ir.Value, value: ir.Value, old: ir.Value) -> ir.Value:
     """`value` in the lanes whose bits in `mask` are all ones, `old` where they are zeros.
 
@@ -277,11 +283,7 @@ def activate(typingctx: Any, formula: Any, rows: Any, columns: Any, z: Any, a: A
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         code, parameter, _, rows, columns = args[:5]
         parameter = converted(b, parameter, element)
-        parts = b.sdiv(b.add(columns, I64(COLUMNS - 1)), I64(COLUMNS))
-        matrices = [
-            (first, row, b.mul(column, I64(COLUMNS)))
-            for first, row, column in (args[5:8], args[8:11], args[11:])
-        ]
+        parts, matrices = in_parts(b, columns, args[5:8], args[8:11], args[11:])
         v = Elementary(b, several)
 
         def apply(row: Callable[..., Any]) -> None:
@@ -350,16 +352,21 @@ def drop(typingctx: Any, rows: Any, columns: Any, a: Any, d: Any, masks: Any, fi
 
 @intrinsic
 def multiply_derivative(typingctx: Any, rows: Any, columns: Any, d: Any, g: Any) -> Any:
-    """d *= g, but 0 where d is 0: a unit that is off learns nothing, also where g is infinite."""
+    """d *= g, but 0 where d is 0: a unit that is off learns nothing, also where g is infinite.
+
+    As many entries at a time as a tile has columns, as `activate`.
+    """
     element = element_of(d.types[0])
     s = shape(element)
 
     def emit(b: ir.IRBuilder, rows: ir.Value, columns: ir.Value, *args: ir.Value) -> None:
-        zero = constant(s.vector, 0.0)
-        with entries(b, rows, columns, args[:3], args[3:]) as (here, there):
-            derivative = load(b, here, s.vector)
+        parts, matrices = in_parts(b, columns, args[:3], args[3:])
+        several = ir.VectorType(element, COLUMNS * s.lanes)
+        zero = constant(several, 0.0)
+        with entries(b, rows, parts, *matrices) as (here, there):
+            derivative = load(b, here, several)
             on = b.fcmp_unordered("!=", derivative, zero)
-            product = flushed(b, b.fmul(load(b, there, s.vector), derivative))
+            product = flushed(b, b.fmul(load(b, there, several), derivative))
             store(b, b.select(on, product, zero), here)
 
     arguments = [I64, I64, *[element.as_pointer(), I64, I64] * 2]
