@@ -3,6 +3,7 @@
     python -m bench.ensembles                # networks x sizes, one order for all and own orders, threads
     python -m bench.ensembles --quick        # a few rows
     python -m bench.ensembles --widths       # by width alone: from where on lanes lose
+    python -m bench.ensembles --inputs       # by inputs alone, each network with an order of its own
 
 float32, tanh, a linear output, batches of 64, Adam, each network with a rate of its own.  The ways take turns
 epoch by epoch, and the median of their times counts.  A process may use as many cores as threads are asked
@@ -34,6 +35,7 @@ SAMPLES, BATCH = 4096, 64
 NETWORKS = (1, 8, 16, 64, 256)
 SIZES = ((8, 8, 8, 1), (8, 32, 32, 1), (24, 8, 2), (16, 64, 64, 4), (784, 30, 10))
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+INPUTS = (16, 32, 64, 96, 128, 192)
 PEERS = {"JAX vmap": ("jax", jax_vmap), "PyTorch bmm": ("torch", pytorch_batched)}
 
 
@@ -111,6 +113,10 @@ def cases(options: argparse.Namespace) -> Iterator[tuple[int, tuple[int, ...], b
         for width in WIDTHS:
             yield 16, (16, width, width, 1), False
         return
+    if options.inputs:
+        for inputs in INPUTS:
+            yield 16, (inputs, 16, 1), True
+        return
     for sizes in SIZES[:3] if options.quick else SIZES:
         for networks in options.networks or ((16, 64) if options.quick else NETWORKS):
             for own_orders in (False, True):
@@ -138,6 +144,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--widths", action="store_true")
+    parser.add_argument("--inputs", action="store_true")
     parser.add_argument("--networks", nargs="+", type=int, help="instead of 1, 8, 16, 64 and 256")
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, min(2, len(cores()))}))
     parser.add_argument("--rounds", type=int, default=5)
@@ -155,9 +162,8 @@ def main() -> None:
         "networks, sizes, orders, threads: ms an epoch of all (share of the FMA peak); * what Ensemble takes,"
     )
     print("and how many times as long as that each of them takes")
-    arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
     for threads in options.threads:
-        for line in run("bench.ensembles", [*arguments, "--json", "--threads", str(threads)], threads):
+        for line in run("bench.ensembles", [*sys.argv[1:], "--json", "--threads", str(threads)], threads):
             print(line, flush=True)
 
 

@@ -32,7 +32,8 @@ _CACHED = 160 << 10  # bytes
 # (Weights of the largest matrix, the speed of lanes by that of networks one by one, at least): a Zen 2 core,
 # float32 and float64 (`python -m bench.ensembles --widths`).
 _SPEEDS = ((16 * 16, 1.35), (32 * 32, 1.25), (64 * 64, 1.15), (96 * 96, 1.08))
-_MOST_OWN_INPUTS = 64  # of samples that are gathered for each lane
+# Inputs of samples that are gathered for each lane, likewise: a Zen 3 core (`--inputs`).
+_MOST_OWN_INPUTS = 64
 
 
 def _row_of(columns: int, lanes: int, size: int) -> int:
