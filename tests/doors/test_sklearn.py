@@ -264,6 +264,19 @@ def test_a_warm_start_goes_on_from_the_weights():
         model.fit(X[LABELS > 0], LABELS[LABELS > 0])
 
 
+def test_early_stopping_holds_out_as_many_as_theirs_but_at_least_two():
+    options = {"hidden_layer_sizes": 3, "max_iter": 3, "early_stopping": True, "random_state": 0}
+    few, named = (
+        ours.MLPRegressor(validation_fraction=share, **options).fit(X[:15], VALUES[:15])
+        for share in (0.1, 2.5 / 15)
+    )
+    assert few.validation_scores_ == named.validation_scores_ and np.isfinite(few.validation_scores_).all()
+    with pytest.raises(ValueError, match="expected at least 2 samples held out, got 1 of 10"):
+        ours.MLPRegressor(**options).fit(X[:10], VALUES[:10])
+    with pytest.raises(ValueError, match=r"are: \['False'\] \(False is no, True is yes\)"):
+        ours.MLPClassifier(**options).fit(X[:20], ["no", *["yes"] * 19])
+
+
 # ---------------------------------------------------------------- weights that are set
 
 
