@@ -43,6 +43,9 @@ def test_a_training_resumes_with_the_same_seed_alone(tmp_path):
         fitted(**more)
     resumed = fitted(**more, data_seed=1 << 63)
     assert bits(resumed) == bits(fitted(epochs=5, data_seed=1 << 63)) != bits(first)
+    fitted(callbacks=ModelCheckpoint(path))
+    with pytest.raises(ValueError, match="data_seed was None, is 7"):
+        fitted(**more, data_seed=7)
 
 
 @pytest.mark.parametrize("seed", [-1, 1 << 64, 1.5])
