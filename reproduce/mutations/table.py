@@ -342,6 +342,41 @@ MUTATIONS = (
         "the steps of a pass that begins after a short batch",
         ("training/test_checkpoints.py", "training/test_fit.py"),
     ),
+    Mutation(
+        "engine/kernels/panels.py",
+        'kept = b.icmp_unsigned(">=", x, threshold)',
+        'kept = b.icmp_unsigned("<", x, threshold)',
+        "dropout drops those that it should keep",
+        ("options/test_recipes.py::test_dropout",),
+    ),
+    Mutation(
+        "engine/kernels/panels.py",
+        'on = b.and_(real, b.fcmp_unordered("!=", derivative, zero))',
+        "on = real",
+        "0 times infinity, where a unit is off",
+        ("kernels/test_extremes.py::test_a_unit_that_is_off_learns_nothing",),
+    ),
+    Mutation(
+        "engine/kernels/sparse.py",
+        "    target[i] = normal_or_zero(target[i])\n",
+        "",
+        "subnormal numbers of sparse rows",
+        ("kernels/test_subnormal.py::test_sparse_rows_that_are_read_where_they_lie",),
+    ),
+    Mutation(
+        "engine/kernels/lane_step.py",
+        "(options.first_steps[network] + step) * last",
+        "step * last",
+        "the dropout masks of lanes begin anew in each chunk",
+        ("engine/test_lanes.py::test_bits_are_those_of_engines_alone",),
+    ),
+    Mutation(
+        "engine/kernels/lane_step.py",
+        "work.weights[i * lanes + lane] = weights[order[i]]",
+        "work.weights[i * lanes + lane] = weights[i]",
+        "lanes take the weights of other samples",
+        ("engine/test_lanes.py::test_bits_are_those_of_engines_alone",),
+    ),
     # ------------------------------------------------------------ training
     Mutation(
         "training/run.py",
