@@ -122,9 +122,8 @@ def draw(seed: int) -> Case:
         **dict(_network(chance, len(sizes) - 1, cost, kind)),
     }
     if is_whole and "scale_inputs" not in network and chance.random() < 0.9:
-        network[chance.choice(("input_divisor", "uint8_divisor") if "uint8" in X else ("input_divisor",))] = (
-            "255"
-        )
+        divisors = ("input_divisor", "uint8_divisor") if "uint8" in X else ("input_divisor",)
+        network[chance.choice(divisors)] = "255"
     recipe = dict(_recipe(chance, n, kind))
     return Case(tuple(sizes), n, X, y, network, recipe)
 
