@@ -108,7 +108,7 @@ MUTATIONS = (
         "good = (numbers >= 0) & (numbers < np.inf)",
         "good = (numbers >= 0) & (numbers <= np.inf)",
         "an infinite weight of a sample is let in",
-        ("data/test_validate.py::test_sample_weights",),
+        ("data/test_validate.py::test_refused",),
     ),
     Mutation(
         "data/weights.py",
@@ -129,7 +129,7 @@ MUTATIONS = (
         "unit = np.promote_types(values.dtype, as_array(classes).dtype)",
         "unit = values.dtype",
         "a time of another unit is cut to that of the rows",
-        ("data/test_labels.py::test_times_keep_their_unit_and_are_known_in_any_other",),
+        ("data/test_labels.py::test_times_that_were_learnt_are_not_cut_to_a_coarser_unit",),
     ),
     Mutation(
         "data/labels.py",
@@ -154,9 +154,9 @@ MUTATIONS = (
     ),
     Mutation(
         "data/pixels.py",
-        "if divisor in (None, 1.0) or samples.dtype == np.uint8:",
-        "if divisor in (None, 1.0):",
-        "bytes are divided twice",
+        "np.divide(samples.astype(dtype, copy=False), divisor, dtype=dtype)",
+        "np.multiply(samples.astype(dtype, copy=False), 1 / divisor, dtype=dtype)",
+        "numbers are multiplied by the rounded 1 / 255",
         ("data/test_tasks.py",),
     ),
     Mutation(

@@ -79,6 +79,12 @@ def test_times_keep_their_unit_and_are_known_in_any_other(times, tmp_path):
         net.save(tmp_path / "net")
 
 
+def test_times_that_were_learnt_are_not_cut_to_a_coarser_unit():
+    net = fitted(y=np.timedelta64(5, "h") * (LABELS + 1))
+    with pytest.raises(ValueError, match=r"y\[0\]: expected one of .*, got "):
+        net.score(X[:1], np.zeros(1, "m8[D]"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_labels_of_any_kind_are_learnt_from_blocks(kind):
     y, classes = KINDS[kind]
@@ -162,6 +168,7 @@ def test_classes_may_be_set_before_the_first_data_have_all():
     ("y", "message"),
     [
         (["cat", "dog"] * 12 + ["cat"], "y: expected 3 different labels for 3 outputs, got 2: 'cat', 'dog'"),
+        ([*"abcd"] * 6 + ["a"], "y: expected 3 different labels for 3 outputs, got 4: 'a', 'b', 'c', 'd'"),
         (["cat", None] * 12 + ["cat"], r"y\[1\]: expected a label, got None"),
         ([*ANIMALS[:-1].tolist(), float("nan")], r"y\[24\]: expected a label, got nan"),
         (np.arange(N) % 4, r"y\[3\]: expected a label 0 .. 2, got 3"),
