@@ -185,7 +185,7 @@ MUTATIONS = (
         "        array += np.zeros((), self.dtype)  # a stored -0 is 0, as SciPy has it\n",
         "",
         "a stored -0 is no 0",
-        ("data/test_sparse.py",),
+        ("data/test_sparse.py::test_a_stored_negative_zero_is_0_as_in_scipy",),
     ),
     # ------------------------------------------------------------ engine
     Mutation(

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from fastbp import Activation, Adam, ModelCheckpoint, Network
 from fastbp.data.samples import checked_samples
+from fastbp.data.sparse import compressed
 from fastbp.engine import packed
 from fastbp.engine.kernels.sparse import Stored
 from fastbp.engine.packed import Data
@@ -174,6 +175,12 @@ def test_rows_in_any_order_are_read_and_left_alone():
     assert_same(X, [0, 1, 2, 0], (75, 4, 3), batch_size=2)
     for array, wanted in zip((X.data, X.indices, X.indptr), before, strict=True):
         assert array.tobytes() == wanted.tobytes() and array.dtype == wanted.dtype
+
+
+def test_a_stored_negative_zero_is_0_as_in_scipy():
+    matrix = sparse.csr_matrix(([-0.0, 1.0], ([0, 1], [1, 0])))
+    wanted = np.array([[0.0, 0.0], [1.0, 0.0]]).tobytes()
+    assert compressed(matrix, "X").toarray().tobytes() == matrix.toarray().tobytes() == wanted
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
