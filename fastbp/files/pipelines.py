@@ -1,6 +1,5 @@
 """The network of an estimator, or of a pipeline whose first steps fill and scale columns."""
 
-import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -39,7 +38,6 @@ def folded(model: Any) -> Folded:
     if not transformers:
         return Folded(net)
     mean, deviation, fills = np.zeros(inputs), np.ones(inputs), None
-    scales = False
     for number, step in enumerate(transformers):
         if _name(step) == "SimpleImputer":
             statistics = _statistics(step, inputs)
@@ -47,8 +45,9 @@ def folded(model: Any) -> Folded:
                 fills = statistics * deviation + mean
         else:
             moved, divided = _affine(step, number, inputs)
-            mean, deviation, scales = mean + deviation * moved, deviation * divided, True
-    return Folded(_scaled(net, mean, deviation, model) if scales else net, fills)
+            mean, deviation = mean + deviation * moved, deviation * divided
+    _read_as(net, model, Scaling(mean, deviation))
+    return Folded(net, fills)
 
 
 def network_of(model: Any) -> Any:
@@ -62,21 +61,18 @@ def network_of(model: Any) -> Any:
     return net
 
 
-def _scaled(net: Any, mean: np.ndarray, deviation: np.ndarray, model: Any) -> Any:
-    """A copy of the network that scales its inputs itself."""
-    state: State = net._fastbp
+def _read_as(net: Any, model: Any, scaling: Scaling) -> None:
+    """Has the network read what a pipeline reads: with its scaling, and its names of columns."""
+    mean, deviation = scaling
     if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and (deviation > 0).all()):
         raise ValueError("model: expected scalers of finite means and of scales above 0")
+    state: State = net._fastbp
     names = getattr(model, "feature_names_in_", None)
-    learnt = replace(
-        state.learnt,
-        scale=None,
-        input_scaling=Scaling(mean, deviation),
-        feature_names=None if names is None else tuple(map(str, names)),
-    )
-    scaled = copy.copy(net)
-    scaled._fastbp = replace(state, options=replace(state.options, scale_inputs=True), learnt=learnt)
-    return scaled
+    learnt = replace(state.learnt, feature_names=None if names is None else tuple(map(str, names)))
+    if mean.any() or (deviation != 1).any():
+        learnt = replace(learnt, scale=None, input_scaling=scaling)
+        state = replace(state, options=replace(state.options, scale_inputs=True))
+    net._fastbp = replace(state, learnt=learnt)
 
 
 def _affine(step: Any, number: int, inputs: int) -> tuple[np.ndarray, np.ndarray]:

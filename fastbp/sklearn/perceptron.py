@@ -123,6 +123,12 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         Returns
         -------
         The estimator.
+
+        Raises
+        ------
+        ValueError
+            For invalid arguments or data; and for training that diverges, as a `DivergenceError`.  With
+            ``early_stopping`` that is a ConvergenceWarning, and the best weights are kept.
         """
         trained = _trained_ahead(self, X, y)
         if isinstance(trained, Exception):
@@ -508,6 +514,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         By label.
     dropout : float or a list of floats
         Of the hidden layers; see `Network`.
+    verbose : bool
+        If True, prints scikit-learn's lines; for a bar, pass a `ProgressBar` to `callbacks`.
     threads : int or "auto"
         See `Network.fit`.
     callbacks : iterable of Callback, optional
@@ -520,7 +528,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     network_ : Network
         The trained network.
     coefs_, intercepts_ : lists of arrays (inputs, outputs) and (outputs,)
-        Its weights and biases.
+        Its weights and biases.  May be set, also before a `fit`, which begins with them where ``warm_start``
+        is True, as `partial_fit` does.
     classes_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, t_, n_iter_,
     n_features_in_, n_layers_, n_outputs_, out_activation_
         As scikit-learn has them.  `loss_curve_` has the cost of every evaluation for "lbfgs".

@@ -143,6 +143,8 @@ def test_the_comment_and_the_header_of_a_c_file(tmp_path):
     to_c(model, tmp_path / "wine.c", name="wine", header=True)
     text = (tmp_path / "wine.c").read_text()
     comment = text[: text.index("*/")]
+    to_c(make_pipeline(SimpleImputer(), model[-1]).fit(frame, TARGETS["text"]), tmp_path / "gaps.c")
+    assert "0: width\n" in (tmp_path / "gaps.c").read_text()
     example = re.search(r"(double x\[4\].*puts\(.*?\);)", comment, re.DOTALL)[1]
     assert "0: width\n" in comment and "1: height_/\n" in comment and "void wine(const double *x, " in comment
     for source in ("main.c", "main.cc"):
