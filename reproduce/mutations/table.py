@@ -235,7 +235,7 @@ MUTATIONS = (
         "return 4 * sum(weights) + 2 * sum(weights[1:])",
         "return 4 * sum(weights)",
         "the work of the deltas is not counted",
-        ("engine/test_team_size.py::test_sizes",),
+        ("engine/test_team_size.py::test_the_work_of_a_network_is_that_of_its_products",),
     ),
     Mutation(
         "engine/kernels/team.py",
@@ -305,7 +305,7 @@ MUTATIONS = (
         'folders = package / "engine" / "kernels", package / "options"',
         'folders = (package / "engine" / "kernels",)',
         "machine code outlives a change of a formula",
-        ("kernels/test_cache.py::test_every_option_names_the_folder",),
+        ("kernels/test_cache.py::test_every_kernel_source_names_the_folder",),
     ),
     Mutation(
         "engine/kernels/cache.py",

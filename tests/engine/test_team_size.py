@@ -124,6 +124,11 @@ def test_sizes(monkeypatch):
     assert sizes(3, NET, 32, 1e9) == TeamSizes(3, (3,)), "a number is taken as it is"
 
 
+def test_the_work_of_a_network_is_that_of_its_products():
+    """Two a weight forward, two in the update, and two for the delta below each layer but the first."""
+    assert NET.flops() == 4 * (784 * 100 + 100 * 10) + 2 * 100 * 10
+
+
 def test_networks_side_by_side_share_the_cpus(monkeypatch):
     monkeypatch.setattr(team_size, "NETWORKS", networks := team_size._Networks())
     speeds = {size: 1e6 * size for size in (1, 2, 4, 6)}
