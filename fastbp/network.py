@@ -98,7 +98,8 @@ class Network:
         Activation of the last layer: any of these, or "softmax".
     cost : str or object
         "quadratic", ``|a - y|^2 / 2``; "cross_entropy", with outputs of sigmoids (several labels at once) or
-        a softmax; "huber" or `Huber`; "absolute"; "poisson"; or a user's own `Cost`.
+        a softmax; "huber" or `Huber`; "absolute"; "log_cosh"; "quantile" or `Quantile`; "poisson"; or a
+        user's own `Cost`.
     init : str or list of arrays, optional
         Initial weights: "normal" (the book's), "lecun_normal" (the book's later ones), "glorot_uniform",
         "glorot_normal", "he_normal", "he_uniform", "orthogonal", or the arrays themselves.  Without it

@@ -33,7 +33,7 @@ from .values import (
 )
 
 _HIDDEN = {kind.__name__: kind for kind in (activations.LeakyReLU, activations.ELU, activations.GELU)}
-_COSTS = {"Huber": costs.Huber}
+_COSTS = {kind.__name__: kind for kind in (costs.Huber, costs.Quantile)}
 _OPTIMIZERS = {
     **{kind.__name__: kind for kind in map(type, optimizers.OPTIMIZERS.values())},
     "_ScikitAdam": optimizers._ScikitAdam,

@@ -56,6 +56,40 @@ def absolute(v, a, y):
     return v.abs(error), v.sign(error)
 
 
+def log_cosh(v, a, y):
+    """log(cosh(error)): quadratic for small errors, linear for large ones."""
+    error = a - y
+    size = v.abs(error)
+    f = v.expm1(-2 * size)
+    t = v.abs(f / (2 + f))  # tanh(size)
+    return size - v.log1p(t), v.copysign(t, error)
+
+
+def quantile(v, a, y, level=0.5):
+    """The pinball loss."""
+    error = a - y
+    factor = v.where(error > 0, 1 - level, v.where(error < 0, -level, 0.0))
+    return factor * error, factor
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """``level (y - a)`` where a is below y, ``(1 - level) (a - y)`` above (Koenker and Bassett 1978).
+
+    Outputs learn the quantile of that level, so that y is below a with that probability.
+
+    >>> Quantile(level=0.9)
+    Quantile(level=0.9)
+    """
+
+    level: float = 0.5
+
+    def __post_init__(self) -> None:
+        is_valid = checks.is_real(self.level) and 0 < self.level < 1
+        checks.require("Quantile.level", is_valid, "a number between 0 and 1", self.level)
+        object.__setattr__(self, "level", float(self.level))
+
+
 def poisson(v, a, y):
     """The negative logarithm of a Poisson probability, without log(y!)."""
     return a - v.where(y > 0, y * v.log(a), 0.0), 1 - v.where(y > 0, y / a, 0.0)  # where y is 0, a may be 0
@@ -89,8 +123,8 @@ class Cost:
     --------
     >>> import numpy as np
     >>> from fastbp import Network
-    >>> log_cosh = Cost(lambda a, y: np.log(np.cosh(a - y)), lambda a, y: np.tanh(a - y))
-    >>> net = Network([1, 4, 1], output_activation="linear", cost=log_cosh, seed=0)
+    >>> quartic = Cost(lambda a, y: (a - y) ** 4, lambda a, y: 4 * (a - y) ** 3)
+    >>> net = Network([1, 4, 1], output_activation="linear", cost=quartic, seed=0)
     >>> history = net.fit(np.zeros((3, 1)), np.ones((3, 1)), epochs=1, batch_size=3, learning_rate=0.1)
     >>> len(history.loss)
     1
@@ -106,7 +140,7 @@ class Cost:
 # ---------------------------------------------------------------- table
 
 
-Kind = str | Huber | Cost  # a row's name, or an object
+Kind = str | Huber | Quantile | Cost  # a row's name, or an object
 
 
 class Targets(NamedTuple):
@@ -146,6 +180,8 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "huber": Definition(Huber(), huber),
     "absolute": Definition("absolute", absolute),
+    "log_cosh": Definition("log_cosh", log_cosh),
+    "quantile": Definition(Quantile(), quantile),
     "poisson": Definition(
         "poisson",
         poisson,
@@ -174,7 +210,9 @@ def name_and_parameter(cost: Kind) -> tuple[str, float]:
     """The name of a cost in `DEFINITIONS`, and its own number (0 where it has none)."""
     if isinstance(cost, str):
         return cost, 0.0
-    return ("huber", cost.delta) if isinstance(cost, Huber) else ("custom", 0.0)
+    if isinstance(cost, Huber):
+        return "huber", cost.delta
+    return ("quantile", cost.level) if isinstance(cost, Quantile) else ("custom", 0.0)
 
 
 def definition_of(cost: Kind) -> Definition:

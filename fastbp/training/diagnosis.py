@@ -172,15 +172,17 @@ def _counted(architecture: Architecture, labels: np.ndarray, weights: np.ndarray
 
 
 def _constant(architecture: Architecture, targets: _Targets) -> np.ndarray:
-    """The best of five answers (outputs, 1) from the mean of each output to its median.
+    """The best of five answers (outputs, 1) from the mean of each output to its median, or its quantile.
 
     The mean is the best for the quadratic cost, the cross-entropy and poisson, the median for the absolute
-    cost, and for huber it lies between them.  The outputs of a softmax are not chosen one by one.
+    cost, a quantile for that of its level, and for huber and log_cosh it lies between mean and median.  The
+    outputs of a softmax are not chosen one by one.
     """
     y, share = targets.y, np.broadcast_to(targets.share, targets.y.shape)
     ranks = np.argsort(y, axis=1)
     upto = np.cumsum(np.take_along_axis(share, ranks, axis=1), axis=1)
-    middle = np.argmax(upto >= upto[:, -1:] / 2, axis=1)[:, None]
+    level = architecture.cost.level if isinstance(architecture.cost, costs.Quantile) else 0.5
+    middle = np.argmax(upto >= upto[:, -1:] * level, axis=1)[:, None]
     median = np.take_along_axis(y, np.take_along_axis(ranks, middle, axis=1), axis=1)
     mean = np.sum(share * y, axis=1, keepdims=True) / upto[:, -1:]
     parts = [0.0] if architecture.activations[-1] == "softmax" else [0.0, 0.25, 0.5, 0.75, 1.0]

@@ -134,6 +134,8 @@ REFUSED = [
     (lambda: Cost(1, np.cos), TypeError, "Cost.function: expected a function, got 1"),
     (lambda: fastbp.Huber(0), "Huber.delta: expected a finite number above 0, got 0"),
     (lambda: fastbp.Huber("1"), "Huber.delta:", "got '1'"),
+    (lambda: fastbp.Quantile(1), "Quantile.level: expected a number between 0 and 1, got 1"),
+    (lambda: fastbp.Quantile(True), "Quantile.level:", "got True"),
     (lambda: fastbp.Momentum(1.0), "Momentum.momentum: expected a number in [0, 1), got 1.0"),
     (lambda: fastbp.Nesterov(np.nan), "Nesterov.momentum:", "got nan"),
     (lambda: Adam(beta_1="x"), "Adam.beta_1:", "got 'x'"),

@@ -19,7 +19,15 @@ from fastbp.options import activations, costs
 from fastbp.options.optimizers import OPTIMIZERS, state_names
 
 HIDDEN = (*activations.ACTIVATIONS.values(), activations.GELU("tanh"), activations.ELU(0.5))
-COSTS = ("quadratic", "cross_entropy", costs.Huber(0.7), "absolute", "poisson")
+COSTS = (
+    "quadratic",
+    "cross_entropy",
+    costs.Huber(0.7),
+    "absolute",
+    "poisson",
+    "log_cosh",
+    costs.Quantile(0.7),
+)
 WIDTHS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17, 20, 33)
 EPOCHS = 2
 

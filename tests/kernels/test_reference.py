@@ -21,6 +21,7 @@ from reference_functions import (
     huber,
     leaky_relu,
     output_of,
+    quantile,
 )
 from reference_training import OPTIMIZERS, forward, train_reference, value_and_gradient
 
@@ -33,7 +34,8 @@ VARIANTS = {
     "a user's": Activation(lambda z: np.sin(z), lambda z: np.cos(z)),
 }
 OUTPUTS = [  # output activation, cost
-    *(("linear", cost) for cost in ("quadratic", "absolute", "huber", huber(0.3))),
+    *(("linear", cost) for cost in ("quadratic", "absolute", "huber", huber(0.3), "log_cosh")),
+    *(("linear", cost) for cost in ("quantile", quantile(0.9))),
     *((output, "quadratic") for output in ("sigmoid", "tanh", "relu", "softplus", "softmax")),
     ("tanh", "huber"),
     ("sigmoid", "cross_entropy"),

@@ -48,6 +48,8 @@ def test_cost_is_that_of_pytorch(name):
         "quadratic": lambda: 0.5 * functions.mse_loss(logits, wanted, reduction="sum"),
         "huber": lambda: functions.huber_loss(logits, wanted, reduction="sum"),
         "absolute": lambda: functions.l1_loss(logits, wanted, reduction="sum"),
+        "log_cosh": lambda: torch.log(torch.cosh(logits - wanted)).sum(),
+        "quantile": lambda: 0.5 * functions.l1_loss(logits, wanted, reduction="sum"),
         "poisson": lambda: functions.poisson_nll_loss(logits, wanted, log_input=True, reduction="sum"),
         "cross_entropy, sigmoid": lambda: functions.binary_cross_entropy_with_logits(
             logits, wanted, reduction="sum"

@@ -112,6 +112,13 @@ def huber(delta=1.0):
     return Cost(function, lambda a, y: np.clip(a - y, -delta, delta))
 
 
+def quantile(level=0.5):
+    def function(a, y):
+        return np.maximum(level * (y - a), (level - 1) * (y - a)).sum(axis=1)
+
+    return Cost(function, lambda a, y: np.where(a > y, 1 - level, np.where(a < y, -level, 0.0)))
+
+
 def binary_cross_entropy(a, y):
     """Each output is a probability of its own; 0 log 0 is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -129,6 +136,8 @@ COSTS = {
     "quadratic": Cost(lambda a, y: 0.5 * ((a - y) ** 2).sum(axis=1), lambda a, y: a - y),
     "huber": huber(),
     "absolute": Cost(lambda a, y: np.abs(a - y).sum(axis=1), lambda a, y: np.sign(a - y)),
+    "log_cosh": Cost(lambda a, y: np.log(np.cosh(a - y)).sum(axis=1), lambda a, y: np.tanh(a - y)),
+    "quantile": quantile(),
     "poisson": Cost(lambda a, y: (a - y * np.log(a)).sum(axis=1), lambda a, y: 1.0 - y / a),
     "cross_entropy, sigmoid": Cost(binary_cross_entropy, lambda a, y: (a - y) / (a * (1.0 - a))),
     "cross_entropy, softmax": Cost(categorical_cross_entropy, lambda a, y: -y / a),

@@ -291,6 +291,7 @@ def constant_cost(architecture, targets, weights=NOTHING):
         ("absolute", "tanh", lambda a, y: abs(a - y)),
         ("poisson", "exponential", lambda a, y: a - y * np.log(a)),
         (costs.Huber(0.2), "linear", huber),
+        (costs.Quantile(0.8), "linear", lambda a, y: np.maximum(0.8 * (y - a), 0.2 * (a - y))),
     ],
 )
 def test_constant_cost(kind, output, formula, weighted):

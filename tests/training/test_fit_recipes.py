@@ -12,7 +12,7 @@ from fastbp.options.optimizers import OPTIMIZERS
 from fastbp.options.schedules import SCHEDULES
 from ids import named
 from reference import one_hot
-from reference_functions import elu, gelu_tanh, huber, leaky_relu
+from reference_functions import elu, gelu_tanh, huber, leaky_relu, quantile
 from reference_training import mask, train_reference
 
 SIZES = [6, 17, 9, 3]
@@ -288,6 +288,9 @@ def test_activations(given, reference, dtype):
         ("huber", "linear", "huber", VALUES),
         (fastbp.Huber(delta=0.2), "tanh", huber(0.2), 3 * VALUES),
         ("absolute", "linear", "absolute", 9 * VALUES),
+        ("log_cosh", "linear", "log_cosh", 3 * VALUES),
+        ("quantile", "linear", "quantile", 9 * VALUES),
+        (fastbp.Quantile(0.9), "tanh", quantile(0.9), 3 * VALUES),
         ("poisson", "exponential", "poisson", np.floor(9 * VALUES)),
         ("poisson", "softplus", "poisson", np.floor(9 * VALUES)),
     ],
