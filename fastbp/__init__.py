@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .training.history import History
     from .training.live import LivePlot, TensorBoard
     from .training.run import Callback
+    from .training.optuna import OptunaPruning
+    from .training.rates import LearningRates
 
 __all__ = [
     "ELU",
@@ -54,6 +56,7 @@ __all__ = [
     "LeakyReLU",
     "LivePlot",
     "ModelCheckpoint",
+    "LearningRates",
     "Momentum",
     "Nesterov",
     "Network",
@@ -90,6 +93,8 @@ _HOMES = {  # where public names are defined
 }
 _MODULES = (
     "compat",
+    "training.optuna": ("OptunaPruning",),
+    "training.rates": ("LearningRates",),
     "datasets",
     "export",
     "interop",

@@ -40,7 +40,7 @@ from .options.network import OPTIONS, Options
 from .options.optimizers import OPTIMIZERS, Optimizer
 from .options.schedules import SCHEDULES, Schedule
 from .options.step_numbers import Recipe
-from .training import fit
+from .training import fit, rates
 from .training import pairs as training_pairs
 from .training.history import History
 from .training.pairs import Pairs
@@ -676,6 +676,54 @@ class Network:
             class_weight=class_weight,
         )
         return fit.fit(self, X, y, plan)
+
+    def find_learning_rate(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        batch_size: int,
+        optimizer: str | Optimizer = "sgd",
+        smallest: float = 1e-6,
+        largest: float = 10.0,
+        steps: int = 100,
+        **options: Any,
+    ) -> rates.LearningRates:
+        """Trains a copy while the learning rate grows, and suggests a rate; the network stays as it is.
+
+        The search ends after `steps` steps, or once the cost is four times its lowest or no longer finite
+        (Smith 2017).  NumPy's global generator stays as it is, too.
+
+        Parameters
+        ----------
+        X, y : arrays
+            As for `fit`; no blocks.
+        batch_size, optimizer
+            Those that the network will be trained with; a suggestion is for them alone.
+        smallest, largest : float
+            The first and the last learning rate.
+        steps : int
+            The rate grows by the same factor from step to step.
+        **options
+            Other arguments of `fit`, such as ``l2`` and ``sample_weight``.
+
+        Returns
+        -------
+        LearningRates
+            With ``rates``, ``losses``, ``suggestion`` and ``plot()``.
+
+        Examples
+        --------
+        >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+        >>> net = Network([1, 16, 1], seed=0, activation="tanh", output_activation="linear")
+        >>> recipe = {"batch_size": 10, "optimizer": "adam"}
+        >>> found = net.find_learning_rate(X, X**2, **recipe)
+        >>> history = net.fit(X, X**2, epochs=50, learning_rate=found.suggestion, **recipe)
+        >>> bool(history.loss[-1] < history.loss[0] / 10)
+        True
+        """
+        arguments = {"smallest": smallest, "largest": largest, "steps": steps, **options}
+        return rates.find(self, X, required("y", y), batch_size, {"optimizer": optimizer, **arguments})
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Predicts each row of X, in the shape of the y that `fit` was trained on.
