@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .options.costs import Cost, Huber, Quantile
     from .options.optimizers import SGD, Adam, AdamW, IRprop, Momentum, Nesterov, RMSprop
     from .options.schedules import Constant, Cosine, Exponential, OneCycle, Step
+    from .training.average import AverageWeights
     from .training.callbacks import (
         CSVLogger,
         EarlyStopping,
@@ -40,6 +41,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "AverageWeights",
     "CSVLogger",
     "Callback",
     "Constant",
@@ -89,6 +91,7 @@ _HOMES = {  # where public names are defined
         *("CSVLogger", "EarlyStopping", "ModelCheckpoint", "ProgressBar", "ReduceLROnPlateau", "TimeLimit"),
     ),
     "training.history": ("History",),
+    "training.average": ("AverageWeights",),
     "training.live": ("LivePlot", "TensorBoard"),
 }
 _MODULES = (

@@ -121,6 +121,7 @@ _FILE = fields(
 LIST = fields({"arrays": _COUNT})  # stands for arrays elsewhere in the file
 _MONITOR = {"best": optional(ordered), "wait": _COUNT}
 _STATES = {  # states of the package's callbacks, by their class
+    "AverageWeights": fields({"updates": _COUNT, "step": _WORD, "weights": LIST, "biases": LIST}),
     "EarlyStopping": fields({**_MONITOR, "weights": LIST, "biases": LIST}),
     "ReduceLROnPlateau": fields({**_MONITOR, "cooling": _COUNT}),
     "ModelCheckpoint": optional(fields(_MONITOR), {}),
@@ -228,7 +229,7 @@ def check_arrays(
                     checks.known(f"training.callbacks[{index}].best", state["best"], start)
                 listed = [f"{start}{number}" for number in range(len(stored))]
                 checks.stored_arrays(stored, listed)
-                if kind == "EarlyStopping" and listed:
+                if kind in ("EarlyStopping", "AverageWeights") and listed:
                     present = parameters[key == "biases"]
                     checks.arrays_like(start, [arrays[name] for name in listed], present)
     return names
