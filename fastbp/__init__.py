@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from .training.ensemble_history import EnsembleHistory
     from .training.history import History
     from .training.live import LivePlot, TensorBoard
-    from .training.run import Callback
     from .training.optuna import OptunaPruning
     from .training.rates import LearningRates
+    from .training.run import Callback
 
 __all__ = [
     "ELU",
@@ -56,21 +56,22 @@ __all__ = [
     "Huber",
     "IRprop",
     "LeakyReLU",
+    "LearningRates",
     "LivePlot",
     "ModelCheckpoint",
-    "LearningRates",
     "Momentum",
     "Nesterov",
     "Network",
     "OneCycle",
+    "OptunaPruning",
     "ProgressBar",
+    "Quantile",
     "RMSprop",
     "ReduceLROnPlateau",
     "Step",
     "TensorBoard",
     "TimeLimit",
     "__version__",
-    "Quantile",
     "load",
     "load_ensemble",
     "sigmoid",
@@ -90,14 +91,14 @@ _HOMES = {  # where public names are defined
     "training.callbacks": (
         *("CSVLogger", "EarlyStopping", "ModelCheckpoint", "ProgressBar", "ReduceLROnPlateau", "TimeLimit"),
     ),
-    "training.history": ("History",),
     "training.average": ("AverageWeights",),
+    "training.history": ("History",),
+    "training.optuna": ("OptunaPruning",),
+    "training.rates": ("LearningRates",),
     "training.live": ("LivePlot", "TensorBoard"),
 }
 _MODULES = (
     "compat",
-    "training.optuna": ("OptunaPruning",),
-    "training.rates": ("LearningRates",),
     "datasets",
     "export",
     "interop",

@@ -43,10 +43,15 @@ _HEADER = ("layer", "units", "activation", "parameters", "dropout")
 
 
 class Table(str):
-    """A text whose ``repr`` is the text itself, so that prompts and notebooks show its lines."""
+    """A text whose ``repr`` is the text itself, so that prompts show its lines; notebooks show its HTML."""
+
+    html = ""
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        return self.html
 
 
 def table(net: Any) -> Table:
@@ -60,7 +65,9 @@ def table(net: Any) -> Table:
         ).rstrip()
         for row in rows
     ]
-    return Table("\n".join([*lines, _whole(net)]))
+    text = Table("\n".join([*lines, _whole(net)]))
+    text.html = html(net)
+    return text
 
 
 def html(net: Any) -> str:

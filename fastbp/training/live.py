@@ -1,5 +1,6 @@
 """Callbacks that show a training in progress: in a notebook, and in TensorBoard."""
 
+import importlib
 import io
 import os
 import time
@@ -87,6 +88,19 @@ def _is_notebook() -> bool:
     return getattr(get_ipython(), "kernel", None) is not None
 
 
+def _summary_writer() -> Any:
+    """The class that writes TensorBoard's events: tensorboardX's, or the equal one of PyTorch."""
+    for module in ("tensorboardX", "torch.utils.tensorboard"):
+        try:
+            return importlib.import_module(module).SummaryWriter
+        except ImportError:
+            continue
+    raise ImportError(
+        "TensorBoard: expected tensorboardX, or PyTorch with TensorBoard; pip install '.[tensorboard]' in "
+        "fastbp's source folder"
+    )
+
+
 class TensorBoard(Callback):
     """Writes the history as TensorBoard's events: runs ``train`` and ``validation`` with the same tags.
 
@@ -101,7 +115,8 @@ class TensorBoard(Callback):
     Raises
     ------
     ImportError
-        When training begins, without tensorboardX: ``pip install '.[tensorboard]'``.
+        When training begins, without tensorboardX (``pip install '.[tensorboard]'``) and without the writer
+        that PyTorch has where TensorBoard is installed.
 
     Examples
     --------
@@ -119,13 +134,7 @@ class TensorBoard(Callback):
         self._writers: dict[str, Any] = {}
 
     def on_train_begin(self, run: Run) -> None:
-        try:
-            import tensorboardX
-        except ImportError as error:
-            raise ImportError(
-                "TensorBoard: expected tensorboardX; pip install '.[tensorboard]' in fastbp's source folder"
-            ) from error
-        self._new = tensorboardX.SummaryWriter
+        self._new = _summary_writer()
         for folder in map(self._folder, ("train", "validation")):
             for file in os.listdir(folder) if os.path.isdir(folder) else ():
                 if file.endswith(_SUFFIX):

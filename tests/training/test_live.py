@@ -78,6 +78,11 @@ def test_html_is_escaped():
     assert Network([3])._repr_html_() == repr(Network([3]))
 
 
+def test_notebooks_show_a_summary_as_a_table():
+    net = Network([3, 5, 2], seed=0)
+    assert net.summary()._repr_html_() == net._repr_html_() and repr(net.summary()) == net.summary()
+
+
 @pytest.fixture
 def notebook(monkeypatch):
     """The pictures that a notebook has shown, a list."""
@@ -241,8 +246,21 @@ def test_a_resumed_training_has_each_epoch_once(tmp_path):
     assert losses == [(epoch, pytest.approx(loss)) for epoch, loss in enumerate(history.loss, 1)]
 
 
+def test_the_writer_of_pytorch_serves_too(tmp_path, monkeypatch):
+    import tensorboardX
+
+    monkeypatch.setitem(
+        sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=tensorboardX.SummaryWriter)
+    )
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    data = {"epochs": 2, "batch_size": 1, "callbacks": TensorBoard(tmp_path)}
+    Network([1, 2], seed=0).fit([[0.0], [1.0]], [0, 1], **data)
+    assert [path.name for path in tmp_path.iterdir()] == ["train"]
+
+
 def test_without_tensorboard(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ImportError, match=r"pip install '\.\[tensorboard\]' in fastbp's source folder"):
         fresh().fit(X, LABELS, **OPTIONS, callbacks=fastbp.TensorBoard(tmp_path))
     assert live.TensorBoard is fastbp.TensorBoard

@@ -1,0 +1,41 @@
+"""Searches by Optuna: trials that are not promising end early."""
+
+from typing import Any
+
+from ..options import checks
+from .run import Callback, Run
+
+
+class OptunaPruning(Callback):
+    """Reports a number of the history to a trial of Optuna after every epoch, and ends trials that it prunes.
+
+    Parameters
+    ----------
+    trial : optuna.Trial
+    monitor : str
+        A name of the history; the study's direction says whether lower or higher is better.
+
+    Raises
+    ------
+    optuna.TrialPruned
+        Out of `fit`, where the study's pruner says so; ``study.optimize`` handles it.
+
+    Examples
+    --------
+    >>> import optuna  # doctest: +SKIP
+    >>> def objective(trial):  # doctest: +SKIP
+    ...     rate = trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)
+    ...     pruning = OptunaPruning(trial, "val_loss")
+    ...     return Network([8, 32, 2]).fit(X, y, learning_rate=rate, callbacks=pruning, ...).val_loss[-1]
+    """
+
+    def __init__(self, trial: Any, monitor: str = "val_loss") -> None:
+        self.trial, self.monitor = trial, monitor
+
+    def on_epoch_end(self, run: Run) -> None:
+        number = checks.monitored(self.monitor, run.history)
+        self.trial.report(number, run.history.epochs)
+        if self.trial.should_prune():
+            import optuna
+
+            raise optuna.TrialPruned(f"{self.monitor} {number:g} after epoch {run.history.epochs}")
