@@ -1,6 +1,5 @@
 """Callbacks that show a training in progress: in a notebook, and in TensorBoard."""
 
-import importlib
 import io
 import os
 import time
@@ -90,15 +89,17 @@ def _is_notebook() -> bool:
 
 def _summary_writer() -> Any:
     """The class that writes TensorBoard's events: tensorboardX's, or the equal one of PyTorch."""
-    for module in ("tensorboardX", "torch.utils.tensorboard"):
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
         try:
-            return importlib.import_module(module).SummaryWriter
+            from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            continue
-    raise ImportError(
-        "TensorBoard: expected tensorboardX, or PyTorch with TensorBoard; pip install '.[tensorboard]' in "
-        "fastbp's source folder"
-    )
+            raise ImportError(
+                "TensorBoard: expected tensorboardX, or PyTorch with TensorBoard; "
+                "pip install '.[tensorboard]' in fastbp's source folder"
+            ) from None
+    return SummaryWriter
 
 
 class TensorBoard(Callback):

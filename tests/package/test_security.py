@@ -32,7 +32,10 @@ def suspicious(source):
             of = called.value.id if isinstance(called.value, ast.Name) else ""
             if of in MODULES and called.attr in UNPICKLES:
                 yield f"{of}.{called.attr}"
-            elif called.attr in RUNS_DATA - {"compile"}:  # re.compile
+            elif called.attr in RUNS_DATA - {
+                "compile",
+                "eval",
+            }:  # methods: re.compile, eval of a PyTorch module
                 yield called.attr
 
 
