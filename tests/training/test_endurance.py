@@ -21,9 +21,15 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 @pytest.fixture
-def many(request):
-    """How many times as many calls as by default."""
-    return 10 if request.config.getoption("--full") else 1
+def full(request):
+    return request.config.getoption("--full")
+
+
+@pytest.fixture
+def endurance(full):
+    """Skips a test that takes long by its nature."""
+    if not full:
+        pytest.skip("takes long: run with --full")
 
 
 # ---------------------------------------------------------------- memory
@@ -74,8 +80,8 @@ def growth_of(call, times):
 
 @linux
 @pytest.mark.parametrize(("call", "times"), [("one_fit", 200), ("one_that_raises", 50), ("one_ensemble", 50)])
-def test_memory_does_not_grow(call, times, request):
-    times *= 50 if request.config.getoption("--full") else 1
+def test_memory_does_not_grow(call, times, full):
+    times *= 50 if full else 1
     assert in_new_process(f"test_endurance.growth_of({call!r}, {times})") < 1 << 20
 
 
@@ -97,7 +103,7 @@ def fits_in_little_memory(extra):
 
 
 @linux
-@pytest.mark.parametrize("megabytes", [32, 400])
+@pytest.mark.parametrize("megabytes", [400])
 def test_too_little_memory_is_a_memory_error(megabytes):
     assert in_new_process(f"test_endurance.fits_in_little_memory({megabytes << 20})") == ["MemoryError", True]
 
@@ -115,9 +121,7 @@ def large(path):
     return bool((net.outputs(mapped)[-100:] == net.outputs(last)).all())
 
 
-def test_more_than_2_31_numbers(tmp_path, request):
-    if not request.config.getoption("--full"):
-        pytest.skip("reads 2 GB twice: run with --full")
+def test_more_than_2_31_numbers(tmp_path, endurance):
     assert in_new_process(f"test_endurance.large({str(tmp_path / 'X')!r})")
 
 
@@ -130,9 +134,9 @@ def bits_of(seed):
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_pools_of_processes_after_a_fit(method, request):
-    if method == "spawn" and not request.config.getoption("--full"):
-        pytest.skip("imports fastbp four times: run with --full")
+def test_pools_of_processes_after_a_fit(method, full):
+    if method != "fork" and not full:
+        pytest.skip("new processes import fastbp: run with --full")
     expected = [bits_of(seed) for seed in range(4)]
     context = multiprocessing.get_context(method)
     with ProcessPoolExecutor(2, context) as pool:
@@ -143,14 +147,14 @@ def test_pools_of_processes_after_a_fit(method, request):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_forks_while_another_thread_trains(many):
+def test_forks_while_another_thread_trains(full):
     """Children of the moment fit with the bits of ever, and the training in the parent goes on."""
-    expected, trained = bits_of(1), bits(fitted(net=fresh(seed=5), epochs=2000, threads=2))
+    expected, trained = bits_of(1), bits(fitted(net=fresh(seed=5), epochs=1000, threads=2))
     net = fresh(seed=5)
-    thread = threading.Thread(target=fitted, kwargs={"net": net, "epochs": 2000, "threads": 2})
+    thread = threading.Thread(target=fitted, kwargs={"net": net, "epochs": 1000, "threads": 2})
     thread.start()
     context = multiprocessing.get_context("fork")
-    for _ in range(2 * many):
+    for _ in range(30 if full else 2):
         with context.Pool(1) as pool:
             assert pool.apply_async(bits_of, (1,)).get(120) == expected
     thread.join()
@@ -176,9 +180,9 @@ def threads_at_once(count, rounds):
     return True
 
 
-@pytest.mark.parametrize("count", [2, 32])
-def test_fits_in_many_threads_at_once(count, many):
-    assert in_new_process(f"test_endurance.threads_at_once({count}, {3 * many})")
+@pytest.mark.parametrize("count", [2, 8, 32])
+def test_fits_in_many_threads_at_once(count, endurance):
+    assert in_new_process(f"test_endurance.threads_at_once({count}, 100)")
 
 
 def one_cpu():
@@ -190,5 +194,5 @@ def one_cpu():
 
 
 @linux
-def test_one_cpu_of_several():
+def test_one_cpu_of_several(endurance):
     assert in_new_process("test_endurance.one_cpu()") == [bits(fitted()).hex(), [1, 1, 1]]
