@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .cells import numbers_of_frame, numbers_of_objects
+from .cells import hint_if_missing, numbers_of_frame, numbers_of_objects
 from .sparse import Samples
 
 _KEPT = tuple(map(np.dtype, ("uint8", "float32", "float64")))  # types that kernels read
@@ -69,7 +69,8 @@ def kept_numbers(numbers: np.ndarray, dtype: np.dtype, scaled: bool = False) -> 
 def check_finite(array: np.ndarray, dtype: np.dtype, name: str) -> None:
     if (bad := first_nonfinite(array, dtype)) is not None:
         row, column = bad
-        raise ValueError(f"{name}[{row}, {column}]: expected a finite {dtype}, got {array[row, column]}")
+        where, value = f"{name}[{row}, {column}]", array[row, column]
+        raise ValueError(f"{where}: expected a finite {dtype}, got {value}{hint_if_missing(name, value)}")
 
 
 def are_finite(array: np.ndarray) -> bool:

@@ -34,7 +34,8 @@ def numbers_of_frame(values: Any, data: np.ndarray, name: str) -> np.ndarray:
     missing = np.asarray(values.isna()).reshape(cells.shape) if hasattr(values, "isna") else np.zeros((0, 0))
     if missing.any():
         row, column = np.argwhere(missing)[0]
-        raise ValueError(f"{name}[{row}{suffixes[column]}]: expected a number, got a missing one")
+        where, hint = f"{name}[{row}{suffixes[column]}]", hint_if_missing(name, np.nan)
+        raise ValueError(f"{where}: expected a number, got a missing one{hint}")
     kinds = []
     for dtype, suffix, column in zip(types, suffixes, cells.T, strict=True):
         # nullable columns have a numpy_dtype, sparse ones a subtype
@@ -42,6 +43,13 @@ def numbers_of_frame(values: Any, data: np.ndarray, name: str) -> np.ndarray:
         is_plain = isinstance(kind, np.dtype) and kind != np.dtype(object)
         kinds.append(kind if is_plain else numbers_of_objects(column, name, suffix).dtype)
     return data.astype(np.result_type(*kinds))
+
+
+def hint_if_missing(name: str, value: float) -> str:
+    """What to do about a number of X that is missing, for the end of a message."""
+    if value == value or not name.endswith("X"):
+        return ""
+    return "; fill missing numbers first, by sklearn.impute.SimpleImputer: docs/recipes.md, Missing numbers"
 
 
 def _is_numeric(dtype: Any) -> bool:

@@ -128,7 +128,7 @@ def test_sparse_bytes_are_divided_as_others_are():
         ),
         (
             pandas.DataFrame({"a": [1.0, 2.0], "b": pandas.array([1, None], dtype="Int64")}),
-            r"X\[1, 'b'\]: expected a number, got a missing one",
+            r"X\[1, 'b'\]: expected a number, got a missing one; fill missing numbers first",
         ),
         (
             pandas.DataFrame({"a": [1.0, 2.0], "b": pandas.Series([3, "red"], dtype=object)}),

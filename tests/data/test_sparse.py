@@ -214,6 +214,7 @@ def test_numbers_that_are_not_finite_are_named(bad):
     place = int(X.indptr[3])
     X.data[place] = bad
     message = rf"X\[3, {X.indices[place]}\]: expected a finite float32, got {bad}"
+    message += "; fill missing numbers first" if np.isnan(bad) else "$"
     with pytest.raises(ValueError, match=message.replace("+", r"\+")):
         Network([75, 2], dtype="float32", seed=0).predict(X)
 
