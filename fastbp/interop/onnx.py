@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import formulas
 from ..network import Network
 from ..options.activations import ELU, GELU, LeakyReLU
 from .steps import Activation, Dense, Scale, Step, network_of
@@ -30,8 +31,9 @@ def from_onnx(model: Any, **options: Any) -> Network:
     model : str, path-like or onnx.ModelProto
         A chain of ``Gemm`` or ``MatMul``, ``Add``, ``Sub``, ``Mul`` and ``Div`` by constants, which go into
         the weights, scikit-learn's ``Scaler``, and activations that `Network` has: ``Sigmoid``, ``Tanh``,
-        ``Relu``, ``LeakyRelu``, ``Elu``, ``Gelu``, ``Softplus``, ``Exp``, ``Softmax``.  What follows the
-        outputs, such as ``ArgMax``, is left out.
+        ``Relu``, ``LeakyRelu``, ``Elu``, ``Gelu``, ``Softplus``, ``Exp``, ``Softmax``, or one of them made of
+        several operators, as exporters write ``silu`` and ``gelu``.  What follows the outputs, such as
+        ``ArgMax``, is left out.
     **options
         Those of `Network.from_weights`, such as ``classes``.  The type is that of the model's weights.
 
@@ -60,18 +62,19 @@ def from_onnx(model: Any, **options: Any) -> Network:
                 "from_onnx: expected onnx; pip install '.[onnx]' in fastbp's source folder"
             ) from error
         model = onnx.load(os.fspath(model))
-    return network_of(_Chain(model.graph).steps(), "from_onnx", options)
+    return network_of(_Chain(model).steps(), "from_onnx", options)
 
 
 class _Chain:
     """A graph whose nodes follow each other from its input to its first output."""
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, model: Any) -> None:
         from onnx import numpy_helper
 
-        self._graph = graph
-        self._constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
-        for node in graph.node:
+        self._model, self._graph = model, model.graph
+        self._outputs = {item.name for item in model.graph.output}
+        self._constants = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+        for node in model.graph.node:
             if node.op_type == "Constant":
                 self._constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
 
@@ -80,24 +83,70 @@ class _Chain:
         if len(names) != 1:
             raise ValueError(f"from_onnx: expected a graph of one input, got {names}")
         tensor = names[0]
-        while (node := self._next(tensor)) is not None:
-            yield from self._steps_of(node, tensor)
-            tensor = node.output[0]
+        while not self._is_last(tensor):
+            nodes = self._readers(tensor)
+            if len(nodes) == 1 and list(nodes[0].input).count(tensor) == 1:
+                yield from self._steps_of(nodes[0], tensor)
+                tensor = nodes[0].output[0]
+            else:
+                region, end = self._region(tensor)
+                yield Activation(self._made_of(region, tensor, end))
+                tensor = end
 
-    def _next(self, tensor: str) -> Any:
-        """The node that reads a tensor; None where it is an output of the graph."""
-        outputs = {item.name for item in self._graph.output}
-        nodes = [node for node in self._graph.node if tensor in node.input]
-        if tensor in outputs or any(
-            node.op_type == "Identity" and node.output[0] in outputs for node in nodes
-        ):
-            return None
-        if len(nodes) != 1:
-            kinds = ", ".join(node.op_type for node in nodes) or "none"
-            raise ValueError(
-                f"from_onnx: expected one operator after each, up to an output, got {kinds} after {tensor!r}"
-            )
-        return nodes[0]
+    def _readers(self, tensor: str) -> list[Any]:
+        return [node for node in self._graph.node if tensor in node.input]
+
+    def _is_last(self, tensor: str) -> bool:
+        """Tells whether a tensor is an output of the graph, by its own name or another."""
+        names = [node.output[0] for node in self._readers(tensor) if node.op_type == "Identity"]
+        return not self._outputs.isdisjoint([tensor, *names])
+
+    def _region(self, tensor: str) -> tuple[list[Any], str]:
+        """The operators between a tensor and the first one that everything after them follows from."""
+        region: list[Any] = []
+        derived = {tensor}
+        for node in self._graph.node:
+            if derived.isdisjoint(node.input):
+                continue
+            region.append(node)
+            derived.update(node.output)
+            outside = [other for other in self._graph.node if other not in region]
+            read = {name for other in outside for name in other.input} | self._outputs
+            if derived & read == {node.output[0]}:
+                return region, node.output[0]
+        kinds = ", ".join(node.op_type for node in self._readers(tensor)) or "none"
+        raise ValueError(
+            f"from_onnx: expected one operator after each, up to an output, got {kinds} after {tensor!r}"
+        )
+
+    def _made_of(self, region: list[Any], start: str, end: str) -> Any:
+        """The activation that several operators compute, found by its values at some z."""
+        from onnx import helper, reference
+
+        kind = np.result_type(np.float32, *(a.dtype for a in self._constants.values() if a.dtype.kind == "f"))
+        z = np.array([-1000.0, *np.linspace(-6.0, 6.0, 49)], kind)[:, None]
+        constants = [node for node in self._graph.node if node.op_type == "Constant"]
+        ends = [
+            [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(kind), None)]
+            for name in (start, end)
+        ]
+        graph = helper.make_graph([*constants, *region], "activation", *ends, self._graph.initializer)
+        part = helper.make_model(graph, opset_imports=self._model.opset_import)
+        try:
+            with np.errstate(all="ignore"):
+                a = reference.ReferenceEvaluator(part).run(None, {start: z})[0]
+        except Exception:  # of whatever kind: the operators are no activation
+            a = np.full((1, 1), np.nan)
+        at = dict(zip(z.ravel().tolist(), a.ravel(), strict=False))
+        alpha, slope = (float(str(-at.get(place, np.nan))) for place in (-1000.0, -1.0))  # as it was written
+        tried: list[Any] = ["silu", "softplus", GELU(), GELU("tanh")]
+        tried += [kind(number) for kind, number in ((ELU, alpha), (LeakyReLU, slope)) if np.isfinite(number)]
+        for activation in tried:
+            wanted = formulas.activation(activation, z.astype(np.float64))[0]
+            if a.shape == wanted.shape and np.allclose(a, wanted, rtol=1e-5, atol=1e-6):
+                return activation
+        kinds = ", ".join(node.op_type for node in region)
+        raise ValueError(f"from_onnx: expected an activation that Network has, got {kinds} after {start!r}")
 
     def _steps_of(self, node: Any, tensor: str) -> Iterator[Step]:
         kind, numbers = node.op_type, {item.name: item for item in node.attribute}

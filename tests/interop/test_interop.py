@@ -135,11 +135,14 @@ def written(net, tmp_path):
     return interop.from_onnx(tmp_path / "net.onnx")
 
 
-@pytest.mark.parametrize("kind", ["sigmoid", "tanh", "relu", "linear", "exponential"])
+@pytest.mark.parametrize("kind", [*EVERY, "exponential", GELU("tanh")], ids=str)
 def test_networks_to_onnx_and_back(kind, dtype, tmp_path):
     net = network(kind, dtype=dtype)
     back = written(net, tmp_path)
     assert back.dtype == dtype and (back.parameters == net.parameters).all()
+    assert repr(back._fastbp.options.activations(3)) == repr(net._fastbp.options.activations(3)) or (
+        kind == "linear"
+    )
     assert (back.outputs(X) == net.outputs(X)).all()
 
 
@@ -339,10 +342,18 @@ REFUSED = {
     "onnx: operator": (graph(("Sin", ["x"], ["y"])), "from_onnx: expected operators among Gemm", "got Sin"),
     "onnx: branch": (
         graph(("MatMul", ["x", "w"], ["h"]), ("Relu", ["h"], ["a"]), ("Tanh", ["h"], ["y"])),
-        "from_onnx: expected one operator after each, up to an output, got Relu, Tanh after 'h'",
+        "from_onnx: expected an activation that Network has, got Relu, Tanh after 'h'",
+    ),
+    "onnx: no output": (
+        graph(("MatMul", ["x", "w"], ["h"]), ("Relu", ["h"], ["a"])),
+        "from_onnx: expected one operator after each, up to an output, got none after 'a'",
+    ),
+    "onnx: residual": (
+        graph(("MatMul", ["x", "w"], ["h"]), ("Sin", ["h"], ["a"]), ("Add", ["a", "h"], ["y"])),
+        "from_onnx: expected an activation that Network has, got Sin, Add after 'h'",
     ),
     "onnx: inputs": (graph(("Add", ["x", "z"], ["y"]), inputs=("x", "z")), "expected a graph of one input"),
-    "onnx: no constant": (graph(("MatMul", ["x", "x"], ["y"])), "expected MatMul of a tensor and a constant"),
+    "onnx: no constant": (graph(("MatMul", ["x", "q"], ["y"])), "expected MatMul of a tensor and a constant"),
     "onnx: two activations": (
         graph(("MatMul", ["x", "w"], ["h"]), ("Relu", ["h"], ["a"]), ("Tanh", ["a"], ["y"])),
         "from_onnx: expected layers of weights, with at most one activation after each",
