@@ -340,7 +340,7 @@ MUTATIONS = (
         "begin = self.step - -(-first // size)",
         "begin = self.step - first // size",
         "the steps of a pass that begins after a short batch",
-        ("training/test_checkpoints.py", "training/test_fit.py"),
+        (_CHECKPOINTS + "a_training_that_was_stopped_after_the_short_batch_of_an_epoch",),
     ),
     Mutation(
         "engine/kernels/panels.py",
@@ -498,7 +498,7 @@ MUTATIONS = (
         "random_streams.word(self._key, epoch)",
         "random_streams.word(self._key, 0)",
         "all epochs have one order",
-        ("training/test_data_seed.py::test_orders_are_those_of_the_seed",),
+        ("training/test_data_seed.py::test_each_epoch_has_an_order_of_its_own",),
     ),
     # ------------------------------------------------------------ files
     Mutation(
@@ -605,7 +605,7 @@ MUTATIONS = (
         "random_streams.words(key, count) >> 11",
         "random_streams.words(key, count) >> 10",
         "seeds that readers of JSON round",
-        ("doors/test_ensemble.py::test_initial_networks_are_those_of_their_seeds",),
+        ("doors/test_ensemble.py::test_seeds_are_numbers_that_every_reader_of_json_keeps",),
     ),
     Mutation(
         "engine/ensemble_inference.py",

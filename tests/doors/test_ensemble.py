@@ -101,6 +101,11 @@ def test_initial_networks_are_those_of_their_seeds():
     assert Ensemble(3, [2, 1], seed=0).seeds == Ensemble(5, [2, 1], seed=0).seeds[:3]
 
 
+def test_seeds_are_numbers_that_every_reader_of_json_keeps():
+    seeds = Ensemble(64, [1, 1], seed=0).seeds
+    assert len({*seeds}) == 64 and all(int(float(seed)) == seed for seed in seeds)
+
+
 @pytest.mark.parametrize("own", ["X", "y", "both"])
 def test_each_network_may_have_samples_and_targets_of_its_own(own):
     given = OWN_X if own != "y" else X, OWN_Y if own != "X" else VALUES

@@ -445,6 +445,16 @@ def test_a_state_is_whatever_json_holds_and_lists_of_arrays(tmp_path):
     np.testing.assert_equal(again.kept, wanted)
 
 
+def test_a_training_that_was_stopped_after_the_short_batch_of_an_epoch(tmp_path):
+    wanted, wanted_history = training(tmp_path / "whole", 3, batch_size=3)
+    for step in range(5, 9):
+        with pytest.raises(KeyboardInterrupt):
+            training(tmp_path / f"{step}", 3, [Stop(step)], batch_size=3)
+        net, history = training(tmp_path / f"{step}", 3, batch_size=3)
+        assert bits(net) == bits(wanted) and net._fastbp.progress == wanted._fastbp.progress, step
+        assert unlike_seconds(history) == unlike_seconds(wanted_history), step
+
+
 class Named(fastbp.Callback):
     def __init__(self, name):
         self.name = name

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastbp import ModelCheckpoint, Network
+from fastbp.training import sources
 from toy import LABELS, OPTIONS, SIZES, X, bits, fitted, fresh
 
 
@@ -26,6 +27,14 @@ def test_held_out_rows_are_those_of_the_seed():
         for seed, data_seed in ((7, None), (3, 7), (3, None))
     ]
     assert histories[0].val_loss == histories[1].val_loss != histories[2].val_loss
+
+
+def test_each_epoch_has_an_order_of_its_own(monkeypatch):
+    orders, order_of = [], sources.order_of
+    monkeypatch.setattr(sources, "order_of", lambda *key: orders.append(order_of(*key)) or orders[-1])
+    fitted(epochs=3)
+    assert len({order.tobytes() for order in orders}) == 3
+    assert all(sorted(order) == [*range(len(X))] for order in orders)
 
 
 def test_blocks_take_orders_of_the_seed():
