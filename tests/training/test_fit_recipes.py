@@ -241,13 +241,14 @@ def test_dropout(dropout, optimizer, dtype):
 
 
 @pytest.mark.parametrize("frozen", [0, 1, -1, [0, 2], (0, 1, 2)], ids=named)
+@pytest.mark.parametrize("l2", [0.0, 0.5])  # a penalty of a frozen layer has no part in the norm
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
-def test_frozen(frozen, optimizer):
+def test_frozen(frozen, optimizer, l2):
     layers = tuple(layer % 3 for layer in np.atleast_1d(frozen))
     net = assert_like_the_reference(
         "float64",
         network={**NETWORK, "frozen": frozen},
-        fit={"optimizer": optimizer, "clip_norm": 0.3},
+        fit={"optimizer": optimizer, "clip_norm": 0.3, "l2": l2},
         reference={"optimizer": optimizer, "frozen": layers},
     )
     np.random.seed(5)
