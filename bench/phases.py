@@ -66,7 +66,7 @@ def repeat(phase, times, number, m, net, samples):
         elif phase == 5:
             backward(layer, below, work, m, member)
         elif phase == 6:
-            update(layer, work, signal, m, TileUpdate(False, 0, 0.0, 1.0), nothing, member)
+            update(layer, work, signal, m, TileUpdate(True, False, 0, 0.0, 1.0), nothing, member)
         elif phase == 7:  # every unit's, on gradients that do not change
             h = numbers(work)
             for panel in range(ceil_div(layer.outputs, nr)):

@@ -127,6 +127,10 @@ class Network:
         first `fit` learns means and deviations, which belong to the network from then on.  Integers of any
         type are float64 until the mean is subtracted.  `predict`, `outputs` and `score` are in the units of
         y; costs and the methods for column vectors are in the network's.
+    compute_dtype : {"bfloat16"}, optional
+        Type of what products read.  "bfloat16", with `dtype` float32, rounds weights, inputs, activations and
+        deltas to bfloat16 where they enter a product, forward, backward and in updates; weights, sums and all
+        else stay float32.  The bits are the same on every CPU, but others than without it.
 
     Attributes
     ----------
@@ -175,6 +179,7 @@ class Network:
         uint8_divisor: float | None = None,
         scale_inputs: bool = False,
         scale_outputs: bool = False,
+        compute_dtype: str | None = None,
     ) -> None:
         arguments = dict(locals())
         plain_sizes = checks.sizes_of(sizes)

@@ -64,7 +64,7 @@ def _of_machine() -> dict[str, Any]:
     import numpy as np
     from numba.core.registry import cpu_target
 
-    from ..engine.kernels import cache, vector
+    from ..engine.kernels import bfloat16, cache, vector
     from ..engine.machine import cpus, second_level_cache
 
     check_variables()
@@ -83,6 +83,7 @@ def _of_machine() -> dict[str, Any]:
         "compiled for": f"{cpu}, {triple}",
         "vector width": f"{8 * vector.width()[0]} bits",
         "fused multiply-add": "yes" if vector.has_fma() else "no: same results, many times slower",
+        "bfloat16 products": bfloat16.form(),
         "CPUs usable": cpus(),
         "second-level cache": _in_words(*second_level_cache()),
         "cache folder": folder,

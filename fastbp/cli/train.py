@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _FIT_OPTIONS = ("optimizer", "learning_rate", "l2", "l1", "clip_norm", "class_weight")  # arguments of fit
 _EXTRAS = (
-    *("init", "dropout", "frozen", "scale_inputs", "scale_outputs"),
+    *("init", "dropout", "frozen", "scale_inputs", "scale_outputs", "compute_dtype"),
     *("schedule", "warmup", "l2", "l1", "clip_norm", "class_weight"),
 )
 _CHECKPOINT_SECONDS = 30.0

@@ -147,6 +147,11 @@ def _add_arithmetic(group: Any) -> None:
         default="float64",
         help="of weights and arithmetic; float32 is faster (default: float64)",
     )
+    group.add_argument(
+        "--compute-dtype",
+        choices=("bfloat16",),
+        help="of what products read, with --dtype float32 (default: that of the weights)",
+    )
     _add(
         group,
         "--dropout",

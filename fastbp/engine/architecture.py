@@ -28,6 +28,12 @@ class Architecture(NamedTuple):
     cost: costs.Kind = "quadratic"
     dropout: tuple[float, ...] = ()  # the rate of each hidden layer, or nothing
     frozen: tuple[int, ...] = ()  # layers, counted as weights are, whose weights stay
+    compute_dtype: str | None = None  # of what products read, unless it is `dtype`
+
+    @property
+    def kernels(self) -> Any:
+        """The key of the kernels that compute it."""
+        return self.compute_dtype or self.dtype
 
     @property
     def is_compiled(self) -> bool:
@@ -125,10 +131,24 @@ def options_of(sizes: Sequence[int], options: Mapping[str, Any]) -> Options:
         seed=None if seed is None else checks.seed("seed", seed),
         scale_inputs=checks.flag("scale_inputs", options["scale_inputs"]),
         scale_outputs=checks.flag("scale_outputs", options["scale_outputs"]),
+        compute_dtype=_compute_dtype(options["compute_dtype"], dtype),
     )
     outputs = sizes[-1] if layers else 2
     costs.check_network(chosen.cost, chosen.output_activation, outputs, chosen.scale_outputs)
     return chosen
+
+
+def _compute_dtype(value: Any, dtype: np.dtype) -> str | None:
+    """The type of what products read, or None where it is that of the weights."""
+    if value is None or value == dtype.name:
+        return None
+    checks.choice("compute_dtype", value, (dtype.name, "bfloat16"))
+    if dtype != np.float32:
+        raise ValueError(
+            f"compute_dtype: expected {dtype.name!r} or None with dtype={dtype.name!r}, got 'bfloat16'; "
+            "bfloat16 needs weights in float32: pass dtype='float32'"
+        )
+    return "bfloat16"
 
 
 def _activation(name: str, value: Any) -> activations.Kind:
@@ -164,6 +184,7 @@ def checked(net: Any) -> Parts:
         options.cost,
         dropout if any(dropout) else (),
         options.frozen,
+        options.compute_dtype,
     )
     return Parts(architecture, weights, biases)
 

@@ -74,7 +74,7 @@ def _widened(net: Any) -> Any:
     from dataclasses import replace
 
     wide = copy.copy(net)
-    options = replace(net._fastbp.options, dtype=np.dtype(np.float64))
+    options = replace(net._fastbp.options, dtype=np.dtype(np.float64), compute_dtype=None)
     wide._fastbp = replace(net._fastbp, options=options)
     wide.weights = [np.array(w, np.float64, order="C") for w in net.weights]
     wide.biases = [np.array(b, np.float64, order="C") for b in net.biases]

@@ -180,7 +180,7 @@ class LaneEngine:
         functions are not compiled for lanes.  The batch size makes lanes no slower.
         """
         kinds = (*architecture.activations, architecture.cost)
-        if any(isinstance(kind, (Activation, Cost)) for kind in kinds):
+        if architecture.compute_dtype or any(isinstance(kind, (Activation, Cost)) for kind in kinds):
             return False
         first, *others = (n_in * n_out for n_in, n_out in itertools.pairwise(architecture.sizes))
         if has_own_rows and architecture.sizes[0] > _MOST_OWN_INPUTS:

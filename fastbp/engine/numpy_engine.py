@@ -40,6 +40,7 @@ class Engine:
         key: int = 0,
         state: Mapping[str, Parameters] = {},
     ) -> None:
+        user_functions.no_compute_dtype(architecture)
         self.architecture, self.batch_size = architecture, batch_size
         self._optimizer, self._clip_norm, self._key = optimizer, clip_norm, key
         self.pack(weights, biases)

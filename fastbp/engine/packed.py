@@ -14,6 +14,7 @@ from ..options.costs import Cost
 from .architecture import Architecture, Parameters
 from .kernels import custom, step
 from .kernels import sparse as stored
+from .kernels.bfloat16 import BFLOAT16, round_parameters
 from .kernels.gather import DTYPE_CODES, LABELS, SCALED
 from .kernels.records import FUSED, GRADIENT
 from .kernels.team import Member, member_of, run
@@ -210,7 +211,9 @@ class Engine:
         self.waited = NOTHING  # seconds that each member waited for others in the last call of `train`
         self._update_spec, self._initial_state = update_spec, state
         self._most = members
-        self._listed = listed  # whether training data are sparse rows read directly
+        self._listed = listed = (
+            listed and architecture.compute_dtype is None
+        )  # whether training data are sparse rows read directly
         self._read: tuple[Data, list[Any], step.Rows] | None = None
         self._prepared = _prepare(architecture, batch_size, members, update_spec, input_gradient, listed)
         self._layout, self._plan, self._layers, _ = self._prepared
@@ -246,6 +249,17 @@ class Engine:
         self.parameters = self._layout.pack(weights, biases)
         if self._listed:  # a dense step makes 0 of -0 everywhere, a sparse one where the batch has numbers
             self.parameters += 0.0
+        self._round()
+
+    def _round(self) -> None:
+        """Makes what products read of the parameters, unless it is these themselves."""
+        if self._rounded is not None:
+            round_parameters(BFLOAT16)(self._rounded, self.parameters)
+
+    @functools.cached_property
+    def _rounded(self) -> np.ndarray | None:
+        rounds = self.architecture.compute_dtype is not None
+        return aligned_zeros(self._layout.parameters, self.architecture.dtype) if rounds else None
 
     def unpack(self) -> Parameters:
         """New arrays of the weights and biases."""
@@ -262,6 +276,7 @@ class Engine:
 
     def restore(self, snapshot: tuple[np.ndarray, np.ndarray]) -> None:
         self.parameters[...], self._state[...] = snapshot
+        self._round()
 
     def _rows_of(self, data: Data, block: int, listed: bool, members: int) -> tuple[list[Any], step.Rows]:
         """The rows of samples, one record for each member, and the rows of targets."""
@@ -282,7 +297,10 @@ class Engine:
         return step.Samples(X[rank], Y, data.weights, order)
 
     def _net(self) -> step.Net:
-        return step.Net(self.parameters, self._state, self._scratch, self._plan, self._layers, self._squares)
+        parameters, squares = self.parameters, self._squares
+        return step.Net(
+            parameters, self._state, self._scratch, self._plan, self._layers, squares, self._rounded
+        )
 
     def train(
         self,
@@ -304,7 +322,7 @@ class Engine:
         samples = [self._samples(data, order, rank) for rank in range(self.members)]
         span = step.StepRange(*positions, self.batch_size, first_step, numbers)
         kernel = (step.train_stored if isinstance(data.X, SparseRows) else step.train)(
-            self.architecture.dtype
+            self.architecture.kernels
         )
         position = np.zeros(1, np.int64) if position is None else position
         position[0] = positions[0]
@@ -365,9 +383,10 @@ class Engine:
         n = len(data.X if rows is None else rows)
         size = min(_INFERENCE_ROWS, 1 << max(0, n - 1).bit_length())  # few samples need little memory
         order = rows if rows is not None else _FIRST[:n] if n <= size else np.arange(n)
-        listed = data.is_listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
+        listed = data.is_listed and architecture.compute_dtype is None
+        listed = listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
         layout, plan, layers, _ = _prepare(architecture, size, 1, _PLAIN, listed=listed)
-        kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(architecture.dtype)
+        kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(architecture.kernels)
         out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
         blocks = -(-n // size)
         members, at_once = (1, 1) if n <= size else _team_for(data.flops(architecture), blocks, members)
@@ -377,7 +396,7 @@ class Engine:
         def net() -> step.Net:
             """The kernels' record of the network, with a scratch for one member."""
             parameters, scratch = self.parameters, aligned_zeros(layout.scratch, layout.dtype)
-            return step.Net(parameters, parameters[:0], scratch, plan, layers, NOTHING)
+            return step.Net(parameters, parameters[:0], scratch, plan, layers, NOTHING, self._rounded)
 
         if n <= size:
             kernel(net(), samples[0], out, losses, 0, n)

@@ -107,7 +107,8 @@ def _whole(net: Any) -> str:
     architecture, weights, _ = checked(net)
     total = sum(w.size + len(w) for w in weights)
     cost, _ = costs.name_and_parameter(architecture.cost)
+    products = f", products in {architecture.compute_dtype}" if architecture.compute_dtype else ""
     return (
-        f"{architecture.sizes[0]:,} inputs, {total:,} parameters in {architecture.dtype}; "
+        f"{architecture.sizes[0]:,} inputs, {total:,} parameters in {architecture.dtype}{products}; "
         f"cost {cost}; {architecture.flops():,} flops to train on a sample"
     )

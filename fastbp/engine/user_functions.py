@@ -45,6 +45,16 @@ def unreplaced_layers(replaced: list[str]) -> None:
         )
 
 
+def no_compute_dtype(architecture: Any) -> None:
+    """Refuses products of another type where NumPy computes them, by functions or methods of a user."""
+    if architecture.compute_dtype:
+        raise ValueError(
+            "compute_dtype: expected None with functions of arrays or overridden methods, which NumPy runs "
+            f"in {architecture.dtype}, got {architecture.compute_dtype!r}; compile the functions by "
+            "numba.njit, or remove compute_dtype"
+        )
+
+
 def user_values(name: str, values: Any, like: np.ndarray) -> np.ndarray:
     """The return value of a user's function, in the shape and type of its argument.
 

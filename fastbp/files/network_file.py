@@ -163,6 +163,8 @@ def fingerprint(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -
     definition["uint8_divisor"] = network.get("input_divisor") or network.get("uint8_divisor") or 1.0
     if not isinstance(definition["activation"], list):
         definition["activation"] = [definition["activation"]] * (len(metadata["sizes"]) - 2)
+    if network.get("compute_dtype"):
+        definition["compute_dtype"] = network["compute_dtype"]
     definition["classes"] = metadata["trained"].get("classes")
     digest = hashlib.sha256(json.dumps(definition, sort_keys=True, default=str).encode())
     for name in sorted(arrays):

@@ -55,6 +55,7 @@ NETWORK = {  # the options of a network, fields of `Options`
     "dtype": one_of("float32", "float64"),
     "scale_inputs": true_or_false,
     "scale_outputs": true_or_false,
+    "compute_dtype": optional(one_of("bfloat16")),
 }
 TRAINED = {  # what training learnt and counted, fields of `Learnt` and `Progress`
     "task": optional(one_of(*get_args(Task))),
@@ -71,6 +72,7 @@ LATER = (
     "input_divisor",
     "scale_inputs",
     "scale_outputs",
+    "compute_dtype",
     "classes",
     "feature_names",
 )  # fields that older files lack

@@ -27,6 +27,7 @@ class Options:
     dtype: np.dtype = _FLOAT64
     scale_inputs: bool = False
     scale_outputs: bool = False
+    compute_dtype: str | None = None  # of what products read, unless it is `dtype`
 
     @property
     def bytes_divisor(self) -> float:

@@ -264,6 +264,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             dtype=dtype,
             seed=int(random.randint(_MOST_SEED)),
             dropout=self.dropout,
+            compute_dtype=self.compute_dtype,
         )
 
     def _reset(self, anew: bool) -> None:
@@ -520,6 +521,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         See `Network.fit`.
     callbacks : iterable of Callback, optional
         See `Network.fit`.
+    compute_dtype : {"bfloat16"}, optional
+        See `Network`.  It needs X of type float32.
 
     The others are scikit-learn's.
 
@@ -575,6 +578,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         dropout: Any = 0.0,
         threads: int | str = "auto",
         callbacks: Any = None,
+        compute_dtype: str | None = None,
     ) -> None:
         self._take(locals())
 
@@ -738,6 +742,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         dropout: Any = 0.0,
         threads: int | str = "auto",
         callbacks: Any = None,
+        compute_dtype: str | None = None,
     ) -> None:
         self._take(locals())
 

@@ -84,7 +84,7 @@ def _key(assigned: Assignment) -> tuple[Any, ...]:
     return (
         *(id(data.X), source.samples, data.targets.shape, data.targets.dtype, bool(data.weights.size)),
         *(None if source.held_out is None else len(source.held_out), len(evaluation.sets)),
-        *(tuple(w.shape for w in net.weights), options.dtype, options.cost),
+        *(tuple(w.shape for w in net.weights), options.dtype, options.compute_dtype, options.cost),
         *(options.activation, options.output_activation),
         *(plan.epochs, plan.batch_size, plan.recipe.optimizer.row, plan.shuffle, plan.threads),
     )

@@ -38,7 +38,7 @@ def fingerprints(most=math.inf):
             found[f"{case}, {dtype}"] = digest(*weights, *biases, np.float64([engine.cost]))
     for name, (case, *_) in GOLDEN_CASES.items():
         if case.n * sum(k * j for k, j in pairwise(case.sizes)) <= most:
-            found |= {f"{name}, {dtype}": golden_run(name, dtype, 1) for dtype in DTYPES}
+            found |= {f"{name}, {dtype}": golden_run(name, dtype, 1) for dtype in GOLDEN}
     return found
 
 
@@ -123,6 +123,8 @@ GOLDEN_CASES = {  # name -> case, rate, recipe
 
 def golden_run(name, dtype, members):
     case, rate, recipe = GOLDEN_CASES[name]
+    if dtype == "bfloat16":
+        dtype, recipe = "float32", {**recipe, "compute_dtype": dtype}
     layers = list(enumerate(pairwise(case.sizes)))
     weights = [dyadic((j, k), seed, dtype) / 4 for seed, (k, j) in layers]
     biases = [dyadic((j, 1), seed + 10, dtype) for seed, (_, j) in layers]
@@ -201,6 +203,35 @@ GOLDEN = {
         "everything": "1330277bb398c41dc787b4441c6f249d75c656772c2ab5df85e7cc909b973bc6",
         "everything, in blocks": "4d06f74b176c401e674bba95fc58a43fd5ddd0b03065e8a89b969f898e55363c",
     },
+    "bfloat16": {  # products of it, by weights in float32
+        "sigmoid": "ad7ab064e942c04af27fa7878a5387c4f0b42ed0a12f8385d00f98c2b1d1f54f",
+        "tanh": "1f8edb6280f1454e50561ed45b79180e9c636b648e5a46b73eb0d8b2ff4f5d64",
+        "relu": "3844e13a10b5b1df7fe79db64737d275873eda471c55e03ff79ef585d454c698",
+        "linear": "d530915da4001c36fbe738ca03156ef8fd9929bc7569087d665838c8bb79cda3",
+        "large": "5274f307d137e03446cc7afc82bd4d52c0f38ab62b72318a99ee175a1840f168",
+        "leaky_relu": "c72ad0a1ff9af7bf96ff39a67a296bf84ba64445cb80724e3a71af88ae342e81",
+        "elu": "44891c74f223dd54d6589a68548e3d014539de7f86906329a65a484d5e5839ff",
+        "gelu": "5df27c89d811dcecb79750e76e273c6d465af4d4ea78b10715d51166cf0fd087",
+        "gelu_tanh": "e831f84f685bb4e2d543b1c62f977594835234725076483dca6743cb699b13b3",
+        "silu": "d20c5dfdfe9c0a54e61fca89a60cbdcc8a62b3e4431f0fc70490680c0e10855d",
+        "softplus": "316306baac2be6801a93819872573a05d82d1a90c993325a893637ec2c37b863",
+        "exponential": "f71851865fb104880c2f06d146fa723e73301208960a844c5d8bbc0c2ca02340",
+        "cross_entropy, sigmoid": "fcd7af813e5c4a32a8000d58cd3f425a4cf6e05a70993df26cda4b674c543138",
+        "cross_entropy, softmax": "dc314d565a7e1912477935bcc284a83469ba3ba6cf3c39603ceed9a79b205949",
+        "quadratic, softmax": "5482f0a4981e4eff0966230497665d4c2a964ecd84a5a123d4596d23a404a0b0",
+        "huber, linear": "f387ce1a0f3e86b5a51afbec3ec05d4e1a2d5baff36525ca4f26b5b1aa9158cb",
+        "absolute, linear": "486de65f66ef84da66247d8b26b35f43c0b73650ddce46055990f03486ced6fb",
+        "poisson, exponential": "a3ab66ac18ae7965f09f79d419ee827b18496e0bc20e592e895928565685098b",
+        "poisson, softplus": "a0874eb4730261a9b56f79283551adbfc098c93b381eb6374946fb760b2e875a",
+        "momentum": "1c34997d692543e50f264816f5cc26a842a9dae680f1e90c4312fa6f893f5f4f",
+        "nesterov": "2a89add10dc35d7612249d6acf268a4979ed1399457da9e968397c3f852eede6",
+        "rmsprop": "79d1fc3c27e63ba6f858ea250881f44657d837423b541ba1aa1b3268d87272b7",
+        "adam": "5a1d72327705def54ff276717e34ebb0c9f5cc7adcfbe370bd7d4273d0765469",
+        "adamw": "8efd34154dde0fd44a62dfaa63b0ed28e1477262bf13dfab96ee487ea9ac330b",
+        "irprop": "84fa872b512c717eb0ba0ea33c6af8fc08df60f83e903891f3d76711f10a951b",
+        "everything": "e81afd901ab6743f3e5cd3eff379591d63efa79558ec9bebd6c33e6102802133",
+        "everything, in blocks": "536bef8129ddf1d74f44b629c39cfc6ba4241e4a496a1bc751df223790bba153",
+    },
 }
 
 
@@ -211,6 +242,7 @@ def test_every_formula_has_a_golden_hash():
     assert (missing, {*COSTS} - costs) == (set(), set())
 
 
+@pytest.mark.parametrize("dtype", GOLDEN)
 @pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("name", GOLDEN_CASES)
 def test_golden_hashes(name, members, dtype):

@@ -12,9 +12,10 @@ import numpy as np
 
 from ...options.optimizers import NUMBERS
 from .apply import apply
+from .bfloat16 import prefetch_rounded, read_by_products, round_rows
 from .gather import Prefetch, line_count, prefetch_next
 from .jit import helper, inlined
-from .microkernel import Strided, bias, dot, outer, prefetch_rows
+from .microkernel import Strided, bias, dot, outer, prefetch_rows, tile_rows
 from .output import delta_t
 from .panels import Formula, Mask, activate, drop, multiply_transposed, transposed
 from .shares import PARTS, Share, after, begin_of, ceil_div, count, share_of, units
@@ -38,12 +39,14 @@ class Workspace(NamedTuple):
         Any  # one member's own: a row of zeros, a square tile, the numbers of a step for weights and biases
     )
     rows: int
+    rounded: Any  # weights rounded to bfloat16, in panels like the parameters; None where products read those
     cached: int  # numbers that stay in the second-level cache
 
 
 class TileUpdate(NamedTuple):
     """The use of a tile of the gradient: target = kept target + scale tile, or the optimizer's step."""
 
+    steps: bool  # it changes the parameters themselves
     at_once: bool
     optimizer: int
     scale: float
@@ -95,7 +98,7 @@ def forward_by(product: Any) -> Any:
         """
         formula = Formula(layer.activation, layer.parameter, layer.address)
         nr, lanes, most_rows = constants(work.scratch)
-        tiles = ceil_div(m, most_rows)
+        tiles = ceil_div(m, tile_rows(work.rounded, most_rows))
         width, mine = outputs_of(layer, work, tiles, layer.inputs, member)
         for number in range(PARTS):
             cursor = begin_of(number, mine)
@@ -108,7 +111,8 @@ def forward_by(product: Any) -> Any:
                 offset = (panel * work.rows + row) * nr + column
                 a = shift(work.scratch, layer.a + offset)
                 b = shift(work.parameters, layer.biases + first)
-                w = shift(work.parameters, layer.weights + panel * layer.panel + column)
+                weights = read_by_products(work.parameters, work.rounded)
+                w = shift(weights, layer.weights + panel * layer.panel + column)
                 product(layer, work, x, row, (rows, vectors), a, b, w)
                 if hidden:
                     d = shift(work.scratch, layer.delta + offset)
@@ -116,6 +120,7 @@ def forward_by(product: Any) -> Any:
                     if mask.word >= 0 and layer.dropout > 0:
                         unit = (sample + row) * layer.outputs + first
                         drop(rows, vectors, a, d, mask, unit, layer.outputs, layer.dropout)
+                    round_rows(work.rounded, rows, vectors, a, 0, a)
                 cursor = after(cursor, mine)
 
     return forward
@@ -128,7 +133,7 @@ def _product(
     rows, vectors = size
     nr, _, _ = constants(work.scratch)
     panels = Strided(shift(x, row * nr), work.rows * nr)
-    dot(rows, vectors, a, Strided(b, 0), panels, w, layer.inputs)
+    dot(work.rounded, rows, vectors, a, Strided(b, 0), panels, w, layer.inputs)
 
 
 forward = forward_by(_product)
@@ -146,16 +151,19 @@ def backward(layer: Any, below: Any, work: Workspace, m: int, member: Member) ->
         for _ in range(units(cursor)):
             panel, sample = cursor.panel, cursor.other * nr
             inputs, samples = min(nr, layer.inputs - panel * nr), min(nr, m - sample)
-            tiles = ceil_div(inputs, most_rows)
+            tiles = ceil_div(inputs, tile_rows(work.rounded, most_rows))
             d_t = delta_t(layer, work, 0, sample)
             for tile in range(tiles):
                 row = inputs * tile // tiles
                 rows = inputs * (tile + 1) // tiles - row
-                w = shift(work.parameters, layer.weights + (panel * nr + row) * nr)
+                weights = read_by_products(work.parameters, work.rounded)
+                w = Strided(shift(weights, layer.weights + (panel * nr + row) * nr), layer.panel)
                 vectors = ceil_div(samples, lanes)
-                dot(rows, vectors, shift(g, row * nr), zeros, Strided(w, layer.panel), d_t, layer.outputs)
+                dot(work.rounded, rows, vectors, shift(g, row * nr), zeros, w, d_t, layer.outputs)
             d = shift(work.scratch, below.delta + (panel * work.rows + sample) * nr)
             multiply_transposed(inputs, samples, d, g)
+            if below.inputs > 0:  # the gradient by the network's inputs is no operand
+                round_rows(work.rounded, samples, ceil_div(inputs, lanes), d, 0, d)
             if below.delta_t >= 0:
                 transposed(samples, inputs, delta_t(below, work, panel * nr, sample), d)
             cursor = after(cursor, mine)
@@ -207,9 +215,13 @@ def update_by(gradient: Any) -> Any:
                     prefetch_rows(rows, w)
                     for i in range(work.states):
                         prefetch_rows(rows, shift(state, i * work.stride))
+                if rule.steps:
+                    prefetch_rounded(work.rounded, rows, offset)
                 gradient(work, x, k, m, (rows, vectors), g, d, rule)
                 if rule.at_once:
                     apply(rule.optimizer, rows, vectors, w, g, state, work.stride, h)
+                if rule.steps:
+                    round_rows(work.rounded, rows, vectors, work.rounded, offset, w)
                 ahead = prefetch_next(ahead, lines_per_unit)
                 cursor = after(cursor, mine)
 
@@ -220,14 +232,13 @@ def update_by(gradient: Any) -> Any:
 def _gradient(
     work: Workspace, x: Any, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: TileUpdate
 ) -> None:
-    rows, vectors = size
     nr, _, _ = constants(work.scratch)
     x_here = shift(x, panel * work.rows * nr)
     for sample in range(0, m, SAMPLES_AT_ONCE):
         terms = min(SAMPLES_AT_ONCE, m - sample)
         kept = rule.kept if sample == 0 else 1.0
         x_now, d_now = shift(x_here, sample * nr), shift(d, sample * nr)
-        outer(rows, vectors, g, x_now, d_now, terms, rule.scale, kept)
+        outer(work.rounded, size, g, x_now, d_now, terms, rule.scale, kept)
 
 
 update = update_by(_gradient)
@@ -255,6 +266,7 @@ def step_all(layer: Any, work: Workspace, optimizer: int, member: Member) -> Non
             rows = min(nr, layer.inputs - k * nr)
             w, g = shift(work.parameters, offset), shift(work.target, offset)
             apply(optimizer, rows, vectors, w, g, shift(work.state, offset), work.stride, h)
+            round_rows(work.rounded, rows, vectors, work.rounded, offset, w)
             for row in range(rows):
                 clear(vectors * lanes, shift(g, row * nr))
             cursor = after(cursor, mine)

@@ -22,10 +22,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from . import groups
+from .accumulators import Accumulators
 from .vector import (
     CACHE_LINE,
     I64,
-    Shape,
     at,
     call,
     constant,
@@ -44,29 +45,6 @@ from .vector import (
 )
 
 
-class _Accumulators:
-    """rows x vectors numbers of C, which LLVM keeps in registers."""
-
-    def __init__(self, builder: ir.IRBuilder, shape: Shape, rows: int, vectors: int) -> None:
-        self.builder, self.shape, self.rows, self.vectors = builder, shape, rows, vectors
-        self.slots = {
-            (i, v): cgutils.alloca_once(builder, shape.vector) for i in range(rows) for v in range(vectors)
-        }
-
-    def offset(self, i: int, v: int) -> int:
-        return i * self.shape.columns + v * self.shape.lanes
-
-    def add_product(self, p: ir.Value, p_stride: int, q: ir.Value) -> None:
-        """C[i] += p[i p_stride] q for every row i."""
-        builder, lanes = self.builder, self.shape.lanes
-        q_vectors = [load(builder, at(builder, q, v * lanes), self.shape.vector) for v in range(self.vectors)]
-        for i in range(self.rows):
-            scalar = splat(builder, builder.load(at(builder, p, i * p_stride)), lanes)
-            for v in range(self.vectors):
-                slot = self.slots[i, v]
-                builder.store(fma(builder, scalar, q_vectors[v], builder.load(slot)), slot)
-
-
 class Strided(NamedTuple):
     """Rows or panels that lie `stride` numbers apart, from `first` on; 0 repeats one row."""
 
@@ -81,7 +59,7 @@ def _dot_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) -> i
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         c, start, start_stride, p, p_panel, q, terms = args
-        tile = _Accumulators(b, s, rows, vectors)
+        tile = Accumulators(b, s, rows, vectors)
         for (i, v), slot in tile.slots.items():
             row = at(b, start, b.mul(start_stride, I64(i)))
             b.store(load(b, at(b, row, v * s.lanes), s.vector), slot)
@@ -123,13 +101,41 @@ def _dot(module: ir.Module, element: ir.Type) -> ir.Function:
 
 
 @intrinsic
-def dot(typingctx: Any, rows: Any, vectors: Any, c: Any, start: Any, p: Any, q: Any, terms: Any) -> Any:
-    """C[i] = start[i] + sum over k < terms of P[i, k] Q[k], at most `dot_rows` rows.
+def tile_rows(typingctx: Any, rounded: Any, rows: Any) -> Any:
+    """The most rows of a `dot` tile, where a single chain has so many `rows`."""
 
-    `start` are `Strided` rows (a bias repeats, as zeros do), `p` are `Strided` panels.
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        if rounded == types.none:
+            return arguments[1]
+        return builder.sdiv(arguments[1], I64(2))
+
+    return types.int64(rounded, types.int64), emit
+
+
+@intrinsic
+def dot(
+    typingctx: Any,
+    rounded: Any,
+    rows: Any,
+    vectors: Any,
+    c: Any,
+    start: Any,
+    p: Any,
+    q: Any,
+    terms: Any,
+) -> Any:
+    """C[i] = start[i] + sum over k < terms of P[i, k] Q[k], at most `tile_rows` rows.
+
+    `start` are `Strided` rows (a bias repeats, as zeros do), `p` are `Strided` panels.  Terms are in groups
+    (kernels.groups) unless `rounded` is None.
     """
     i = types.int64
-    return call(lambda module: _dot(module, element_of(c)), (i, i, c, start, p, q, i))
+    is_chain = rounded == types.none
+    return call(
+        lambda module: _dot(module, element_of(c)) if is_chain else groups.dot(module),
+        (rounded, i, i, c, start, p, q, i),
+        markers=1,
+    )
 
 
 def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) -> ir.Function:
@@ -138,7 +144,7 @@ def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) ->
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         w, p, q, terms, scale, kept = args
-        tile = _Accumulators(b, s, rows, vectors)
+        tile = Accumulators(b, s, rows, vectors)
         for slot in tile.slots.values():
             b.store(constant(s.vector, 0.0), slot)
         for i, v in tile.slots:  # needed at the end, and as far as memory
@@ -214,11 +220,12 @@ def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
 
 @intrinsic
 def outer(
-    typingctx: Any, rows: Any, vectors: Any, w: Any, p: Any, q: Any, terms: Any, scale: Any, kept: Any
+    typingctx: Any, rounded: Any, size: Any, w: Any, p: Any, q: Any, terms: Any, scale: Any, kept: Any
 ) -> Any:
     """W[i] = kept W[i] + scale (sum over k < terms of P[k, i] Q[k]), for at most one panel of rows.
 
-    Where `kept` is 0, W is not read.  Its subnormal numbers become 0.
+    `size` has the rows and vectors.  Where `kept` is 0, W is not read.  Its subnormal numbers become 0.
+    Terms are in groups (kernels.groups) unless `rounded` is None.
     """
     i = types.int64
     element = element_of(w)
@@ -235,7 +242,11 @@ def outer(
         arguments = [I64, I64, address, address, address, I64, element, element]
         return routine(module, f"outer_{element}", arguments, emit, inline=True)
 
-    return call(routine_of, (i, i, w, p, q, i, w.dtype, w.dtype))
+    return call(
+        routine_of if rounded == types.none else groups.outer,
+        (rounded, size, w, p, q, i, w.dtype, w.dtype),
+        markers=1,
+    )
 
 
 @intrinsic

@@ -16,6 +16,7 @@ from numba.extending import intrinsic
 
 from ...options import costs as cost_rows
 from ...options.activations import CODES
+from .bfloat16 import round_rows
 from .elementary import Elementary
 from .jit import helper, inlined
 from .panels import Formula, activate, call_address, converted, row_of, transposed
@@ -321,6 +322,11 @@ def output(
                         here = panel * stride + i * nr + j
                         d[here] = d[here] * weight
                         d[here] = normal_or_zero(d[here])
+        for panel in range(panels):
+            here = shift(d, panel * stride)
+            round_rows(
+                work.rounded, rows, ceil_div(min(nr, layer.outputs - panel * nr), lanes), here, 0, here
+            )
         if layer.delta_t >= 0:
             for panel in range(panels):
                 columns = min(nr, layer.outputs - panel * nr)

@@ -357,7 +357,8 @@ def _product(
             clear(ceil_div(layer.inputs, nr) * nr, lists.row)
             for k in range(end - begin):
                 lists.row[columns[k]] = values[k]
-            dot(1, vectors, shift(a, i * nr), Strided(b, 0), Strided(lists.row, nr), w, layer.inputs)
+            x_row = Strided(lists.row, nr)
+            dot(work.rounded, 1, vectors, shift(a, i * nr), Strided(b, 0), x_row, w, layer.inputs)
 
 
 @inlined
@@ -387,7 +388,8 @@ def _gradient(
                 for k in range(end - begin):
                     i, column = (entries[k] >> BITS) - sample, entries[k] & ((1 << BITS) - 1)
                     lists.panel[i * nr + column] = parts[k]
-                outer(rows, vectors, g, lists.panel, shift(d, sample * nr), terms, rule.scale, kept)
+                d_here = shift(d, sample * nr)
+                outer(work.rounded, size, g, lists.panel, d_here, terms, rule.scale, kept)
         begin, kept = end, 1.0
 
 

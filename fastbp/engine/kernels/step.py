@@ -10,6 +10,7 @@ import numpy as np
 from numba import types
 
 from ...options.optimizers import COMMON, NUMBERS
+from .bfloat16 import BFLOAT16, pointer_if_any, round_all, round_rows
 from .dense import TileUpdate, Workspace, backward, forward, numbers, squares, step_all, update
 from .gather import LABELS, Prefetch, Units, gather, one_hot
 from .jit import helper, inlined, kernel
@@ -36,6 +37,7 @@ class Net(NamedTuple):
     plan: np.ndarray
     layers: np.ndarray
     squares: np.ndarray
+    rounded: np.ndarray | None = None  # the parameters rounded to bfloat16, which products read then
 
 
 class Rows(NamedTuple):
@@ -108,9 +110,11 @@ _member = types.NamedTuple([_i64] * 4, Member)
 
 
 def _net(dtype: Any) -> Any:
-    floats = types.float32[::1] if dtype == np.float32 else types.float64[::1]
+    is_rounded = dtype == BFLOAT16
+    floats = types.float32[::1] if is_rounded or dtype == np.float32 else types.float64[::1]
+    rounded = floats if is_rounded else types.none
     plan, layers = (numba.from_dtype(record)[::1] for record in (PLAN, LAYER))
-    return types.NamedTuple([floats, floats, floats, plan, layers, _f64[::1]], Net)
+    return types.NamedTuple([floats, floats, floats, plan, layers, _f64[::1], rounded], Net)
 
 
 @helper
@@ -124,7 +128,8 @@ def _workspace(net: Net, member: Member) -> Workspace:
     target = parameters if plan.shared < 0 else pointer(net.scratch, plan.shared)
     state, stride = pointer(net.state, 0), net.parameters.size
     states, scratch = net.state.size // stride, pointer(net.scratch, 0)
-    return Workspace(parameters, target, state, stride, states, scratch, own, plan.rows, plan.cached)
+    rounded = pointer_if_any(net.rounded)
+    return Workspace(parameters, target, state, stride, states, scratch, own, plan.rows, rounded, plan.cached)
 
 
 @inlined
@@ -248,6 +253,8 @@ def _finish_batch(net: Net, work: Workspace, given: Any, samples: int, flags: An
     optimizer = net.plan[0].optimizer
     if optimizer == FUSED:
         _copy(net.parameters.size, work.parameters, work.target, member)
+        first, last = share(net.parameters.size, member)
+        round_all(work.rounded, first, last, work.parameters)
     elif optimizer != GRADIENT:
         scale, clipped = 1.0 / samples, 1.0
         if net.plan[0].clip_norm > 0:
@@ -305,10 +312,10 @@ def _begin_batches(net: Net, work: Workspace, member: Member) -> None:
 def _tile_update(net: Net, given: Any, samples: int, first: bool) -> TileUpdate:
     """The update by one block of a batch of so many samples; `first` if no block came before."""
     optimizer, rate = net.plan[0].optimizer, given[RATE]
+    steps = net.plan[0].shared < 0
     if optimizer == FUSED:
-        return TileUpdate(False, 0, -rate / samples, 1.0 - rate * given[L2] if first else 1.0)
-    at_once = net.plan[0].shared < 0
-    return TileUpdate(at_once, optimizer, 1.0, 0.0 if at_once else 1.0)
+        return TileUpdate(steps, False, 0, -rate / samples, 1.0 - rate * given[L2] if first else 1.0)
+    return TileUpdate(steps, steps, optimizer, 1.0, 0.0 if steps else 1.0)
 
 
 # ---------------------------------------------------------------- sparse rows
@@ -320,10 +327,20 @@ def _block_at(scratch: Any, offset: int, rows: Rows) -> Any:
 
 
 @inlined
+def _round_block(columns: int, first: int, count: int, x: Any, work: Workspace) -> None:
+    """Rounds `count` rows of a block of inputs from `first` on, where products read rounded numbers."""
+    nr, lanes, _ = constants(work.scratch)
+    for column in range(0, columns, nr):
+        panel = shift(x, column * work.rows + first * nr)
+        round_rows(work.rounded, count, nr // lanes, panel, 0, panel)
+
+
+@inlined
 def _gather_rows(rows: Rows, positions: Any, first: int, count: int, x: Any, work: Workspace) -> None:
     """`count` rows, at those positions, to the rows of a block from `first` on."""
     nr, _, _ = constants(work.scratch)
     _gather(rows, positions, count, shift(x, first * nr), work)
+    _round_block(rows.count, first, count, x, work)
 
 
 @inlined
@@ -339,6 +356,7 @@ def _gather_stored(rows: Stored, positions: Any, first: int, count: int, x: Bloc
         gather_lists(rows, positions, count, x.lists)
     else:
         gather_panels(rows, positions, count, shift(x.panels, first * nr), work)
+        _round_block(rows.count, first, count, x.panels, work)
 
 
 @helper

@@ -440,13 +440,19 @@ def constants(typingctx: Any, base: Any) -> Any:
 
 
 def call(
-    routine_of: Callable[..., ir.Function], argument_types: Sequence[Any], result: Any = types.void
+    routine_of: Callable[..., ir.Function],
+    argument_types: Sequence[Any],
+    result: Any = types.void,
+    markers: int = 0,
 ) -> Any:
-    """The signature and the code of an intrinsic that calls ``routine_of(module)``, its records unpacked."""
+    """The signature and the code of an intrinsic that calls ``routine_of(module)``, its records unpacked.
+
+    The first arguments, so many as there are `markers`, choose the routine by their types and are not passed.
+    """
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         flat: list[ir.Value] = []
-        for kind, value in zip(signature.args, arguments, strict=True):
+        for kind, value in list(zip(signature.args, arguments, strict=True))[markers:]:
             is_record = isinstance(kind, types.BaseTuple)
             flat += cgutils.unpack_tuple(builder, value, len(kind)) if is_record else [value]
         value = builder.call(routine_of(builder.module), flat)
