@@ -27,3 +27,9 @@ class Accumulators:
             for v in range(self.vectors):
                 slot = self.slots[i, v]
                 builder.store(fma(builder, scalar, q_vectors[v], builder.load(slot)), slot)
+
+
+def heights(rows: int, most: int) -> list[int]:
+    """`rows` cut into as few tiles of at most `most` as possible, of nearly equal heights."""
+    tiles = -(-rows // most)
+    return [rows // tiles + (t < rows % tiles) for t in range(tiles)]

@@ -43,6 +43,11 @@ _FLUSH_X86 = 0x8040  # flush-to-zero and denormals-are-zero, in MXCSR
 _FLUSH_ARM = 1 << 24  # FZ, in FPCR
 
 
+def _no_code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+    """The code of an intrinsic that does nothing."""
+    return context.get_dummy_value()
+
+
 def is_x86() -> bool:
     """Tells whether the target has MXCSR."""
     return bool(re.match(r"x86_64|amd64|i\d86", cpu_target.target_context.codegen().magic_tuple()[0]))
@@ -148,10 +153,13 @@ def round_rows(
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         rows, vectors, target, offset, source = args
         target = at(b, target, offset)
-        with loop(b, rows) as row, loop(b, vectors) as vector:
-            place = b.add(b.mul(row, I64(s.columns)), b.mul(vector, I64(s.lanes)))
-            value = rounded(b, load(b, at(b, source, place), s.vector))
-            store(b, value, at(b, target, place))
+        with loop(b, rows) as row:
+            first = b.mul(row, I64(s.columns))
+            for v in range(s.vectors):
+                with b.if_then(b.icmp_signed("<", I64(v), vectors)):
+                    place = b.add(first, I64(v * s.lanes))
+                    value = rounded(b, load(b, at(b, source, place), s.vector))
+                    store(b, value, at(b, target, place))
 
     address = F32.as_pointer()
     arguments = [I64, I64, address, I64, address]
@@ -160,6 +168,21 @@ def round_rows(
         (rounded_weights, i, i, target, i, source),
         markers=1,
     )
+
+
+@intrinsic
+def rounded_beside(typingctx: Any, rounded: Any, parameters: Any, target: Any, wanted: Any) -> Any:
+    """Where the rounded weights lie of those at `target`, null if they are not wanted."""
+    if rounded == types.none:
+        return types.none(rounded, parameters, target, wanted), _no_code
+
+    def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        rounded, parameters, target, wanted = arguments
+        bytes_ = b.sub(b.ptrtoint(target, I64), b.ptrtoint(parameters, I64))
+        here = b.gep(rounded, [b.sdiv(bytes_, I64(4))])
+        return b.select(wanted, here, ir.Constant(rounded.type, None))
+
+    return rounded(rounded, parameters, target, types.boolean), emit
 
 
 @intrinsic
@@ -207,7 +230,7 @@ def round_all(typingctx: Any, target: Any, first: Any, last: Any, source: Any) -
 
 def _nothing(*kinds: Any) -> Any:
     """The signature and the code of an intrinsic that does nothing."""
-    return types.void(*kinds), lambda context, builder, signature, arguments: context.get_dummy_value()
+    return types.void(*kinds), _no_code
 
 
 def _signature(key: str) -> Any:

@@ -12,10 +12,10 @@ import numpy as np
 
 from ...options.optimizers import NUMBERS
 from .apply import apply
-from .bfloat16 import prefetch_rounded, read_by_products, round_rows
+from .bfloat16 import prefetch_rounded, read_by_products, round_rows, rounded_beside
 from .gather import Prefetch, line_count, prefetch_next
 from .jit import helper, inlined
-from .microkernel import Strided, bias, dot, outer, prefetch_rows, tile_rows
+from .microkernel import Strided, bias, dot, dot_rows, outer, prefetch_rows
 from .output import delta_t
 from .panels import Formula, Mask, activate, drop, multiply_transposed, transposed
 from .shares import PARTS, Share, after, begin_of, ceil_div, count, share_of, units
@@ -97,8 +97,8 @@ def forward_by(product: Any) -> Any:
         before the first of x.
         """
         formula = Formula(layer.activation, layer.parameter, layer.address)
-        nr, lanes, most_rows = constants(work.scratch)
-        tiles = ceil_div(m, tile_rows(work.rounded, most_rows))
+        nr, lanes, _ = constants(work.scratch)
+        tiles = ceil_div(m, dot_rows(work.rounded, work.scratch))
         width, mine = outputs_of(layer, work, tiles, layer.inputs, member)
         for number in range(PARTS):
             cursor = begin_of(number, mine)
@@ -142,7 +142,7 @@ forward = forward_by(_product)
 @inlined
 def backward(layer: Any, below: Any, work: Workspace, m: int, member: Member) -> None:
     """d of `below` *= d W^T; a unit is one panel of inputs x one of samples."""
-    nr, lanes, most_rows = constants(work.scratch)
+    nr, lanes, _ = constants(work.scratch)
     zeros, g = Strided(work.private, 0), square(work)
     sample_panels = ceil_div(m, nr)
     mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, work.cached, member)
@@ -151,7 +151,7 @@ def backward(layer: Any, below: Any, work: Workspace, m: int, member: Member) ->
         for _ in range(units(cursor)):
             panel, sample = cursor.panel, cursor.other * nr
             inputs, samples = min(nr, layer.inputs - panel * nr), min(nr, m - sample)
-            tiles = ceil_div(inputs, tile_rows(work.rounded, most_rows))
+            tiles = ceil_div(inputs, dot_rows(work.rounded, work.scratch))
             d_t = delta_t(layer, work, 0, sample)
             for tile in range(tiles):
                 row = inputs * tile // tiles
@@ -220,7 +220,7 @@ def update_by(gradient: Any) -> Any:
                 gradient(work, x, k, m, (rows, vectors), g, d, rule)
                 if rule.at_once:
                     apply(rule.optimizer, rows, vectors, w, g, state, work.stride, h)
-                if rule.steps:
+                if rule.at_once:
                     round_rows(work.rounded, rows, vectors, work.rounded, offset, w)
                 ahead = prefetch_next(ahead, lines_per_unit)
                 cursor = after(cursor, mine)
@@ -238,7 +238,9 @@ def _gradient(
         terms = min(SAMPLES_AT_ONCE, m - sample)
         kept = rule.kept if sample == 0 else 1.0
         x_now, d_now = shift(x_here, sample * nr), shift(d, sample * nr)
-        outer(work.rounded, size, g, x_now, d_now, terms, rule.scale, kept)
+        writes = rule.steps and not rule.at_once and sample + terms == m
+        rounded = rounded_beside(work.rounded, work.parameters, g, writes)
+        outer(rounded, size, g, x_now, d_now, terms, rule.scale, kept)
 
 
 update = update_by(_gradient)

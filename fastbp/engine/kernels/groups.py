@@ -17,9 +17,10 @@ from collections.abc import Callable
 from functools import partial
 
 from llvmlite import ir
+from numba.core import cgutils
 
-from .accumulators import Accumulators
-from .bfloat16 import flushing
+from .accumulators import Accumulators, heights
+from .bfloat16 import flushing, rounded
 from .vector import (
     CACHE_LINE,
     F32,
@@ -40,12 +41,18 @@ from .vector import (
 )
 
 GROUP = 32  # terms
+TERMS_AT_ONCE = 256  # of a `dot`, so that Q of all its tiles is read from L1d; no bit depends on it
 _ADDRESS = F32.as_pointer()
 
 
 def rows_of_tile(rows: int) -> int:
     """The most rows of a tile, where a single chain has so many."""
     return rows // 2
+
+
+def rows_of_dot(rows: int) -> int:
+    """The most rows of `dot`, in the same way."""
+    return 2 * rows
 
 
 def _least(b: ir.IRBuilder, x: ir.Value, most: int) -> ir.Value:
@@ -131,7 +138,7 @@ def _dot_tile(module: ir.Module, rows: int, vectors: int) -> ir.Function:
             with loop(b, _up(b, count, columns)) as panel:
                 before = b.mul(panel, I64(columns))
                 p_here = at(b, p, b.mul(b.add(first, panel), p_panel))
-                for line in range(0, rows * columns, CACHE_LINE // 4):  # of P's next panel, far away
+                for line in range(0, rows * columns, CACHE_LINE // 4):  # of the next panel, far away
                     prefetch(b, at(b, at(b, p_here, p_panel), line), near=True)
                 q_here = at(b, q, b.mul(b.add(done, before), I64(columns)))
                 chains.add(_least(b, b.sub(count, before), columns), p_here, q_here)
@@ -143,17 +150,40 @@ def _dot_tile(module: ir.Module, rows: int, vectors: int) -> ir.Function:
 
 
 def dot(module: ir.Module) -> ir.Function:
-    """`microkernel.dot`, in groups."""
+    """`microkernel.dot`, in groups; its rows are those of several tiles, which share terms in L1d."""
     s = shape(F32)
+    most = rows_of_tile(s.dot_rows)
 
-    def emit(b: ir.IRBuilder, rows: ir.Value, vectors: ir.Value, *operands: ir.Value) -> None:
-        cases = {
-            r * s.columns + v: partial(b.call, _dot_tile(module, r, v), operands)
-            for r in range(1, rows_of_tile(s.dot_rows) + 1)
-            for v in range(1, s.vectors + 1)
-        }
+    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
+        rows, vectors, c, start, start_stride, p, p_panel, q, terms = args
+        panels = TERMS_AT_ONCE // s.columns
+
+        def tiles(done: ir.Value, begin: ir.Value, stride: ir.Value) -> None:
+            """Adds the terms from `done` on to all rows, which begin with those of `begin`."""
+            p_here = at(b, p, b.mul(b.mul(b.sdiv(done, I64(TERMS_AT_ONCE)), I64(panels)), p_panel))
+            q_here = at(b, q, b.mul(done, I64(s.columns)))
+            count = _least(b, b.sub(terms, done), TERMS_AT_ONCE)
+            row = cgutils.alloca_once_value(b, I64(0))
+            with loop(b, _up(b, rows, most)) as number:
+                first = b.load(row)
+                left = b.sub(_up(b, rows, most), number)
+                height = b.sdiv(b.add(b.sub(rows, first), b.sub(left, I64(1))), left)
+                offset = b.mul(first, I64(s.columns))
+                places = at(b, c, offset), at(b, begin, b.mul(first, stride)), stride, at(b, p_here, offset)
+                cases = {
+                    r * s.columns + v: partial(
+                        b.call, _dot_tile(module, r, v), [*places, p_panel, q_here, count]
+                    )
+                    for r in range(1, most + 1)
+                    for v in range(1, s.vectors + 1)
+                }
+                switch(b, b.add(b.mul(height, I64(s.columns)), vectors), cases)
+                b.store(b.add(first, height), row)
+
         with flushing(b):
-            switch(b, b.add(b.mul(rows, I64(s.columns)), vectors), cases)
+            tiles(I64(0), start, start_stride)
+            with loop(b, b.sub(_up(b, terms, TERMS_AT_ONCE), I64(1))) as block:
+                tiles(b.mul(b.add(block, I64(1)), I64(TERMS_AT_ONCE)), c, I64(s.columns))
 
     arguments = [I64, I64, _ADDRESS, _ADDRESS, I64, _ADDRESS, I64, _ADDRESS, I64]
     return routine(module, "grouped_dot", arguments, emit)
@@ -178,51 +208,74 @@ def _outer_tile(module: ir.Module, rows: int, vectors: int) -> ir.Function:
 
 
 def _sums(module: ir.Module, vectors: int) -> ir.Function:
-    """C[i] = sum over k < terms of P[k, i] Q[k], in tiles of nearly equal heights."""
+    """C[i] = sum over k < terms of P[k, i] Q[k], a whole panel of rows in tiles of nearly equal heights."""
     s = shape(F32)
-    most = rows_of_tile(s.outer_rows) * s.vectors // vectors
+    most = rows_of_tile(s.dot_rows) * s.vectors // vectors
 
     def emit(b: ir.IRBuilder, rows: ir.Value, c: ir.Value, p: ir.Value, *rest: ir.Value) -> None:
-        tiles = _up(b, rows, most)
-        with flushing(b), loop(b, tiles) as number:
-            first = b.sdiv(b.mul(rows, number), tiles)
-            height = b.sub(b.sdiv(b.mul(rows, b.add(number, I64(1))), tiles), first)
-            operands = [at(b, c, b.mul(first, I64(s.columns))), at(b, p, first), *rest]
-            cases = {
-                h: partial(b.call, _outer_tile(module, h, vectors), operands) for h in range(1, most + 1)
-            }
-            switch(b, height, cases)
+        def tile(height: int, row: ir.Value | int) -> None:
+            offset = row * s.columns if isinstance(row, int) else b.mul(row, I64(s.columns))
+            b.call(_outer_tile(module, height, vectors), [at(b, c, offset), at(b, p, row), *rest])
+
+        with flushing(b), b.if_else(b.icmp_signed("==", rows, I64(s.columns))) as (full, ragged):
+            with full:
+                row = 0
+                for height in heights(s.columns, most):
+                    tile(height, row)
+                    row += height
+            with ragged, loop(b, _up(b, rows, most)) as number:
+                first = b.mul(number, I64(most))
+                height = _least(b, b.sub(rows, first), most)
+                switch(b, height, {h: partial(tile, h, first) for h in range(1, most + 1)})
 
     arguments = [I64, _ADDRESS, _ADDRESS, _ADDRESS, I64]
     return routine(module, f"grouped_sums_{vectors}", arguments, emit)
 
 
-def outer(module: ir.Module) -> ir.Function:
-    """`microkernel.outer`, in groups: the sums are float32s, and what becomes of them is as there."""
+def _outer(module: ir.Module, vectors: int) -> ir.Function:
     s = shape(F32)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        rows, vectors, w, p, q, terms, scale, kept = args
+        rows, rounds, w, p, q, terms, scale, kept = args
+        is_read = b.icmp_unsigned("!=", rounds, ir.Constant(_ADDRESS, None))
         sums = b.alloca(F32, size=s.columns * s.columns)
         sums.align = CACHE_LINE
         with loop(b, rows) as i:  # needed at the end, and as far as memory
-            for line in range(0, s.columns, CACHE_LINE // 4):
+            for line in range(0, vectors * s.lanes, CACHE_LINE // 4):
                 prefetch(b, at(b, at(b, w, b.mul(i, I64(s.columns))), line), near=True)
-        by_vectors = {
-            v: partial(b.call, _sums(module, v), [rows, sums, p, q, terms]) for v in range(1, s.vectors + 1)
-        }
-        switch(b, vectors, by_vectors)
-        is_anew = b.fcmp_ordered("==", kept, F32(0.0))
+        b.call(_sums(module, vectors), [rows, sums, p, q, terms])
         step, share = splat(b, scale, s.lanes), splat(b, kept, s.lanes)
-        with loop(b, rows) as i, loop(b, vectors) as vector:
-            offset = b.add(b.mul(i, I64(s.columns)), b.mul(vector, I64(s.lanes)))
-            here, total = at(b, w, offset), load(b, at(b, sums, offset), s.vector)
-            with b.if_else(is_anew) as (anew, added):
-                with anew:
-                    store(b, flushed(b, b.fmul(step, total)), here)
-                with added:
-                    before = b.fmul(share, load(b, here, s.vector))
-                    store(b, flushed(b, fma(b, step, total, before)), here)
 
-    arguments = [I64, I64, _ADDRESS, _ADDRESS, _ADDRESS, I64, F32, F32]
+        def over(blend: Callable[[ir.Value, ir.Value], ir.Value]) -> None:
+            with loop(b, rows) as i:
+                row = b.mul(i, I64(s.columns))
+                for column in range(0, vectors * s.lanes, s.lanes):
+                    here = at(b, at(b, w, row), column)
+                    total = load(b, at(b, at(b, sums, row), column), s.vector)
+                    value = flushed(b, blend(here, total))
+                    store(b, value, here)
+                    with b.if_then(is_read):
+                        store(b, rounded(b, value), at(b, at(b, rounds, row), column))
+
+        with b.if_else(b.fcmp_ordered("==", kept, F32(0.0))) as (anew, added):
+            with anew:
+                over(lambda here, total: b.fmul(step, total))
+            with added:
+                over(lambda here, total: fma(b, step, total, b.fmul(share, load(b, here, s.vector))))
+
+    arguments = [I64, _ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS, I64, F32, F32]
+    return routine(module, f"grouped_outer_{vectors}", arguments, emit)
+
+
+def outer(module: ir.Module) -> ir.Function:
+    """`microkernel.outer`, in groups; W is also rounded to `rounds`, unless that is null."""
+    s = shape(F32)
+
+    def emit(b: ir.IRBuilder, rounds: ir.Value, rows: ir.Value, vectors: ir.Value, *rest: ir.Value) -> None:
+        cases = {
+            v: partial(b.call, _outer(module, v), [rows, rounds, *rest]) for v in range(1, s.vectors + 1)
+        }
+        switch(b, vectors, cases)
+
+    arguments = [_ADDRESS, I64, I64, _ADDRESS, _ADDRESS, _ADDRESS, I64, F32, F32]
     return routine(module, "grouped_outer", arguments, emit)

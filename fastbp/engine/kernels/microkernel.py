@@ -23,7 +23,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import groups
-from .accumulators import Accumulators
+from .accumulators import Accumulators, heights
 from .vector import (
     CACHE_LINE,
     I64,
@@ -101,15 +101,15 @@ def _dot(module: ir.Module, element: ir.Type) -> ir.Function:
 
 
 @intrinsic
-def tile_rows(typingctx: Any, rounded: Any, rows: Any) -> Any:
-    """The most rows of a `dot` tile, where a single chain has so many `rows`."""
+def dot_rows(typingctx: Any, rounded: Any, base: Any) -> Any:
+    """The most rows of `dot`, for the pointer's type."""
+    rows = shape(element_of(base)).dot_rows
+    most = rows if rounded == types.none else groups.rows_of_dot(rows)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        if rounded == types.none:
-            return arguments[1]
-        return builder.sdiv(arguments[1], I64(2))
+        return I64(most)
 
-    return types.int64(rounded, types.int64), emit
+    return types.int64(rounded, base), emit
 
 
 @intrinsic
@@ -124,7 +124,7 @@ def dot(
     q: Any,
     terms: Any,
 ) -> Any:
-    """C[i] = start[i] + sum over k < terms of P[i, k] Q[k], at most `tile_rows` rows.
+    """C[i] = start[i] + sum over k < terms of P[i, k] Q[k], at most `dot_rows` rows.
 
     `start` are `Strided` rows (a bias repeats, as zeros do), `p` are `Strided` panels.  Terms are in groups
     (kernels.groups) unless `rounded` is None.
@@ -172,12 +172,6 @@ def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) ->
     return routine(module, f"outer_{element}_{rows}x{vectors}", arguments, emit, inline=True, tile=True)
 
 
-def _heights(rows: int, most: int) -> list[int]:
-    """`rows` cut into as few tiles of at most `most` as possible, of nearly equal heights."""
-    tiles = -(-rows // most)
-    return [rows // tiles + (t < rows % tiles) for t in range(tiles)]
-
-
 def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
     """A panel's worth of rows in full tiles; fewer rows in full tiles and a last one of any height.
 
@@ -208,7 +202,7 @@ def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
         with b.if_else(b.icmp_signed("==", rows, I64(s.columns))) as (full, otherwise):
             with full:
                 row = 0
-                for height in _heights(s.columns, most):
+                for height in heights(s.columns, most):
                     tile(height, row)
                     row += height
             with otherwise:
@@ -225,7 +219,8 @@ def outer(
     """W[i] = kept W[i] + scale (sum over k < terms of P[k, i] Q[k]), for at most one panel of rows.
 
     `size` has the rows and vectors.  Where `kept` is 0, W is not read.  Its subnormal numbers become 0.
-    Terms are in groups (kernels.groups) unless `rounded` is None.
+    Unless `rounded` is None, terms are in groups (kernels.groups), and W is also rounded to there, if that is
+    not null.
     """
     i = types.int64
     element = element_of(w)
@@ -245,7 +240,7 @@ def outer(
     return call(
         routine_of if rounded == types.none else groups.outer,
         (rounded, size, w, p, q, i, w.dtype, w.dtype),
-        markers=1,
+        markers=int(rounded == types.none),
     )
 
 

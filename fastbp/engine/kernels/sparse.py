@@ -17,6 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .bfloat16 import rounded_beside
 from .dense import SAMPLES_AT_ONCE, TileUpdate, Workspace, forward_by, update_by
 from .gather import SCALED
 from .jit import helper, inlined
@@ -389,7 +390,8 @@ def _gradient(
                     i, column = (entries[k] >> BITS) - sample, entries[k] & ((1 << BITS) - 1)
                     lists.panel[i * nr + column] = parts[k]
                 d_here = shift(d, sample * nr)
-                outer(work.rounded, size, g, lists.panel, d_here, terms, rule.scale, kept)
+                rounded = rounded_beside(work.rounded, work.parameters, g, False)
+                outer(rounded, size, g, lists.panel, d_here, terms, rule.scale, kept)
         begin, kept = end, 1.0
 
 
