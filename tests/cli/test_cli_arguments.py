@@ -29,6 +29,7 @@ from command import ENVIRONMENT, refused, said
         ("train --threads 0", "--threads"),
         ("train --threads many", "'many'"),
         ("train --dtype float16", "float16"),
+        ("train --compute-dtype float16", "bfloat16"),
         ("train --activation step", "step"),
         ("train --output relu", "--output"),
         ("train --activation softmax", "--activation: invalid choice: 'softmax'"),

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from command import ACCURACY, EPOCH, FEW, POINTS, network, run, said, write
+from command import ACCURACY, EPOCH, FEW, POINTS, network, refused, run, said, write
 from fastbp import Network
 from fastbp.cli import main, train
 from fastbp.datasets import Part, load_mnist, load_npz
@@ -83,6 +83,17 @@ def test_every_option_reaches_the_network(tmp_path):
     right = np.count_nonzero(found.predict(test.X) == test.y)
     assert lines[-3:-1] == [f"saved {saved}", f"fingerprint {net.fingerprint()}"]
     assert lines[-1] == f"test accuracy {right / 2:.2f} % ({right} / 200)"
+
+
+def test_products_of_bfloat16(tmp_path):
+    saved = tmp_path / "net.fastbp"
+    arguments = "--data", POINTS, "--epochs", 2, "--compute-dtype", "bfloat16"
+    status, lines, err = said("train", *arguments, "--dtype", "float32", "--save", saved)
+    assert (status, err) == (0, [])
+    assert "compute dtype bfloat16" in lines[2]
+    assert f"{'compute_dtype':<20}bfloat16" in said("info", saved)[1]
+    assert "compute_dtype='bfloat16', dtype='float32'" in repr(network(saved))
+    refused(said("train", *arguments), "compute_dtype: expected 'float64' or None with dtype='float64'")
 
 
 def test_any_number_of_threads_gives_the_same_file(tmp_path):
