@@ -1,13 +1,17 @@
 """Products of bfloat16: the bits that matrix units make, and training by them."""
 
+import re
 from functools import partial
 from pathlib import Path
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
+from llvmlite import ir
 from numba import njit
 
 from fastbp import Network
+from fastbp.engine.kernels import bfloat16, groups
 from fastbp.engine.kernels.bfloat16 import BFLOAT16, round_parameters, rounded_beside
 from fastbp.engine.kernels.microkernel import Strided, dot, dot_rows, outer
 from fastbp.engine.kernels.vector import constants, pointer
@@ -175,6 +179,34 @@ def test_the_mode_of_the_thread_is_as_before():
     assert half + half == np.float32(2.0**-126)
     assert half * np.ones(9, np.float32)[0] != 0
     assert flushed(half) == 0
+
+
+@pytest.mark.parametrize(
+    ("triple", "writes"),
+    [("x86_64-unknown-linux-gnu", r"\bv?ldmxcsr\b"), ("aarch64-unknown-linux-gnu", r"\bmsr\s+FPCR")],
+)
+def test_the_mode_is_set_before_the_tiles_and_restored_after(triple, writes, monkeypatch):
+    """In the assembly of what calls the tiles, which has no arithmetic of its own."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    monkeypatch.setattr(bfloat16, "is_x86", lambda: triple.startswith("x86"))
+    monkeypatch.setattr(bfloat16, "is_arm", lambda: triple.startswith("aarch64"))
+    for maker in (groups.dot, partial(groups._sums, vectors=2)):
+        module = ir.Module()
+        module.triple = triple
+        function = maker(module)
+        function.linkage = "external"
+        parsed = llvm.parse_assembly(str(module))
+        machine = llvm.Target.from_triple(triple).create_target_machine(opt=3)
+        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+        builder.getModulePassManager().run(parsed, builder)
+        text = machine.emit_assembly(parsed)
+        body = re.search(rf"^{function.name}:.*?^\.Lfunc_end", text, re.MULTILINE | re.DOTALL)[0]
+        events = re.findall(rf"{writes}|\b(?:callq?|blr?)\s", body, re.IGNORECASE)
+        kinds = ["write" if re.match(writes, event, re.IGNORECASE) else "tile" for event in events]
+        assert (kinds[0], kinds[-1]) == ("write", "write")
+        assert kinds.count("write") == 2 and kinds.count("tile") >= 1
+        assert not re.search(r"\b(v?(mul|add|fmadd\w*)ps|fmla|fmul|fadd)\b", body)
 
 
 # ---------------------------------------------------------------- networks

@@ -8,9 +8,9 @@
 A group that is short has zeros for what it lacks.  Subnormal operands and results are 0.  That is what the
 matrix units of x86 compute (TDPBF16PS), to the bit, and here it is computed by fused multiply-adds.
 
-A tile has half the rows of one for single chains (`kernels.microkernel`), and keeps c in memory.  GFLOP/s of
-forward tiles in L1d on one Zen 3 core whose peak is 96: 3 x 2 vectors x 2 chains 83, but 67 where LLVM may
-change the order of loads; 6 x 2, first the even terms and then the odd ones, 65; 2 x 2, c in registers, 61.
+A tile has half the rows of one for single chains (`kernels.microkernel`), and keeps c in memory.  Tried on
+Zen 3, and slower: all rows, first by the even terms and then by the odd ones, with their sums in memory; a
+third of the rows, with c in registers; and loads in the order that LLVM prefers.
 """
 
 from collections.abc import Callable
