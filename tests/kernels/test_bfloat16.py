@@ -254,3 +254,12 @@ def test_gradients(sizes, n):
     for arrays, expected in zip(net.gradients(X, Y), wanted, strict=True):
         for found, total in zip(arrays, expected, strict=True):
             assert same(found, total / np.float32(n)).all()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(("sizes", "n"), SHAPES)
+def test_nothing_is_written_outside_the_memory_of_an_engine(sizes, n, optimizer, guarded):
+    net, (X, Y) = network(sizes), samples(sizes, n)
+    net.fit(X, Y, epochs=1, batch_size=n, optimizer=optimizer, learning_rate=0.01)
+    net.outputs(X)
+    guarded.check()
