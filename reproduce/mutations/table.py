@@ -253,8 +253,8 @@ MUTATIONS = (
     ),
     Mutation(
         "engine/kernels/shuffle.py",
-        "u = np.float64(word(key, np.uint64(i)) >> np.uint64(11)) * (1.0 / (1 << 53))",
-        "u = np.float64(word(key, np.uint64(i)) >> np.uint64(12)) * (1.0 / (1 << 53))",
+        "u = np.float64(np.int64(word(key, np.uint64(i)) >> np.uint64(11))) * (1.0 / (1 << 53))",
+        "u = np.float64(np.int64(word(key, np.uint64(i)) >> np.uint64(12))) * (1.0 / (1 << 53))",
         "samples stay in the first half of the order",
         ("options/test_random_streams.py::test_permute_against_the_reference",),
     ),
