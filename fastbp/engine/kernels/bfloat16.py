@@ -99,8 +99,8 @@ def flushing(b: ir.IRBuilder) -> Iterator[None]:
     b.call(write, [was])
 
 
-def rounded(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    """float32s rounded to bfloat16, to nearest even; a subnormal number becomes 0, a NaN stays one."""
+def nearest(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """Flushed float32s rounded to bfloat16, to nearest even; a NaN that arithmetic made stays one."""
     vector = value.type
     integers = ir.VectorType(I32, vector.count)
 
@@ -109,10 +109,16 @@ def rounded(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
 
     bits = b.bitcast(value, integers)
     odd = b.and_(b.lshr(bits, number(16)), number(1))
-    nearest = b.and_(b.add(b.add(bits, number(0x7FFF)), odd), number(0xFFFF0000))
-    size = b.bitcast(b.and_(bits, number(0x7FFFFFFF)), vector)
-    is_normal = b.fcmp_ordered(">=", size, constant(vector, SMALLEST[F32]))
-    return b.select(is_normal, b.bitcast(nearest, vector), b.fmul(value, constant(vector, 0.0)))
+    return b.bitcast(b.and_(b.add(b.add(bits, number(0x7FFF)), odd), number(0xFFFF0000)), vector)
+
+
+def rounded(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """The same of any float32s: a subnormal number becomes 0, a NaN stays one."""
+    vector = value.type
+    kind = ir.FunctionType(vector, [vector])
+    size = cgutils.get_or_insert_function(b.module, kind, f"llvm.fabs.v{vector.count}f32")
+    is_normal = b.fcmp_ordered(">=", b.call(size, [value]), constant(vector, SMALLEST[F32]))
+    return b.select(is_normal, nearest(b, value), b.fmul(value, constant(vector, 0.0)))
 
 
 # ---------------------------------------------------------------- as kernels see them

@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from .accumulators import Accumulators, heights
-from .bfloat16 import flushing, rounded
+from .bfloat16 import flushing, nearest
 from .vector import (
     CACHE_LINE,
     F32,
@@ -255,7 +255,7 @@ def _outer(module: ir.Module, vectors: int) -> ir.Function:
                     value = flushed(b, blend(here, total))
                     store(b, value, here)
                     with b.if_then(is_read):
-                        store(b, rounded(b, value), at(b, at(b, rounds, row), column))
+                        store(b, nearest(b, value), at(b, at(b, rounds, row), column))
 
         with b.if_else(b.fcmp_ordered("==", kept, F32(0.0))) as (anew, added):
             with anew:
