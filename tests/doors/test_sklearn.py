@@ -61,7 +61,7 @@ def test_scikit_learns_checks(estimator, check):
 @pytest.mark.parametrize("name", BOTH)
 def test_parameters_and_defaults_are_theirs(name):
     here, there = (inspect.signature(getattr(module, name)).parameters for module in (ours, theirs))
-    more = {"class_weight", "dropout", "threads", "callbacks"} - (
+    more = {"class_weight", "dropout", "threads", "callbacks", "compute_dtype"} - (
         {"class_weight"} if name == BOTH[1] else set()
     )
     assert set(here) - set(there) == more
