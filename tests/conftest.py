@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -20,8 +21,23 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """Takes Ctrl-C, which tests send, where a shell has this process ignore it: in a background job."""
+    config.addinivalue_line("markers", "sampled: every third of its cases, all with --full")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out two of three cases of each test that is marked `sampled`, but with --full or by name."""
+    if config.getoption("--full") or any("[" in argument for argument in config.args):
+        return
+    numbers, kept, left_out = Counter(), [], []
+    for item in items:
+        is_sampled = item.get_closest_marker("sampled") is not None
+        name = item.nodeid.partition("[")[0]
+        (left_out if is_sampled and numbers[name] % 3 else kept).append(item)
+        numbers[name] += 1
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -137,6 +137,7 @@ BOMBS = [honest, of_another_directory, of_another_header, that_ends_early, of_a_
 BOMBS += [of_another_method, of_more_than_the_archive]
 
 
+@pytest.mark.sampled
 @LINUX
 @pytest.mark.parametrize("kind", ["npz", "array"])
 @pytest.mark.parametrize("bomb", BOMBS)
@@ -199,6 +200,7 @@ def one_hot():
     return found
 
 
+@pytest.mark.sampled
 @LINUX
 @pytest.mark.parametrize("kind", ["npz", "array", "npy", "idx", "idx.gz"])
 def test_data_are_read_in_little_more_than_their_memory(tmp_path, one_hot, kind):

@@ -64,6 +64,7 @@ SMALL = np.arange(-3, 9, dtype=np.int16).reshape(2, 3, 2)
 # ---- read_idx: sound files
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("pack", [plain, gzipped])
 @pytest.mark.parametrize("dtype", CODES)
 @given(data=st.data())

@@ -34,6 +34,7 @@ def close(dtype, scale):
     )
 
 
+@pytest.mark.sampled
 @pairs
 @pytest.mark.parametrize("regulariser", REGULARISERS)
 def test_central_differences(cost, output, regulariser):
@@ -43,6 +44,7 @@ def test_central_differences(cost, output, regulariser):
         assert found["float32"] < 1e-5, hidden
 
 
+@pytest.mark.sampled
 @pairs
 def test_the_reference(cost, output, dtype):
     X, y = data(cost, output)

@@ -39,6 +39,7 @@ def directions(rng, shape):
         yield alone
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("hidden", BOUNDED)
 @given(
     output=st.sampled_from(BOUNDED),

@@ -20,6 +20,7 @@ def test_whole_run(case, dtype):
     np.testing.assert_array_equal(engine.parameters, engine.packed_afresh(), "padding is no longer zero")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("case", MIXED, ids=str)
 def test_members_poison_and_chunks_change_no_bit(case, dtype):
     expected = bits(case, dtype, rate=0.05)

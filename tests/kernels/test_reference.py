@@ -117,6 +117,7 @@ def test_costs_from_large_logits(cost, output):
 # ---------------------------------------------------------------- gradients
 
 
+@pytest.mark.sampled
 @outputs
 @hidden
 def test_gradient(name, output, cost):

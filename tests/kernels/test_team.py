@@ -326,6 +326,7 @@ def at_every_opcode(members, failures, error, refused=None):
     assert reached > 100
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("failures", "error"),
     [(0, "test_team.Injected"), (1, "test_team.Injected"), (2, "test_team.Injected"), (0, "RuntimeError")],
@@ -414,7 +415,7 @@ def alarmed_teams(members, runs):
 
 @POSIX
 def test_alarms_while_teams_are_run():
-    in_another_process("alarmed_teams(3, 3000)")
+    in_another_process("alarmed_teams(3, 1500)")
 
 
 def alarmed_fits(runs):

@@ -92,6 +92,7 @@ def test_functions_that_numba_compiled():
     assert np.isfinite(net.outputs(X)).all()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_any_team_and_a_stop(optimizer, threads, tmp_path, monkeypatch):
@@ -126,7 +127,9 @@ def test_partial_fit_and_blocks():
 
 
 @pytest.mark.parametrize("density", [0.02, 0.5])
-def test_sparse_rows_have_the_bits_of_dense_ones(density):
+def test_sparse_rows_have_the_bits_of_dense_ones(density, request):
+    if not request.config.getoption("--full"):
+        pytest.skip("compiles the kernels of sparse rows: run with --full")
     scipy_sparse = pytest.importorskip("scipy.sparse")
     sparse = scipy_sparse.random(150, 20, density, format="csr", dtype=np.float32, random_state=0)
     nets = [network() for _ in range(2)]

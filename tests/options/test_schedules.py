@@ -62,6 +62,7 @@ def test_rates_against_the_formula(schedule):
     np.testing.assert_allclose(first_call(schedule), expected, rtol=1e-12, atol=1e-16)
 
 
+@pytest.mark.sampled
 @schedules
 @pytest.mark.parametrize("begin", [0, 40, 5000])
 def test_the_same_bits_in_pieces(schedule, begin):

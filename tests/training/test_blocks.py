@@ -465,6 +465,7 @@ def test_a_block_that_never_comes_keeps_nobody():
 # ---------------------------------------------------------------- checkpoints
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", [3, None])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_a_training_on_blocks_that_was_stopped_ends_with_the_same_bits(tmp_path, seed, shuffle):

@@ -70,6 +70,7 @@ RECIPES = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", [3, None])
 @pytest.mark.parametrize("recipe", RECIPES, ids=named)
 def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path, recipe, seed):
