@@ -211,12 +211,14 @@ class Engine:
         self.waited = NOTHING  # seconds that each member waited for others in the last call of `train`
         self._update_spec, self._initial_state = update_spec, state
         self._most = members
-        self._listed = listed = (
-            listed and architecture.compute_dtype is None
-        )  # whether training data are sparse rows read directly
+        listed = listed and architecture.compute_dtype is None
+        self._listed = listed  # whether training data are sparse rows read directly
         self._read: tuple[Data, list[Any], step.Rows] | None = None
         self._prepared = _prepare(architecture, batch_size, members, update_spec, input_gradient, listed)
         self._layout, self._plan, self._layers, _ = self._prepared
+        self._rounded: np.ndarray | None = None  # the parameters as products of another type read them
+        if architecture.compute_dtype is not None:
+            self._rounded = aligned_zeros(self._layout.parameters, architecture.dtype)
         self.pack(weights, biases)
 
     @functools.cached_property
@@ -255,11 +257,6 @@ class Engine:
         """Makes what products read of the parameters, unless it is these themselves."""
         if self._rounded is not None:
             round_parameters(BFLOAT16)(self._rounded, self.parameters)
-
-    @functools.cached_property
-    def _rounded(self) -> np.ndarray | None:
-        rounds = self.architecture.compute_dtype is not None
-        return aligned_zeros(self._layout.parameters, self.architecture.dtype) if rounds else None
 
     def unpack(self) -> Parameters:
         """New arrays of the weights and biases."""
