@@ -40,7 +40,7 @@ def _member(rank, size):
 @njit(parallel=True, nogil=True)
 def train(net, X, Y, weights, order, m, learning_rate, members):
     """`kernels.step.train` with a parallel loop for every phase, in batches of m."""
-    rule = TileUpdate(False, 0, -learning_rate / m, 1.0)
+    rule = TileUpdate(True, False, 0, -learning_rate / m, 1.0)
     losses = np.zeros(0)
     last = net.layers.shape[0] - 1
     for begin in range(0, order.size - m + 1, m):
