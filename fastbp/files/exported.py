@@ -31,6 +31,7 @@ class Exported(NamedTuple):
     classes: tuple[Any, ...]  # the labels, if the network is trained for labels
     fills: np.ndarray | None = None  # in place of NaN, in the units of X
     columns: tuple[str, ...] = ()  # the names of the inputs, if they have names
+    dropout: tuple[float, ...] = ()  # of the hidden layers in training, if there is any
 
     @property
     def sizes(self) -> list[int]:
@@ -56,7 +57,8 @@ def exported(model: Any) -> Exported:
         inputs = Scaling(np.zeros(schema.inputs), np.full(schema.inputs, divisor))
     layers = [Layer(w, b.ravel(), *row) for w, b, row in zip(weights, biases, rows, strict=True)]
     columns = schema.learnt.feature_names or ()
-    return Exported(layers, architecture.dtype, task, inputs, outputs, classes, fills, columns)
+    dtype, dropout = architecture.dtype, architecture.dropout
+    return Exported(layers, dtype, task, inputs, outputs, classes, fills, columns, dropout)
 
 
 def _check_activations(rows: Sequence[str]) -> None:

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..files.exported import exported
 from ..network import Network
 from ..options.activations import ELU, OUTPUT_ACTIVATIONS, LeakyReLU
-from .steps import Activation, Dense, Dropout, Scale, Step, folded, network_of
+from .steps import Activation, Dense, Dropout, Scale, Step, folded, network_of, standardized
 
 _SLOPE = 0.2  # of Keras's activation "leaky_relu"
 
@@ -61,12 +60,11 @@ def _of_layer(layer: Any) -> Iterator[Step]:
             yield Dropout(config["rate"])
         case "BatchNormalization":
             *learnt, mean, variance = arrays
-            factor = 1.0 / np.sqrt(variance.astype(np.float64) + config["epsilon"])
-            factor = factor * learnt.pop(0) if config["scale"] else factor
-            yield Scale(factor, (learnt[0] if config["center"] else 0.0) - factor * mean)
-        case "Normalization":
-            mean, deviation = (np.asarray(array, np.float64).ravel() for array in _moments(layer))
-            yield Scale(1.0 / deviation, -mean / deviation)
+            deviation = np.sqrt(variance.astype(np.float64) + config["epsilon"])
+            factor = learnt.pop(0) if config["scale"] else 1.0
+            yield standardized(mean, deviation, factor, learnt[0] if config["center"] else 0.0)
+        case "Normalization" if not config.get("invert"):
+            yield standardized(*(np.asarray(array, np.float64).ravel() for array in _moments(layer)))
         case "Rescaling":
             yield Scale(config["scale"], config["offset"])
         case "InputLayer" | "Flatten":
@@ -115,10 +113,10 @@ def to_keras(net: Network) -> Any:
         import keras
     except ImportError as error:
         raise ImportError("to_keras: expected Keras; pip install keras") from error
-    parts = exported(net)
-    layers, dtype = folded(parts, "to_keras"), str(parts.dtype)
+    parts = folded(net, "to_keras")
+    dtype = str(parts.dtype)
     model = keras.Sequential([keras.Input((parts.sizes[0],), dtype=dtype)])
-    for layer in layers:
+    for layer in parts.layers:
         name = layer.activation
         if name == "gelu_tanh":
             raise ValueError("to_keras: expected activations that Keras names, got the tanh form of gelu")

@@ -69,14 +69,17 @@ class _Chain:
     """A graph whose nodes follow each other from its input to its first output."""
 
     def __init__(self, model: Any) -> None:
-        from onnx import numpy_helper
+        from onnx import helper, numpy_helper
 
         self._model, self._graph = model, model.graph
         self._outputs = {item.name for item in model.graph.output}
         self._constants = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
         for node in model.graph.node:
             if node.op_type == "Constant":
-                self._constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+                value = helper.get_attribute_value(node.attribute[0])
+                if node.attribute[0].name == "value":  # a tensor; others hold plain numbers
+                    value = numpy_helper.to_array(value)
+                self._constants[node.output[0]] = np.asarray(value)
 
     def steps(self) -> Iterator[Step]:
         names = [item.name for item in self._graph.input if item.name not in self._constants]
@@ -162,6 +165,8 @@ class _Chain:
         elif kind == "Scaler":
             offset, factor = (np.array(numbers[name].floats) for name in ("offset", "scale"))
             yield Scale(factor, -offset * factor)
+        elif kind == "Softmax" and "axis" in numbers and numbers["axis"].i not in (1, -1):
+            raise ValueError(f"from_onnx: expected Softmax over columns, got axis={numbers['axis'].i}")
         elif kind in _PLAIN:
             yield Activation(_PLAIN[kind])
         elif kind == "LeakyRelu":

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..files.exported import exported
 from ..network import Network
 from ..options.activations import ELU, GELU, LeakyReLU
-from .steps import Activation, Dense, Dropout, Scale, Step, folded, network_of
+from .steps import Activation, Dense, Dropout, Step, folded, network_of, standardized
 
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {  # module's class -> what `Network` calls it
     "Identity": lambda module: "linear",
@@ -71,11 +70,15 @@ def _of_module(module: Any) -> Iterator[Step]:
         yield Dense(w, np.zeros(len(w), w.dtype) if module.bias is None else _numbers(module.bias))
     elif name == "BatchNorm1d" and module.running_mean is not None:
         deviation = np.sqrt(_numbers(module.running_var).astype(np.float64) + module.eps)
-        factor = (1.0 if module.weight is None else _numbers(module.weight)) / deviation
-        shift = 0.0 if module.bias is None else _numbers(module.bias)
-        yield Scale(factor, shift - factor * _numbers(module.running_mean))
+        factor, shift = (
+            default if learnt is None else _numbers(learnt)
+            for learnt, default in ((module.weight, 1.0), (module.bias, 0.0))
+        )
+        yield standardized(_numbers(module.running_mean), deviation, factor, shift)
     elif name == "Dropout":
         yield Dropout(module.p)
+    elif (name == "Softplus" and module.beta != 1) or (name == "Softmax" and module.dim not in (None, 1, -1)):
+        raise ValueError(f"from_torch: expected Softplus of beta=1 and Softmax over columns, got {module!r}")
     elif name in _ACTIVATIONS:
         yield Activation(_ACTIVATIONS[name](module))
     elif name != "Flatten":
@@ -128,18 +131,17 @@ def to_torch(net: Network) -> Any:
         import torch
     except ImportError as error:
         raise ImportError("to_torch: expected PyTorch; pip install torch") from error
-    parts, rates = exported(net), net._fastbp.options.dropout
-    layers = folded(parts, "to_torch")
+    parts = folded(net, "to_torch")
     modules: list[Any] = []
-    for number, layer in enumerate(layers):
+    rates = (*parts.dropout, *[0.0] * len(parts.layers))  # as many, or more
+    for layer, rate in zip(parts.layers, rates, strict=False):
         linear = torch.nn.Linear(*layer.weights.shape[::-1], dtype=getattr(torch, str(parts.dtype)))
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(layer.weights.copy()))
             linear.bias.copy_(torch.from_numpy(layer.biases.copy()))
         modules += [linear, *_module(torch.nn, layer.activation, layer.number)]
-        rate = rates[number : number + 1] if isinstance(rates, tuple) else (rates,)
-        if number < len(layers) - 1 and any(rate):
-            modules.append(torch.nn.Dropout(*rate))
+        if rate:
+            modules.append(torch.nn.Dropout(rate))
     return torch.nn.Sequential(*modules).eval()
 
 

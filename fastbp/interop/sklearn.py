@@ -4,15 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from ..files.exported import Layer, exported
+from ..files.exported import Layer
 from ..network import Network
+from ..options.activations import SCIKIT_LEARNS
 from .steps import Activation, Dense, Step, folded, network_of
 
-_THEIRS = {"linear": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu", "softmax": "softmax"}
-_OURS = {theirs: ours for ours, theirs in _THEIRS.items()} | {
-    "exponential": "exponential",
-    "exp": "exponential",
-}
+_OURS = SCIKIT_LEARNS | {name: name for name in ("tanh", "relu", "softmax")}
+_THEIRS = {ours: theirs for theirs, ours in _OURS.items()}
 
 
 def from_sklearn(model: Any, **options: Any) -> Network:
@@ -93,8 +91,8 @@ def to_sklearn(net: Network) -> Any:
         raise ImportError(
             "to_sklearn: expected scikit-learn; pip install '.[sklearn]' in fastbp's source folder"
         ) from error
-    parts = exported(net)
-    layers = folded(parts, "to_sklearn")
+    parts = folded(net, "to_sklearn")
+    layers = list(parts.layers)
     hidden, output = {layer.activation for layer in layers[:-1]} or {"relu"}, layers[-1].activation
     expected = {"labels": "softmax", "binary": "sigmoid", "multilabel": "sigmoid"}.get(parts.task, "linear")
     if len(hidden) > 1 or not hidden <= {"linear", "sigmoid", "tanh", "relu"}:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..files.exported import Exported, Layer
+from ..files import pipelines
+from ..files.exported import Exported, exported
 from ..network import Network
 from ..options.activations import definition_of
 
@@ -23,6 +24,12 @@ class Scale(NamedTuple):
 
     factor: Any
     shift: Any
+
+
+def standardized(mean: Any, deviation: Any, factor: Any = 1.0, shift: Any = 0.0) -> Scale:
+    """(a - mean) / deviation, times a factor, plus a shift."""
+    factor = np.asarray(factor, np.float64) / deviation
+    return Scale(factor, shift - factor * mean)
 
 
 class Activation(NamedTuple):
@@ -122,11 +129,12 @@ def _after(scales: Iterable[Scale], step: Dense) -> _Layer:
     return _Layer(weights, biases)
 
 
-def folded(parts: Exported, name: str) -> list[Layer]:
-    """The layers of a network with the scaling of its inputs and outputs in the weights, rounded once.
+def folded(model: Any, name: str) -> Exported:
+    """The parts of a model's network with the scaling of inputs and outputs in the weights, rounded once.
 
     `name` is that of the function that writes them, for errors.
     """
+    parts = exported(pipelines.network_of(model))
     layers, dtype = list(parts.layers), parts.dtype
     if parts.inputs is not None:
         first = layers[0]
@@ -142,7 +150,8 @@ def folded(parts: Exported, name: str) -> list[Layer]:
         deviation = parts.outputs.deviation
         biases = last.biases * deviation + parts.outputs.mean
         layers[-1] = last._replace(weights=last.weights * deviation[:, None], biases=biases)
-    return [
+    rounded = [
         layer._replace(weights=layer.weights.astype(dtype), biases=layer.biases.astype(dtype))
         for layer in layers
     ]
+    return parts._replace(layers=rounded, inputs=None, outputs=None)

@@ -171,7 +171,9 @@ NODES = {
     "MatMul and Add": [("MatMul", ["x", "w"], ["h"]), ("Add", ["c", "h"], ["z"])],
     "Gemm": [("Gemm", ["x", "w", "c"], ["z"], {"alpha": 0.5, "beta": 2.0})],
     "scaled": [
-        ("Sub", ["x", "s"], ["u"]),
+        ("Constant", [], ["two"], {"value_float": 2.0}),
+        ("Sub", ["x", "s"], ["t"]),
+        ("Mul", ["t", "two"], ["u"]),
         ("Div", ["u", "s"], ["v"]),
         ("MatMul", ["v", "w"], ["h"]),
         ("Sub", ["c", "h"], ["z"]),
@@ -299,6 +301,14 @@ class Conv2d:
     pass
 
 
+class Softplus:
+    beta = 3
+
+
+class Softmax:
+    dim = 0
+
+
 class Unknown(list):
     pass
 
@@ -317,6 +327,8 @@ REFUSED = {
         "expected nn.Sequential of Linear",
         "Conv2d",
     ),
+    "torch: beta": (lambda: interop.from_torch(Unknown([Softplus()])), "expected Softplus of beta=1"),
+    "torch: dim": (lambda: interop.from_torch(Unknown([Softmax()])), "and Softmax over columns"),
     "torch: empty": (
         lambda: interop.from_torch({}),
         "from_torch: expected at least one layer of weights",
@@ -351,6 +363,10 @@ REFUSED = {
     "onnx: residual": (
         graph(("MatMul", ["x", "w"], ["h"]), ("Sin", ["h"], ["a"]), ("Add", ["a", "h"], ["y"])),
         "from_onnx: expected an activation that Network has, got Sin, Add after 'h'",
+    ),
+    "onnx: axis": (
+        graph(("MatMul", ["x", "w"], ["h"]), ("Softmax", ["h"], ["y"], {"axis": 0})),
+        "from_onnx: expected Softmax over columns, got axis=0",
     ),
     "onnx: inputs": (graph(("Add", ["x", "z"], ["y"]), inputs=("x", "z")), "expected a graph of one input"),
     "onnx: no constant": (graph(("MatMul", ["x", "q"], ["y"])), "expected MatMul of a tensor and a constant"),
