@@ -16,6 +16,12 @@ def feature_names(X: Any) -> tuple[str, ...] | None:
     return tuple(map(str, names)) if names and all(isinstance(name, str) for name in names) else None
 
 
+def learnt_names(model: Any) -> tuple[str, ...] | None:
+    """The names of the columns that a model of scikit-learn's kind was fitted on, if they had names."""
+    names = getattr(model, "feature_names_in_", None)
+    return None if names is None else tuple(map(str, names))
+
+
 def same_features(
     name: str, names: tuple[str, ...] | None, trained: tuple[str, ...] | None
 ) -> tuple[str, ...] | None:

@@ -144,6 +144,10 @@ def _narrow(parts: Exported) -> Exported:
             layer._replace(weights=layer.weights.astype(np.float32), biases=layer.biases.astype(np.float32))
             for layer in parts.layers
         ]
+        for what, scaling in (("input scaling", parts.inputs), ("output scaling", parts.outputs)):
+            mean, deviation = scaling or (np.zeros(1), np.ones(1))
+            for numbers in (mean, deviation, 1 / deviation):
+                check_finite(numbers.astype(np.float32)[:, None], np.dtype(np.float32), what)
     for number, layer in enumerate(layers):
         check_finite(layer.weights, layer.weights.dtype, f"weights[{number}]")
         check_finite(layer.biases[:, None], layer.biases.dtype, f"biases[{number}]")

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data import frames
 from ..data.scaling import Scaling
 from ..engine.architecture import State
 
@@ -30,8 +31,8 @@ def folded(model: Any) -> Folded:
     *transformers, last = steps or [None]
     if not hasattr(last, "to_network"):
         raise TypeError(
-            "model: expected a Network, an estimator of fastbp.sklearn, or a Pipeline of steps "
-            f"({_STEPS}) and such an estimator, got {_name(last)}"
+            "model: expected a Network, an MLPClassifier or MLPRegressor of fastbp.sklearn, or a Pipeline of "
+            f"steps ({_STEPS}) and such an estimator, got {_name(last)}"
         )
     net = last.to_network()
     inputs = len(net.weights[0][0])
@@ -67,8 +68,7 @@ def _read_as(net: Any, model: Any, scaling: Scaling) -> None:
     if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and (deviation > 0).all()):
         raise ValueError("model: expected scalers of finite means and of scales above 0")
     state: State = net._fastbp
-    names = getattr(model, "feature_names_in_", None)
-    learnt = replace(state.learnt, feature_names=None if names is None else tuple(map(str, names)))
+    learnt = replace(state.learnt, feature_names=frames.learnt_names(model))
     if mean.any() or (deviation != 1).any():
         learnt = replace(learnt, scale=None, input_scaling=scaling)
         state = replace(state, options=replace(state.options, scale_inputs=True))

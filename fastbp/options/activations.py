@@ -218,6 +218,8 @@ OUTPUT_ACTIVATIONS: dict[str, Kind] = {
     name: definition.kind for name, definition in DEFINITIONS.items() if definition.kind
 }
 ACTIVATIONS = {name: kind for name, kind in OUTPUT_ACTIVATIONS.items() if DEFINITIONS[name].is_hidden}
+# Names of scikit-learn's that are not ours
+SCIKIT_LEARNS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential"}
 
 
 def name_and_parameter(activation: Kind) -> tuple[str, float]:

@@ -17,6 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..data import frames
 from ..data.arrays import warn
 from ..data.targets import Task
 from ..data.validation import checked_validation_data
@@ -24,6 +25,7 @@ from ..data.weights import check_some_weight, sample_weights
 from ..engine.chunks import DivergenceError
 from ..network import Network, objective, recipe_of
 from ..options import checks
+from ..options.activations import SCIKIT_LEARNS
 from ..options.optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
 from ..training import fit as training
 from ..training.plan import Plan
@@ -31,8 +33,6 @@ from . import skl2onnx_converter
 from .layers import LayerArrays, checked_layers, sizes_of
 from .watch import Watch
 
-# Names of scikit-learn's that are not ours
-_ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential"}
 _SOLVERS = ("lbfgs", "sgd", "adam")
 _MOST_SEED = 2**31
 _NOT_FINITE = (
@@ -255,11 +255,11 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def _built(self, sizes: Sequence[int], dtype: np.dtype, random: Any) -> Network:
         names = self.activation if _is_list(self.activation) else [self.activation] * (len(sizes) - 2)
-        activations = [_ACTIVATIONS.get(name, name) if isinstance(name, str) else name for name in names]
+        activations = [SCIKIT_LEARNS.get(name, name) if isinstance(name, str) else name for name in names]
         return Network(
             sizes,
             activation=activations if activations else "relu",
-            output_activation=_ACTIVATIONS.get(str(self.out_activation_), str(self.out_activation_)),
+            output_activation=SCIKIT_LEARNS.get(str(self.out_activation_), str(self.out_activation_)),
             cost=self._cost,
             dtype=dtype,
             seed=int(random.randint(_MOST_SEED)),
@@ -302,13 +302,8 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         check_is_fitted(self)
         self._adopt()
         net = copy.deepcopy(self.network_)
-        names = getattr(self, "feature_names_in_", None)
-        learnt = replace(
-            net._fastbp.learnt,
-            task=self._task(),
-            classes=None,
-            feature_names=None if names is None else tuple(map(str, names)),
-        )
+        names = frames.learnt_names(self)
+        learnt = replace(net._fastbp.learnt, task=self._task(), classes=None, feature_names=names)
         net._fastbp = replace(net._fastbp, learnt=learnt)
         return net
 

@@ -14,12 +14,13 @@ def set_types(operator: Any) -> None:
     from skl2onnx.common import data_types as types
 
     model, given = operator.raw_operator, operator.inputs[0].type
+    parts = exported(model)
     numbers = type(types.guess_tensor_type(given))
-    rows, columns = given.shape[0], model.n_outputs_
+    rows, columns = given.shape[0], parts.sizes[-1]
     if is_classifier(model):
         label, probabilities = operator.outputs
         is_text = model.classes_.dtype.kind not in "biu"
-        several = exported(model).task == "multilabel"
+        several = parts.task == "multilabel"
         kind = types.StringTensorType if is_text else types.Int64TensorType
         label.type = kind([rows, columns] if several else [rows])
         probabilities.type = numbers([rows, max(2, columns)])

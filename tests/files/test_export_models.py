@@ -214,7 +214,7 @@ def test_what_cannot_be_folded(tmp_path):
             with pytest.raises(ValueError, match=message):
                 write(model, tmp_path / "model.c")
     for model, name in ((LogisticRegression(), "LogisticRegression"), (Pipeline([]), "NoneType"), (3, "int")):
-        with pytest.raises(TypeError, match=f"model: expected a Network, an estimator .* got {name}"):
+        with pytest.raises(TypeError, match=f"model: expected a Network, an MLPClassifier .* got {name}"):
             save(model, tmp_path / "model.c")
     with pytest.raises(NotFittedError):
         to_c(MLPClassifier(), tmp_path / "model.c")
