@@ -130,7 +130,7 @@ class Network:
     compute_dtype : {"bfloat16"}, optional
         Type of what products read.  "bfloat16", with `dtype` float32, rounds weights, inputs, activations and
         deltas to bfloat16 where they enter a product, forward, backward and in updates; weights, sums and all
-        else stay float32.  The bits are the same on every CPU, but others than without it.
+        else stay float32.  The bits are the same on every x86-64 CPU, but others than without it.
 
     Attributes
     ----------
@@ -710,7 +710,8 @@ class Network:
         steps : int
             The rate grows by the same factor from step to step.
         **options
-            Other arguments of `fit`, such as ``l2`` and ``sample_weight``.
+            Other arguments of `fit`, such as ``l2`` and ``sample_weight``, but those that are the search's
+            own: ``epochs``, ``learning_rate`` and ``callbacks``.
 
         Returns
         -------
@@ -727,8 +728,8 @@ class Network:
         >>> bool(history.loss[-1] < history.loss[0] / 10)
         True
         """
-        arguments = {"smallest": smallest, "largest": largest, "steps": steps, **options}
-        return rates.find(self, X, required("y", y), batch_size, {"optimizer": optimizer, **arguments})
+        arguments = {"batch_size": batch_size, "optimizer": optimizer, **options}
+        return rates.find(self, X, required("y", y), (smallest, largest), steps, arguments)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Predicts each row of X, in the shape of the y that `fit` was trained on.

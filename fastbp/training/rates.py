@@ -1,6 +1,7 @@
 """A search for a learning rate: the costs of batches while the rate grows."""
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,9 @@ class _Growing(Callback):
     def __init__(self, factor: float, steps: int) -> None:
         self.factor, self.steps = factor, steps
         self.rates: list[float] = []
-        self.losses: list[float] = []
+        self.losses: list[float] = []  # smoothed, and finite
+        self._least = math.inf
+        self._mean = 0.0  # of the costs so far, whose weights fall by a factor a step
         self._before = (0, 0.0)  # samples of the epoch, and their cost, before the step
 
     def on_epoch_begin(self, run: Run) -> None:
@@ -67,41 +70,33 @@ class _Growing(Callback):
     def on_step(self, run: Run) -> None:
         samples, cost = self._before
         self._before = run.done, run.loss * run.done
-        self.rates.append(run.learning_rate)
-        self.losses.append((self._before[1] - cost) / (run.done - samples))
+        self._mean = _KEPT * self._mean + (1 - _KEPT) * (self._before[1] - cost) / (run.done - samples)
+        smooth = self._mean / (1 - _KEPT ** (len(self.losses) + 1))  # weights add up to 1
+        if math.isfinite(smooth):
+            self.rates.append(run.learning_rate)
+            self.losses.append(smooth)
         run.rate_factor *= self.factor
-        smooth = smoothed(self.losses)
-        if len(self.losses) >= self.steps or not smooth[-1] <= _WORSE * smooth.min():
+        self._least = min(self._least, smooth)
+        if len(self.losses) >= self.steps or not smooth <= _WORSE * self._least:
             run.stop()
 
 
-def smoothed(losses: list[float]) -> np.ndarray:
-    """Running means whose weights fall by a factor a step, and add up to 1 from the first step on."""
-    means, mean = [], 0.0
-    for count, loss in enumerate(losses, 1):
-        mean = _KEPT * mean + (1 - _KEPT) * loss
-        means.append(mean / (1 - _KEPT**count))
-    return np.array(means)
-
-
-def find(net: Any, X: Any, y: Any, batch_size: int, options: dict[str, Any]) -> LearningRates:
-    """`Network.find_learning_rate`, whose other arguments are `options`."""
-    smallest = checks.positive("smallest", options.pop("smallest"))
-    largest = checks.positive("largest", options.pop("largest"))
-    steps = checks.count("steps", options.pop("steps"), 2)
+def find(net: Any, X: Any, y: Any, bounds: tuple[float, float], steps: int, options: Any) -> LearningRates:
+    """`Network.find_learning_rate` between two rates; `options` are arguments of `fit`."""
+    smallest, largest = map(checks.positive, ("smallest", "largest"), bounds)
+    steps = checks.count("steps", steps, 2)
+    if taken := {"epochs", "learning_rate", "callbacks"} & options.keys():
+        raise TypeError(f"{min(taken)}: expected no such argument, which find_learning_rate sets itself")
     checks.require("largest", largest > smallest, f"a rate above the smallest, {smallest:g}", largest)
     growing = _Growing((largest / smallest) ** (1 / (steps - 1)), steps)
     generator = np.random.get_state()  # noqa: NPY002  the global one
     try:
-        arguments = {"epochs": steps, "batch_size": batch_size, "learning_rate": smallest, **options}
-        copy.deepcopy(net).fit(X, y, callbacks=growing, **arguments)
+        copy.deepcopy(net).fit(X, y, epochs=steps, learning_rate=smallest, callbacks=growing, **options)
     except DivergenceError:
         pass
     finally:
         np.random.set_state(generator)  # noqa: NPY002
-    finite = np.isfinite(growing.losses)
-    losses = smoothed([loss for loss, good in zip(growing.losses, finite, strict=True) if good])
-    rates = np.array(growing.rates)[finite]
+    rates, losses = np.array(growing.rates), np.array(growing.losses)
     if not len(losses):
         raise DivergenceError(f"smallest: expected a rate at which the cost is finite, got {smallest:g}")
     return LearningRates(rates, losses, float(f"{rates[np.argmin(losses)] / 10:.1e}"))

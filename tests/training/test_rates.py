@@ -90,10 +90,13 @@ def test_the_curve():
         ({"steps": 1}, "steps: expected at least 2, got 1"),
         ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
         ({"optimizer": "best"}, "optimizer: expected one of"),
+        ({"epochs": 1}, "epochs: expected no such argument"),
+        ({"learning_rate": 0.1}, "learning_rate: expected no such argument"),
+        ({"callbacks": []}, "callbacks: expected no such argument"),
     ],
 )
 def test_refused(options, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, TypeError), match=words):
         network().find_learning_rate(X, LABELS, **{"batch_size": 7, **options})
     with pytest.raises(TypeError, match="y: expected labels or values"):
         network().find_learning_rate(X, None, batch_size=7)
