@@ -1,6 +1,6 @@
 """An average of the weights of many steps."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,8 +33,8 @@ class AverageWeights(Callback):
     decay : float
         From 0 to below 1: with 0.999 about the last 1,000 updates count.
     every : int
-        Steps from one update to the next.  An update interrupts training and passes over all weights, so that
-        networks of a few thousand weights train several times as fast with 10.
+        Steps from one update to the next.  An update interrupts training and passes over all weights, so a
+        larger number costs less.
 
     Examples
     --------
@@ -48,6 +48,10 @@ class AverageWeights(Callback):
     def __init__(self, decay: float = 0.999, every: int = 1) -> None:
         self.decay, self.every = checks.rate("decay", decay), checks.count("every", every)
         self._average = _Average()
+        self._run: Run | None = None  # the training in progress
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_run": None}
 
     def on_train_begin(self, run: Run) -> None:
         self._average, self._run = _Average(step=run.step), run
@@ -66,6 +70,7 @@ class AverageWeights(Callback):
         if self._average.updates:
             run.network.weights = [w.copy() for w in self._average.weights]
             run.network.biases = [b.copy() for b in self._average.biases]
+        self._run = None
 
     def state(self) -> CallbackState:
         updates, step, weights, biases = self._average
@@ -75,8 +80,6 @@ class AverageWeights(Callback):
         self._average = _Average(
             state["updates"], state["step"], tuple(state["weights"]), tuple(state["biases"])
         )
-        step = self._run.step
-        if (
-            step > state["step"] and step % self.every == 0
-        ):  # an exception came between this step and its hook
-            self.on_step(self._run)
+        run = self._run
+        if run is not None and run.step > state["step"] and run.step % self.every == 0:
+            self.on_step(run)  # an exception came between this step and its hook

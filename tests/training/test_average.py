@@ -1,6 +1,7 @@
 """Averages of weights over the last steps: their formula, and the same bits after an interruption."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -121,3 +122,15 @@ def test_an_interruption_before_the_first_step_of_a_second_training(tmp_path, mo
 def test_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
         fastbp.AverageWeights(*arguments)
+
+
+def test_a_callback_that_was_used_can_be_pickled():
+    """As estimators keep it: with the averages, and without the training."""
+    average = AverageWeights(0.5)
+    network().fit(X, LABELS, **FIT, callbacks=average)
+    kept = pickle.loads(pickle.dumps(average)).state()
+    assert all((a == b).all() for a, b in zip(kept["weights"], average.state()["weights"], strict=True))
+    stopped = AverageWeights(0.5)
+    with pytest.raises(ZeroDivisionError):
+        network().fit(X, LABELS, **FIT, callbacks=[stopped, lambda net, history: 1 / 0])
+    assert pickle.loads(pickle.dumps(stopped)).state()["updates"] == 4
