@@ -68,9 +68,13 @@ def kept_numbers(numbers: np.ndarray, dtype: np.dtype, scaled: bool = False) -> 
 
 def check_finite(array: np.ndarray, dtype: np.dtype, name: str) -> None:
     if (bad := first_nonfinite(array, dtype)) is not None:
-        row, column = bad
-        where, value = f"{name}[{row}, {column}]", array[row, column]
-        raise ValueError(f"{where}: expected a finite {dtype}, got {value}{hint_if_missing(name, value)}")
+        raise not_finite(f"{name}[{bad[0]}, {bad[1]}]", dtype, array[bad])
+
+
+def not_finite(where: str, dtype: np.dtype, value: Any) -> ValueError:
+    """The error of a number that is not finite, in the place that `where` names."""
+    hint = hint_if_missing(where.partition("[")[0], value)
+    return ValueError(f"{where}: expected a finite {dtype}, got {value}{hint}")
 
 
 def are_finite(array: np.ndarray) -> bool:

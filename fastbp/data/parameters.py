@@ -94,12 +94,7 @@ def checked_parameters(
 def initial_arrays(arrays: Any, sizes: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
     """Checks and copies a user's initial weights ``init``, [(n_out, n_in)], in `dtype`."""
     shapes = [(n_out, n_in) for n_in, n_out in itertools.pairwise(sizes)]
-    several = isinstance(arrays, (list, tuple)) or np.ndim(arrays)
-    if not several or len(arrays) != len(shapes):
-        got = f"{len(arrays)}" if several else repr(arrays)
-        raise ValueError(
-            f"init: expected a name, or {len(shapes)} arrays of weights, one per layer, got {got}"
-        )
+    _check_count(arrays, len(shapes), f"init: expected a name, or {len(shapes)} arrays of weights")
     weights = []
     for i, (values, shape) in enumerate(zip(arrays, shapes, strict=True)):
         w = as_numbers(values, dtype, f"init[{i}]")
@@ -110,10 +105,17 @@ def initial_arrays(arrays: Any, sizes: Sequence[int], dtype: np.dtype) -> list[n
     return weights
 
 
+def _check_count(arrays: Any, layers: int, expected: str) -> None:
+    """Refuses anything but a sequence of an array per layer."""
+    several = isinstance(arrays, (list, tuple)) or np.ndim(arrays)
+    if not several or len(arrays) != layers:
+        got = f"{len(arrays)}" if several else repr(arrays)
+        raise ValueError(f"{expected}, one per layer, got {got}")
+
+
 def initial_biases(biases: Any, sizes: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
     """Checks and copies a user's biases, [(n_out,)] or [(n_out, 1)], in `dtype`, as columns."""
-    if len(biases) != len(sizes) - 1:
-        raise ValueError(f"biases: expected {len(sizes) - 1} arrays, one per layer, got {len(biases)}")
+    _check_count(biases, len(sizes) - 1, f"biases: expected {len(sizes) - 1} arrays")
     columns = []
     for i, (values, n_out) in enumerate(zip(biases, sizes[1:], strict=True)):
         b = as_numbers(values, dtype, f"biases[{i}]")

@@ -4,8 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import check_finite, first_nonfinite, kept_numbers, plain_numbers, warn_of_lost_digits
-from .cells import hint_if_missing
+from .arrays import (
+    check_finite,
+    first_nonfinite,
+    kept_numbers,
+    not_finite,
+    plain_numbers,
+    warn_of_lost_digits,
+)
 from .sparse import Samples, SparseRows, compressed, is_sparse
 
 
@@ -25,9 +31,7 @@ def checked_samples(
         values = np.require(kept_numbers(original, dtype, scaled), requirements=["C", "ALIGNED"])
         if (bad := first_nonfinite(values[:, None], dtype)) is not None:
             row, column = rows.index_of(bad[0])
-            value = values[bad[0]]
-            hint = hint_if_missing(name, value)
-            raise ValueError(f"{name}[{row}, {column}]: expected a finite {dtype}, got {value}{hint}")
+            raise not_finite(f"{name}[{row}, {column}]", dtype, values[bad[0]])
         if learns and len(values):
             column = rows.columns[int(np.argmax(np.abs(values)))]
             warn_of_lost_digits(original, kept_in, f"{name}[:, {column}]", "scale_inputs")
