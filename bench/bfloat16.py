@@ -17,7 +17,7 @@ from fastbp import AdamW, Network
 from fastbp.datasets import load_mnist
 
 from .accuracy import GOALS
-from .suite.networks import DIGITS, Case
+from .suite.networks import DIGITS, Case, digits
 
 TYPES = ("float32", "bfloat16")
 CLASSIFIER = {"activation": "relu", "output_activation": "softmax", "cost": "cross_entropy"}
@@ -28,8 +28,7 @@ def network(sizes: Any, compute_dtype: str, seed: int = 0, **options: Any) -> Ne
 
 
 def speed(case: Case, optimizer: str, samples: int, epochs: int) -> None:
-    X, y, *_ = load_mnist().training
-    X, y = X[:samples], y[:samples]
+    X, y = digits(samples)
     nets = {kind: network(case.sizes, kind, input_divisor=255, **CLASSIFIER) for kind in TYPES}
     recipe = {"batch_size": case.batch_size, "learning_rate": 1e-3, "optimizer": optimizer, "threads": 1}
     seconds: dict[str, list[float]] = {kind: [] for kind in TYPES}
@@ -50,7 +49,7 @@ def speed(case: Case, optimizer: str, samples: int, epochs: int) -> None:
     )
 
 
-def digits(goal: float, seeds: int) -> None:
+def mnist(goal: float, seeds: int) -> None:
     """Trains by the recipe of a goal."""
     training, validation, held_out = load_mnist()
     X, y = np.concatenate([training.X, validation.X]), np.concatenate([training.y, validation.y])
@@ -118,7 +117,7 @@ def main() -> None:
             speed(DIGITS[number], options.optimizer, options.samples, options.epochs)
         return
     for goal in GOALS:
-        digits(goal, options.seeds)
+        mnist(goal, options.seeds)
     diabetes(options.seeds)
 
 

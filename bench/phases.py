@@ -37,7 +37,7 @@ def repeat(phase, times, number, m, net, samples):
     plan, layer, below = net.plan[0], net.layers[number], net.layers[number - 1]
     x, y = shift(work.scratch, plan.x), shift(work.scratch, plan.y)
     flags = pointer(np.zeros(16, np.int64), 0)
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     signal = shift(work.scratch, below.a) if number > 1 else x
     losses = np.zeros(m)
     nothing = _ahead(samples, plan, 0, 0, member)

@@ -140,14 +140,15 @@ def options_of(sizes: Sequence[int], options: Mapping[str, Any]) -> Options:
 
 def _compute_dtype(value: Any, dtype: np.dtype) -> str | None:
     """The type of what products read, or None where it is that of the weights."""
-    if value is None or value == dtype.name:
+    if value is None or value is dtype.type or value == dtype.name:
         return None
-    checks.choice("compute_dtype", value, (dtype.name, "bfloat16"))
-    if dtype != np.float32:
+    is_single = dtype == np.float32
+    if value == "bfloat16" and not is_single:
         raise ValueError(
             f"compute_dtype: expected {dtype.name!r} or None with dtype={dtype.name!r}, got 'bfloat16'; "
             "bfloat16 needs weights in float32: pass dtype='float32'"
         )
+    checks.choice("compute_dtype", value, (dtype.name, "bfloat16") if is_single else (dtype.name,))
     return "bfloat16"
 
 

@@ -22,10 +22,7 @@ def outputs(net: Any, X: Any, layer: int | None = None) -> np.ndarray:
     if last == count - 1:
         return _infer(net, parts, schema, schema.samples(X))
     user_functions.unreplaced_layers([name for name in FORWARD if is_replaced(net, name)])
-    engine = inference_engine(_first_layers(parts, last + 1))
-    samples, (inputs, _) = quotients(schema, schema.samples(X)), schema.scalings()
-    activations: np.ndarray = engine.outputs(samples, schema.options.bytes_divisor, inputs=inputs)
-    return activations
+    return _computed(inference_engine(_first_layers(parts, last + 1)), schema, schema.samples(X))
 
 
 def _first_layers(parts: Parts, layers: int) -> Parts:
@@ -77,11 +74,19 @@ def opened(net: Any) -> tuple[Parts, Schema]:
 
 def _infer(net: Any, parts: Parts, schema: Schema, samples: Samples) -> np.ndarray:
     """The raw outputs for checked samples; by the network's own feedforward where a user has replaced it."""
-    divisor, (inputs, outputs) = schema.options.bytes_divisor, schema.scalings()
     by_methods = is_replaced(net, *FORWARD)
     engine = numpy_engine.MethodsEngine(net, *parts) if by_methods else inference_engine(parts)
-    raw: np.ndarray = engine.outputs(quotients(schema, samples), divisor, inputs=inputs)
+    raw, (_, outputs) = _computed(engine, schema, samples), schema.scalings()
     return raw if outputs is None else outputs.unscaled(raw)
+
+
+def _computed(engine: Any, schema: Schema, samples: Samples) -> np.ndarray:
+    """What an engine of the network's first layers computes from checked samples."""
+    inputs, _ = schema.scalings()
+    activations: np.ndarray = engine.outputs(
+        quotients(schema, samples), schema.options.bytes_divisor, inputs=inputs
+    )
+    return activations
 
 
 def quotients(schema: Schema, samples: Samples) -> Samples:

@@ -4,7 +4,6 @@ Kernels for bfloat16 have a pointer `rounded`, to the weights as products read t
 is None, and what stands here emits nothing: one source serves both.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,9 +24,11 @@ from .vector import (
     I64,
     SMALLEST,
     VOID,
+    absolute,
     at,
     call,
     constant,
+    family,
     load,
     loop,
     pointer,
@@ -48,22 +49,12 @@ def _no_code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any
     return context.get_dummy_value()
 
 
-def is_x86() -> bool:
-    """Tells whether the target has MXCSR."""
-    return bool(re.match(r"x86_64|amd64|i\d86", cpu_target.target_context.codegen().magic_tuple()[0]))
-
-
-def is_arm() -> bool:
-    """Tells whether the target has FPCR."""
-    return bool(re.match(r"aarch64|arm64", cpu_target.target_context.codegen().magic_tuple()[0]))
-
-
 def form() -> str:
     """Describes how this process computes products of bfloat16, and why not by a matrix unit."""
-    features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-    if not (is_x86() or is_arm()):
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    if family(triple) not in ("x86", "arm"):
         return "none: expected an x86-64 or an AArch64 CPU"
-    if "+amx-bf16" in features:
+    if "+amx-bf16" in features.split(","):
         return "by fused multiply-adds: fastbp does not use the matrix unit of this CPU yet"
     return "by fused multiply-adds: this CPU has no matrix unit (amx-bf16)"
 
@@ -75,7 +66,8 @@ def flushing(b: ir.IRBuilder) -> Iterator[None]:
     The mode of the thread is as before when it ends.  LLVM does not know of the mode: so there may be no
     arithmetic in the block itself, nor in a function that LLVM inlines there.
     """
-    if is_x86():
+    target = family(b.module.triple)
+    if target == "x86":
         bytes_ = I8.as_pointer()
         kind = ir.FunctionType(VOID, [bytes_])
         before, during = (cgutils.alloca_once(b, I32) for _ in range(2))
@@ -89,7 +81,7 @@ def flushing(b: ir.IRBuilder) -> Iterator[None]:
         yield
         b.call(write, [b.bitcast(before, bytes_)])
         return
-    if not is_arm():
+    if target != "arm":
         raise RuntimeError("compute_dtype='bfloat16': expected an x86-64 or an AArch64 CPU; remove it")
     read = cgutils.get_or_insert_function(b.module, ir.FunctionType(I64, []), "llvm.aarch64.get.fpcr")
     write = cgutils.get_or_insert_function(b.module, ir.FunctionType(VOID, [I64]), "llvm.aarch64.set.fpcr")
@@ -115,9 +107,7 @@ def nearest(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
 def rounded(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
     """The same of any float32s: a subnormal number becomes 0, a NaN stays one."""
     vector = value.type
-    kind = ir.FunctionType(vector, [vector])
-    size = cgutils.get_or_insert_function(b.module, kind, f"llvm.fabs.v{vector.count}f32")
-    is_normal = b.fcmp_ordered(">=", b.call(size, [value]), constant(vector, SMALLEST[F32]))
+    is_normal = b.fcmp_ordered(">=", absolute(b, value), constant(vector, SMALLEST[F32]))
     return b.select(is_normal, nearest(b, value), b.fmul(value, constant(vector, 0.0)))
 
 
@@ -239,11 +229,7 @@ def _nothing(*kinds: Any) -> Any:
     return types.void(*kinds), _no_code
 
 
-def _signature(key: str) -> Any:
-    return types.void(types.float32[::1], types.float32[::1])
-
-
-@kernel(_signature)
+@kernel(lambda _: types.void(*[types.float32[::1]] * 2))
 def round_parameters(target: np.ndarray, source: np.ndarray) -> None:
     """target = source rounded to bfloat16."""
     round_all(pointer(target, 0), 0, source.size, pointer(source, 0))

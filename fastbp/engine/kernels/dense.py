@@ -56,14 +56,14 @@ class TileUpdate(NamedTuple):
 @helper
 def square(work: Workspace) -> Any:
     """The member's own square tile."""
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     return shift(work.private, nr)
 
 
 @helper
 def numbers(work: Workspace) -> Any:
     """The numbers of a step for weights; NUMBERS further on are those for biases."""
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     return shift(work.private, nr + nr * nr)
 
 
@@ -74,7 +74,7 @@ def outputs_of(layer: Any, work: Workspace, others: int, terms: int, member: Mem
     They are a panel's, or a vector's where there are fewer panels than members: then each reads and writes
     its own cache lines of the weights alone.
     """
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     width = nr if layer.outputs > nr * (member.size - 1) else lanes
     vectors = ceil_div(layer.outputs, lanes)
     return width, share_of(vectors, width // lanes, others, terms * width, work.cached, member)
@@ -97,7 +97,7 @@ def forward_by(product: Any) -> Any:
         before the first of x.
         """
         formula = Formula(layer.activation, layer.parameter, layer.address)
-        nr, lanes, _ = constants(work.scratch)
+        nr, lanes = constants(work.scratch)
         tiles = ceil_div(m, dot_rows(work.rounded, work.scratch))
         width, mine = outputs_of(layer, work, tiles, layer.inputs, member)
         for number in range(PARTS):
@@ -131,7 +131,7 @@ def _product(
     layer: Any, work: Workspace, x: Any, row: int, size: tuple[int, int], a: Any, b: Any, w: Any
 ) -> None:
     rows, vectors = size
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     panels = Strided(shift(x, row * nr), work.rows * nr)
     dot(work.rounded, rows, vectors, a, Strided(b, 0), panels, w, layer.inputs)
 
@@ -142,7 +142,7 @@ forward = forward_by(_product)
 @inlined
 def backward(layer: Any, below: Any, work: Workspace, m: int, member: Member) -> None:
     """d of `below` *= d W^T; a unit is one panel of inputs x one of samples."""
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     zeros, g = Strided(work.private, 0), square(work)
     sample_panels = ceil_div(m, nr)
     mine = share_of(ceil_div(layer.inputs, nr), 1, sample_panels, layer.outputs * nr, work.cached, member)
@@ -186,7 +186,7 @@ def update_by(gradient: Any) -> Any:
         operands of a unit lie in the first-level cache.  Meanwhile the rows `ahead` are prefetched, some
         lines per unit, for all at once would fill the queue.
         """
-        nr, lanes, _ = constants(work.scratch)
+        nr, lanes = constants(work.scratch)
         input_panels = ceil_div(layer.inputs, nr)
         width, mine = outputs_of(layer, work, input_panels, m, member)
         lines_per_unit = ceil_div(line_count(ahead), max(1, count(mine)))
@@ -220,7 +220,6 @@ def update_by(gradient: Any) -> Any:
                 gradient(work, x, k, m, (rows, vectors), g, d, rule)
                 if rule.at_once:
                     apply(rule.optimizer, rows, vectors, w, g, state, work.stride, h)
-                if rule.at_once:
                     round_rows(work.rounded, rows, vectors, work.rounded, offset, w)
                 ahead = prefetch_next(ahead, lines_per_unit)
                 cursor = after(cursor, mine)
@@ -232,7 +231,7 @@ def update_by(gradient: Any) -> Any:
 def _gradient(
     work: Workspace, x: Any, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: TileUpdate
 ) -> None:
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     x_here = shift(x, panel * work.rows * nr)
     for sample in range(0, m, SAMPLES_AT_ONCE):
         terms = min(SAMPLES_AT_ONCE, m - sample)
@@ -249,7 +248,7 @@ update = update_by(_gradient)
 @inlined
 def step_all(layer: Any, work: Workspace, optimizer: int, member: Member) -> None:
     """The optimizer's step by a whole batch's gradient, which is cleared; the units are those of `update`."""
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     input_panels = ceil_div(layer.inputs, nr)
     width, mine = outputs_of(layer, work, input_panels, 1, member)
     h = numbers(work)
@@ -282,7 +281,7 @@ def squares(
 
     The gradients are `scale` times the target's, with those of the penalties.
     """
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     panels = ceil_div(layer.outputs, nr)
     begin, end = share(panels, member)
     for panel in range(begin, end):

@@ -141,7 +141,7 @@ class Work(NamedTuple):
 @helper
 def _work(net: Lanes, group: int, member: Member) -> Work:
     plan, scratch = net.plan[0], pointer(net.scratch, member.rank * net.scratch.shape[1])
-    _, lanes, _ = constants(scratch)
+    _, lanes = constants(scratch)
     size = net.parameters.shape[1]
     doubles = pointer(net.doubles, member.rank * net.doubles.shape[1])
     integers = pointer(net.integers, member.rank * net.integers.shape[1])
@@ -184,7 +184,7 @@ def _gather(net: Lanes, work: Work, samples: LaneSamples, begin: int, count: int
 
     Inputs that all lanes share stay panels of one lane; others become lane matrices.
     """
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     plan, orders = net.plan[0], samples.orders
     room = (
         plan.rows + 1
@@ -226,7 +226,7 @@ def _order_of(network: int, orders: np.ndarray) -> int:
 
 @helper
 def _gather_weights(work: Work, samples: LaneSamples, begin: int, count: int) -> None:
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     positions = pointer(samples.orders, begin)
     for lane in range(lanes):
         network = max(0, work.networks[lane])
@@ -247,7 +247,7 @@ def _forward(
 
     `step` counts those of the chunk, negative for no dropout; `sample` the samples of the batch before.
     """
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     plan, last = net.plan[0], net.layers.shape[0] - 1
     x = Matrix(shift(work.scratch, plan.x), plan.x_row, lanes)
     products = shift(work.scratch, plan.products)
@@ -286,7 +286,7 @@ def _forward(
 @helper
 def _masks(work: Work, options: Options, step: int, number: int, last: int) -> Masks:
     """The masks of a layer in a step of the chunk."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     for lane in range(lanes):
         network = max(0, work.networks[lane])
         work.keys[lane] = options.keys[network]
@@ -298,7 +298,7 @@ def _masks(work: Work, options: Options, step: int, number: int, last: int) -> M
 @inlined
 def _output(net: Lanes, work: Work, m: int, wants_costs: bool, learns: bool, is_weighted: bool) -> None:
     """Outputs a of the last layer from z and, where it `learns`, d = dC/dz; and the samples' costs."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
     cost = Formula(plan.cost, plan.parameter, 0)
     z = Matrix(shift(work.scratch, plan.products), layer.row, lanes)
@@ -328,7 +328,7 @@ def _backward(net: Lanes, work: Work, m: int, sample: int, is_shared: bool) -> N
 
     The chains of a gradient begin anew every so many samples of a batch.
     """
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     plan, zeros = net.plan[0], _zeros(work)
     for number in range(net.layers.shape[0] - 1, plan.first_trainable - 1, -1):
         layer, below = net.layers[number], net.layers[number - 1]
@@ -369,7 +369,7 @@ def _part(layer: Any, of_biases: int) -> tuple[int, int, int]:
 @helper
 def _start(net: Lanes, work: Work, offset: int, row: int, is_first: bool) -> Matrix:
     """What a chain is added to: what earlier chains of the batch have left, else the weights, or zeros."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     if not is_first:
         return Matrix(shift(work.target, offset), row, lanes)
     if net.plan[0].optimizer == FUSED:
@@ -380,7 +380,7 @@ def _start(net: Lanes, work: Work, offset: int, row: int, is_first: bool) -> Mat
 @helper
 def _numbers(work: Work, of_biases: bool) -> Any:
     """The numbers of a step."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     return shift(work.numbers, (CONSTANTS + NUMBERS if of_biases else CONSTANTS) * lanes)
 
 
@@ -390,7 +390,7 @@ def _set_numbers(net: Lanes, work: Work, steps: LaneSteps, step: int, samples: i
 
     For `FUSED`, the factors of a batch's first chain of weights, and of other chains.
     """
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     h, h_biases = _numbers(work, False), _numbers(work, True)
     for lane in range(lanes):
         network = max(0, work.networks[lane])
@@ -413,7 +413,7 @@ def _set_numbers(net: Lanes, work: Work, steps: LaneSteps, step: int, samples: i
 @inlined
 def _fold(net: Lanes, work: Work, now: int, with_biases: bool) -> None:
     """Adds the chains to the batch's target after `now` of its samples."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     for number in range(max(1, net.plan[0].first_trainable), net.layers.shape[0]):
         layer = net.layers[number]
         for of_biases in range(0 if layer.frozen else 1 + with_biases):
@@ -434,7 +434,7 @@ def _clip(net: Lanes, work: Work, options: Options, steps: LaneSteps, step: int,
 
     The norm is over all layers that learn.
     """
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     _set_factors(work, steps, step, samples)
     for number in range(max(1, net.plan[0].first_trainable), net.layers.shape[0]):
         layer = net.layers[number]
@@ -455,7 +455,7 @@ def _clip(net: Lanes, work: Work, options: Options, steps: LaneSteps, step: int,
 @helper
 def _set_factors(work: Work, steps: LaneSteps, step: int, samples: int) -> None:
     """The factors of gradients and penalties, of which `_clip` takes the norm, which is 0 as yet."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     for lane in range(lanes):
         given = steps.numbers[max(0, work.networks[lane]), step]
         work.factors[lane] = 1.0 / samples
@@ -466,7 +466,7 @@ def _set_factors(work: Work, steps: LaneSteps, step: int, samples: int) -> None:
 
 @helper
 def _add_to_norm(work: Work, units: int) -> None:
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     for i in range(units):
         for lane in range(lanes):
             work.clipped[lane] += work.squares[i * lanes + lane]
@@ -475,7 +475,7 @@ def _add_to_norm(work: Work, units: int) -> None:
 @inlined
 def _advance(net: Lanes, work: Work, samples: int) -> None:
     """Makes the step of a batch of so many samples: from its chains, or from its target and last chains."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     plan = net.plan[0]
     optimizer, zeros = plan.optimizer, _zeros(work)
     for number in range(max(1, plan.first_trainable), net.layers.shape[0]):
@@ -501,7 +501,7 @@ def _advance(net: Lanes, work: Work, samples: int) -> None:
 @helper
 def _begin_group(net: Lanes, work: Work, group: int) -> None:
     """Fills the member's vectors that stay the same for a group."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     for lane in range(lanes):
         work.networks[lane] = net.networks[group, lane]
         work.everyone[lane] = -1
@@ -513,7 +513,7 @@ def _begin_group(net: Lanes, work: Work, group: int) -> None:
 @helper
 def _begin_training(work: Work, options: Options, losses: Any) -> bool:
     """Fills the lanes that train and their running costs; tells if there is any."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     any_active = False
     for lane in range(lanes):
         network = max(0, work.networks[lane])
@@ -527,7 +527,7 @@ def _begin_training(work: Work, options: Options, losses: Any) -> bool:
 @helper
 def _stop_diverged(work: Work, batch: int, losses: Any, reached: Any) -> bool:
     """Stops the lanes whose cost is not finite, before the step of this batch; tells if any goes on."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     goes_on = False
     for lane in range(lanes):
         if work.active[lane]:
@@ -542,7 +542,7 @@ def _stop_diverged(work: Work, batch: int, losses: Any, reached: Any) -> bool:
 
 @helper
 def _end_group(work: Work, position: int, losses: Any, reached: Any) -> None:
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     for lane in range(lanes):
         if work.active[lane]:
             losses[work.networks[lane]] = work.totals[lane]
@@ -552,7 +552,7 @@ def _end_group(work: Work, position: int, losses: Any, reached: Any) -> None:
 @helper
 def _copy_outputs(net: Lanes, work: Work, begin: int, m: int, out: Any, losses: Any) -> None:
     """Copies the outputs of m samples, and their costs where there is room, to each network's rows."""
-    _, lanes, _ = constants(work.scratch)
+    _, lanes = constants(work.scratch)
     layer = net.layers[net.layers.shape[0] - 1]
     a = shift(work.scratch, layer.a)
     for lane in range(lanes):

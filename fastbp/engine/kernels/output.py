@@ -265,7 +265,7 @@ def cost_delta(
 @inlined
 def finish(layer: Any, work: Any, row: int, rows: int, y: Any, out: Any, wanted: bool) -> None:
     """Turns z into a for some rows of the last layer and leaves da/dz in its delta block; see `softmax`."""
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     formula = Formula(layer.activation, layer.parameter, layer.address)
     if layer.activation == SOFTMAX:
         a = shift(work.scratch, layer.a + row * nr)
@@ -288,7 +288,7 @@ def output(
     A unit is one vector's worth of samples.  Where there are `weights`, one for every row of the user's data,
     they multiply both.
     """
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
     cost = Formula(plan.cost, plan.parameter, plan.address)
     first, last = share(ceil_div(m, lanes), member)
@@ -323,19 +323,15 @@ def output(
                         d[here] = d[here] * weight
                         d[here] = normal_or_zero(d[here])
         for panel in range(panels):
-            here = shift(d, panel * stride)
-            round_rows(
-                work.rounded, rows, ceil_div(min(nr, layer.outputs - panel * nr), lanes), here, 0, here
-            )
-        if layer.delta_t >= 0:
-            for panel in range(panels):
-                columns = min(nr, layer.outputs - panel * nr)
-                transposed(rows, columns, delta_t(layer, work, panel * nr, row), shift(d, panel * stride))
+            columns, d_here = min(nr, layer.outputs - panel * nr), shift(d, panel * stride)
+            round_rows(work.rounded, rows, ceil_div(columns, lanes), d_here, 0, d_here)
+            if layer.delta_t >= 0:
+                transposed(rows, columns, delta_t(layer, work, panel * nr, row), d_here)
 
 
 @helper
 def delta_t(layer: Any, work: Any, neuron: int, sample: int) -> Any:
     """Where the transposed delta of that neuron and sample lies, its panels padded to whole blocks."""
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     padded = ceil_div(layer.outputs, lanes) * lanes
     return shift(work.scratch, layer.delta_t + (sample // nr * padded + neuron) * nr + sample % nr)

@@ -25,7 +25,7 @@ def move(w: Any, b: Any, packed: Any, weights: int, panel: int, biases: int, pac
 
     `weights` and `biases` say where the layer's begin in `packed`, `panel` is the distance of two panels.
     """
-    nr, _, _ = constants(pointer(packed, 0))
+    nr, _ = constants(pointer(packed, 0))
     outputs, inputs = w.shape
     plain, bias, biases_there = pointer(w, 0), pointer(b, 0), pointer(packed, biases)
     for first in range(0, outputs, nr):

@@ -114,7 +114,7 @@ class Block(NamedTuple):
 @helper
 def lists_of(rows: Stored) -> Lists:
     integers, divisor = pointer(rows.integers, 0), pointer(rows.numbers, 0)
-    nr, _, _ = constants(divisor)
+    nr, _ = constants(divisor)
     most, panels = rows.most, ceil_div(rows.count, nr)
     divisor[0] = rows.divisor
     columns = shift(integers, rows.block + 1)
@@ -144,7 +144,7 @@ def _read(rows: Stored, place: int, target: Any, i: int, divisor: Any) -> None:
 @helper
 def gather_panels(rows: Stored, positions: Any, count: int, target: Any, work: Workspace) -> None:
     """`count` rows, at those positions, to the first rows of dense panels, as `gather` writes an array's."""
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     divisor = pointer(rows.numbers, 0)
     divisor[0] = rows.divisor
     scaled = rows.kind >= SCALED
@@ -170,7 +170,7 @@ def gather_panels(rows: Stored, positions: Any, count: int, target: Any, work: W
 @helper
 def gather_lists(rows: Stored, positions: Any, count: int, lists: Lists) -> None:
     """`count` rows, at those positions, as lists."""
-    nr, _, _ = constants(lists.values)
+    nr, _ = constants(lists.values)
     panels = ceil_div(rows.count, nr)
     for panel in range(panels):
         lists.ends[panel] = 0
@@ -349,7 +349,7 @@ def _product(
 ) -> None:
     """a = x w + b, sample by sample."""
     rows, vectors = size
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     lists = x.lists
     for i in range(rows):
         begin, end = lists.starts[row + i], lists.starts[row + i + 1]
@@ -368,7 +368,7 @@ def _gradient(
 ) -> None:
     """g = kept g + scale x^T d, for a panel of inputs, by the samples that have numbers in it."""
     rows, vectors = size
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     lists, sums = x.lists, x.lists.sums
     kept = rule.kept
     if kept == 0.0:

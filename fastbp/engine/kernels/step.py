@@ -120,7 +120,7 @@ def _net(dtype: Any) -> Any:
 @helper
 def _workspace(net: Net, member: Member) -> Workspace:
     """Pointers into the packed network; the member's own row of zeros is set."""
-    nr, _, _ = constants(pointer(net.scratch, 0))
+    nr, _ = constants(pointer(net.scratch, 0))
     plan = net.plan[0]
     own = pointer(net.scratch, plan.private + member.rank * plan.private_size)
     clear(nr, own)
@@ -135,7 +135,7 @@ def _workspace(net: Net, member: Member) -> Workspace:
 @inlined
 def _gather(rows: Rows, positions: Any, count: int, target: Any, work: Workspace) -> None:
     """`count` rows of the user's data, at those positions, to the first rows of panels."""
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     size = rows.raw.shape[1]
     source, mean, factor = pointer(rows.raw, 0), pointer(rows.mean, 0), pointer(rows.factor, 0)
     for first in range(0, rows.count, nr):
@@ -329,7 +329,7 @@ def _block_at(scratch: Any, offset: int, rows: Rows) -> Any:
 @inlined
 def _round_block(columns: int, first: int, count: int, x: Any, work: Workspace) -> None:
     """Rounds `count` rows of a block of inputs from `first` on, where products read rounded numbers."""
-    nr, lanes, _ = constants(work.scratch)
+    nr, lanes = constants(work.scratch)
     for column in range(0, columns, nr):
         panel = shift(x, column * work.rows + first * nr)
         round_rows(work.rounded, count, nr // lanes, panel, 0, panel)
@@ -338,7 +338,7 @@ def _round_block(columns: int, first: int, count: int, x: Any, work: Workspace) 
 @inlined
 def _gather_rows(rows: Rows, positions: Any, first: int, count: int, x: Any, work: Workspace) -> None:
     """`count` rows, at those positions, to the rows of a block from `first` on."""
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     _gather(rows, positions, count, shift(x, first * nr), work)
     _round_block(rows.count, first, count, x, work)
 
@@ -351,7 +351,7 @@ def _block_of_stored(scratch: Any, offset: int, rows: Stored) -> Block:
 @inlined
 def _gather_stored(rows: Stored, positions: Any, first: int, count: int, x: Block, work: Workspace) -> None:
     """The same; each member makes lists of all rows for itself."""
-    nr, _, _ = constants(work.scratch)
+    nr, _ = constants(work.scratch)
     if rows.most > 0:
         gather_lists(rows, positions, count, x.lists)
     else:
@@ -402,7 +402,7 @@ def _gather_block_by(gather_x: Any) -> Any:
         samples: Samples, plan: Any, begin: int, end: int, x: Any, y: Any, work: Workspace, member: Member
     ) -> None:
         """This member's rows of the block order[begin:end] to x and y."""
-        nr, _, _ = constants(work.scratch)
+        nr, _ = constants(work.scratch)
         first, last = _own_rows(end - begin, plan, member)
         mine = pointer(samples.order, begin + first)
         gather_x(samples.X, mine, first, last - first, x, work)
@@ -476,7 +476,7 @@ def _infer_by(block_at: Any, gather_x: Any, forward_all: Any) -> Any:
         """out[i] = the outputs for the row order[i], first <= i < last; losses[i] its cost, if wanted."""
         alone = Member(0, 1, 0, WHOLE)
         work = _workspace(net, alone)
-        nr, _, _ = constants(work.scratch)
+        nr, _ = constants(work.scratch)
         plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
         x, y = block_at(work.scratch, plan.x, samples.X), shift(work.scratch, plan.y)
         flags = pointer(np.zeros(1, np.int64), 0)

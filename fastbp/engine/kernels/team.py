@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import helper, kernel
-from .vector import I32, I64, VOID, at, call, pointer, routine
+from .vector import I32, I64, VOID, at, call, family, pointer, routine
 
 _SPINS = 4096  # tries before a waiting member sleeps: some 100 us, far above a phase's imbalance
 _GLANCE = 64  # tries between two checks of the CPUs that it and the other run on; a power of two
@@ -214,10 +214,10 @@ def _futex(b: ir.IRBuilder, flag: ir.Value, operation: int, value: ir.Value) -> 
 
 def _pause(b: ir.IRBuilder) -> None:
     """Tells the core that this is a spin loop."""
-    target = b.module.triple.split("-")[0]
-    if target == "x86_64":
+    target = family(b.module.triple)
+    if target == "x86":
         hint = ir.FunctionType(VOID, []), "llvm.x86.sse2.pause", []
-    elif target in ("aarch64", "arm64"):
+    elif target == "arm":
         hint = ir.FunctionType(VOID, [I32]), "llvm.aarch64.hint", [I32(1)]
     else:
         return

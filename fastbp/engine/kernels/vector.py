@@ -55,6 +55,14 @@ def has_fma() -> bool:
     return "fmaf" not in _assembly_of_an_fma()
 
 
+def family(triple: str) -> str:
+    """The family of CPUs that a target's triple names: "x86", "arm", or another name as it stands."""
+    name = triple.partition("-")[0]
+    if name in ("x86_64", "amd64", "i386", "i586", "i686"):
+        return "x86"
+    return "arm" if name in ("aarch64", "arm64") else name
+
+
 class Shape(NamedTuple):
     """The machine's vectors and tiles for one element type."""
 
@@ -155,16 +163,21 @@ def fma(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Valu
     return builder.call(declared, [x, y, z])
 
 
+def absolute(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    vector = value.type
+    name = f"llvm.fabs.v{vector.count}f{8 * size_of(vector.element)}"
+    declared = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name)
+    return builder.call(declared, [value])
+
+
 def flushed(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
     """`value`, with 0 for its numbers that are subnormal.
 
     By a comparison of numbers, for LLVM makes more operations of a test of the exponent's bits.
     """
     vector = value.type
-    name = f"llvm.fabs.v{vector.count}f{8 * size_of(vector.element)}"
-    declared = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name)
     least = constant(vector, SMALLEST[vector.element])
-    is_normal = builder.fcmp_unordered(">=", builder.call(declared, [value]), least)
+    is_normal = builder.fcmp_unordered(">=", absolute(builder, value), least)
     return builder.select(is_normal, value, constant(vector, 0.0))
 
 
@@ -429,12 +442,12 @@ def smallest_normal(typingctx: Any, base: Any) -> Any:
 
 @intrinsic
 def constants(typingctx: Any, base: Any) -> Any:
-    """NR, the lanes of a vector and the most rows of a `dot` tile, for the pointer's type."""
+    """NR and the lanes of a vector, for the pointer's type."""
     s = shape(element_of(base))
-    result = types.UniTuple(types.int64, 3)
+    result = types.UniTuple(types.int64, 2)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        return context.make_tuple(builder, result, [I64(s.columns), I64(s.lanes), I64(s.dot_rows)])
+        return context.make_tuple(builder, result, [I64(s.columns), I64(s.lanes)])
 
     return result(base), emit
 
