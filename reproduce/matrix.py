@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import rebuild
+
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 # uv's resolutions: of the packages that pyproject.toml names, and with what they then allow
@@ -61,7 +63,8 @@ def _cell(python: str, name: str, folder: Path, tests: list[str]) -> tuple[str, 
         *("--no-binary", "fastbp", "--resolution", RESOLUTIONS[name], f"{ROOT}[test]"),
     )
     if not made:
-        return f"{python} {name}: refused: {said.strip().splitlines()[-1].strip()}", True
+        has_no_wheel = re.search(r"no (usable )?wheels|no source distribution|Python>?=|current Python", said)
+        return f"{python} {name}: refused: {said.strip().splitlines()[-1].strip()}", bool(has_no_wheel)
     _, listed = _uv("pip", "freeze", "--python", str(interpreter))
     versions = dict(re.findall(r"^([\w-]+)==(\S+)$", listed, re.MULTILINE))
     shown = ", ".join(f"{package} {versions[package]}" for package in NAMED if package in versions)
@@ -74,8 +77,7 @@ def _places(tests: list[str]) -> Iterator[tuple[str, bool]]:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "a folder with späces"
         copy.mkdir()
-        archive = subprocess.run(["git", "-C", ROOT, "archive", "HEAD"], stdout=subprocess.PIPE, check=True)
-        subprocess.run(["tar", "x", "-C", copy], input=archive.stdout, check=True)
+        rebuild.export("HEAD", copy)
         home = Path(folder) / "home"
         home.mkdir(mode=0o500)
         places: dict[str, dict[str, str]] = {

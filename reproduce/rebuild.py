@@ -98,7 +98,7 @@ def build(source: str, folder: Path, wheel: bool) -> Path:
     tree, out = Path(source), folder / "out"
     if not tree.is_dir():
         tree = folder / "source"
-        _export(source, tree)
+        export(source, tree)
     if not (tree / "pyproject.toml").is_file():
         raise ValueError(f"{source}: no pyproject.toml in it")
     kind = "--wheel" if wheel else "--sdist"
@@ -106,14 +106,14 @@ def build(source: str, folder: Path, wheel: bool) -> Path:
     # Other than most people's, since bytes must not depend on them; hatchling takes its times from the last
     environment = {**os.environ, "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
     environment.pop("SOURCE_DATE_EPOCH", None)
-    _run(*command, *(["--no-isolation"] if _has_backend(tree) else []), env=environment, umask=0o077)
+    run(*command, *(["--no-isolation"] if _has_backend(tree) else []), env=environment, umask=0o077)
     (found,) = out.iterdir()
     return found
 
 
-def _export(commit: str, folder: Path) -> None:
+def export(commit: str, folder: Path) -> None:
     # As committed, whatever the user's git makes of the ends of lines
-    archive = _run("git", "-C", str(ROOT), "-c", "core.autocrlf=false", "archive", commit)
+    archive = run("git", "-C", str(ROOT), "-c", "core.autocrlf=false", "archive", commit)
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(folder, **({"filter": "data"} if sys.version_info >= (3, 12) else {}))
 
@@ -127,7 +127,7 @@ def _has_backend(source: Path) -> bool:
         return False
 
 
-def _run(*command: str, **how: Any) -> bytes:
+def run(*command: str, **how: Any) -> bytes:
     done = subprocess.run(command, capture_output=True, **how)
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()

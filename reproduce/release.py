@@ -38,6 +38,7 @@ def main() -> int:
         faults += _run(".ci/run")
         faults += _run(sys.executable, "-m", "pytest", "--full", "-n", "auto")
     shutil.rmtree(DIST, ignore_errors=True)
+    DIST.mkdir()
     faults += _run(sys.executable, "-m", "build", "--outdir", "dist")
     files = sorted(path for path in DIST.glob("*") if path.suffix in _NEEDED)
     for path in files:
@@ -92,9 +93,10 @@ def contents(path: Path) -> Iterator[str]:
 
 
 def _tree(version: str) -> Iterator[str]:
-    if changed := _git("status", "--porcelain"):
+    git = "git", "-C", str(ROOT)
+    if changed := rebuild.run(*git, "status", "--porcelain"):
         yield f"git: expected a clean tree, got {len(changed.splitlines())} changed files"
-    if _git("tag", "--list", f"v{version}"):
+    if rebuild.run(*git, "tag", "--list", f"v{version}"):
         yield f"git: the tag v{version} exists"
 
 
@@ -117,11 +119,6 @@ def _run(*command: str) -> list[str]:
     print("$", *command, flush=True)
     status = subprocess.run(command, cwd=ROOT).returncode
     return [f"{' '.join(command[:4])} ... ended with {status}"] if status else []
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
-    return done.stdout
 
 
 if __name__ == "__main__":

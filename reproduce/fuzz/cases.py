@@ -4,9 +4,11 @@ Arguments are text, so that a case can be printed as the script that was run, an
 one after another.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any, NamedTuple
+
+from fastbp.options.schedules import SCHEDULES
 
 _SETUP = """\
 import numpy as np
@@ -242,3 +244,9 @@ def _recipe(chance: Random, n: int, kind: str) -> Iterator[tuple[str, str]]:
         yield "metrics", "'mse'"
     if is_set(0.2):
         yield "callbacks", chance.choice(_CALLBACKS)
+
+
+def schedule_of(recipe: Mapping[str, Any]) -> Any:
+    """The schedule of a recipe, an object or a function."""
+    schedule = recipe.get("schedule", "constant")
+    return SCHEDULES[schedule]() if isinstance(schedule, str) else schedule

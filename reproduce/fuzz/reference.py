@@ -13,9 +13,9 @@ import numpy as np
 
 import fastbp
 from fastbp.options.optimizers import OPTIMIZERS
-from fastbp.options.schedules import SCHEDULES, Schedule
+from fastbp.options.schedules import Schedule
 
-from .cases import Case, made
+from .cases import Case, made, schedule_of
 
 # Modules of tests/support import each other by bare names, as pytest's pythonpath lets them.
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
@@ -236,8 +236,7 @@ def _optimizer(recipe: dict[str, Any]) -> tuple[str, dict[str, float]]:
 
 
 def _rates(recipe: dict[str, Any], steps: int) -> Any:
-    schedule = recipe.get("schedule", "constant")
-    schedule = SCHEDULES[schedule]() if isinstance(schedule, str) else schedule
+    schedule = schedule_of(recipe)
     if isinstance(schedule, Schedule):
         return schedule.rates(recipe["learning_rate"], 0, steps, 0, steps)
     return [schedule(step) for step in range(steps)]

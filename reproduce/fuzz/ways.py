@@ -19,9 +19,9 @@ import numpy as np
 from fastbp import Callback, DivergenceError, Ensemble, ModelCheckpoint, load
 from fastbp.engine import lanes
 from fastbp.engine.team_size import TeamTuner
-from fastbp.options.schedules import SCHEDULES, Schedule
+from fastbp.options.schedules import Schedule
 
-from .cases import Case, made
+from .cases import Case, made, schedule_of
 
 IMPORTS = """\
 import contextlib, copy, os, pickle, tempfile
@@ -225,15 +225,14 @@ class Way(NamedTuple):
         pairs = zip(*(facts(case, train, number) for train in (self.found, self.wanted)), strict=True)
         for found, wanted in pairs:
             for name in found:
-                if found[name] != wanted[name] and None not in (found[name], wanted[name]):
+                if found[name] != wanted[name]:
                     return name
         return ""
 
 
 def _spans_call(case: Case) -> bool:
     """Tells whether the schedule depends on where a call of `fit` ends."""
-    schedule = made(case)["recipe"]().get("schedule", "constant")
-    schedule = SCHEDULES[schedule]() if isinstance(schedule, str) else schedule
+    schedule = schedule_of(made(case)["recipe"]())
     return isinstance(schedule, Schedule) and schedule.spans_call
 
 

@@ -2,7 +2,7 @@
 
     python -m reproduce.mutations                   # all
     python -m reproduce.mutations --only durable    # those of files with that in their path
-    python -m reproduce.mutations --random 10
+    python -m reproduce.mutations --random 10       # others each time; --seed makes the same choice again
 
 Exit status: 0 if every fault was caught.
 """
@@ -20,7 +20,10 @@ from pathlib import Path
 from .table import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
-_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "_build", "dist", ".asv")
+_LEFT_OUT = shutil.ignore_patterns(
+    *(".git", ".venv", ".*_cache", ".hypothesis", ".asv", "__pycache__"),
+    *("_build", "auto_examples", "gen_modules", "dist"),
+)
 _COMPILED = ("engine/kernels/", "options/")  # whose change compiles everything once more
 _SECONDS = 1200  # of the tests of one fault
 _FAILED, _NO_TEST = 1, (2, 3, 4, 5)  # exit statuses of pytest
@@ -32,10 +35,12 @@ def main() -> int:
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="faults in files with this in their path")
     parser.add_argument("--random", type=int, metavar="N", help="so many of them, chosen at random")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of that choice")
     options = parser.parse_args()
     chosen = [each for each in MUTATIONS if options.only in each.file]
     if options.random is not None:
-        chosen = random.sample(chosen, min(options.random, len(chosen)))
+        chosen = random.Random(options.seed).sample(chosen, min(options.random, len(chosen)))
+        print(f"--seed {options.seed}")
     caught = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "copy")

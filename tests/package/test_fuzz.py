@@ -52,6 +52,7 @@ def test_a_wrong_number_of_an_optimizer_is_found_and_made_small(monkeypatch, cap
     monkeypatch.setattr(
         Momentum, "_own", lambda self, rates, first: {"momentum": 0.99 * own(self, rates, first)["momentum"]}
     )
+    monkeypatch.setattr(fuzz.shrink, "_SECONDS", float("inf"))
     report = fuzz.Report()
     for seed in seeds_of("'nesterov'"):
         fuzz.check(seed, report)
