@@ -178,7 +178,6 @@ def trained(path):
     return bits(net), net._fastbp.progress.batches
 
 
-@pytest.mark.sampled
 @POSIX
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_training_that_a_signal_ends_is_resumed_to_the_bit(tmp_path, signum):
