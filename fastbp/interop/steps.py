@@ -27,7 +27,7 @@ class Scale(NamedTuple):
 
 
 def standardized(mean: Any, deviation: Any, factor: Any = 1.0, shift: Any = 0.0) -> Scale:
-    """(a - mean) / deviation, times a factor, plus a shift."""
+    """Makes a step of (a - mean) / deviation, times a factor, plus a shift."""
     factor = np.asarray(factor, np.float64) / deviation
     return Scale(factor, shift - factor * mean)
 
