@@ -81,7 +81,7 @@ def _infer(net: Any, parts: Parts, schema: Schema, samples: Samples) -> np.ndarr
 
 
 def _computed(engine: Any, schema: Schema, samples: Samples) -> np.ndarray:
-    """What an engine of the network's first layers computes from checked samples."""
+    """Computes checked samples by an engine of the network, or of its first layers."""
     inputs, _ = schema.scalings()
     activations: np.ndarray = engine.outputs(
         quotients(schema, samples), schema.options.bytes_divisor, inputs=inputs
