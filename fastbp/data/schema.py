@@ -32,6 +32,7 @@ class Learnt:
     scale: Scale | None = None  # of the numbers in X
     classes: tuple[Any, ...] | None = None  # the label of each output, unless labels are 0, 1, 2 ...
     feature_names: tuple[str, ...] | None = None  # names of the columns, if X was a data frame
+    target_names: tuple[str, ...] | None = None  # names of the columns of y, if it came from a table
     input_scaling: Scaling | None = field(default=None, compare=False)
     output_scaling: Scaling | None = field(default=None, compare=False)
 

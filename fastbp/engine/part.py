@@ -31,7 +31,7 @@ def part_of(net: Any, begin: int, end: int) -> tuple[list[int], Parameters, Stat
     if not is_last:
         last = architecture.activations[end - 1]
         options = changed(options, output_activation=last, cost=Options.cost, scale_outputs=False)
-        learnt = changed(learnt, task="values", classes=None, output_scaling=None)
+        learnt = changed(learnt, task="values", classes=None, target_names=None, output_scaling=None)
     sizes = list(architecture.sizes[begin : end + 1])
     copies = [np.array(w) for w in weights[begin:end]], [np.array(b) for b in biases[begin:end]]
     return sizes, copies, State(options, learnt, Progress())

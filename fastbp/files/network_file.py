@@ -115,6 +115,10 @@ def _network(
     if trained.get("feature_names") is not None:
         trained["feature_names"] = tuple(trained["feature_names"])
         checks.equal("the length of trained.feature_names", len(trained["feature_names"]), inputs, "sizes")
+    if trained.get("target_names") is not None:
+        names = trained["target_names"] = tuple(trained["target_names"])
+        counts = {"names": len(names), "outputs": outputs}
+        checks.consistent("trained.target_names", len(names) in (1, outputs), counts)
     known = {*_named("", (weights, biases)), *schema.check_arrays(metadata, arrays, (weights, biases))}
     for name, parameters in optimizer_state.items():
         known |= {*_named(prefixes[name], parameters)}
@@ -183,6 +187,7 @@ def in_words(metadata: Mapping[str, Any]) -> dict[str, Any]:
         "sizes": ", ".join(map(str, metadata["sizes"])),
         **{name: _word(value) for name, value in shown.items()},
         **({"columns": ", ".join(names)} if (names := trained.get("feature_names")) else {}),
+        **({"targets": ", ".join(names)} if (names := trained.get("target_names")) else {}),
         "trained for": trained["task"] or "nothing yet",
         "epochs": trained["epochs"],
         "steps": trained["batches"],

@@ -26,6 +26,9 @@ def check_learnt(path: str, saved: Learnt, learnt: Learnt) -> None:
     for name in ("task", "classes", "scale"):
         there, value = getattr(saved, name), getattr(learnt, name)
         file_is(path, there == value, f"trained.{name}: expected {value!r}, as of X and y, got {there!r}")
+    there, value = saved.target_names, learnt.target_names
+    same = there == value or None in (there, value)
+    file_is(path, same, f"trained.target_names: expected {value!r}, as of y, got {there!r}")
 
 
 def checked_training(path: str, training: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:

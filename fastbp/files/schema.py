@@ -67,6 +67,7 @@ TRAINED = {  # what training learnt and counted, fields of `Learnt` and `Progres
     "began": _WORD,
     "classes": optional(each(label)),
     "feature_names": optional(each(text)),
+    "target_names": optional(each(text)),
 }
 LATER = (
     "input_divisor",
@@ -75,6 +76,7 @@ LATER = (
     "compute_dtype",
     "classes",
     "feature_names",
+    "target_names",
 )  # fields that older files lack
 
 _ARGUMENTS = {  # arguments of the `fit` that wrote the checkpoint

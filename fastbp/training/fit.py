@@ -110,7 +110,7 @@ def resumed(path: str, learnt: Learnt, former: Learnt) -> Learnt:
     """What a network learns of X and y, which must be as in the training that the checkpoint is of."""
     names = frames.same_features("X", learnt.feature_names, former.feature_names)
     resuming.check_learnt(path, former, learnt)
-    return replace(learnt, feature_names=names)
+    return replace(learnt, feature_names=names, target_names=learnt.target_names or former.target_names)
 
 
 def start_of(progress: Progress, parts: Parts, recipe: Recipe, steps: int) -> Start:

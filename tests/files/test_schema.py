@@ -108,7 +108,8 @@ def changed(about, place, value):
 
 # Where another value may be as good: the network predicts then, and its training goes on
 GOOD_IN_ANY = (
-    r"version|network\.(scale_(in|out)puts|input_divisor|compute_dtype)|trained\.(masks|feature_names)"
+    r"version|network\.(scale_(in|out)puts|input_divisor|compute_dtype)"
+    r"|trained\.(masks|feature_names|target_names)"
 )
 GOOD_IN_NETWORK = (
     r"network\.(activation\.0\.options\.alpha|dropout|frozen|frozen\.0|uint8_divisor|seed)"

@@ -1,0 +1,24 @@
+"""The names of targets, which `fastbp train` takes from a table, in files."""
+
+from dataclasses import replace
+
+import pytest
+
+import fastbp
+from toy import fitted
+
+
+def test_names_of_targets_are_kept_where_they_fit(tmp_path):
+    """They come from tables of the command line; a training on other y leaves them."""
+    net = fitted()
+    net._fastbp = replace(net._fastbp, learnt=replace(net._fastbp.learnt, target_names=("kind",)))
+    net.save(tmp_path / "net")
+    loaded = fastbp.load(tmp_path / "net")
+    assert loaded._fastbp.learnt.target_names == ("kind",)
+    assert loaded.fingerprint() == net.fingerprint()
+    assert fitted(net=loaded)._fastbp.learnt.target_names == ("kind",)
+    assert loaded[:1]._fastbp.learnt.target_names is None
+    assert loaded[1:]._fastbp.learnt.target_names == ("kind",)
+    net._fastbp = replace(net._fastbp, learnt=replace(net._fastbp.learnt, target_names=("a", "b")))
+    with pytest.raises(ValueError, match=r"trained\.target_names: expected consistent values, got names 2"):
+        net.save(tmp_path / "other")
