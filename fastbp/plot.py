@@ -21,7 +21,7 @@ from .options import checks
 from .training import pictures
 from .training.curves import COLORS, history, pyplot
 
-__all__ = ["activations", "confusion_matrix", "history", "weights"]
+__all__ = ["activations", "confusion_matrix", "history", "residuals", "weights"]
 
 _BAR_LIMIT = 60  # neurons of a layer whose bars are drawn with gaps
 
@@ -140,6 +140,55 @@ def _confusion(net: Any, X: Any, y: Any) -> tuple[np.ndarray, list[str]]:
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, (true, predicted), 1)
     return counts, list(map(str, labels))
+
+
+def residuals(net: Any, X: Any, y: Any, *, output: int = 0, ax: Any = None) -> Any:
+    """True minus predicted values of an output over the predicted ones, and a line where they agree.
+
+    Parameters
+    ----------
+    net : Network
+        Trained for values; see `Network.task`.
+    X : array (samples, inputs)
+    y : array (samples,) or (samples, outputs)
+        Values, in their own units.
+    output : int
+        Column of y.
+    ax : matplotlib axes, optional
+
+    Returns
+    -------
+    axes
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    ValueError
+        For a network that is not trained for values, y of another shape than its predictions, or an output
+        that it does not have.
+
+    Examples
+    --------
+    >>> from fastbp import Network
+    >>> net = Network([1, 1], output_activation="linear", init=[np.array([[2.0]])], seed=0)
+    >>> axes = residuals(net, [[1.0], [2.0]], [[2.5], [3.5]])
+    >>> axes.collections[0].get_offsets().tolist()
+    [[2.0, 0.5], [4.0, -0.5]]
+    """
+    plt = pyplot("plot.residuals")
+    pictures.trained_for_values(net.task)
+    predicted = np.asarray(net.predict(X))
+    true = pictures.same_shape("y", array(y, "y"), predicted.shape).reshape(len(predicted), -1)
+    predicted = predicted.reshape(true.shape)
+    column = pictures.index("output", output, true.shape[1])
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    ax.scatter(predicted[:, column], (true - predicted)[:, column], s=12, color=COLORS[0], alpha=0.5)
+    ax.axhline(0.0, color="gray", linewidth=1)
+    ax.set_xlabel("predicted")
+    ax.set_ylabel("true - predicted")
+    return ax
 
 
 def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> Any:

@@ -38,6 +38,18 @@ def trained_for_labels(task: str | None) -> None:
         raise ValueError(f"plot.confusion_matrix: expected a network trained for labels, got one for {task}")
 
 
+def trained_for_values(task: str | None) -> None:
+    if task not in ("value", "values", None):
+        raise ValueError(f"plot.residuals: expected a network trained for values, got one for {task}")
+
+
+def same_shape(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns values, which must have the shape of the predictions."""
+    if values.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, as predictions have, got {values.shape}")
+    return values
+
+
 def in_notebook(is_notebook: bool) -> None:
     if not is_notebook:
         raise RuntimeError("LivePlot: expected a notebook to draw in; History.plot draws afterwards")

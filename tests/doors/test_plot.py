@@ -167,3 +167,28 @@ def test_without_matplotlib(monkeypatch):
 def test_the_curves_of_a_history_are_here_as_well():
     axes = plot.history({"loss": [2.0, 1.0], "val_loss": [3.0, 2.0]}, "loss", "val_loss")
     assert [list(line.get_ydata()) for line in axes.get_lines()] == [[2.0, 1.0], [3.0, 2.0]]
+
+
+def test_residuals_are_true_minus_predicted():
+    X = np.random.RandomState(0).rand(20, 3)
+    y = np.stack([X[:, 0], X.sum(axis=1)], axis=1)
+    net = Network([3, 4, 2], output_activation="linear", seed=0)
+    net.fit(X, y, epochs=1, batch_size=10, learning_rate=0.01)
+    axes = plot.residuals(net, X, y, output=1)
+    predicted = net.predict(X)[:, 1]
+    drawn = axes.collections[0].get_offsets()
+    assert np.allclose(drawn, np.stack([predicted, y[:, 1] - predicted], axis=1))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true - predicted")
+    own = plt.figure().add_subplot()
+    one = Network([3, 1], output_activation="linear", seed=0)
+    one.fit(X, y[:, 0], epochs=1, batch_size=10, learning_rate=0.01)
+    assert plot.residuals(one, X, y[:, 0], ax=own) is own
+    with pytest.raises(ValueError, match=r"y: expected shape \(20,\), as predictions have, got \(20, 2\)"):
+        plot.residuals(one, X, y)
+    with pytest.raises(ValueError, match="output: expected a number from 0 to 1, got 2"):
+        plot.residuals(net, X, y, output=2)
+    net.fit(X, np.arange(20) % 2, epochs=1, batch_size=10)
+    with pytest.raises(
+        ValueError, match=r"plot\.residuals: expected a network trained for values, got one for"
+    ):
+        plot.residuals(net, X, y)
