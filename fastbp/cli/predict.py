@@ -22,10 +22,13 @@ _TEXT = """\
 Predict every sample of a file with a saved network, and write CSV with a header.
 
 DATA is a table of numbers as text, a row per sample, its columns separated by commas, semicolons, tabs or
-spaces, with or without a header of names; an array saved by numpy.save; an .npz file with an array X; or an
-IDX file, plain or .gz.  A network that was trained on a data frame finds its columns by their names in the
-header, in any order and among others.  Without a header, and for other networks, columns must be in the order
-of the inputs.  Samples are in the units of the training."""
+spaces, with or without a header of names; a Parquet file; an array saved by numpy.save; an .npz file with an
+array X; or an IDX file, plain or .gz.  A network that was trained on a table or a data frame finds its
+columns by their names in the header, in any order and among others, which may hold anything.  Without a
+header, and for other networks, columns must be in the order of the inputs.  True and false are read as 1 and
+0.  Samples are in the units of the training.
+
+The answers have a row per sample, below the name of each target, or of each label with --proba."""
 
 
 def add_to(commands: Any) -> None:
@@ -62,6 +65,8 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     try:
         net = load(options.model)
         X = _samples(net, options)
+    except ImportError as error:
+        raise Failure(error, FAILED) from error
     except (OSError, ValueError) as error:
         raise Failure(reason(error)) from error
     try:
@@ -91,15 +96,22 @@ def _lines(header: list[str], rows: "NDArray[Any]") -> Iterator[str]:
 
 def _answers(net: "Network", X: "NDArray[Any]", options: argparse.Namespace) -> tuple[list[str], Any]:
     """Returns the names of the columns, and the rows."""
+    targets = list(net._fastbp.learnt.target_names or ())
     classes = [str(label) for label in getattr(net, "classes_", range(max(2, net.sizes[-1])))]
     if options.proba:
         rows = net.predict_proba(X)
-        return classes, rows
-    rows = net.outputs(X) if options.outputs else net.predict(X)
-    if rows.ndim == 1:
-        name = "value" if net.task == "value" else "label"
-        return [name], rows[:, None]
-    return [f"output {number}" for number in range(rows.shape[1])], rows
+        names = [classes] if net.task != "multilabel" else [targets, classes]
+    elif options.outputs:
+        rows = net.outputs(X)
+        names = [targets, classes] if targets else []
+    else:
+        rows = net.predict(X)
+        names = [targets]
+        if rows.ndim == 1:
+            rows = rows[:, None]
+            names.append(["value" if net.task == "value" else "label"])
+    default = [f"output {number}" for number in range(rows.shape[1])]
+    return next((name for name in names if len(name) == rows.shape[1]), default), rows
 
 
 def _samples(net: "Network", options: argparse.Namespace) -> "NDArray[Any]":
@@ -112,6 +124,8 @@ def _samples(net: "Network", options: argparse.Namespace) -> "NDArray[Any]":
     else:
         with open(path, "rb") as file:
             start = file.read(2)
+        if options.header is not None and table.is_parquet(path):
+            raise ValueError(f"{path}: expected a table of text with --header or --no-header, got Parquet")
         if start not in (b"\0\0", b"\x1f\x8b"):
             return table.read(path, options.header, list(getattr(net, "feature_names_in_", [])))
         kind, load = "an IDX file", read_idx

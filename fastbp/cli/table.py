@@ -1,10 +1,10 @@
-"""Tables of numbers as text: their separator, their header, and cells that hold no number."""
+"""Tables: their rows as text, their header, and cells that hold no number."""
 
 import csv
 import re
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -25,7 +25,17 @@ _MISSING = {
     "inf",
     "infinity",
 }  # in lower case, without a sign
+_TRUTHS = {"false": 0.0, "true": 1.0}  # in lower case
 _SHOWN = 8  # cells in an error
+_PARQUET = b"PAR1"
+
+
+class NotANumber(ValueError):
+    """A cell of a column of numbers that holds none; `position` is the column's among those read."""
+
+    def __init__(self, position: int, column: str, cell: str) -> None:
+        super().__init__(f"expected a number in column {column}, got {listed([cell])}")
+        self.position, self.cell = position, cell
 
 
 def read(path: str, has_header: bool | None, names: Sequence[str]) -> "NDArray[Any]":
@@ -36,33 +46,73 @@ def read(path: str, has_header: bool | None, names: Sequence[str]) -> "NDArray[A
     """
     import numpy as np
 
-    numbers, columns, positions = array("d"), 0, None
+    table, columns, positions, labels = array("d"), 0, None, [""]
+    with opened(path) as rows:
+        for cells in rows:
+            if not columns:
+                columns = len(cells)
+                labels = [str(number + 1) for number in range(columns)]
+                decided = rows.has_header if has_header is None else has_header
+                if _is_header(cells, names) if decided is None else decided:
+                    if names:
+                        positions, labels = _columns_of(cells, names), [repr(name) for name in names]
+                    continue
+            if len(cells) != columns:
+                raise ValueError(f"expected {columns} numbers as above, got {len(cells)}")
+            table.extend(numbers(cells if positions is None else [cells[i] for i in positions], labels))
+    if not table:
+        raise ValueError(f"{path}: expected a table of numbers, got none")
+    return np.frombuffer(table).reshape(-1, len(labels))
+
+
+@contextmanager
+def opened(path: str) -> Iterator["_Rows | _ParquetRows"]:
+    """Opens a table, and names the file and the line in the errors of the block."""
+    rows: _Rows | _ParquetRows
     with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = _Rows(file)
+        rows = _ParquetRows(path) if is_parquet(path) else _Rows(file)
         try:
-            for cells in rows:
-                if not columns:
-                    columns = len(cells)
-                    if _is_header(cells, names) if has_header is None else has_header:
-                        positions = _columns_of(cells, names) if names else None
-                        continue
-                if len(cells) != columns:
-                    raise ValueError(f"expected {columns} numbers as above, got {len(cells)}")
-                numbers.extend(_numbers(cells))
+            yield rows
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: expected text in UTF-8: {error}") from error
         except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path}, line {rows.line}: {error}") from error
-    if not numbers:
-        raise ValueError(f"{path}: expected a table of numbers, got none")
-    table = np.frombuffer(numbers).reshape(-1, columns)
-    return table if positions is None else table[:, positions]
+            raise ValueError(f"{path}, {rows.unit} {rows.line}: {error}") from error
+
+
+def is_parquet(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(_PARQUET)) == _PARQUET
+
+
+class _ParquetRows:
+    """Iterator over the rows of a Parquet file, as the text that CSV would have; the first are the names."""
+
+    line, unit, has_header = 0, "row", True
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[list[str]]:
+        try:
+            import polars
+        except ImportError as error:
+            raise ImportError(
+                f"{self._path}: expected polars, which reads Parquet; pip install '.[parquet]' in fastbp's "
+                "source folder"
+            ) from error
+        try:
+            frame = polars.read_parquet(self._path)
+        except Exception as error:  # of many kinds
+            raise ValueError(f"not a readable Parquet file: {error}") from error
+        yield frame.columns
+        for self.line, cells in enumerate(frame.iter_rows(), 1):
+            yield ["" if cell is None else str(cell) for cell in cells]
 
 
 class _Rows:
     """Iterator over the cells of each line that is not blank; `line` is the number of the last line read."""
 
-    line = 0
+    line, unit, has_header = 0, "line", None
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -113,15 +163,15 @@ def _is_header(cells: list[str], names: Sequence[str]) -> bool:
     """
     if names and {name.strip() for name in names} <= {cell.strip() for cell in cells}:
         return True
-    numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
-    others = [cell for cell in cells if not _NUMBER.fullmatch(cell) and not _is_missing(cell)]
+    numbers = [cell for cell in cells if is_number(cell)]
+    others = [cell for cell in cells if not is_number(cell) and not is_missing(cell)]
     words = [cell for cell in others if not _LIKE_NUMBER.match(cell)]
     counts = bool(numbers) and _goes_up(numbers)
     if words and (not numbers or (counts and words[0] is cells[0])):
         return True
     if others or (counts and (len(numbers) > 1 or int(numbers[0]) == 0)):
         raise ValueError(
-            f"expected the names of columns or the numbers of a sample, got {_listed(cells)}, which may be "
+            f"expected the names of columns or the numbers of a sample, got {listed(cells)}, which may be "
             "either; --header or --no-header tells which"
         )
     return False
@@ -135,7 +185,16 @@ def _goes_up(numbers: list[str]) -> bool:
     return [int(number) for number in numbers] == [*range(first, first + len(numbers))]
 
 
-def _is_missing(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Tells whether a cell holds a number, or true or false, which are read as 1 and 0."""
+    return _NUMBER.fullmatch(cell) is not None or is_truth(cell)
+
+
+def is_truth(cell: str) -> bool:
+    return cell.strip().lower() in _TRUTHS
+
+
+def is_missing(cell: str) -> bool:
     return cell.strip().lower().lstrip("+-") in _MISSING
 
 
@@ -148,22 +207,24 @@ def _columns_of(cells: list[str], names: Sequence[str]) -> list[int]:
         if (count := len(positions.get(name.strip(), []))) != 1:
             raise ValueError(
                 f"expected one column {name!r}, as the network was trained on, got {count or 'none'} in "
-                f"{_listed(cells)}"
+                f"{listed(cells)}"
             )
     return [positions[name.strip()][0] for name in names]
 
 
-def _numbers(cells: list[str]) -> list[float]:
+def numbers(cells: list[str], columns: Sequence[str]) -> list[float]:
+    """Converts the cells of a row; `columns` names each in an error."""
     text = "".join(cells)
     if text.isascii() and "_" not in text:  # else Python reads numbers that no other program writes
         with suppress(ValueError):
             return list(map(float, cells))
-    for column, cell in enumerate(cells, 1):
-        if not _NUMBER.fullmatch(cell):
-            raise ValueError(f"expected a number in column {column}, got {_listed([cell])}")
-    return list(map(float, cells))
+    for position, cell in enumerate(cells):
+        if not is_number(cell):
+            raise NotANumber(position, columns[position], cell)
+    return [_TRUTHS[cell.strip().lower()] if is_truth(cell) else float(cell) for cell in cells]
 
 
-def _listed(cells: list[str]) -> str:
+def listed(cells: Sequence[str]) -> str:
+    """Quotes the first cells, shortened, for an error."""
     shown = ", ".join(repr(cell if len(cell) < 50 else f"{cell[:40]}...") for cell in cells[:_SHOWN])
     return shown + (", ..." if len(cells) > _SHOWN else "")
