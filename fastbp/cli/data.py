@@ -1,16 +1,18 @@
-"""Training data: read, recognised as labels or values, checked, and split into parts."""
+"""Training data: read, recognised as labels or values, checked, and split into parts or folds."""
 
+import argparse
 import math
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .failure import Failure, reason
+from . import columns
+from .failure import FAILED, Failure, check_variables, reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..data.labels import Classes
-    from ..datasets import Part
     from ..network import Network
 
 PIXELS = 255.0  # the largest number of a pixel
@@ -18,21 +20,105 @@ _HELD_OUT = 10  # one sample in so many, for each part that is missing
 _EXACT = 2**53  # larger floats are whole numbers whatever was meant
 
 
-def load(path: str | None) -> dict[str, "Part"]:
-    """Reads the parts of the data, by name (training, validation, test), each sample a row of numbers."""
+class Rows(NamedTuple):
+    """Samples X (rows, inputs), their targets y, and their weights, if there are any."""
+
+    X: "NDArray[Any]"
+    y: "NDArray[Any]"
+    weights: "NDArray[Any] | None" = None
+
+    def at(self, rows: "NDArray[Any]") -> "Rows":
+        """Returns these rows, in this order."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Rows(self.X[rows], self.y[rows], weights)
+
+    def without(self, rows: "NDArray[Any]") -> "Rows":
+        """Returns the other rows."""
+        import numpy as np
+
+        return self.at(np.setdiff1d(np.arange(len(self.y)), rows))
+
+    def validation(self) -> tuple[Any, ...]:
+        """Returns the rows as `validation_data` of a `fit`."""
+        return (self.X, self.y) if self.weights is None else (self.X, self.y, self.weights)
+
+
+class Dataset(NamedTuple):
+    """The parts of the data (training, validation, test), the task and why it is that, names of columns."""
+
+    name: str
+    parts: dict[str, Rows]
+    task: str
+    why: str
+    inputs: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | None = None
+
+    @property
+    def training(self) -> Rows:
+        return self.parts["training"]
+
+    @property
+    def are_exclusive(self) -> bool:
+        """Tells whether each sample has one label."""
+        return self.task == "labels" and self.training.y.ndim == 1
+
+
+def load(options: argparse.Namespace) -> Dataset:
+    """Reads the data of ``--data``, whose y has the type that tells a network its task."""
+    name, path = options.data or "MNIST", options.data
+    kinds = ", ".join(columns.ENDINGS)
+    if path is not None and path.lower().endswith(columns.ENDINGS):
+        return _of_table(options)
     if path is not None and not os.path.isdir(path) and not path.endswith(".npz"):
-        expected = "expected a folder of IDX files or an .npz file, got another file"
+        expected = f"expected a folder of IDX files, an .npz file or a table ({kinds}), got another file"
         raise Failure(f"--data {path}: {expected if os.path.exists(path) else 'no such file'}")
+    for option, value in (
+        ("--target", options.target),
+        ("--weights", options.weights),
+        ("--drop", options.drop),
+        ("--test-data", options.test_data),
+    ):
+        if value:
+            raise Failure(
+                f"{option}: expected a table ({kinds}) as --data, got {name}, which names no columns"
+            )
+    parts = _of_arrays(path)
+    check_variables()
+    task, why = task_of(parts["training"].y, options.task)
+    return Dataset(
+        name, {kind: typed(part, task, f"{name}, {kind} part") for kind, part in parts.items()}, task, why
+    )
+
+
+def _of_table(options: argparse.Namespace) -> Dataset:
+    path = options.data
+    roles = columns.Roles(tuple(options.target), options.weights, tuple(options.drop), options.task)
+    try:
+        found = columns.load(path, roles)
+        rows = {"training": Rows(found.X, found.y, found.weights)}
+        if options.test_data is not None:
+            test = columns.load(options.test_data, roles._replace(task=found.task), found.inputs)
+            rows["test"] = Rows(test.X, test.y, test.weights)
+    except ImportError as error:
+        raise Failure(error, FAILED) from error
+    except (OSError, ValueError) as error:
+        raise Failure(reason(error)) from error
+    check_variables()
+    return Dataset(path, rows, found.task, found.why, found.inputs, roles.targets)
+
+
+def _of_arrays(path: str | None) -> dict[str, Rows]:
+    """Reads the parts of arrays, by name, each sample a row of numbers."""
     from ..datasets import load_idx, load_mnist, load_npz
 
     try:
         if path is None:
-            return load_mnist()._asdict()
+            return {kind: Rows(*part) for kind, part in load_mnist()._asdict().items()}
         training, test = load_idx(path) if os.path.isdir(path) else load_npz(path)
     except (OSError, ValueError) as error:
         raise Failure(reason(error)) from error
     parts = {"training": training} | ({"test": test} if test else {})
-    return {kind: _rows(part, f"{path}, {kind} part") for kind, part in parts.items()}
+    return {kind: _flat(Rows(*part), f"{path}, {kind} part") for kind, part in parts.items()}
 
 
 def divisor_of(path: str | None, X: "NDArray[Any]", chosen: float | None) -> tuple[float, str]:
@@ -46,7 +132,7 @@ def divisor_of(path: str | None, X: "NDArray[Any]", chosen: float | None) -> tup
     return 1.0, "samples are uint8 numbers, used unchanged (--input-divisor 255 scales pixels to 0 .. 1)"
 
 
-def _rows(part: "Part", name: str) -> "Part":
+def _flat(part: Rows, name: str) -> Rows:
     if not len(part.y):
         raise Failure(f"{name}: expected at least one sample, got none")
     return part._replace(X=part.X.reshape(len(part.X), math.prod(part.X.shape[1:])))
@@ -76,7 +162,7 @@ def _is_labels(y: "NDArray[Any]") -> bool:
     return y.ndim == 2 and not is_text(y) and bool(((y == 0) | (y == 1)).all())
 
 
-def typed(part: "Part", task: str, name: str) -> "Part":
+def typed(part: Rows, task: str, name: str) -> Rows:
     """Converts y to the dtype that tells a network its task: integer for labels, float for values."""
     import numpy as np
 
@@ -119,13 +205,19 @@ def classes(y: "NDArray[Any]", outputs: int, name: str, why: str) -> "Classes":
         raise Failure(f"{error}; y is read as labels, {why}") from error
 
 
-def check(part: "Part", net: "Network", classes: "Classes", task: str, why: str, name: str) -> None:
+def check(dataset: Dataset, net: "Network") -> None:
     """Refuses data that `Network.fit` would refuse, naming the file."""
+    for kind, part in dataset.parts.items():
+        _check(part, net, dataset, f"{dataset.name}, {kind} part")
+
+
+def _check(part: Rows, net: "Network", dataset: Dataset, name: str) -> None:
     from ..data.labels import encoded
     from ..data.samples import checked_samples
     from ..data.targets import checked_targets
 
-    y, outputs = part.y, net.sizes[-1]
+    y, outputs, task = part.y, net.sizes[-1], dataset.task
+    classes = net._fastbp.learnt.classes
     try:
         checked_samples(part.X, net.sizes[0], net.dtype, f"{name}: X")
     except (TypeError, ValueError) as error:
@@ -137,35 +229,54 @@ def check(part: "Part", net: "Network", classes: "Classes", task: str, why: str,
         if task == "labels" and y.ndim == outputs == 1 and len(others := y[(y != 0) & (y != 1)]):
             raise ValueError(f"{name}: y: expected labels 0 and 1 for one output, got {others[0]}")
     except (TypeError, ValueError) as error:
-        raise Failure(f"{error}; y is read as {task}, {why}") from error
+        raise Failure(f"{error}; y is read as {task}, {dataset.why}") from error
 
 
-def split(parts: dict[str, "Part"], seed: int, validate: bool, name: str) -> tuple[dict[str, "Part"], str]:
-    """Holds out the missing parts from the training part; returns all parts, and a note on those held out.
+def split(parts: dict[str, Rows], seed: int, needed: Sequence[str], name: str) -> tuple[dict[str, Rows], str]:
+    """Holds out those parts that are `needed` and missing from the training part; notes which.
 
     Draws the samples held out at random, because samples may be sorted by label.
     """
     import numpy as np
 
-    needed = ["training", "test"] + ["validation"] * validate
     parts = {kind: part for kind, part in parts.items() if kind in needed}
     lacking = [kind for kind in needed if kind not in parts]
     if not lacking:
         return parts, ""
-    X, y = parts["training"]
+    training = parts["training"]
     missing = f"no {' part and no '.join(lacking)} part"
-    count = len(y) // _HELD_OUT
+    samples = len(training.y)
+    count = samples // _HELD_OUT
     if not count:
         raise Failure(
-            f"{name}: {len(y)} samples and {missing}, expected at least {_HELD_OUT} samples, "
+            f"{name}: {samples} samples and {missing}, expected at least {_HELD_OUT} samples, "
             "a tenth of which is held out; --validation-data none needs no validation part"
         )
     drawn = np.split(
-        np.random.RandomState(seed).permutation(len(y)), [count * (i + 1) for i in range(len(lacking))]
+        np.random.RandomState(seed).permutation(samples), [count * (i + 1) for i in range(len(lacking))]
     )
-    held_out = {
-        kind: parts["training"]._replace(X=X[rows], y=y[rows])
-        for kind, rows in zip([*lacking, "training"], drawn, strict=True)
-    }
+    held_out = {kind: training.at(rows) for kind, rows in zip([*lacking, "training"], drawn, strict=True)}
+    for kind, part in held_out.items():
+        if part.weights is not None and not part.weights.any():
+            raise Failure(f"{name}: expected weights above 0 in the {kind} part, got zeros alone")
     each = " for each" if len(lacking) > 1 else ""
     return parts | held_out, f" ({missing}: a tenth{each}, drawn by the seed, is held out)"
+
+
+def folds(dataset: Dataset, count: int, seed: int) -> "list[NDArray[Any]]":
+    """Returns the indices of the samples that each fold holds out, drawn by the seed.
+
+    Each fold has the same share of every label, where a sample has one, up to a sample.
+    """
+    import numpy as np
+
+    training = dataset.training
+    samples = len(training.y)
+    if samples < count:
+        raise Failure(f"--folds {count}: expected at most a fold for each of {samples} samples")
+    order = np.random.RandomState(seed).permutation(samples)
+    if dataset.are_exclusive:
+        order = order[np.argsort(training.y[order], kind="stable")]
+    fold_of = np.empty(samples, np.int64)
+    fold_of[order] = np.arange(samples) % count
+    return [np.flatnonzero(fold_of == fold) for fold in range(count)]

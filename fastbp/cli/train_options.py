@@ -12,6 +12,20 @@ from ..options.schedules import SCHEDULES
 from . import arguments
 
 BOOK_LEARNING_RATE = 3.0  # of the book's recipe: sigmoids, the quadratic cost, plain SGD
+SEARCHED = (  # options that --search may vary
+    *(
+        "hidden",
+        "activation",
+        "output_activation",
+        "cost",
+        "init",
+        "dropout",
+        "dtype",
+        "epochs",
+        "batch_size",
+    ),
+    *("optimizer", "learning_rate", "schedule", "warmup", "l2", "l1", "clip_norm", "class_weight"),
+)
 
 _DESCRIPTION = """\
 Train a fully connected network by mini-batch gradient descent and show how well it does.
@@ -22,14 +36,26 @@ quadratic cost and plain SGD."""
 
 _EPILOG = """\
 your own data:
-  A folder of IDX files under MNIST's names (train-images-idx3-ubyte, train-labels-idx1-ubyte and, for the
+  A table, .csv, .tsv, .txt or .parquet, whose first line names the columns.  --target names the column to
+  learn, or several; the others are the inputs, but for those of --weights and --drop.  Inputs are numbers, or
+  true and false.  Text is learned as labels, and so are whole numbers of which there are few different ones;
+  other numbers are values.  Several targets are values, or zeros and ones (several labels at once).  The
+  network keeps the names: fastbp predict finds the columns by them, in any order, and names its answers.
+  Or a folder of IDX files under MNIST's names (train-images-idx3-ubyte, train-labels-idx1-ubyte and, for the
   test part, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; each plain or .gz), or a file written by
-  numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part.
+  numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part.  Its y
+  holds a label per sample, integers or text, or a row of zeros and ones (several labels at once), or values.
   A tenth of the training samples, drawn by the seed, is held out for validation after every epoch, and
   another tenth for the test at the end where there is no test part.
-  y holds a label per sample, integers or text, or a row of zeros and ones (several labels at once), or
-  values.  There is an output for each different label of the training part.
-  Pixels, which MNIST and IDX folders hold, are divided by 255; other samples are used unchanged.
+  There is an output for each different label of the training part.  Pixels, which MNIST and IDX folders hold,
+  are divided by 255; other samples are used unchanged, unless --scale is given.
+
+scores and searches:
+  --folds K trains K networks, each on all samples but a K-th part, on which it is scored: by accuracy, or by
+  R^2 of values.  Folds have the same share of each label.  No sample is held out for a test, and no network
+  is left behind, unless --save is given: then one more is trained on everything.
+  --search 'learning_rate=0.001,0.01 hidden=32,64/32' trains by each combination, lists the scores, by the
+  folds or else by the validation part, and then trains by the best as usual.  A slash is between layers.
 
 saved networks:
   fastbp.load, fastbp predict and fastbp info read them, in any process.  The safetensors library reads their
@@ -51,12 +77,13 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     """Adds the command with its options, and returns its parser."""
     train: argparse.ArgumentParser = commands.add_parser(
         "train",
-        help="train a network, on MNIST or on your own data",
+        help="train a network, on MNIST or on your own data, such as a CSV file",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    train.add_argument("surplus", nargs="*", help=argparse.SUPPRESS)  # refused, with a hint
     _add_data(train.add_argument_group("data"))
     network = train.add_argument_group("network")
     _add_layers(network)
@@ -64,6 +91,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     training = train.add_argument_group("training")
     _add_steps(training)
     _add_reproducibility(training)
+    _add_scores(train.add_argument_group("scores and searches"))
     _add_files(train.add_argument_group("files"))
     return train
 
@@ -82,12 +110,28 @@ def _add(group: Any, option: str, type_: Callable[[str], Any], metavar: str, tex
 
 def _add_data(group: Any) -> None:
     group.add_argument(
-        "--data", metavar="PATH", help="a folder of IDX files or an .npz file (default: the included MNIST)"
+        "--data",
+        metavar="PATH",
+        help="a table (.csv, .tsv, .txt, .parquet), a folder of IDX files or an .npz file (default: the "
+        "included MNIST)",
+    )
+    group.add_argument(
+        "--target", nargs="+", default=[], metavar="COLUMN", help="columns of the table that are learned"
+    )
+    group.add_argument("--weights", metavar="COLUMN", help="column of the table that weighs the samples")
+    group.add_argument(
+        "--drop", nargs="+", default=[], metavar="COLUMN", help="columns of the table that are left out"
+    )
+    group.add_argument(
+        "--test-data",
+        metavar="PATH",
+        help="another table with these columns, for the test at the end (default: a tenth of the rows)",
     )
     group.add_argument(
         "--task",
         choices=("labels", "values"),
-        help="kind of y (default: labels if its dtype is integer or bool, values if it is float)",
+        help="kind of y (default: of a table as described below; else labels if its dtype is integer, bool "
+        "or text, values if it is float)",
     )
     group.add_argument(
         "--validation-data",
@@ -170,6 +214,11 @@ def _add_arithmetic(group: Any) -> None:
     for what, of in (("inputs", "samples"), ("outputs", "values")):
         text = f"scale every column of {of} to mean 0 and standard deviation 1"
         group.add_argument(f"--scale-{what}", action="store_const", const=True, help=text)
+    group.add_argument(
+        "--scale",
+        action="store_true",
+        help="--scale-inputs, and --scale-outputs where values are learned with linear outputs",
+    )
     _add(
         group,
         "--frozen",
@@ -183,6 +232,13 @@ def _add_arithmetic(group: Any) -> None:
 def _add_steps(group: Any) -> None:
     _add(group, "--epochs", arguments.whole(1), "N", "passes over the training data", default=30)
     _add(group, "--batch-size", arguments.whole(1), "N", "samples in a mini-batch", default=10)
+    _add(
+        group,
+        "--patience",
+        arguments.whole(1),
+        "N",
+        "stop when the cost of the validation part has not fallen for N epochs, and keep the best weights",
+    )
     _choose(group, "--optimizer", OPTIMIZERS, "turns a gradient into a step (default: sgd)")
     _add(
         group,
@@ -231,7 +287,22 @@ def _add_reproducibility(group: Any) -> None:
     )
 
 
+def _add_scores(group: Any) -> None:
+    _add(group, "--folds", arguments.whole(2), "K", "score by cross-validation in K folds")
+    group.add_argument(
+        "--search",
+        nargs="+",
+        metavar="NAME=VALUE,...",
+        help=f"train by every combination of values, then by the best; names are {', '.join(SEARCHED)}",
+    )
+
+
 def _add_files(group: Any) -> None:
     group.add_argument("--save", metavar="PATH", help="save the network to this file (default: not saved)")
     group.add_argument("--checkpoint", metavar="PATH", help="save the state of the training to this file")
+    group.add_argument(
+        "--report",
+        metavar="PATH",
+        help="write an HTML page of data, recipe, curves, test and importance of columns (needs matplotlib)",
+    )
     group.add_argument("--resume", action="store_true", help="continue from the checkpoint if it exists")

@@ -15,7 +15,7 @@ from command import ENVIRONMENT, refused, said
         ("fly", "'fly'"),
         ("train --fly", "--fly"),
         ("train --epoch 3", "--epoch"),  # no abbreviations
-        ("train more", "more"),
+        ("train more.csv", "unrecognized arguments: more.csv; data are named by --data more.csv"),
         ("train --epochs", "--epochs"),
         ("train --epochs 0", "--epochs: expected an integer of at least 1, got '0'"),
         ("train --epochs 1.5", "'1.5'"),
@@ -55,7 +55,11 @@ from command import ENVIRONMENT, refused, said
         ("train --sizes 784,x,10", "--sizes: expected an integer of at least 1, got 'x'"),
         ("train --sizes 784,30,10 --hidden 30", "--hidden"),
         ("train --data /nowhere", "--data /nowhere: no such file"),
-        (f"train --data {__file__}", "expected a folder of IDX files or an .npz file, got another file"),
+        (
+            f"train --data {__file__}",
+            "expected a folder of IDX files, an .npz file or a table (.csv, .tsv, .txt, .parquet), got",
+        ),
+        ("train --patience 0", "--patience: expected an integer of at least 1, got '0'"),
         ("train --data /nowhere.npz", "/nowhere.npz: No such file"),
         (
             "train --save net.npz",
@@ -88,6 +92,8 @@ def test_help_tells_every_option_and_its_default():
         ("--help",): ("train", "info", "--version"),
         ("train", "--help"): (
             *("--data", "--hidden", "--sizes", "--save", "(default: sigmoid)", "(default: float64)"),
+            *("--target COLUMN", "--drop COLUMN", "--weights COLUMN", "--scale ", "--patience N"),
+            *("--folds K", "--search NAME=VALUE,...", "--report PATH", "scores and searches:"),
             *("(default: 30)", "(default: 10)", "(default: 3.0 ", "(default: 0)", "exit status", "Ctrl-C"),
             *(
                 "(default: sgd)",
@@ -99,6 +105,7 @@ def test_help_tells_every_option_and_its_default():
             ),
         ),
         ("info", "--help"): ("cache",),
+        ("predict", "--help"): ("in any order", "Parquet", "the name of each target"),
     }.items():
         status, out, err = said(*arguments)
         assert (status, err) == (0, [])

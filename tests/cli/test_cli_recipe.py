@@ -10,8 +10,8 @@ import fastbp
 import fastbp.network
 from command import ACCURACY, POINTS, network, said, write
 from fastbp import Network
-from fastbp.cli import main, train
-from fastbp.datasets import Part, load_npz
+from fastbp.cli import data, main, recipe
+from fastbp.datasets import load_npz
 
 RATE = {"learning_rate": 3.0}  # of sigmoids with the quadratic cost and sgd, if none is given
 GIVEN = [  # arguments, those of Network that they make, and those of fit
@@ -37,6 +37,8 @@ GIVEN = [  # arguments, those of Network that they make, and those of fit
 
 class Recorder:
     """Stands for Network: what reaches its fit is its error."""
+
+    _fastbp = Network._fastbp
 
     def __init__(self, sizes, **options):
         self.sizes, self.dtype, self.options = sizes, np.dtype(options.pop("dtype")), options
@@ -82,7 +84,7 @@ LABELS, ROWS = np.arange(9) % 3, np.eye(3, dtype=int)[np.arange(9) % 3]
 )
 def test_what_is_not_given_fits_the_data(task, y, outputs, arguments, cost, output):
     options = main._parser().parse_args(["train", *arguments.split()])
-    train._complete(options, Part(np.ones((9, 4)), y), task)
+    recipe.complete(options, data.Rows(np.ones((9, 4)), y), task)
     assert (options.cost, options.output_activation) == (cost, output)
     assert (options.learning_rate == 3.0) == (cost in (None, "quadratic") and output == "sigmoid")
     assert options.sizes == [4, 30, outputs]
@@ -105,8 +107,8 @@ def test_the_recipe_is_printed_in_a_line():
             "9",
         ]
     )
-    train._complete(options, Part(np.ones((9, 4)), LABELS), "labels")
-    assert train._described(options) == (
+    recipe.complete(options, data.Rows(np.ones((9, 4)), LABELS), "labels")
+    assert recipe.described(options) == (
         "network 4,30,3, relu tanh, output sigmoid, cost quadratic, float64; adam, its default learning rate"
         ", "
         "batch size 10, dropout 0.2, warmup 9, l2 0.01, seed 0, threads auto"

@@ -7,8 +7,8 @@ import pytest
 
 from command import ACCURACY, EPOCH, FEW, POINTS, network, refused, run, said, write
 from fastbp import Network
-from fastbp.cli import main, train
-from fastbp.datasets import Part, load_mnist, load_npz
+from fastbp.cli import data, main, train
+from fastbp.datasets import load_mnist, load_npz
 
 
 def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
@@ -158,7 +158,7 @@ class Answering:
     ],
 )
 def test_what_is_dead(predicted, options, dead):
-    test = Part(np.ones((4, 5)), np.array([0, 0, 0, 1]))
+    test = data.Rows(np.ones((4, 5)), np.array([0, 0, 0, 1]))
     options = main._parser().parse_args(["train", *options.split()])
     found = train._verdict(Answering(*predicted), test, options)
     assert [line.split(":")[0] for line in found[1:]] == ["This is no better than always answering 0"] * dead

@@ -1,0 +1,309 @@
+"""The columns of a table to train on: inputs, targets, and weights of the samples."""
+
+import difflib
+import math
+import re
+import shlex
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ENDINGS = (".csv", ".tsv", ".txt", ".parquet")
+_MOST_LABELS = 20  # different whole numbers that are labels; more are values
+_NO_VALUE = {"", "na", "n/a", "#n/a", "nan", "null"}  # cells of a target, in lower case
+_DATE = re.compile(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}(\D.*)?")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
+_FILL = (
+    "fill missing numbers first, by pandas' fillna or scikit-learn's SimpleImputer, or delete such rows "
+    "(docs/recipes.md, Missing numbers)"
+)
+
+
+class Roles(NamedTuple):
+    """The columns that options name, and the task, if one was chosen."""
+
+    targets: tuple[str, ...]
+    weights: str | None = None
+    dropped: tuple[str, ...] = ()
+    task: str | None = None
+
+
+class Columns(NamedTuple):
+    """The numbers of a table: X (rows, inputs), y, and the weight of each row, if there are weights.
+
+    y is (rows,) text, integers (labels) or floats (values); or (rows, targets) zeros and ones, or floats.
+    """
+
+    X: "NDArray[Any]"
+    y: "NDArray[Any]"
+    weights: "NDArray[Any] | None"
+    inputs: tuple[str, ...]
+    task: str
+    why: str
+
+
+def load(path: str, roles: Roles, inputs: tuple[str, ...] | None = None) -> Columns:
+    """Reads a table with a header of names; every error is a line that says where and what to do.
+
+    The inputs are all columns that the roles do not name; or, for a second table, the `inputs` of the first.
+    """
+    with table.opened(path) as rows:
+        each = iter(rows)
+        names = _names(next(each, []), roles, inputs)
+        body = _Body(names, roles, inputs)
+        for cells in each:
+            body.add(cells, rows.line)
+    if not body.lines:
+        raise ValueError(f"{path}: expected rows below the names of the columns, got none")
+    places = _Places(path, rows.unit, body.lines)
+    columns = _converted(roles, body.targets, places)
+    if not inputs:
+        _check_different(roles, columns, places)
+    y, task, why = _targets(roles, columns, places)
+    return Columns(body.samples(places), y, body.checked_weights(places), body.inputs, task, why)
+
+
+class _Places(NamedTuple):
+    """The line of each row, for errors about a row."""
+
+    path: str
+    unit: str
+    lines: Sequence[int]
+
+    def error(self, row: Any, message: str) -> ValueError:
+        return ValueError(f"{self.path}, {self.unit} {self.lines[int(row)]}: {message}")
+
+
+class _Body:
+    """The rows of a table, as they are read: numbers of inputs, text of targets.
+
+    Attributes
+    ----------
+    inputs : tuple of str
+    targets : list of list of str
+        The cells of each target.
+    lines : array of int
+        The line of each row.
+    """
+
+    def __init__(self, names: list[str], roles: Roles, inputs: tuple[str, ...] | None) -> None:
+        used = {*roles.targets, *roles.dropped, roles.weights}
+        self.inputs = inputs or tuple(name for name in names if name not in used)
+        if not self.inputs:
+            raise ValueError(f"expected columns beside those of the options, got {table.listed(names)}")
+        self.targets: list[list[str]] = [[] for _ in roles.targets]
+        self.lines = array("q")
+        self._names, self._weights_name = names, roles.weights
+        self._of_inputs = [names.index(name) for name in self.inputs]
+        self._of_targets = [names.index(name) for name in roles.targets]
+        self._shown = [repr(name) for name in self.inputs]
+        self._numbers, self._weights = array("d"), array("d")
+
+    def add(self, cells: list[str], line: int) -> None:
+        if len(cells) != len(self._names):
+            raise ValueError(f"expected {len(self._names)} cells, one for each name, got {len(cells)}")
+        try:
+            self._numbers.extend(table.numbers([cells[at] for at in self._of_inputs], self._shown))
+        except table.NotANumber as error:
+            raise ValueError(f"{error}; {_advice(error.cell, self.inputs[error.position])}") from error
+        if self._weights_name is not None:
+            cell = cells[self._names.index(self._weights_name)]
+            self._weights.extend(table.numbers([cell], [repr(self._weights_name)]))
+        for at, column in zip(self._of_targets, self.targets, strict=True):
+            column.append(cells[at].strip())
+        self.lines.append(line)
+
+    def samples(self, places: _Places) -> "NDArray[Any]":
+        """Returns X (rows, inputs), which must be finite."""
+        import numpy as np
+
+        X = np.frombuffer(self._numbers).reshape(-1, len(self.inputs))
+        if not np.isfinite(X).all():
+            row, column = np.argwhere(~np.isfinite(X))[0]
+            advice = f"; {_FILL}" if np.isnan(X[row, column]) else ""
+            raise places.error(
+                row, f"expected a finite number in column {self._shown[column]}, got {X[row, column]}{advice}"
+            )
+        return X
+
+    def checked_weights(self, places: _Places) -> "NDArray[Any] | None":
+        """Returns the weight of each row, if there are weights, which must not be negative nor all 0."""
+        import numpy as np
+
+        if self._weights_name is None:
+            return None
+        weights, name = np.frombuffer(self._weights), repr(self._weights_name)
+        for row, weight in enumerate(weights):
+            if not 0 <= weight < math.inf:
+                raise places.error(row, f"expected a weight of at least 0 in column {name}, got {weight}")
+        if not weights.any():
+            raise ValueError(f"{places.path}: expected weights above 0 in column {name}, got zeros alone")
+        return weights
+
+
+def _names(header: list[str], roles: Roles, inputs: tuple[str, ...] | None) -> list[str]:
+    """Returns the names of the columns, which must differ; those of the options must be among them."""
+    names = [cell.strip() for cell in header]
+    listed = table.listed(names)
+    if not names:
+        raise ValueError("expected a table, whose first line names the columns, got an empty file")
+    if not {*roles.targets} & {*names} and all(map(_is_no_name, names)):
+        raise ValueError(f"expected the names of the columns, got {listed}; add a first line of names")
+    if len({*names}) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"expected names of columns that differ, got {twice!r} {names.count(twice)} times")
+    if not roles.targets:
+        raise ValueError(f"expected --target and the column to learn, one of {listed}")
+    if inputs:
+        weights = () if roles.weights is None else (roles.weights,)
+        if missing := [name for name in (*inputs, *roles.targets, *weights) if name not in names]:
+            raise ValueError(f"expected the columns of --data, got {listed}, without {table.listed(missing)}")
+        return names
+    if "" in names and "" not in roles.dropped:
+        raise ValueError(
+            f"expected a name of every column, got none of column {names.index('') + 1}; if it is an index, "
+            "such as pandas writes, leave it out: --drop ''"
+        )
+    _check_options(names, roles)
+    return names
+
+
+def _check_options(names: list[str], roles: Roles) -> None:
+    """Refuses options that name no column, or one that another option names."""
+    known: dict[str, str] = {}
+    named = {"--target": roles.targets, "--drop": roles.dropped, "--weights": (roles.weights,)}
+    for option, name in ((option, name) for option, several in named.items() for name in several):
+        if name is None:
+            continue
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"{option}: expected a column of {table.listed(names)}, got {name!r}{hint}")
+        if name in known:
+            raise ValueError(f"{option}: expected another column, got {name!r}, as in {known[name]}")
+        known[name] = option
+
+
+def _is_no_name(cell: str) -> bool:
+    return table.is_number(cell) or table.is_missing(cell)
+
+
+def _advice(cell: str, name: str) -> str:
+    """Says what to do about an input that is no number."""
+    leave_out = f"leave the column out: --drop {shlex.quote(name)}"
+    if cell.strip().lower() in _NO_VALUE:
+        return _FILL
+    if _DECIMAL_COMMA.fullmatch(cell):
+        return "write decimals with a point"
+    if _DATE.fullmatch(cell):
+        return f"make numbers of dates, such as a column of years and one of months, or {leave_out}"
+    return f"make a column of zeros and ones for each text, as pandas.get_dummies does, or {leave_out}"
+
+
+# Targets
+
+
+def _converted(roles: Roles, cells: list[list[str]], places: _Places) -> list["NDArray[Any]"]:
+    return [
+        _numbers_or_text(column, name, roles.task, places)
+        for name, column in zip(roles.targets, cells, strict=True)
+    ]
+
+
+def _check_different(roles: Roles, columns: list["NDArray[Any]"], places: _Places) -> None:
+    """Refuses a target that is the same in every row."""
+    for name, column in zip(roles.targets, columns, strict=True):
+        if (column == column[0]).all():
+            raise ValueError(
+                f"{places.path}: expected different values in the target {name!r}, got "
+                f"{str(column[0])!r} in every row: there is nothing to learn"
+            )
+
+
+def _targets(roles: Roles, columns: list["NDArray[Any]"], places: _Places) -> tuple["NDArray[Any]", str, str]:
+    """Returns y, its task, "labels" or "values", and why it is that."""
+    if len(columns) > 1:
+        return _several(roles, columns, places)
+    (column,), (name,) = columns, roles.targets
+    if column.dtype.kind == "U":
+        return column, "labels", f"as {name} is text"
+    return _one(column, name, roles.task, places)
+
+
+def _numbers_or_text(cells: list[str], name: str, task: str | None, places: _Places) -> "NDArray[Any]":
+    """Converts a target: floats where every cell holds a number, else text."""
+    import numpy as np
+
+    target = f"in the target {name!r}"
+    kinds = []
+    for row, cell in enumerate(cells):
+        if cell.lower() in _NO_VALUE:
+            raise places.error(row, f"expected a label or a number {target}, got {cell!r}; delete such rows")
+        kinds.append(table.is_number(cell) and not table.is_truth(cell))
+    if all(kinds):
+        return np.array(list(map(float, cells)))
+    if task == "values":
+        row = kinds.index(False)
+        raise places.error(row, f"expected a number {target}, as --task values says, got {cells[row]!r}")
+    if any(kinds) and task != "labels":
+        row = kinds.index(not kinds[0])
+        raise places.error(
+            row,
+            f"expected {'a number' if kinds[0] else 'text'} {target}, as in the rows before, got "
+            f"{cells[row]!r}; --task labels reads all as text",
+        )
+    return np.array(cells)
+
+
+def _one(
+    column: "NDArray[Any]", name: str, task: str | None, places: _Places
+) -> tuple["NDArray[Any]", str, str]:
+    """Decides whether a column of numbers is labels or values."""
+    import numpy as np
+
+    fractions = np.flatnonzero(column != np.floor(column))
+    count = len(np.unique(column))
+    if task == "labels" and len(fractions):
+        row = fractions[0]
+        raise places.error(row, f"expected a label in the target {name!r}, got {column[row]}")
+    are_few = not len(fractions) and count <= min(_MOST_LABELS, len(column) // 2)
+    if task == "labels" or (task is None and are_few):
+        why = f"as {name} has {count:,} different whole numbers (--task values would learn numbers)"
+        return column.astype(np.int64), "labels", f"as --task {task} says" if task else why
+    numbers = "numbers" if len(fractions) else "whole numbers"
+    hint = "" if len(fractions) else " (--task labels would learn classes)"
+    why = f"as {name} has {count:,} different {numbers}{hint}"
+    return column, "values", f"as --task {task} says" if task else why
+
+
+def _several(roles: Roles, columns: list["NDArray[Any]"], places: _Places) -> tuple["NDArray[Any]", str, str]:
+    """Joins several targets: zeros and ones, several labels at once, or numbers."""
+    import numpy as np
+
+    for number, (name, column) in enumerate(zip(roles.targets, columns, strict=True)):
+        if column.dtype.kind == "U" and all(map(table.is_truth, column)):
+            columns[number] = np.array([cell.lower() == "true" for cell in column], np.float64)
+        elif column.dtype.kind == "U":
+            raise places.error(
+                0,
+                f"expected numbers, or zeros and ones, in each of several targets, got {str(column[0])!r} in "
+                f"{name!r}; text is learned alone: --target {shlex.quote(name)}",
+            )
+    y = np.column_stack(columns)
+    are_labels = bool(((y == 0) | (y == 1)).all())
+    task = roles.task or ("labels" if are_labels else "values")
+    if task == "labels" and not are_labels:
+        row, column_number = np.argwhere((y != 0) & (y != 1))[0]
+        raise places.error(
+            row,
+            f"expected 0 or 1 in the target {roles.targets[column_number]!r}, as several targets are labels, "
+            f"got {y[row, column_number]}",
+        )
+    kind = "zeros and ones" if are_labels else "numbers"
+    why = f"as --task {task} says" if roles.task else f"as the targets are {kind}"
+    return y.astype(np.int64) if task == "labels" else y, task, why

@@ -1,0 +1,162 @@
+"""Scores of recipes: by folds of the data, or by the validation part, and a grid of recipes."""
+
+import argparse
+import itertools
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from . import data, recipe
+from .failure import FAILED, Failure
+from .interrupt import Interrupt
+from .train_options import SEARCHED
+
+
+class Candidate(NamedTuple):
+    """A recipe of a grid: its options in words, and all options."""
+
+    words: str
+    options: argparse.Namespace
+
+
+class Scored(NamedTuple):
+    """A candidate with its score in each fold, or on the validation part; NaN where training diverged."""
+
+    candidate: Candidate
+    scores: list[float]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.scores)
+
+    @property
+    def in_words(self) -> str:
+        if math.isnan(self.mean):
+            return "diverged"
+        spread = f" +- {statistics.stdev(self.scores):.4f}" if len(self.scores) > 1 else ""
+        return f"{self.mean:.4f}{spread}"
+
+
+class Found(NamedTuple):
+    """The candidates, best first, and the name of their scores."""
+
+    score: str
+    ranking: list[Scored]
+
+    @property
+    def best(self) -> argparse.Namespace:
+        return self.ranking[0].candidate.options
+
+
+def candidates(options: argparse.Namespace) -> list[Candidate]:
+    """Returns the recipes of ``--search``, each with the options of the command beside its own."""
+    if options.search is None:
+        return []
+    grid: dict[str, list[str]] = {}
+    for word in " ".join(options.search).split():
+        name, _, values = word.partition("=")
+        option = name.strip("-").replace("-", "_")
+        if option not in SEARCHED:
+            raise Failure(f"--search: expected one of {', '.join(SEARCHED)}, got {name!r}")
+        if option in grid:
+            raise Failure(f"--search: expected each option once, got {name!r} twice")
+        if not all(several := values.split(",")):
+            raise Failure(f"--search: expected values, such as {name}=1,2, got {word!r}")
+        grid[option] = several
+    if "hidden" in grid and options.sizes:
+        raise Failure("--search: expected no hidden beside --sizes, which has all layers")
+    if not grid:
+        raise Failure("--search: expected options and their values, such as hidden=30,60, got none")
+    products = itertools.product(*grid.values())
+    return [_candidate(dict(zip(grid, values, strict=True)), options) for values in products]
+
+
+def _candidate(values: dict[str, str], options: argparse.Namespace) -> Candidate:
+    """Parses the values as the options of the command are parsed."""
+    arguments = []
+    for name, value in values.items():
+        arguments += [f"--{name.replace('_', '-')}", *value.split("/")]
+    words = " ".join(f"{name}={value}" for name, value in values.items())
+    try:
+        return Candidate(words, options.parse(arguments, argparse.Namespace(**vars(options))))
+    except Failure as error:
+        raise Failure(f"--search: {error}") from error
+
+
+def run(
+    several: Sequence[Candidate], dataset: data.Dataset, parts: dict[str, data.Rows], interrupt: Interrupt
+) -> Found:
+    """Scores the candidates, by folds if there are any, prints the scores, and returns them best first."""
+    options = several[0].options
+    name = "accuracy" if dataset.task == "labels" else "R^2"
+    label = f"validation {name}" if not options.folds else name
+    is_alone = len(several) == 1 and not several[0].words
+    scored = []
+    for number, candidate in enumerate(several, 1):
+        scores = []
+        for fold, split in enumerate(_splits(options, dataset, parts), 1):
+            scores.append(_score(candidate.options, dataset, split, interrupt))
+            if is_alone:
+                print(f"fold {fold}/{options.folds}  {label} {scores[-1]:.4f}", flush=True)
+        scored.append(Scored(candidate, scores))
+        if not is_alone:
+            print(f"{number}/{len(several)}  {label} {scored[-1].in_words}  {candidate.words}", flush=True)
+    return _ranked(Found(label, scored), options, is_alone)
+
+
+def _ranked(found: Found, options: argparse.Namespace, is_alone: bool) -> Found:
+    """Prints the scores, best first; refuses a grid that diverged altogether."""
+    ranking = sorted(found.ranking, key=lambda one: -one.mean if one.mean == one.mean else math.inf)
+    if math.isnan(ranking[0].mean):
+        raise Failure(
+            f"training diverged{'' if is_alone else ' by every recipe'}. {smaller_steps(options)}", FAILED
+        )
+    if is_alone:
+        print(f"{options.folds} folds: {found.score} {ranking[0].in_words} (mean and standard deviation)")
+    else:
+        by = f" (mean and standard deviation of {options.folds} folds)" if options.folds else ""
+        print(f"best first, by {found.score}{by}:")
+        print("\n".join(f"  {one.in_words}  {one.candidate.words}" for one in ranking), flush=True)
+    return Found(found.score, ranking)
+
+
+def _splits(
+    options: argparse.Namespace, dataset: data.Dataset, parts: dict[str, data.Rows]
+) -> Iterator[dict[str, data.Rows]]:
+    """Yields the parts that a recipe is trained and scored on, as the test part, fold by fold."""
+    if not options.folds:
+        yield {**parts, "test": parts["validation"]}
+        return
+    needed = ["training"] + ["validation"] * (options.patience is not None)
+    for held_out in data.folds(dataset, options.folds, options.seed):
+        rest = {"training": dataset.training.without(held_out)}
+        of_fold, _ = data.split(rest, options.seed, needed, dataset.name)
+        yield of_fold | {"test": dataset.training.at(held_out)}
+
+
+def _score(
+    options: argparse.Namespace, dataset: data.Dataset, parts: dict[str, data.Rows], interrupt: Interrupt
+) -> float:
+    """Trains a network on the training part and scores it on the test part; NaN where training diverged."""
+    from ..engine.chunks import DivergenceError
+
+    options, _ = recipe.completed(options, dataset)
+    net = recipe.network_of(options, dataset)
+    training, test = parts["training"], parts["test"]
+    arguments = recipe.arguments(options, parts)
+    try:
+        net.fit(training.X, training.y, callbacks=recipe.stopping(options), **arguments)
+        interrupt.check()
+        score = net.score(test.X, test.y, sample_weight=test.weights)
+    except DivergenceError:
+        return math.nan
+    except (TypeError, ValueError) as error:  # a recipe that makes no sense
+        raise Failure(error) from error
+    interrupt.check()
+    return float(score)
+
+
+def smaller_steps(options: argparse.Namespace) -> str:
+    """Says what to do about a training that diverged."""
+    return "Try a smaller --learning-rate" + ("" if options.scale_inputs else ", or --scale")
