@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import data, recipe, report, saving, search, train_options
+from . import columns, data, recipe, report, saving, search, train_options
 from .failure import FAILED, Failure
 from .interrupt import Interrupt
 
@@ -141,7 +141,8 @@ def _introduce(options: argparse.Namespace, dataset: data.Dataset, net: "Network
     if dataset.are_exclusive:
         classes = net._fastbp.learnt.classes
         labels = f" {_listed(classes)}" if classes else f" 0 .. {max(1, net.sizes[-1] - 1)}"
-    print(f"learning {dataset.task}{labels}, {dataset.why}", flush=True)
+    notes = columns.counters(dataset.training.X, dataset.inputs) if dataset.inputs else []
+    print("\n".join([f"learning {dataset.task}{labels}, {dataset.why}", *notes]), flush=True)
 
 
 def _listed(classes: Sequence[Any]) -> str:

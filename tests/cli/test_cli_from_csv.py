@@ -199,6 +199,16 @@ def test_a_constant_column_of_inputs_does_not_matter(tmp_path, points):
     assert float(re.fullmatch(ACCURACY, lines[-1])[1]) > 60
 
 
+def test_a_column_that_counts_the_rows_is_pointed_out(tmp_path, points):
+    X, y = points
+    X = np.column_stack([np.arange(1, 201), X[:, 1:]])
+    path = table(tmp_path / "table.csv", X, species=KINDS[y])
+    lines = said("train", "--data", path, "--target", "species", "--epochs", 1)[1]
+    assert lines[2] == "column 'width' counts the rows: --drop width leaves it out"
+    lines = said("train", "--data", path, "--target", "species", "--epochs", 1, "--drop", "width")[1]
+    assert not any("counts the rows" in line for line in lines)
+
+
 def test_whole_numbers_beyond_0_are_labels(tmp_path, points):
     X, y = points
     path = table(tmp_path / "table.csv", X, grade=y * 2 + 1)

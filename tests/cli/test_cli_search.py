@@ -147,7 +147,8 @@ def test_a_recipe_that_diverges_is_the_last(tmp_path):
     ("arguments", "part"),
     [
         ("--folds 1", "--folds: expected an integer of at least 2, got '1'"),
-        ("--folds 201", "--folds 201: expected at most a fold for each of 200 samples"),
+        ("--folds 201", "--folds 201: expected at most 200 folds of 200 samples"),
+        ("--folds 101 --task values", "--folds 101: expected at most 100 folds of 200 samples"),
         ("--folds 2 --checkpoint run", "--checkpoint: expected --save beside --folds"),
         ("--folds 2 --report page", "--report: expected --save beside --folds"),
         ("--search speed=1", "--search: expected one of hidden, activation, output_activation, cost, init,"),
