@@ -148,6 +148,9 @@ def test_patience_ends_training_with_the_best_weights(tmp_path, points):
     assert note.endswith("in 3 epochs")
     net = fastbp.load(tmp_path / "net")
     assert net._fastbp.progress.epochs == len(epochs)
+    best = *arguments[:-4], "--epochs", len(epochs) - 3, "--save", tmp_path / "best"
+    assert said(*best)[0] == 0
+    assert fastbp.load(tmp_path / "best").fingerprint() == net.fingerprint()
     checkpoint = "--checkpoint", tmp_path / "run", "--resume", "--save", tmp_path / "again"
     assert said(*arguments, *checkpoint)[0] == 0
     assert said(*arguments, *checkpoint)[0] == 0, "it is done"

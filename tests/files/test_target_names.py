@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import fastbp
-from toy import fitted
+from toy import fitted, fresh
 
 
 def test_names_of_targets_are_kept_where_they_fit(tmp_path):
@@ -22,3 +22,14 @@ def test_names_of_targets_are_kept_where_they_fit(tmp_path):
     net._fastbp = replace(net._fastbp, learnt=replace(net._fastbp.learnt, target_names=("a", "b")))
     with pytest.raises(ValueError, match=r"trained\.target_names: expected consistent values, got names 2"):
         net.save(tmp_path / "other")
+
+
+def test_a_training_that_is_resumed_on_arrays_keeps_the_names(tmp_path):
+    net = fresh()
+    net._fastbp = replace(net._fastbp, learnt=replace(net._fastbp.learnt, target_names=("kind",)))
+    keep = fastbp.ModelCheckpoint(tmp_path / "run", resume=True)
+    fitted(net=net, epochs=1, callbacks=keep)
+    assert fitted(epochs=2, callbacks=keep)._fastbp.learnt.target_names == ("kind",)
+    net._fastbp = replace(net._fastbp, learnt=replace(net._fastbp.learnt, target_names=("other",)))
+    with pytest.raises(ValueError, match=r"run: trained\.target_names: expected \('other',\), as of y, got"):
+        fitted(net=net, epochs=2, callbacks=keep)
