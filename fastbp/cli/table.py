@@ -74,7 +74,8 @@ def opened(path: str) -> Iterator["_Rows | _ParquetRows"]:
         try:
             yield rows
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: expected text in UTF-8: {error}") from error
+            hint = "save the table as UTF-8, which Excel calls CSV UTF-8"
+            raise ValueError(f"{path}: expected text in UTF-8: {error}; {hint}") from error
         except (ValueError, csv.Error) as error:
             raise ValueError(f"{path}, {rows.unit} {rows.line}: {error}") from error
 
