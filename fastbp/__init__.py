@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .ensemble import Ensemble, load_ensemble
     from .network import Network, load, sigmoid, sigmoid_prime
     from .options.activations import ELU, GELU, Activation, LeakyReLU
-    from .options.costs import Cost, Huber, Quantile
+    from .options.costs import Cost, CrossEntropy, Focal, Huber, Quantile
     from .options.optimizers import SGD, Adam, AdamW, IRprop, Momentum, Nesterov, RMSprop
     from .options.schedules import Constant, Cosine, Exponential, OneCycle, Step
     from .training.average import AverageWeights
@@ -47,11 +47,13 @@ __all__ = [
     "Constant",
     "Cosine",
     "Cost",
+    "CrossEntropy",
     "DivergenceError",
     "EarlyStopping",
     "Ensemble",
     "EnsembleHistory",
     "Exponential",
+    "Focal",
     "History",
     "Huber",
     "IRprop",
@@ -83,7 +85,7 @@ _HOMES = {  # where public names are defined
     "training.ensemble_history": ("EnsembleHistory",),
     "network": ("Network", "load", "sigmoid", "sigmoid_prime"),
     "options.activations": ("ELU", "GELU", "Activation", "LeakyReLU"),
-    "options.costs": ("Cost", "Huber", "Quantile"),
+    "options.costs": ("Cost", "CrossEntropy", "Focal", "Huber", "Quantile"),
     "options.optimizers": ("SGD", "Adam", "AdamW", "IRprop", "Momentum", "Nesterov", "RMSprop"),
     "options.schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step"),
     "engine.chunks": ("DivergenceError",),

@@ -16,6 +16,7 @@ from .engine import ensemble_inference, summary
 from .files import ensemble_file
 from .network import Callbacks, Metric, Network, Validation, network_of, recipe_of
 from .options import checks, random_streams
+from .options.costs import definition_of
 from .options.optimizers import Optimizer
 from .options.schedules import Schedule
 from .options.step_numbers import Recipe
@@ -93,6 +94,7 @@ class Ensemble:
             Network(sizes, seed=seeds[i], dropout=rates[i], init=inits[i], **options) for i in range(count)
         ]
         self.history: EnsembleHistory | None = None
+        _check_alike(self._networks[:1])
 
     @classmethod
     def of(cls, networks: Iterable[Network]) -> "Ensemble":
@@ -454,9 +456,16 @@ def _inits(init: Any, count: int) -> list[Any]:
 
 
 def _check_alike(networks: Sequence[Network]) -> None:
-    """Refuses networks that differ in more than numbers."""
+    """Refuses networks that differ in more than numbers, and those whose outputs are pairs."""
     first = networks[0]
     for i, net in enumerate(networks):
+    cost = first._fastbp.options.cost
+    if definition_of(cost).is_paired:
+        raise ValueError(
+            f"cost: expected a cost with one output for each value, got {cost!r}, whose deviations an "
+            "ensemble does not combine; choose another, and predict(X, return_std=True) has the deviation of "
+            "the networks"
+        )
         if type(net) is not Network:
             raise TypeError(f"networks[{i}]: expected a fastbp.Network, got {type(net).__name__}")
         mine, other = (summary.arguments(n.sizes, _plain(n)) for n in (first, net))

@@ -10,7 +10,7 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -98,8 +98,9 @@ class Network:
         Activation of the last layer: any of these, or "softmax".
     cost : str or object
         "quadratic", ``|a - y|^2 / 2``; "cross_entropy", with outputs of sigmoids (several labels at once) or
-        a softmax; "huber" or `Huber`; "absolute"; "log_cosh"; "quantile" or `Quantile`; "poisson"; or a
-        user's own `Cost`.
+        a softmax, or `CrossEntropy` with label smoothing; "focal" or `Focal`; "hinge", "squared_hinge";
+        "huber" or `Huber`; "absolute"; "log_cosh"; "quantile" or `Quantile`; "poisson"; "gaussian", which has
+        two outputs for each value; or a user's own `Cost`.
     init : str or list of arrays, optional
         Initial weights: "normal" (the book's), "lecun_normal" (the book's later ones), "glorot_uniform",
         "glorot_normal", "he_normal", "he_uniform", "orthogonal", or the arrays themselves.  Without it
@@ -264,7 +265,7 @@ class Network:
         schema = schema_of(self, checked(self).architecture)
         if task is not None:
             schema.scalings()  # raises where one has not been learnt
-        task = assigned_task(task, schema.outputs, schema.options.scale_outputs)
+        task = assigned_task(task, schema.columns, schema.options.scale_outputs)
         self._fastbp = replace(self._fastbp, learnt=replace(self._fastbp.learnt, task=task))
 
     @property
@@ -731,14 +732,28 @@ class Network:
         arguments = {"batch_size": batch_size, "optimizer": optimizer, **options}
         return rates.find(self, X, required("y", y), (smallest, largest), steps, arguments)
 
-    def predict(self, X: npt.ArrayLike) -> Array:
+    @overload
+    def predict(self, X: npt.ArrayLike) -> Array: ...
+    @overload
+    def predict(self, X: npt.ArrayLike, *, return_std: Literal[True]) -> tuple[Array, Array]: ...
+    def predict(self, X: npt.ArrayLike, *, return_std: bool = False) -> Any:
         """Predicts each row of X, in the shape of the y that `fit` was trained on.
 
         Labels (samples,); for two classes of one output, 0 or 1; for several labels at once, zeros and ones
         (samples, outputs); else values.  A network that `fit` has not trained gives labels where it has more
         than one output, and values (samples, 1) where it has one.
         """
-        return inference.predict(self, X)
+        return inference.predict(self, X, checks.flag("return_std", return_std))
+
+        With `return_std`, the standard deviation of each value as well, which a network of the cost
+        "gaussian" has learnt; for others it is a ValueError.
+
+        >>> X = np.linspace(-1, 1, 64).reshape(-1, 1)
+        >>> net = Network([1, 8, 2], activation="tanh", output_activation="linear", cost="gaussian", seed=0)
+        >>> history = net.fit(X, X[:, 0], epochs=1, batch_size=8, optimizer="adam")
+        >>> mean, std = net.predict(X, return_std=True)
+        >>> mean.shape, std.shape
+        ((64,), (64,))
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """The probabilities of the labels, (samples, labels); rows add up to one.

@@ -215,6 +215,7 @@ def _check(part: Rows, net: "Network", dataset: Dataset, name: str) -> None:
     from ..data.labels import encoded
     from ..data.samples import checked_samples
     from ..data.targets import checked_targets
+    from ..options.costs import columns_of
 
     y, outputs, task = part.y, net.sizes[-1], dataset.task
     classes = net._fastbp.learnt.classes
@@ -225,7 +226,8 @@ def _check(part: Rows, net: "Network", dataset: Dataset, name: str) -> None:
     try:
         if classes:
             y, _ = encoded(y, classes, outputs, f"{name}: y", learnt=True)
-        checked_targets(y, len(y), outputs, net.dtype, f"{name}: y")
+        columns = columns_of(net._fastbp.options.cost, outputs)
+        checked_targets(y, len(y), columns, net.dtype, f"{name}: y")
         if task == "labels" and y.ndim == outputs == 1 and len(others := y[(y != 0) & (y != 1)]):
             raise ValueError(f"{name}: y: expected labels 0 and 1 for one output, got {others[0]}")
     except (TypeError, ValueError) as error:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..options.costs import VALUES, definition_of
+from ..options.costs import VALUES, CrossEntropy, definition_of
 from ..options.schedules import SCHEDULES
 from . import data, train_options
 from .failure import Failure, reason
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 _FIT_OPTIONS = ("optimizer", "learning_rate", "l2", "l1", "clip_norm", "class_weight")  # arguments of fit
 _EXTRAS = (
     *("init", "dropout", "frozen", "scale_inputs", "scale_outputs", "compute_dtype"),
-    *("schedule", "warmup", "l2", "l1", "clip_norm", "class_weight", "patience"),
+    *("schedule", "warmup", "l2", "l1", "clip_norm", "class_weight", "label_smoothing", "patience"),
 )
 
 
 def complete(options: argparse.Namespace, training: data.Rows, task: str) -> None:
     """Fills in the options that follow from the data, and the learning rate of the book's recipe."""
     several = training.y.ndim > 1
-    options.sizes = options.sizes or [training.X.shape[1], *options.hidden, data.outputs(training.y, task)]
+    outputs = data.outputs(training.y, task) * (2 if options.cost == "gaussian" else 1)
+    options.sizes = options.sizes or [training.X.shape[1], *options.hidden, outputs]
     for name in ("activation", "dropout"):
         if isinstance(values := getattr(options, name), list) and len(values) == 1:
             setattr(options, name, values[0])
@@ -32,8 +33,10 @@ def complete(options: argparse.Namespace, training: data.Rows, task: str) -> Non
     if not options.output_activation:
         if task == "values":
             options.output_activation = "exponential" if options.cost == "poisson" else "linear"
+        elif options.cost in ("hinge", "squared_hinge"):
+            options.output_activation = "linear"
         else:
-            exclusive = options.cost == "cross_entropy" and not several and options.sizes[-1] > 2
+            exclusive = options.cost in ("cross_entropy", "focal") and not several and options.sizes[-1] > 2
             options.output_activation = "softmax" if exclusive else "sigmoid"
     if options.scale:
         options.scale_inputs = True
@@ -95,8 +98,15 @@ def network(options: argparse.Namespace, sizes: list[int]) -> "Network":
     from ..network import Network
     from ..options.network import OPTIONS
 
+    chosen = _chosen(options, [name for name in (*OPTIONS, "init") if name in options])
+    if options.label_smoothing is not None:
+        if options.cost != "cross_entropy":
+            raise Failure(
+                f"--label-smoothing: expected --cost cross_entropy, got {options.cost or 'quadratic'}"
+            )
+        chosen["cost"] = CrossEntropy(options.label_smoothing)
     try:
-        return Network(sizes, **_chosen(options, [name for name in (*OPTIONS, "init") if name in options]))
+        return Network(sizes, **chosen)
     except (MemoryError, OverflowError, TypeError, ValueError) as error:  # too large, or contradictory
         raise Failure(f"network {','.join(map(str, sizes))}: {reason(error)}") from error
 

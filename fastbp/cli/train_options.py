@@ -166,8 +166,8 @@ def _add_layers(group: Any) -> None:
         group,
         "--output-activation",
         OUTPUT_ACTIVATIONS,
-        "of the last layer (default: linear for values, exponential with --cost poisson; sigmoid for labels, "
-        "softmax with --cost cross_entropy and more than two classes)",
+        "of the last layer (default: linear for values and with --cost hinge, exponential with --cost "
+        "poisson; sigmoid for labels, softmax with --cost cross_entropy or focal and more than two classes)",
     )
     _choose(
         group,
@@ -265,6 +265,13 @@ def _add_steps(group: Any) -> None:
         "--class-weight",
         choices=("balanced",),
         help="gives every class the same total weight, however rare it is",
+    )
+    _add(
+        group,
+        "--label-smoothing",
+        arguments.share,
+        "SHARE",
+        "share by which targets move towards even odds, with --cost cross_entropy",
     )
 
 

@@ -9,13 +9,16 @@ from .targets import Targets, Task
 Weights = np.ndarray | None  # of the rows (n,), not all 0; None where all weigh the same
 
 
-def decided(outputs: np.ndarray, task: Task) -> np.ndarray:
-    """Decisions by outputs (samples, outputs): labels, zeros and ones, or values, in the shape of y."""
+def decided(outputs: np.ndarray, task: Task, threshold: float = 0.5) -> np.ndarray:
+    """Decisions by outputs (samples, outputs): labels, zeros and ones, or values, in the shape of y.
+
+    Where an output stands for yes and no, yes begins at the threshold.
+    """
     if task == "labels":
         labels: np.ndarray = outputs.argmax(axis=1)
         return labels
     if task in ("binary", "multilabel"):
-        outputs = (outputs >= 0.5).astype(np.int64)
+        outputs = (outputs >= threshold).astype(np.int64)
     return outputs[:, 0] if task in ("binary", "value") else outputs
 
 
@@ -43,7 +46,7 @@ def accuracy(outputs: np.ndarray, targets: Targets, weights: Weights = None) -> 
     if weights is None:
         return float(accuracy_of_each(outputs[None], targets)[0])
     y = targets.array
-    right = decided(outputs, targets.task).reshape(y.shape) == y
+    right = decided(outputs, targets.task, targets.threshold).reshape(y.shape) == y
     return _mean(right if right.ndim == 1 else right.all(axis=1), weights)
 
 
@@ -52,7 +55,7 @@ def accuracy_of_each(outputs: np.ndarray, targets: Targets) -> np.ndarray:
     y = targets.array
     if targets.task == "labels":
         return np.asarray((outputs.argmax(axis=2) == y).mean(axis=1))
-    decisions = (outputs >= 0.5) if targets.task in ("binary", "multilabel") else outputs
+    decisions = (outputs >= targets.threshold) if targets.task in ("binary", "multilabel") else outputs
     return np.asarray((decisions == y).all(axis=2).mean(axis=1))
 
 

@@ -26,6 +26,13 @@ class Scaling(NamedTuple):
         return np.asarray(rows.astype(np.float64) * self.deviation + self.mean)
 
 
+def of_pairs(targets: Scaling) -> Scaling:
+    """The scaling of outputs that are a mean and the logarithm of a variance for each target."""
+    means = np.stack([targets.mean, 2 * np.log(targets.deviation)], axis=1)
+    deviations = np.stack([targets.deviation, np.ones(len(targets.mean))], axis=1)
+    return Scaling(means.reshape(-1), deviations.reshape(-1))
+
+
 class Moments:
     """Mean and deviation of columns, updated with any number of rows.
 

@@ -48,9 +48,30 @@ class Schema(NamedTuple):
     class_weights: np.ndarray | None = None  # one per class; None if all weigh the same
 
     @property
+    def is_paired(self) -> bool:
+        """Tells whether each column of y has two outputs in a row, a mean and the log of a variance."""
+        return costs.definition_of(self.options.cost).is_paired
+
+    @property
+    def columns(self) -> int:
+        """The columns of y, where y is no labels."""
+        return costs.columns_of(self.options.cost, self.outputs)
+
+    def values(self, outputs: np.ndarray) -> np.ndarray:
+        """The outputs that answer for y: of pairs the means."""
+        return outputs[..., ::2] if self.is_paired else outputs
+
+    @property
     def trained_task(self) -> Task:
         """The task that the network is trained for; before any training, the default for its outputs."""
+        if self.is_paired:
+            return self.learnt.task or "values"
         return self.learnt.task or default_task(self.outputs, self.learnt.classes is not None)
+
+    @property
+    def threshold(self) -> float:
+        """The number from which on an output of two classes, or of several labels, says yes."""
+        return costs.definition_of(self.options.cost).threshold
 
     def samples(self, X: Any, prefix: str = "", learns: bool = False) -> Samples:
         """Checks X, whose columns must be those of the network's training, and converts it for an engine.
@@ -68,19 +89,22 @@ class Schema(NamedTuple):
     def targets(self, y: Any, rows: int, name: str = "y") -> Targets:
         """Checks y, which must have `rows` rows, and encodes it as targets."""
         options, task, classes = self.options, self.task, self.learnt.classes
+        if self.is_paired and task is None:
+            task = "value" if np.ndim(y) == 1 else "values"
         if task not in ("value", "values", "multilabel"):
             is_known = task is not None or self.learnt.task in ("labels", "binary")
             y, classes = labels.encoded(y, classes, self.outputs, name, is_known)
         cost, output = options.cost, options.output_activation
-        several = output == "sigmoid" and costs.definition_of(cost).targets is costs.PROBABILITIES
+        allowed = costs.definition_of(cost).targets
+        several = allowed is costs.SIDES or (output == "sigmoid" and allowed is costs.PROBABILITIES)
         dtype = np.dtype(np.float64) if options.scale_outputs else options.dtype
-        targets = checked_targets(y, rows, self.outputs, dtype, name, task, several)
+        targets = checked_targets(y, rows, self.columns, dtype, name, task, several)
         check_targets_of_cost(targets, cost, output, name)
-        if task is None and targets.task in ("value", "values"):
+        if self.task is None and targets.task in ("value", "values"):
             warn_of_lost_digits(plain_numbers(y, name), dtype, name, "scale_outputs")
         if options.scale_outputs:
             check_task_of_scaling(targets.task)
-        return targets._replace(classes=classes)
+        return targets._replace(classes=classes, threshold=self.threshold)
 
     def pairs(self, X: Any, y: Any, prefix: str = "") -> tuple[Samples, Targets]:
         """Checks samples and their targets, of which there must be at least one."""

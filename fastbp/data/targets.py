@@ -16,6 +16,7 @@ class Targets(NamedTuple):
     array: np.ndarray
     task: Task
     classes: tuple[Any, ...] | None = None  # the labels, where they are not 0, 1, 2 ...
+    threshold: float = 0.5  # from which on an output of two classes, or of several labels, says yes
 
 
 def default_task(outputs: int, has_classes: bool = False) -> Task:
@@ -111,6 +112,11 @@ def as_labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
 def check_targets_of_cost(targets: Targets, cost: costs.Kind, output_activation: Any, name: str) -> None:
     """Refuses targets that the cost is not defined for."""
     y, allowed = targets.array, costs.definition_of(cost).targets
+    if allowed is costs.SIDES and targets.task in ("value", "values"):
+        raise ValueError(
+            f"{name}: expected labels, as the cost is {cost!r}, got {targets.task}; make zeros and ones "
+            "integers, as y.astype(int) does, and of -1 and 1 (y > 0).astype(int)"
+        )
     if y.ndim == 1 or not y.size or allowed is costs.VALUES:
         return
     is_allowed = (y >= allowed.least) & (y <= allowed.most)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data.parameters import checked_parameters, float_type
 from ..data.pixels import divisors
+from ..data.scaling import Scaling
 from ..data.schema import Learnt, Schema
 from ..data.targets import Task
 from ..options import activations, checks, costs, random_streams
@@ -45,6 +46,32 @@ class Architecture(NamedTuple):
             if isinstance(kind, (activations.Activation, costs.Cost))
             for function in (kind.function, kind.derivative)
         )
+
+    def target_scaling(self, outputs: Scaling | None) -> Scaling | None:
+        """The scaling of targets (n, columns) where that of the outputs is known."""
+        if outputs is None or not costs.definition_of(self.cost).is_paired:
+            return outputs
+        return Scaling(outputs.mean[::2], outputs.deviation[::2])
+
+    def a_target_for_each(
+        self, targets: np.ndarray, outputs: Scaling | None
+    ) -> tuple[np.ndarray, Scaling | None]:
+        """Targets and their scaling with a column for each output, as kernels read them; labels stay."""
+        if not costs.definition_of(self.cost).is_paired:
+            return targets, outputs or self.smoothing
+        scaling = self.target_scaling(outputs)
+        twice = None if scaling is None else Scaling(*(np.repeat(numbers, 2) for numbers in scaling))
+        return np.repeat(targets, 2, axis=1), twice
+
+    @property
+    def smoothing(self) -> Scaling | None:
+        """The scaling of targets that smooths labels: y becomes (1 - s) y + s / k; None if there is none."""
+        share = costs.smoothing_of(self.cost)
+        if not share:
+            return None
+        odds = self.sizes[-1] if self.activations[-1] == "softmax" else 2
+        columns = np.ones(self.sizes[-1])
+        return Scaling(-share / odds / (1 - share) * columns, columns / (1 - share))
 
     def flops(self) -> int:
         """Floating-point operations to train on one sample, padding not counted.

@@ -49,14 +49,17 @@ def outputs(nets: Sequence[Any], X: Any) -> np.ndarray:
 def decided(nets: Sequence[Any], X: Any, method: str) -> np.ndarray:
     """The networks' answer together, in the shape of y: by the mean of their outputs, or by their votes."""
     checks.choice("method", method, ("mean", "vote"))
-    task, net = _task(nets), nets[0]
+    net = nets[0]
+    _, schema = inference.opened(net)
+    task, threshold = schema.trained_task, schema.threshold
     raw = outputs(nets, X)
     if method == "mean":
-        decisions = metrics.decided(mean_and_deviation(nets, raw)[0], task)
+        decisions = metrics.decided(mean_and_deviation(nets, raw)[0], task, threshold)
     else:
         if task in ("value", "values"):
             raise ValueError(f"method: expected 'mean' for a network trained for {task}, got 'vote'")
-        decisions = _majority(np.stack([metrics.decided(each, task) for each in raw]), raw.shape[-1])
+        each = np.stack([metrics.decided(one, task, threshold) for one in raw])
+        decisions = _majority(each, raw.shape[-1])
     if task not in ("labels", "binary"):
         return decisions
     return labels.labels_of(decisions, net._fastbp.learnt.classes)

@@ -44,6 +44,16 @@ class Numpy:
             return np.log(x)
 
     @staticmethod
+    def pair(x: Any) -> tuple[Any, Any]:
+        """The first and the second row of each pair, in both rows."""
+        return np.repeat(x[::2], 2, axis=0), np.repeat(x[1::2], 2, axis=0)
+
+    @staticmethod
+    def either(x: Any, y: Any) -> Any:
+        """x in the first row of each pair, y in the second."""
+        return np.where(np.arange(len(x))[:, None] % 2 == 0, x, y)
+
+    @staticmethod
     def normal(x: Any) -> tuple[Any, Any]:
         """The distribution function of the standard normal distribution, and its density."""
         tail = np.array([0.5 * math.erfc(-z / math.sqrt(2)) for z in np.ravel(x)], np.asarray(x).dtype)
@@ -71,16 +81,36 @@ def cost(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) 
     if isinstance(kind, costs.Cost):
         return _user_function(kind, "function", a, y), _user_function(kind, "derivative", a, y)
     name, parameter = costs.name_and_parameter(kind)
+    y = targets_of(kind, output_activation, y)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if name == "focal":
+            least = np.finfo(np.asarray(a).dtype).tiny
+            z, slope = np.log(np.maximum(a, least)), a
+            if output_activation == "sigmoid":
+                z, slope = z - np.log(np.maximum(1 - a, least)), a * (1 - a)
+            form = costs.LOGITS[_pair(kind, output_activation)]
+            return form.cost(Numpy, z, y, parameter), form.delta(Numpy, a, y, parameter) / slope
         if name == "cross_entropy":
             least = np.finfo(np.asarray(a).dtype).tiny  # outputs may have been rounded to 0 and 1
             of_ones = y * np.log(np.maximum(a, least))
             if output_activation == "softmax":
                 return -of_ones, np.where(y > 0, -y / a, 0.0)
             return -of_ones - (1 - y) * np.log(np.maximum(1 - a, least)), (a - y) / (a * (1 - a))
-        row: Any = costs.ROWS[name]
-        c, derivative = row(Numpy, a, y, parameter) if row.__code__.co_argcount > 3 else row(Numpy, a, y)
+        c, derivative = _computed(costs.ROWS[name], a, y, parameter)
     return c, derivative
+
+
+def _computed(row: Any, a: Any, y: Any, parameter: float) -> Any:
+    """A row's result, with the parameter where it has one."""
+    return row(Numpy, a, y, parameter) if row.__code__.co_argcount > 3 else row(Numpy, a, y)
+
+
+def targets_of(kind: costs.Kind, output_activation: activations.Kind, y: Any) -> Any:
+    """A target for each output: y as columns, smoothed as the cost says, or twice for pairs of outputs."""
+    if costs.definition_of(kind).is_paired:
+        return np.repeat(y, 2, axis=0)
+    share = costs.smoothing_of(kind)
+    return (1 - share) * y + share / (len(y) if output_activation == "softmax" else 2) if share else y
 
 
 def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: Any, y: Any) -> Any:
@@ -91,12 +121,23 @@ def cost_of(kind: costs.Kind, output_activation: activations.Kind, z: Any, a: An
     if output_activation == "softmax":
         z = z - np.max(z, axis=0, keepdims=True)
         z = z - np.log(np.sum(np.exp(z), axis=0, keepdims=True))
-    row: Any = costs.LOGITS[_pair(kind, output_activation)]
-    return row(Numpy, z, y)
+    y = targets_of(kind, output_activation, y)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        form = costs.LOGITS[_pair(kind, output_activation)]
+        return _computed(form.cost, z, y, costs.name_and_parameter(kind)[1])
+
+
+def delta_by_logits(kind: costs.Kind, output_activation: activations.Kind, a: Any, y: Any) -> Any:
+    """dC/dz of the outputs, for a cost that has a form from logits."""
+    form = costs.LOGITS[_pair(kind, output_activation)]
+    y = targets_of(kind, output_activation, y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        delta = _computed(form.delta, a, y, costs.name_and_parameter(kind)[1])
+    return delta - a * np.sum(delta, axis=0, keepdims=True) if form.is_coupled else delta
 
 
 def has_logits_form(kind: costs.Kind, output_activation: activations.Kind) -> bool:
-    """Tells whether the cost has a form from logits, so that dC/dz of the outputs is simply a - y."""
+    """Tells whether the cost has a form from logits, so that dC/dz of the outputs follows from them."""
     return _pair(kind, output_activation) in costs.LOGITS
 
 
@@ -186,10 +227,10 @@ def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[li
 
 
 def output_error(net: Any, module: Any, has_user_cost: bool) -> Delta:
-    """BP1: a - y if the cost has a form from logits, unless a user has overridden its derivative."""
-    kind = net._fastbp.options.output_activation
-    if has_logits_form(net._fastbp.options.cost, kind) and not has_user_cost:
-        return lambda z, a, y: a - y
+    """BP1: by the cost's form from logits if it has one, unless a user has overridden its derivative."""
+    cost_kind, kind = net._fastbp.options.cost, net._fastbp.options.output_activation
+    if has_logits_form(cost_kind, kind) and not has_user_cost:
+        return lambda z, a, y: delta_by_logits(cost_kind, kind, a, y)
     if kind == "softmax":
         return lambda z, a, y: output_delta(kind, z, a, net.cost_derivative(a, y))
     return lambda z, a, y: net.cost_derivative(a, y) * _prime(kind, module, z)

@@ -44,10 +44,16 @@ def classes(net: Any) -> np.ndarray:
     return np.arange(max(2, len(net.biases[-1]))) if known is None else labels.as_array(known)
 
 
-def predict(net: Any, X: Any) -> np.ndarray:
+def predict(net: Any, X: Any, return_std: bool) -> Any:
     parts, schema = opened(net)
     task = schema.trained_task
-    decided = metrics.decided(_infer(net, parts, schema, schema.samples(X)), task)
+    if return_std:
+        user_functions.with_deviations(schema.is_paired, schema.options.cost)
+    raw = _infer(net, parts, schema, schema.samples(X))
+    decided = metrics.decided(schema.values(raw), task, schema.threshold)
+    if return_std:
+        deviations = np.exp(0.5 * raw[:, 1::2])
+        return decided, deviations[:, 0] if task == "value" else deviations
     return labels.labels_of(decided, schema.learnt.classes) if task in ("labels", "binary") else decided
 
 
@@ -63,7 +69,7 @@ def score(net: Any, X: Any, y: Any, sample_weight: Any) -> float:
     samples, targets = schema._replace(task=schema.trained_task).pairs(X, y)
     weights = None if sample_weight is None else sample_weights(sample_weight, len(samples))
     check_some_weight("sample_weight", weights)
-    return metrics.score(_infer(net, parts, schema, samples), targets, weights)
+    return metrics.score(schema.values(_infer(net, parts, schema, samples)), targets, weights)
 
 
 def opened(net: Any) -> tuple[Parts, Schema]:

@@ -180,6 +180,8 @@ class LaneEngine:
         functions are not compiled for lanes.  The batch size makes lanes no slower.
         """
         kinds = (*architecture.activations, architecture.cost)
+        if costs.definition_of(architecture.cost).is_paired:
+            return False
         if architecture.compute_dtype or any(isinstance(kind, (Activation, Cost)) for kind in kinds):
             return False
         first, *others = (n_in * n_out for n_in, n_out in itertools.pairwise(architecture.sizes))
@@ -263,11 +265,12 @@ class LaneEngine:
         if self._data is None or self._data[0] is not data or self._data[1] != has_one_order:
             sizes = self.architecture.sizes
             assert isinstance(data.X, np.ndarray)
+            scalings = data.outputs or self.architecture.smoothing
             X = _rows(data.X, data.has_own_samples, sizes[0], data.divisor, data.inputs, has_one_order)
             Y = (
                 _rows(np.zeros(0, np.int64), False, 1, 1.0, None, True)
                 if data.targets is NOTHING
-                else _rows(data.targets, data.has_own_targets, sizes[-1], 1.0, data.outputs, has_one_order)
+                else _rows(data.targets, data.has_own_targets, sizes[-1], 1.0, scalings, has_one_order)
             )
             self._data = data, has_one_order, (X, Y)
         return self._data[2]
@@ -385,7 +388,7 @@ def _rows(
     next_raw = rows.size // len(array) if has_own else 0
     mean = factor = np.zeros(1)
     next_scaling = 0
-    if scalings is not None and kind != LABELS:
+    if scalings is not None:
         kind += SCALED
         each = (scalings,) if isinstance(scalings, Scaling) else scalings
         next_scaling = count if len(each) > 1 else 0

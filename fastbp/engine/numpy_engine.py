@@ -19,7 +19,16 @@ from ..options import optimizers
 from ..options.random_streams import word
 from . import user_functions
 from .architecture import Architecture, Parameters
-from .formulas import Numpy, _mixed, cost, cost_of, forward, has_logits_form, output_delta
+from .formulas import (
+    Numpy,
+    _mixed,
+    cost,
+    cost_of,
+    delta_by_logits,
+    forward,
+    has_logits_form,
+    output_delta,
+)
 
 _QUIET = np.errstate(over="ignore", invalid="ignore")  # `Run` reports divergence
 
@@ -133,7 +142,7 @@ class Engine:
         signals, primes = [x, *(a for _, a, _ in layers)], [prime for _, _, prime in layers]
         each = cost_of(architecture.cost, kinds[-1], z, a, y)
         if has_logits_form(architecture.cost, kinds[-1]):
-            delta = a - y
+            delta = delta_by_logits(architecture.cost, kinds[-1], a, y)
         else:
             delta = output_delta(kinds[-1], z, a, cost(architecture.cost, kinds[-1], a, y)[1])
         delta = delta * share.astype(architecture.dtype)
@@ -233,6 +242,7 @@ class Engine:
     def _target_columns(self, targets: np.ndarray, scaling: Scaling | None) -> np.ndarray:
         """Targets as columns (outputs, m), one-hot for labels."""
         dtype = self.architecture.dtype
+        scaling = self.architecture.target_scaling(scaling)
         if scaling is not None:
             targets = scaling.scaled(targets)
         if targets.ndim == 1:

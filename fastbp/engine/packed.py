@@ -86,7 +86,7 @@ def _rows(array: np.ndarray, count: int, divisor: float, scaling: Scaling | None
     width = array.itemsize * (1 if array.ndim == 1 else array.shape[1])
     raw = np.asarray(array).view(np.uint8)
     raw = raw.reshape(len(array), width) if array.ndim == 1 else raw
-    if scaling is None or kind == LABELS:
+    if scaling is None:
         return step.Rows(raw, count, kind, divisor, _UNSCALED, _UNSCALED)
     return step.Rows(raw, count, kind + SCALED, divisor, scaling.mean, 1.0 / scaling.deviation)
 
@@ -277,13 +277,16 @@ class Engine:
 
     def _rows_of(self, data: Data, block: int, listed: bool, members: int) -> tuple[list[Any], step.Rows]:
         """The rows of samples, one record for each member, and the rows of targets."""
-        sizes, targets = self.architecture.sizes, data.targets
+        sizes = self.architecture.sizes
         X = (
             _stored(data, self.architecture.dtype, block, listed)
             if isinstance(data.X, SparseRows)
             else _rows(data.X, sizes[0], data.divisor, data.inputs)
         )
-        Y = _NO_TARGETS if targets is NOTHING else _rows(targets, sizes[-1], 1.0, data.outputs)
+        Y = _NO_TARGETS
+        if data.targets is not NOTHING:
+            targets, scaling = self.architecture.a_target_for_each(data.targets, data.outputs)
+            Y = _rows(targets, sizes[-1], 1.0, scaling)
         return [_with_room(X) for _ in range(members)], Y
 
     def _samples(self, data: Data, order: np.ndarray, rank: int = 0) -> step.Samples:

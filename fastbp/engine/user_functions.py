@@ -78,6 +78,14 @@ def user_outputs(columns: list[Any], outputs: int) -> np.ndarray:
     return np.hstack(columns).T if columns else np.empty((0, outputs))
 
 
+def with_deviations(has_them: bool, cost: Any) -> None:
+    """Refuses to give standard deviations that a network has not learnt."""
+    if not has_them:
+        raise ValueError(
+            f"return_std: expected a network of the cost 'gaussian', whose outputs tell them, got {cost!r}"
+        )
+
+
 def probable(outputs: np.ndarray, task: Task, output_activation: activations.Kind) -> None:
     """Refuses outputs that are not probabilities; those of a user's function are judged by their values."""
     why = ""

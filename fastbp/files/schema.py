@@ -33,7 +33,7 @@ from .values import (
 )
 
 _HIDDEN = {kind.__name__: kind for kind in (activations.LeakyReLU, activations.ELU, activations.GELU)}
-_COSTS = {kind.__name__: kind for kind in (costs.Huber, costs.Quantile)}
+_COSTS = {kind.__name__: kind for kind in (costs.Huber, costs.Quantile, costs.CrossEntropy, costs.Focal)}
 _OPTIMIZERS = {
     **{kind.__name__: kind for kind in map(type, optimizers.OPTIMIZERS.values())},
     "_ScikitAdam": optimizers._ScikitAdam,

@@ -26,6 +26,8 @@ from ..engine.chunks import DivergenceError
 from ..network import Network, objective, recipe_of
 from ..options import checks
 from ..options.activations import SCIKIT_LEARNS
+from ..options.costs import CrossEntropy
+from ..options.costs import Kind as Cost
 from ..options.optimizers import SGD, Momentum, Nesterov, Optimizer, _ScikitAdam
 from ..training import fit as training
 from ..training.plan import Plan
@@ -99,7 +101,6 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     """The base of both estimators, which define their outputs and how y becomes targets."""
 
     _y_numeric = False
-    _cost = "cross_entropy"
     _outputs_in_loss = 1  # by which the reported loss is divided
     _loss_of_targets = 0.0  # which is added to it
 
@@ -260,7 +261,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             sizes,
             activation=activations if activations else "relu",
             output_activation=SCIKIT_LEARNS.get(str(self.out_activation_), str(self.out_activation_)),
-            cost=self._cost,
+            cost=self._cost(),
             dtype=dtype,
             seed=int(random.randint(_MOST_SEED)),
             dropout=self.dropout,
@@ -308,6 +309,9 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         return net
 
     def _task(self) -> Task:
+        raise NotImplementedError
+
+    def _cost(self) -> Cost:
         raise NotImplementedError
 
     def onnx_shape_calculator(self) -> Callable[..., None]:
@@ -518,6 +522,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         See `Network.fit`.
     compute_dtype : {"bfloat16"}, optional
         See `Network`.  It needs X of type float32.
+    label_smoothing : float
+        Share by which targets move towards even odds; see `fastbp.CrossEntropy`.
 
     The others are scikit-learn's.
 
@@ -574,8 +580,12 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         threads: int | str = "auto",
         callbacks: Any = None,
         compute_dtype: str | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         self._take(locals())
+
+    def _cost(self) -> Cost:
+        return CrossEntropy(self.label_smoothing) if self.label_smoothing else "cross_entropy"
 
     @available_if(_is_stochastic)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
@@ -687,6 +697,9 @@ def _is_multilabel(y: Any) -> bool:
     return bool(type_of_target(y).startswith("multilabel"))
 
 
+_LOSSES = {"squared_error": ("quadratic", "identity"), "poisson": ("poisson", "exp")}  # cost and outputs
+
+
 class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     """`sklearn.neural_network.MLPRegressor`, trained by fastbp; see `MLPClassifier`.
 
@@ -759,9 +772,11 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     def _task(self) -> Task:
         return "values" if self.n_outputs_ > 1 else "value"
 
+    def _cost(self) -> Cost:
+        return _LOSSES[self.loss][0]
+
     def _take_loss(self) -> None:
-        rows = {"squared_error": ("quadratic", "identity"), "poisson": ("poisson", "exp")}
-        self._cost, self.out_activation_ = rows[checks.choice("loss", self.loss, rows)]
+        _, self.out_activation_ = _LOSSES[checks.choice("loss", self.loss, _LOSSES)]
         self._outputs_in_loss = self.n_outputs_
 
     def _assume(self, sizes: Sequence[int]) -> None:

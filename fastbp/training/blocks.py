@@ -16,7 +16,7 @@ import numpy as np
 from ..data import frames, labels, streams
 from ..data.labels import hashable
 from ..data.pixels import scale_of, warn_of_bytes
-from ..data.scaling import Moments
+from ..data.scaling import Moments, of_pairs
 from ..data.schema import Schema
 from ..data.sparse import Samples, dense
 from ..data.targets import Targets
@@ -76,7 +76,7 @@ class Blocks:
         """Reads the first block, and all of them where their number, labels or a scaling must be known."""
         options, learnt = self.schema.options, self.schema.learnt
         block = self._first_block()
-        others = learnt.classes is None and labels.are_other(block.y, self.schema.outputs)
+        others = learnt.classes is None and labels.are_other(block.y, self.schema.columns)
         if not others:
             self.schema = self.schema.trained_on(self._targets(block), self._plan.class_weight)
         learns = [
@@ -153,7 +153,7 @@ class Blocks:
 
     def _survey(self, others: bool, learns: list[bool]) -> None:
         """Passes over all blocks: counts samples, and learns labels and scalings that are not known yet."""
-        options, columns = self.schema.options, (self.schema.inputs, self.schema.outputs)
+        options, columns = self.schema.options, (self.schema.inputs, self.schema.columns)
         moments = [Moments(n) if is_learnt else None for n, is_learnt in zip(columns, learns, strict=True)]
         distinct: dict[Any, None] = {}
         self.samples = 0
@@ -172,7 +172,9 @@ class Blocks:
             self.schema = self.schema.trained_on(targets, self._plan.class_weight)
         for field, name, one in zip(("input_scaling", "output_scaling"), ("X", "y"), moments, strict=True):
             if one:
-                self.schema = self.schema.learning(**{field: one.scaling(name)})
+                scaling = one.scaling(name)
+                scaling = of_pairs(scaling) if name == "y" and self.schema.is_paired else scaling
+                self.schema = self.schema.learning(**{field: scaling})
 
     def _first_block(self) -> _Block:
         """Reads the first block that has rows; the next pass continues from it."""

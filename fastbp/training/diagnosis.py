@@ -58,7 +58,8 @@ class Baseline:
     def __init__(self, architecture: Architecture, data: Data, order: np.ndarray) -> None:
         most = min(len(order), _ROWS, max(_FEW, _NUMBERS // architecture.sizes[0]))
         rows = self.rows = order[np.linspace(0, len(order) - 1, most).astype(np.int64)]
-        targets = data.targets if data.outputs is None else data.outputs.scaled(data.targets)
+        scaling = architecture.target_scaling(data.outputs)
+        targets = data.targets if scaling is None else scaling.scaled(data.targets)
         weights = data.weights[rows] if data.weights.size else NOTHING
         self._architecture = architecture
         self.seen = self.every = _targets_of(architecture, targets[rows], weights)
@@ -210,9 +211,7 @@ def _reach(kind: activations.Kind) -> tuple[float, float]:
 
 def _cost(architecture: Architecture, targets: _Targets, a: np.ndarray) -> np.ndarray:
     """The contribution of each output to the mean cost."""
-    if isinstance(
-        architecture.cost, costs.Cost
-    ):  # a user's function may need compiling, and its minimum is unknown
+    if not costs.is_least_at_targets(architecture.cost):  # a user's function may need compiling besides
         return np.full(targets.y.shape, np.nan)
     output = architecture.activations[-1]
     c, _ = formulas.cost(architecture.cost, output, np.broadcast_to(a, targets.y.shape), targets.y)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data import labels
-from ..data.labels import Classes
 from ..data.metrics import METRICS, OF_EACH, Weights
+from ..data.schema import Schema
 from ..data.targets import Targets, Task
 from ..data.weights import check_some_weight
 from ..engine.packed import NOTHING, Data
@@ -36,7 +36,8 @@ class Evaluation:
     that it compares with the training's; metrics are weighted means.
     """
 
-    def __init__(self, metrics: Mapping[str, Callable[..., float]], task: Task, classes: Classes) -> None:
+    def __init__(self, metrics: Mapping[str, Callable[..., float]], schema: Schema) -> None:
+        task = schema.trained_task
         name = _SCORES.get(task, "accuracy")
         self._metrics = dict(metrics) or {name: METRICS[name]}
         self._takes_weights = {
@@ -44,7 +45,8 @@ class Evaluation:
             for name, metric in self._metrics.items()
             if metric is not METRICS.get(name) and _takes_weights(metric)
         }
-        self._task, self._classes = task, classes
+        self._task, self._classes, self._threshold = task, schema.learnt.classes, schema.threshold
+        self._schema = schema
         self.sets: list[EvaluationSet] = []
 
     def add(self, prefix: str, data: Data, rows: np.ndarray) -> None:
@@ -73,12 +75,13 @@ class Evaluation:
         scores = {}
         if data.outputs is not None:
             outputs = data.outputs.unscaled(outputs)
+        outputs = self._schema.values(outputs)
         if prefix:
             counted = losses if weights is None else losses[weights > 0] * weights[weights > 0]
             scores[f"{prefix}loss"] = math.fsum(counted.tolist()) / len(losses)
         for name, metric in self._metrics.items():
             if metric is METRICS.get(name):
-                value = metric(outputs, Targets(targets, self._task), weights)
+                value = metric(outputs, self._checked(targets), weights)
             else:
                 options = {"sample_weight": weights} if name in self._takes_weights else {}
                 value = metric(self._as_y(targets), outputs, **options)
@@ -104,10 +107,14 @@ class Evaluation:
             for score, costs in zip(scores, losses.tolist(), strict=True):
                 score[f"{prefix}loss"] = math.fsum(costs) / len(costs)
         for name, metric in self._metrics.items():
-            values = OF_EACH[metric](outputs, Targets(targets, self._task)).tolist()
+            values = OF_EACH[metric](self._schema.values(outputs), self._checked(targets)).tolist()
             for score, value in zip(scores, values, strict=True):
                 score[prefix + name] = value
         return scores
+
+    def _checked(self, targets: np.ndarray) -> Targets:
+        """Targets with their task, as metrics read them."""
+        return Targets(targets, self._task, threshold=self._threshold)
 
     def _as_y(self, targets: np.ndarray) -> np.ndarray:
         """Targets as the user passed them: in the shape of y, and with its labels."""

@@ -151,7 +151,7 @@ def validation_of(schema: Schema, plan: Plan) -> Validation:
 
 def evaluation_of(source: ArraySource | Blocks, plan: Plan, validation: Validation | None) -> Evaluation:
     """The measurements after every epoch, by validation data or by the rows that the source holds out."""
-    evaluation = Evaluation(plan.metrics, source.schema.trained_task, source.schema.learnt.classes)
+    evaluation = Evaluation(plan.metrics, source.schema)
     if validation is not None:
         X, targets, weights, rows = validation
         evaluation.add("val_", source.data._replace(X=X, targets=targets, weights=weights), rows)

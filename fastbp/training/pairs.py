@@ -16,7 +16,7 @@ from ..engine.kernels import shuffle as mersenne
 from ..engine.packed import Data, Engine, UpdateSpec
 from ..engine.replaced import FORWARD, inference_engine, is_replaced, repack
 from ..engine.team_size import ALONE, TeamSizes, sizes
-from ..options import checks
+from ..options import checks, costs
 from ..options.optimizers import SGD as _SGD
 
 Pairs = Iterable[tuple[Any, Any]]
@@ -176,7 +176,8 @@ def _engine_for(
 def _data(architecture: Architecture, pairs: Sequence[Any], often: bool = False) -> Data:
     """Converts pairs for an engine; `often` converts pixels to bytes, which pays if they are read often."""
     sizes, dtype = architecture.sizes, architecture.dtype
-    return Data(*book_pairs.training_pairs(pairs, sizes[0], sizes[-1], dtype, often))
+    columns = costs.columns_of(architecture.cost, sizes[-1])
+    return Data(*book_pairs.training_pairs(pairs, sizes[0], columns, dtype, often))
 
 
 def _is_standard(shuffle: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data import frames
 from ..data.pixels import scale_of, warn_of_bytes, warn_of_undivided_targets
-from ..data.scaling import Moments, Scaling
+from ..data.scaling import Moments, Scaling, of_pairs
 from ..data.schema import Schema
 from ..data.sparse import Samples, dense
 from ..data.targets import Targets
@@ -216,6 +216,7 @@ def _learn_scalings(
         inputs = _scaling_of(X, options, rows, "X")
     if options.scale_outputs and outputs is None:
         outputs = _scaling_of(targets, options, rows, "y")
+        outputs = of_pairs(outputs) if schema.is_paired else outputs
     return inputs, outputs
 
 

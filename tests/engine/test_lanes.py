@@ -27,6 +27,10 @@ COSTS = (
     "poisson",
     "log_cosh",
     costs.Quantile(0.7),
+    costs.CrossEntropy(0.1),
+    costs.Focal(1.5),
+    "hinge",
+    "squared_hinge",
 )
 WIDTHS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17, 20, 33)
 EPOCHS = 2
@@ -141,7 +145,8 @@ def samples(architecture, networks, n, random, pick):
         ]
         return pick((found[0], tuple(found))) if random.random() < share else None
 
-    by_outputs = 0 if has_labels or architecture.cost in ("cross_entropy", "poisson") else 0.3
+    takes_any = costs.definition_of(architecture.cost).targets is costs.VALUES
+    by_outputs = 0.3 if takes_any and not has_labels else 0
     return LaneData(X, targets, 50.0, weights, scalings(inputs, 0.3), scalings(outputs, by_outputs))
 
 

@@ -62,14 +62,17 @@ def test_activation(name, on_numpy):
     ("cost", "output"),
     [
         pair
-        for pair in product([*COSTS, fastbp.Huber(0.1)], OUTPUT_ACTIVATIONS)
+        for pair in product(
+            [*COSTS, fastbp.Huber(0.1), fastbp.CrossEntropy(0.1), fastbp.Focal(0.5)], OUTPUT_ACTIVATIONS
+        )
         if definition_of(pair[0]).takes(pair[1])
     ],
     ids=str,
 )
 def test_cost(cost, output, on_numpy):
-    net = fresh(activation="tanh", output_activation=output, cost=cost, init="glorot_uniform")
-    y = VALUES if output != "softmax" else LABELS
+    sizes = [[6, 9, 7, 4]] if cost == "gaussian" else []
+    net = fresh(*sizes, activation="tanh", output_activation=output, cost=cost, init="glorot_uniform")
+    y = LABELS if output == "softmax" or "hinge" in str(cost) else VALUES[:, : 2 if sizes else None]
     assert_paths_alike(on_numpy, net, y, learning_rate=0.01)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from experiments import DTYPES, MIXED, Case, Experiment, in_new_process, train, trained
-from fastbp.options import activations
-from fastbp.options.costs import COSTS
+from fastbp.options import activations, costs
+from fastbp.options.costs import COSTS, columns_of, name_and_parameter
 from fastbp.options.optimizers import OPTIMIZERS
 from reproduce import bits as bits_table
 
@@ -101,8 +101,20 @@ GOLDEN_CASES = {  # name -> case, rate, recipe
             ("quantile", "linear"),
             ("poisson", "exponential"),
             ("poisson", "softplus"),
+            ("hinge", "linear"),
+            ("squared_hinge", "linear"),
         )
     },
+    **{
+        f"{name}, {output}": (Case(SIZES, 13, 60, ("tanh", "tanh", output)), 0.1, {"cost": cost})
+        for name, cost in (("focal", costs.Focal(1.5)), ("smoothed labels", costs.CrossEntropy(0.1)))
+        for output in ("sigmoid", "softmax")
+    },
+    "gaussian, linear": (
+        Case((19, 33, 16, 6), 13, 60, ("tanh", "tanh", "linear")),
+        0.01,
+        {"cost": "gaussian"},
+    ),
     **{
         name: (Case(SIZES, 13, 60, ("tanh", "relu", "sigmoid")), 0.01, {"optimizer": optimizer})
         for name, optimizer in OPTIMIZERS.items()
@@ -123,7 +135,10 @@ def golden_run(name, dtype, members):
     k, j = case.sizes[0], case.sizes[-1]
     X = (np.arange(case.n * k, dtype=np.int64) * 97 % 256).astype(np.uint8).reshape(case.n, k)
     orders = [(np.arange(case.n) * 7 + epoch) % case.n for epoch in range(4)]
-    run = Experiment(weights, biases, X, np.arange(case.n) % j, orders)
+    targets = np.arange(case.n) % j
+    if (columns := columns_of(recipe.get("cost", "quadratic"), j)) < j:
+        targets = dyadic((case.n, columns), 20, dtype)
+    run = Experiment(weights, biases, X, targets, orders)
     engine = run.engine(case, members, **recipe)
     costs = train(engine, run.data, orders, rate)
     weights, biases = engine.unpack()
@@ -155,6 +170,13 @@ GOLDEN = {
         "quantile, linear": "e6e40c00687d8d66afc1aca8ed4dfc5aa58c89655595c9d933e7466e1380610d",
         "poisson, exponential": "313807f758dc726af59e1c288e6269aa85b5c8d20bc28f255af57200b35dedf4",
         "poisson, softplus": "a35f105eb445196e48c096d4a0dea6fe5240d129a0c770d0c07db05cde335ae9",
+        "hinge, linear": "1659662429ae16a01433b892e8fa7d3871f33ec641cbf373dc99547961dbe9ba",
+        "squared_hinge, linear": "fbbd5dc409160539372b85d3ba63752736760f5fbba19e8efc26720e1b686623",
+        "focal, sigmoid": "ceabd4b6b688015ad67e699ab320cfea91f45f6cf44afffb878f480a7be568e3",
+        "focal, softmax": "09583b69e21d4f78a018f93047d50bcae633290e45d3ad0f3745417c7455b464",
+        "smoothed labels, sigmoid": "2fccff638f599273e90be1d43e42099dfcc39af90437424461eb001bc623257e",
+        "smoothed labels, softmax": "e50676185bec8457b3738057b1976e6bfe9ca05c6d68f31826c816d6d727fc3a",
+        "gaussian, linear": "a2d6287e5976708199bbd0fa5671ffe08caf732cf4a2b4c6a999aa81f17f4b70",
         "momentum": "bded6bb2e9db2ad4f0b85d7d1f892694fef77e1625bd4875cf8a295c395ffc72",
         "nesterov": "387d18e1e9b9a283e858c7f004b71e3b9689640ea96e043380c958d1ffb81a07",
         "rmsprop": "8abc6d0fc3b96e8cddc32c3e7fc075c476e98c42870c5a96789ee2a99e96fae8",
@@ -186,6 +208,13 @@ GOLDEN = {
         "quantile, linear": "86ca8572a0f4eed0687f55158e6df6f7019bb5b25b6cc127a863575d19c148d1",
         "poisson, exponential": "6113690ba552f4677775baf50c01d158834c24e7e9f9c1a0593c5f25bec24cce",
         "poisson, softplus": "dde50e2e9c85287e634b38c71492c9abb20f089dbc2c1357a4ed944e3b4d5fc2",
+        "hinge, linear": "89eabf99ab5c84ad1cbd6b2ccec8ec957c50b3a54f6be95f01c23e1d36704776",
+        "squared_hinge, linear": "9df7fb48673984f9f1bf841fc3ea44713ad569acc85a7caf402630fc2a411ffa",
+        "focal, sigmoid": "46a9929ed659c1d2905eadc614cbc0660b4a2828c6db82de7996859a15dfd0aa",
+        "focal, softmax": "73977e37a55477e1d1f4622ea811b367aa350e801db76520535579ba5807d083",
+        "smoothed labels, sigmoid": "eaabc3d853ed569ea6970ff10979a6053c14be4ca30a577666099beb576b6e11",
+        "smoothed labels, softmax": "670ec8427a1a490b4f7d1b543de4695dafd10f73e1658033544c265ae7bf39d0",
+        "gaussian, linear": "e52c962ae19ec6578c007b95a17d9ab5cf05aa859b091fe49289ae332f0dd4f9",
         "momentum": "71994bb704ab8055ece349bd9649c23fe9ef669a8e847d680e3f2e58f26d4e47",
         "nesterov": "804f42fded48d9f3f831614b455fa60cbdb03ff04624f83520e8058c5ee185db",
         "rmsprop": "11eb9b3ada3a88b15a6d52d3fd06211ffe7796eb498e3eb2df39ea67d7d2c6d8",
@@ -217,6 +246,13 @@ GOLDEN = {
         "quantile, linear": "a23bfc1ca876f938e51e4bd7715ee0733433df9493da6f40a5a109e5e15a676d",
         "poisson, exponential": "a3ab66ac18ae7965f09f79d419ee827b18496e0bc20e592e895928565685098b",
         "poisson, softplus": "a0874eb4730261a9b56f79283551adbfc098c93b381eb6374946fb760b2e875a",
+        "hinge, linear": "a8facead34b767ecf4aa71f44e0952a8fb3f381a94f6f067a0c9aaeafb289e2c",
+        "squared_hinge, linear": "97e4c5062c12103419f9d843d663a7beca9e4d3274fdb3f5561d7e3ecea76191",
+        "focal, sigmoid": "1ea2688f6525fea20474a209619827524576790e7e3b82d5b58a27330c93de00",
+        "focal, softmax": "4f2ef0c4f0f7a528ed242a639465b0a892cfe90efc1ce4042a1138499d616486",
+        "smoothed labels, sigmoid": "69943405db2c1ed3ba0b03d98d5232cb3e85753d5ed2a361f89953acda01e3b5",
+        "smoothed labels, softmax": "1ad4f6bb190ba0b9924ce25b1159e58bb59bfdfa15026588c00945c76db71662",
+        "gaussian, linear": "1204ddb8172b12abbd06ac54ca9a0adcc904b330d888fee764c9f43ac67ef15f",
         "momentum": "1c34997d692543e50f264816f5cc26a842a9dae680f1e90c4312fa6f893f5f4f",
         "nesterov": "2a89add10dc35d7612249d6acf268a4979ed1399457da9e968397c3f852eede6",
         "rmsprop": "79d1fc3c27e63ba6f858ea250881f44657d837423b541ba1aa1b3268d87272b7",
@@ -231,9 +267,9 @@ GOLDEN = {
 
 def test_every_formula_has_a_golden_hash():
     cases = [case for case, *_ in GOLDEN_CASES.values()]
-    costs = {recipe.get("cost", "quadratic") for *_, recipe in GOLDEN_CASES.values()}
+    names = {name_and_parameter(recipe.get("cost", "quadratic"))[0] for *_, recipe in GOLDEN_CASES.values()}
     missing = {*activations.ROWS} - {name for case in cases for name in case.names}
-    assert (missing, {*COSTS} - costs) == (set(), set())
+    assert (missing, {*COSTS} - names) == (set(), set())
 
 
 @pytest.mark.parametrize("dtype", GOLDEN)

@@ -22,6 +22,7 @@ from reference_functions import (
     leaky_relu,
     output_of,
     quantile,
+    smoothed,
 )
 from reference_training import OPTIMIZERS, forward, train_reference, value_and_gradient
 
@@ -35,11 +36,15 @@ VARIANTS = {
 }
 OUTPUTS = [  # output activation, cost
     *(("linear", cost) for cost in ("quadratic", "absolute", "huber", huber(0.3), "log_cosh")),
-    *(("linear", cost) for cost in ("quantile", quantile(0.9))),
+    *(("linear", cost) for cost in ("quantile", quantile(0.9), "hinge", "squared_hinge", "gaussian")),
     *((output, "quadratic") for output in ("sigmoid", "tanh", "relu", "softplus", "softmax")),
     ("tanh", "huber"),
     ("sigmoid", "cross_entropy"),
     ("softmax", "cross_entropy"),
+    ("sigmoid", "focal"),
+    ("softmax", "focal"),
+    ("sigmoid", smoothed(0.2, "sigmoid")),
+    ("softmax", smoothed(0.2, "softmax")),
     ("exponential", "poisson"),
     ("softplus", "poisson"),
     ("linear", Cost(lambda a, y: ((a - y) ** 4).sum(axis=1), lambda a, y: 4 * (a - y) ** 3)),
@@ -58,8 +63,10 @@ def drawn(sizes=SIZES, n=N, seed=0):
 
 def targets_for(cost, n=N, outputs=SIZES[-1]):
     rng = np.random.default_rng(1)
-    if cost == "cross_entropy":
+    if cost in ("cross_entropy", "focal", "hinge", "squared_hinge"):
         return one_hot(rng.integers(0, outputs, n), outputs)
+    if cost == "gaussian":  # two outputs for each
+        outputs = 2
     return (
         rng.integers(0, 4, (n, outputs)).astype(float) if cost == "poisson" else rng.normal(size=(n, outputs))
     )
@@ -94,7 +101,7 @@ def test_activations_of_large_numbers(name):
 @outputs
 def test_delta_of_output(output, cost):
     rng = np.random.default_rng(0)
-    z, y = rng.normal(size=(4, 3)), targets_for(cost, 4)
+    z, y = rng.normal(size=(4, 4 if cost == "gaussian" else 3)), targets_for(cost, 4)
 
     def total(z):
         return cost_of(cost, output).function(output_of(z, output), y).sum()
@@ -142,7 +149,7 @@ def test_gradient_with(options):
 
 
 def check_gradient(options):
-    weights, biases, X = drawn()
+    weights, biases, X = drawn([*SIZES[:-1], 4] if options["cost"] == "gaussian" else SIZES)
     Y = targets_for(options["cost"])
     found = value_and_gradient(weights, biases, X, Y, **options)
 

@@ -39,11 +39,16 @@ def test_activation_is_that_of_pytorch(name):
 @pytest.mark.parametrize("name", COSTS)
 def test_cost_is_that_of_pytorch(name):
     functions = torch.nn.functional
-    z = np.random.default_rng(0).normal(size=(6, 3))
+    z = np.random.default_rng(0).normal(size=(6, 4 if name == "gaussian" else 3))
     cost, _, output = name.partition(", ")
     output = output or ("exponential" if cost == "poisson" else "linear")
     y = targets_for(cost, 6)
     logits, wanted = torch.tensor(z, requires_grad=True), torch.tensor(y)
+    margin = (1 - (2 * wanted - 1) * logits).clamp(min=0) if "hinge" in name else None
+
+    def focal(of_each):
+        return ((1 - torch.exp(-of_each)) ** 2 * of_each).sum()
+
     loss = {
         "quadratic": lambda: 0.5 * functions.mse_loss(logits, wanted, reduction="sum"),
         "huber": lambda: functions.huber_loss(logits, wanted, reduction="sum"),
@@ -51,6 +56,15 @@ def test_cost_is_that_of_pytorch(name):
         "log_cosh": lambda: torch.log(torch.cosh(logits - wanted)).sum(),
         "quantile": lambda: 0.5 * functions.l1_loss(logits, wanted, reduction="sum"),
         "poisson": lambda: functions.poisson_nll_loss(logits, wanted, log_input=True, reduction="sum"),
+        "hinge": lambda: margin.sum(),
+        "squared_hinge": lambda: (margin**2).sum(),
+        "gaussian": lambda: functions.gaussian_nll_loss(
+            logits[:, ::2], wanted, logits[:, 1::2].exp(), eps=0.0, reduction="sum"
+        ),
+        "focal, sigmoid": lambda: focal(
+            functions.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        ),
+        "focal, softmax": lambda: focal(functions.cross_entropy(logits, wanted, reduction="none")),
         "cross_entropy, sigmoid": lambda: functions.binary_cross_entropy_with_logits(
             logits, wanted, reduction="sum"
         ),

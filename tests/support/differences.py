@@ -41,15 +41,18 @@ def network(hidden, output, cost, dtype):
 
 
 def data(cost, output):
-    """X and y, which float32 holds: shares, which add up to just one for a softmax; counts; any numbers."""
+    """X and y, which float32 holds: shares, which add up to one for a softmax; counts; labels; numbers."""
     rng = np.random.default_rng(3)
     X, y = rng.normal(size=(N, SIZES[0])).astype(np.float32), rng.integers(0, 65, (N, SIZES[-1])) / 64
     y[0] = 0.0, 1.0
     if cost == "poisson":
         return X, np.floor(4 * y)
+    if cost in ("hinge", "squared_hinge"):
+        return X, np.round(y).astype(np.int64)
     if output == "softmax":
         y[:, 1] = 1 - y[:, 0]
-    return X, y if cost == "cross_entropy" else 3 * y - 1.5
+    y = y if cost in ("cross_entropy", "focal") else 3 * y - 1.5
+    return X, y[:, :1] if cost == "gaussian" else y
 
 
 def slopes(net, X, y, **options):

@@ -119,6 +119,68 @@ def quantile(level=0.5):
     return Cost(function, lambda a, y: np.where(a > y, 1 - level, np.where(a < y, -level, 0.0)))
 
 
+def hinge(exponent):
+    """max(0, 1 - s a)^exponent of the side s, -1 or 1."""
+
+    def derivative(a, y):
+        side = np.where(y > 0, 1.0, -1.0)
+        margin = 1.0 - side * a
+        return np.where(margin > 0, -side * exponent * np.abs(margin) ** (exponent - 1), 0.0)
+
+    return Cost(
+        lambda a, y: (np.maximum(1.0 - np.where(y > 0, a, -a), 0.0) ** exponent).sum(axis=1), derivative
+    )
+
+
+def binary_focal(gamma=2.0):
+    """The cross-entropy of each output, times (1 - p)^gamma for the probability p of the answer."""
+
+    def function(a, y):
+        ones = np.where(y == 0, 0.0, -y * (1 - a) ** gamma * np.log(a))
+        return (ones + np.where(y == 1, 0.0, -(1 - y) * a**gamma * np.log1p(-a))).sum(axis=1)
+
+    def derivative(a, y):
+        ones = gamma * (1 - a) ** (gamma - 1) * np.log(a) - (1 - a) ** gamma / a
+        zeros = -gamma * a ** (gamma - 1) * np.log1p(-a) + a**gamma / (1 - a)
+        return y * ones + (1 - y) * zeros
+
+    return Cost(function, derivative)
+
+
+def categorical_focal(gamma=2.0):
+    def function(a, y):
+        return -np.where(y == 0, 0.0, y * (1 - a) ** gamma * np.log(a)).sum(axis=1)
+
+    return Cost(
+        function, lambda a, y: y * (gamma * (1 - a) ** (gamma - 1) * np.log(a) - (1 - a) ** gamma / a)
+    )
+
+
+def smoothed(share, output_activation):
+    """The cross-entropy of targets that are moved towards even odds."""
+
+    def moved(y):
+        return (1 - share) * y + share / (y.shape[1] if output_activation == "softmax" else 2)
+
+    plain = COSTS[f"cross_entropy, {output_activation}"]
+    return Cost(lambda a, y: plain.function(a, moved(y)), lambda a, y: plain.derivative(a, moved(y)))
+
+
+def gaussian():
+    """The negative log-likelihood of normal variables, whose means and log-variances take turns."""
+
+    def function(a, y):
+        return 0.5 * (a[:, 1::2] + (y - a[:, ::2]) ** 2 * np.exp(-a[:, 1::2])).sum(axis=1)
+
+    def derivative(a, y):
+        gradient = np.empty_like(a)
+        gradient[:, ::2] = (a[:, ::2] - y) * np.exp(-a[:, 1::2])
+        gradient[:, 1::2] = 0.5 - 0.5 * (y - a[:, ::2]) ** 2 * np.exp(-a[:, 1::2])
+        return gradient
+
+    return Cost(function, derivative)
+
+
 def binary_cross_entropy(a, y):
     """Each output is a probability of its own; 0 log 0 is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -139,6 +201,11 @@ COSTS = {
     "log_cosh": Cost(lambda a, y: np.log(np.cosh(a - y)).sum(axis=1), lambda a, y: np.tanh(a - y)),
     "quantile": quantile(),
     "poisson": Cost(lambda a, y: (a - y * np.log(a)).sum(axis=1), lambda a, y: 1.0 - y / a),
+    "hinge": hinge(1),
+    "squared_hinge": hinge(2),
+    "gaussian": gaussian(),
+    "focal, sigmoid": binary_focal(),
+    "focal, softmax": categorical_focal(),
     "cross_entropy, sigmoid": Cost(binary_cross_entropy, lambda a, y: (a - y) / (a * (1.0 - a))),
     "cross_entropy, softmax": Cost(categorical_cross_entropy, lambda a, y: -y / a),
 }
@@ -146,8 +213,8 @@ COSTS = {
 
 def cost_of(given, output_activation):
     """`given`: a name, or a Cost."""
-    if given == "cross_entropy":
-        given = f"cross_entropy, {output_activation}"
+    if given in ("cross_entropy", "focal"):
+        given = f"{given}, {output_activation}"
     return COSTS[given] if isinstance(given, str) else given
 
 

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .jit import inlined
+from .jit import helper, inlined
 from .vector import (
     CACHE_LINE,
     F32,
@@ -39,7 +39,7 @@ from .vector import (
 # How the numbers of a row are stored; a kernel knows it by its place here.
 DTYPE_CODES = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}
 _STORED = (I8, F32, F64)
-LABELS = 3  # an int64 a row: the number of the one output whose target is 1
+LABELS = 3  # an int64 a row: the number of the one output whose target is 1; `SCALED` ones are smoothed
 SCALED = 4  # is added to the kind of numbers that are brought to mean 0 and deviation 1
 
 
@@ -161,17 +161,19 @@ def gather(
 
 @intrinsic
 def one_hot(
-    typingctx: Any, first: Any, target: Any, count: Any, source: Any, size: Any, positions: Any
+    typingctx: Any, first: Any, target: Any, count: Any, source: Any, size: Any, positions: Any, ends: Any
 ) -> Any:
-    """Fills the first `count` rows of the panel whose first column is `first`: zeros, but a one at the label.
+    """Fills the first `count` rows of the panel whose first column is `first`, by the two numbers of `ends`.
 
-    Row i's label (int64) lies positions[i] `size` bytes after `source`.
+    All are the first number, but the second at the label.  Row i's label (int64) lies positions[i] `size`
+    bytes after `source`.
     """
     element = element_of(target)
     s = shape(element)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        first, target, count, source, size, positions = args
+        first, target, count, source, size, positions, *ends = args
+        off, on = (splat(b, b.fptrunc(end, F32) if element == F32 else end, s.lanes) for end in ends)
         numbers = ir.Constant(ir.VectorType(I64, s.lanes), list(range(s.lanes)))
         with loop(b, count) as i:
             start = at(b, source, b.mul(b.load(at(b, positions, i)), size))
@@ -180,15 +182,30 @@ def one_hot(
             for column in range(0, s.columns, s.lanes):
                 wanted = splat(b, b.sub(label, b.add(first, I64(column))), s.lanes)
                 hot = b.icmp_signed("==", numbers, wanted)
-                value = b.select(hot, constant(s.vector, 1.0), constant(s.vector, 0.0))
+                value = b.select(hot, on, off)
                 store(b, value, at(b, at(b, target, b.mul(i, I64(s.columns))), column))
 
     i = types.int64
-    arguments = [I64, element.as_pointer(), I64, I8.as_pointer(), I64, I64.as_pointer()]
+    arguments = [I64, element.as_pointer(), I64, I8.as_pointer(), I64, I64.as_pointer(), F64, F64]
     return call(
         lambda module: routine(module, f"one_hot_{element}", arguments, emit),
-        (i, target, i, source, i, positions),
+        (i, target, i, source, i, positions, ends),
     )
+
+
+class Ends(NamedTuple):
+    """The targets of a label's output and of all others."""
+
+    off: float
+    on: float
+
+
+@helper
+def ends(kind: int, mean: Any, factor: Any) -> Ends:
+    """Zero and one, or those numbers scaled by the mean and the factor of the first column."""
+    if kind < SCALED:
+        return Ends(0.0, 1.0)
+    return Ends((0.0 - mean[0]) * factor[0], (1.0 - mean[0]) * factor[0])
 
 
 @intrinsic

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from ...options import costs as cost_rows
 from .elementary import Elementary
 from .lanes import entry, narrowed, widened
-from .output import FIRST_OF_LOGITS, SOFTMAX_CROSS_ENTROPY
+from .output import OF_SOFTMAX, PAIRED, coupled, deltas, rows_of_outputs
 from .panels import converted, row_of
 from .vector import (
     F64,
@@ -72,19 +72,17 @@ class _Sums:
 
 
 @intrinsic
-def softmax(
-    typingctx: Any, rows: Any, outputs: Any, z: Any, a: Any, d: Any, y: Any, costs: Any, wanted: Any
-) -> Any:
+def softmax(typingctx: Any, rows: Any, outputs: Any, z: Any, a: Any, d: Any, y: Any, sums: Any) -> Any:
     """a = exp(z) / sum of exp(z) over each sample's outputs, and d = 1.
 
-    Where `wanted`, also the cross-entropies to `costs`.
+    Where wanted, also the costs that have a form from logits.
     """
     element = element_of(z.types[0])
     s = shape(element)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         rows, outputs, z, a, d, y = *args[:2], args[2:5], args[5:8], args[8:11], args[11:14]
-        costs, wanted = args[14:]
+        code, parameter, costs, wanted = args[14:]
         v, w = Elementary(b, s.vector), Elementary(b, ir.VectorType(F64, s.lanes))
         total, cost = _Sums(v, outputs), _Sums(w, outputs)
         most = cgutils.alloca_once(b, s.vector)
@@ -106,46 +104,58 @@ def softmax(
             with b.if_then(b.icmp_signed("!=", wanted, I64(0))):
                 top, log_of_sum = w.of(widened(b, largest.value)), w.log(w.of(widened(b, whole.value)))
                 cost.clear()
-                with loop(b, outputs) as j:
-                    logit, wish = (w.of(widened(b, read(x, i, j).value)) for x in (z, y))
-                    logit = logit - top - log_of_sum
-                    cost.add(j, cost_rows.softmax_cross_entropy(w, logit, wish))
-                store(b, cost.total().value, at(b, costs, b.mul(i, I64(s.lanes))))
+
+                def summed(
+                    form: cost_rows.Logits,
+                    i: ir.Value = i,
+                    top: Vector = top,
+                    log_of_sum: Vector = log_of_sum,
+                ) -> None:
+                    with loop(b, outputs) as j:
+                        logit, wish = (w.of(widened(b, read(x, i, j).value)) for x in (z, y))
+                        logit = logit - top - log_of_sum
+                        cost.add(j, row_of(form.cost, 3, parameter)(w, logit, wish))
+                    store(b, cost.total().value, at(b, costs, b.mul(i, I64(s.lanes))))
+
+                switch(b, code, {number: partial(summed, form) for number, form in OF_SOFTMAX.items()})
             with loop(b, outputs) as j:
                 store(b, v.flushed(read(d, i, j) / whole).value, entry(b, a, i, j))
                 store(b, constant(s.vector, 1.0), entry(b, d, i, j))
 
-    arguments = [I64, I64, *[element.as_pointer(), I64, I64] * 4, F64.as_pointer(), I64]
+    arguments = [I64, I64, *[element.as_pointer(), I64, I64] * 4, I64, F64, F64.as_pointer(), I64]
     return call(
         lambda module: routine(module, f"lane_softmax_{element}", arguments, emit),
-        (_i, _i, z, a, d, y, costs, _i),
+        (_i, _i, z, a, d, y, sums),
     )
 
 
 @intrinsic
-def softmax_delta(typingctx: Any, rows: Any, outputs: Any, d: Any, a: Any) -> Any:
-    """From d = dC/da to dC/dz = a (d - sum of d a over the sample's outputs)."""
+def softmax_delta(typingctx: Any, rows: Any, outputs: Any, d: Any, a: Any, is_product: Any) -> Any:
+    """From d = dC/da, or from a dC/da where it `is_product`, to dC/dz; see `output.softmax_delta`."""
     element = element_of(a.types[0])
     s = shape(element)
 
     def emit(b: ir.IRBuilder, rows: ir.Value, outputs: ir.Value, *args: ir.Value) -> None:
         v = Elementary(b, s.vector)
         total = _Sums(v, outputs)
+        is_product = b.icmp_signed("!=", args[6], I64(0))
         with loop(b, rows) as i:
             total.clear()
             for finished in (False, True):
                 whole = total.total() if finished else v.of(0.0)
                 with loop(b, outputs) as j:
-                    places = [entry(b, matrix, i, j) for matrix in (args[:3], args[3:])]
+                    places = [entry(b, matrix, i, j) for matrix in (args[:3], args[3:6])]
                     gradient, output = (v.of(load(b, place, s.vector)) for place in places)
                     if finished:
-                        store(b, v.flushed(output * (gradient - whole)).value, places[0])
+                        delta = coupled(v, gradient, output, whole, is_product)
+                        store(b, v.flushed(delta).value, places[0])
                     else:
-                        total.add(j, gradient * output)
+                        total.add(j, v.where(is_product, gradient, gradient * output))
 
-    arguments = [I64, I64, *[element.as_pointer(), I64, I64] * 2]
+    arguments = [I64, I64, *[element.as_pointer(), I64, I64] * 2, I64]
     return call(
-        lambda module: routine(module, f"lane_softmax_delta_{element}", arguments, emit), (_i, _i, d, a)
+        lambda module: routine(module, f"lane_softmax_delta_{element}", arguments, emit),
+        (_i, _i, d, a, _i),
     )
 
 
@@ -170,8 +180,7 @@ def costs(typingctx: Any, formula: Any, rows: Any, outputs: Any, out: Any, a: An
                     total.add(j, cost[0] if isinstance(cost, tuple) else cost)
                 store(b, total.total().value, at(b, out, b.mul(i, I64(s.lanes))))
 
-        rows_by_code = dict(enumerate((*cost_rows.ROWS.values(), *cost_rows.LOGITS.values())))
-        del rows_by_code[SOFTMAX_CROSS_ENTROPY]  # softmax has it
+        rows_by_code = {code: row for code, row in rows_of_outputs().items() if code not in PAIRED}
         switch(b, code, {number: partial(summed, row) for number, row in rows_by_code.items()})
 
     arguments = [I64, F64, I64, I64, I64, F64.as_pointer(), *[element.as_pointer(), I64, I64] * 2]
@@ -182,7 +191,7 @@ def costs(typingctx: Any, formula: Any, rows: Any, outputs: Any, out: Any, a: An
 
 @intrinsic
 def cost_delta(typingctx: Any, formula: Any, rows: Any, outputs: Any, d: Any, a: Any, y: Any) -> Any:
-    """d *= dC/da, or d = a - y where that is dC/dz."""
+    """d *= dC/da, or d by a form from logits."""
     element = element_of(a.types[0])
     s = shape(element)
 
@@ -201,10 +210,12 @@ def cost_delta(typingctx: Any, formula: Any, rows: Any, outputs: Any, d: Any, a:
             over(lambda d, a, y: row_of(row, 3, parameter)(v, a, y)[1] * d)
 
         cases: dict[int, Callable[[], None]] = {
-            number: partial(gradient, row) for number, row in enumerate(cost_rows.ROWS.values())
+            number: partial(gradient, row)
+            for number, row in enumerate(cost_rows.ROWS.values())
+            if number not in PAIRED
         }
-        for number in range(FIRST_OF_LOGITS, cost_rows.CUSTOM):
-            cases[number] = partial(over, lambda d, a, y: a - y)
+        for number, row in deltas().items():
+            cases[number] = partial(over, lambda d, a, y, row=row: row_of(row, 3, parameter)(v, a, y))
         switch(b, code, cases)
 
     arguments = [I64, F64, I64, I64, I64, *[element.as_pointer(), I64, I64] * 3]

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from ...options.optimizers import NUMBERS
 from .dense import SAMPLES_AT_ONCE
-from .gather import LABELS, Units, gather, one_hot
+from .gather import LABELS, SCALED, Units, ends, gather, one_hot
 from .jit import helper, inlined, kernel
 from .lane_output import add_costs, cost_delta, costs, softmax, softmax_delta, weigh
 from .lanes import (
@@ -34,7 +34,7 @@ from .lanes import (
     multiply_shared,
     spread,
 )
-from .output import CUSTOM, FIRST_OF_LOGITS, SOFTMAX
+from .output import COUPLED, CUSTOM, FIRST_OF_LOGITS, SOFTMAX, Sums
 from .panels import Formula
 from .records import FUSED, LANE_LAYER, LANE_PLAN
 from .step import DECAY, L1, L2, RATE, SCALE
@@ -202,11 +202,12 @@ def _gather(net: Lanes, work: Work, samples: LaneSamples, begin: int, count: int
                 source = pointer(rows.raw, network * rows.next_raw)
                 positions = pointer(orders, _order_of(network, orders) + begin)
                 panel = shift(panels, lane * room)
-                if rows.kind == LABELS:
-                    one_hot(first, panel, count, source, size, positions)
+                scaling = network * rows.next_scaling
+                mean, factor = pointer(rows.mean, scaling), pointer(rows.factor, scaling)
+                if rows.kind % SCALED == LABELS:
+                    one_hot(first, panel, count, source, size, positions, ends(rows.kind, mean, factor))
                 else:
-                    scaling = network * rows.next_scaling + first
-                    units = Units(rows.divisor, pointer(rows.mean, scaling), pointer(rows.factor, scaling))
+                    units = Units(rows.divisor, shift(mean, first), shift(factor, first))
                     here = shift(source, first * (size // rows.count))
                     gather(rows.kind, columns, panel, count, here, size, positions, units)
             there = Matrix(shift(work.scratch, offset + first * lanes), row, lanes)
@@ -305,19 +306,19 @@ def _output(net: Lanes, work: Work, m: int, wants_costs: bool, learns: bool, is_
     a = Matrix(shift(work.scratch, layer.a), layer.row, lanes)
     d = Matrix(shift(work.scratch, layer.delta), layer.row, lanes)
     y = Matrix(shift(work.scratch, plan.y), plan.y_row, lanes)
-    has_logits_form = FIRST_OF_LOGITS <= plan.cost < CUSTOM  # dC/dz is a - y
+    has_logits_form = FIRST_OF_LOGITS <= plan.cost < CUSTOM
     if wants_costs and has_logits_form:
         costs(cost, m, layer.outputs, work.costs, z, y)
     if layer.activation == SOFTMAX:
-        softmax(m, layer.outputs, z, a, d, y, work.costs, wants_costs)
+        softmax(m, layer.outputs, z, a, d, y, Sums(cost.code, cost.parameter, work.costs, int(wants_costs)))
     else:
         activate(Formula(layer.activation, layer.parameter, 0), m, layer.outputs, z, a, d)
     if wants_costs and not has_logits_form:
         costs(cost, m, layer.outputs, work.costs, a, y)
     if learns:
         cost_delta(cost, m, layer.outputs, d, a, y)
-        if layer.activation == SOFTMAX and not has_logits_form:
-            softmax_delta(m, layer.outputs, d, a)
+        if layer.activation == SOFTMAX and (plan.cost == COUPLED or not has_logits_form):
+            softmax_delta(m, layer.outputs, d, a, int(has_logits_form))
     if is_weighted:
         weigh(m, layer.outputs, d, work.costs, work.weights)
 

@@ -7,7 +7,7 @@ one order: the same bits whatever the vector's width.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -46,8 +46,13 @@ from .vector import (
 )
 
 SOFTMAX, CUSTOM = CODES["softmax"], cost_rows.CUSTOM
-FIRST_OF_LOGITS = cost_rows.FIRST_OF_LOGITS
-SOFTMAX_CROSS_ENTROPY = cost_rows.code_of("cross_entropy", "softmax")
+FIRST_OF_LOGITS, COUPLED = cost_rows.FIRST_OF_LOGITS, cost_rows.COUPLED
+FORMS = dict(enumerate(cost_rows.LOGITS.values(), FIRST_OF_LOGITS))  # by code
+OF_SOFTMAX = {
+    code: FORMS[code]
+    for code, (_, output) in enumerate(cost_rows.LOGITS, FIRST_OF_LOGITS)
+    if output == "softmax"
+}
 
 
 @contextmanager
@@ -93,20 +98,36 @@ def _wide(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
     return b.fpext(value, ir.VectorType(F64, 8)) if value.type.element == F32 else value
 
 
+def rows_of_outputs() -> dict[int, Callable[..., Any]]:
+    """The rows of all costs by code, but of those that `softmax` computes."""
+    forms = {code: form.cost for code, form in FORMS.items() if code not in OF_SOFTMAX}
+    return dict(enumerate(cost_rows.ROWS.values())) | forms
+
+
+PAIRED = {code for code, name in enumerate(cost_rows.ROWS) if cost_rows.DEFINITIONS[name].is_paired}
+
+
+class Sums(NamedTuple):
+    """The costs of samples that a softmax computes besides, by the row of a code, where they are `wanted`."""
+
+    code: int
+    parameter: float
+    costs: Any
+    wanted: int
+
+
 @intrinsic
-def softmax(
-    typingctx: Any, rows: Any, outputs: Any, panel: Any, a: Any, d: Any, y: Any, costs: Any, wanted: Any
-) -> Any:
+def softmax(typingctx: Any, rows: Any, outputs: Any, panel: Any, a: Any, d: Any, y: Any, sums: Any) -> Any:
     """a = exp(z) / sum of exp(z) over each sample's outputs, in place, and d = 1.
 
-    Where `wanted`, also the cross-entropies to costs[i].  Panels lie `panel` numbers apart.
+    Where wanted, also the costs that have a form from logits.  Panels lie `panel` numbers apart.
     """
     element = element_of(a)
     columns = shape(element).columns
     eight = ir.VectorType(element, 8)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        rows, outputs, panel, a, d, y, costs, wanted = args
+        rows, outputs, panel, a, d, y, code, parameter, costs, wanted = args
         v, w = Elementary(b, eight), Elementary(b, ir.VectorType(F64, 8))
         largest, total, cost = _Sum(v, float("-inf")), _Sum(v, 0.0), _Sum(w, 0.0)
         with loop(b, rows) as i:
@@ -123,10 +144,17 @@ def softmax(
             whole = v.of(sum_of_eight(b, total.value.value))
             with b.if_then(b.icmp_signed("!=", wanted, I64(0))):
                 top, log_of_sum = w.of(_wide(b, most.value)), w.log(w.of(_wide(b, whole.value)))
-                with _eights(b, columns, row, outputs, panel) as (offset, real):
-                    z, wish = (w.of(_wide(b, load(b, at(b, x, offset), eight))) for x in (a, y))
-                    cost.add(real, cost_rows.softmax_cross_entropy(w, z - top - log_of_sum, wish))
-                b.store(sum_of_eight(b, cost.value.value), at(b, costs, i))
+
+                def summed(
+                    form: cost_rows.Logits, top: Vector = top, log_of_sum: Vector = log_of_sum
+                ) -> None:
+                    with _eights(b, columns, row, outputs, panel) as (offset, real):
+                        z, wish = (w.of(_wide(b, load(b, at(b, x, offset), eight))) for x in (a, y))
+                        value = row_of(form.cost, 3, parameter)(w, z - top - log_of_sum, wish)
+                        cost.add(real, value)
+                    b.store(sum_of_eight(b, cost.value.value), at(b, costs, i))
+
+                switch(b, code, {number: partial(summed, form) for number, form in OF_SOFTMAX.items()})
             with _eights(b, columns, row, outputs, panel) as (offset, real):
                 share = v.of(load(b, at(b, d, offset), eight)) / whole
                 store(b, v.flushed(share).value, at(b, a, offset))
@@ -134,21 +162,27 @@ def softmax(
 
     i = types.int64
     address = element.as_pointer()
-    arguments = [I64, I64, I64, address, address, address, F64.as_pointer(), I64]
+    arguments = [I64, I64, I64, address, address, address, I64, F64, F64.as_pointer(), I64]
     return call(
-        lambda module: routine(module, f"softmax_{element}", arguments, emit), (i, i, i, a, d, y, costs, i)
+        lambda module: routine(module, f"softmax_{element}", arguments, emit), (i, i, i, a, d, y, sums)
     )
 
 
 @intrinsic
-def softmax_delta(typingctx: Any, rows: Any, outputs: Any, panel: Any, d: Any, a: Any) -> Any:
-    """From d = dC/da to dC/dz = a (d - sum of d a over the sample's outputs); zeros beyond."""
+def softmax_delta(
+    typingctx: Any, rows: Any, outputs: Any, panel: Any, d: Any, a: Any, is_product: Any
+) -> Any:
+    """From d = dC/da to dC/dz = a (d - sum of d a over the sample's outputs); zeros beyond.
+
+    Where it `is_product`, d is a dC/da already.
+    """
     element = element_of(a)
     columns = shape(element).columns
     eight = ir.VectorType(element, 8)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        rows, outputs, panel, d, a = args
+        rows, outputs, panel, d, a, is_product = args
+        is_product = b.icmp_signed("!=", is_product, I64(0))
         v = Elementary(b, eight)
         total = _Sum(v, 0.0)
         with loop(b, rows) as i:
@@ -159,15 +193,27 @@ def softmax_delta(typingctx: Any, rows: Any, outputs: Any, panel: Any, d: Any, a
                 with _eights(b, columns, row, outputs, panel) as (offset, real):
                     gradient, output = (v.of(load(b, at(b, x, offset), eight)) for x in (d, a))
                     if finished:
-                        delta = v.where(real, output * (gradient - whole), 0.0)
-                        store(b, v.flushed(delta).value, at(b, d, offset))
+                        delta = coupled(v, gradient, output, whole, is_product)
+                        store(b, v.flushed(v.where(real, delta, 0.0)).value, at(b, d, offset))
                     else:
-                        total.add(real, gradient * output)
+                        total.add(real, v.where(is_product, gradient, gradient * output))
 
     i = types.int64
     address = element.as_pointer()
-    arguments = [I64, I64, I64, address, address]
-    return call(lambda module: routine(module, f"softmax_delta_{element}", arguments, emit), (i, i, i, d, a))
+    arguments = [I64, I64, I64, address, address, I64]
+    return call(
+        lambda module: routine(module, f"softmax_delta_{element}", arguments, emit), (i, i, i, d, a, i)
+    )
+
+
+def coupled(v: Elementary, gradient: Vector, a: Vector, whole: Vector, is_product: ir.Value) -> Vector:
+    """dC/dz of a softmax from dC/da, or from a dC/da, and the sum of a dC/da over the outputs."""
+    return v.where(is_product, gradient - a * whole, a * (gradient - whole))
+
+
+def deltas() -> dict[int, Callable[..., Any]]:
+    """The rows from outputs to dC/dz, or a dC/da, of costs that have a form from logits, by code."""
+    return {code: form.delta for code, form in FORMS.items()}
 
 
 @intrinsic
@@ -195,9 +241,7 @@ def costs(typingctx: Any, formula: Any, rows: Any, outputs: Any, panel: Any, out
             with loop(b, rows) as i:
                 b.store(F64(0.0), at(b, out, i))
 
-        rows_by_code = dict(enumerate((*cost_rows.ROWS.values(), *cost_rows.LOGITS.values())))
-        del rows_by_code[SOFTMAX_CROSS_ENTROPY]  # softmax has it
-        cases = {number: partial(summed, row) for number, row in rows_by_code.items()}
+        cases = {number: partial(summed, row) for number, row in rows_of_outputs().items()}
         switch(b, code, cases | {CUSTOM: nothing})
 
     i = types.int64
@@ -213,7 +257,7 @@ def costs(typingctx: Any, formula: Any, rows: Any, outputs: Any, panel: Any, out
 def cost_delta(
     typingctx: Any, formula: Any, rows: Any, columns: Any, d: Any, a: Any, y: Any, out: Any, wanted: Any
 ) -> Any:
-    """d *= dC/da for rows x columns of a panel, or d = a - y where that is dC/dz; zeros beyond `columns`.
+    """d *= dC/da for rows x columns of a panel, or d by a form from logits; zeros beyond `columns`.
 
     A user's own cost is added to out[i], where `wanted`.
     """
@@ -249,8 +293,8 @@ def cost_delta(
         cases: dict[int, Callable[[], None]] = {
             number: partial(gradient, row) for number, row in enumerate(cost_rows.ROWS.values())
         }
-        for number in range(FIRST_OF_LOGITS, CUSTOM):
-            cases[number] = partial(over, lambda d, a, y: a - y)
+        for number, row in deltas().items():
+            cases[number] = partial(over, lambda d, a, y, row=row: row_of(row, 3, parameter)(v, a, y))
         switch(b, code, cases | {CUSTOM: custom})
 
     i = types.int64
@@ -263,14 +307,14 @@ def cost_delta(
 
 
 @inlined
-def finish(layer: Any, work: Any, row: int, rows: int, y: Any, out: Any, wanted: bool) -> None:
+def finish(layer: Any, work: Any, row: int, rows: int, y: Any, sums: Sums) -> None:
     """Turns z into a for some rows of the last layer and leaves da/dz in its delta block; see `softmax`."""
     nr, lanes = constants(work.scratch)
     formula = Formula(layer.activation, layer.parameter, layer.address)
     if layer.activation == SOFTMAX:
         a = shift(work.scratch, layer.a + row * nr)
         d = shift(work.scratch, layer.delta + row * nr)
-        softmax(rows, layer.outputs, work.rows * nr, a, d, y, out, wanted)
+        softmax(rows, layer.outputs, work.rows * nr, a, d, y, sums)
         return
     for panel in range(ceil_div(layer.outputs, nr)):
         offset = (panel * work.rows + row) * nr
@@ -294,7 +338,7 @@ def output(
     first, last = share(ceil_div(m, lanes), member)
     panels, stride = ceil_div(layer.outputs, nr), work.rows * nr
     wanted = losses.size > 0
-    has_logits_form = FIRST_OF_LOGITS <= plan.cost < CUSTOM  # dC/dz is a - y
+    has_logits_form = FIRST_OF_LOGITS <= plan.cost < CUSTOM
     for unit in range(first, last):
         row = unit * lanes
         rows = min(lanes, m - row)
@@ -302,16 +346,16 @@ def output(
         d, out = shift(work.scratch, layer.delta + row * nr), pointer(losses, row)
         if wanted and has_logits_form:
             costs(cost, rows, layer.outputs, stride, out, a, y_here)
-        finish(layer, work, row, rows, y_here, out, wanted)
-        if wanted and not has_logits_form:  # after a softmax, which leaves cross-entropies in `out`
+        finish(layer, work, row, rows, y_here, Sums(cost.code, cost.parameter, out, int(wanted)))
+        if wanted and not has_logits_form:
             costs(cost, rows, layer.outputs, stride, out, a, y_here)
         for panel in range(panels):
             columns = min(nr, layer.outputs - panel * nr)
             here = panel * stride
             d_here, a_here, wish = shift(d, here), shift(a, here), shift(y_here, here)
             cost_delta(cost, rows, columns, d_here, a_here, wish, out, wanted)
-        if layer.activation == SOFTMAX and not has_logits_form:
-            softmax_delta(rows, layer.outputs, stride, d, a)
+        if layer.activation == SOFTMAX and (plan.cost == COUPLED or not has_logits_form):
+            softmax_delta(rows, layer.outputs, stride, d, a, int(has_logits_form))
         if weights.size:
             for i in range(rows):
                 weight = weights[positions[row + i]]

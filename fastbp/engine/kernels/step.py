@@ -12,9 +12,9 @@ from numba import types
 from ...options.optimizers import COMMON, NUMBERS
 from .bfloat16 import BFLOAT16, pointer_if_any, round_all, round_rows
 from .dense import TileUpdate, Workspace, backward, forward, numbers, squares, step_all, update
-from .gather import LABELS, Prefetch, Units, gather, one_hot
+from .gather import LABELS, SCALED, Prefetch, Units, ends, gather, one_hot
 from .jit import helper, inlined, kernel
-from .output import finish, output
+from .output import Sums, finish, output
 from .panels import Mask
 from .records import FUSED, GRADIENT, LAYER, PLAN
 from .shares import ceil_div
@@ -140,8 +140,8 @@ def _gather(rows: Rows, positions: Any, count: int, target: Any, work: Workspace
     source, mean, factor = pointer(rows.raw, 0), pointer(rows.mean, 0), pointer(rows.factor, 0)
     for first in range(0, rows.count, nr):
         panel = shift(target, first * work.rows)
-        if rows.kind == LABELS:
-            one_hot(first, panel, count, source, size, positions)
+        if rows.kind % SCALED == LABELS:
+            one_hot(first, panel, count, source, size, positions, ends(rows.kind, mean, factor))
         else:
             columns = min(nr, rows.count - first)
             here = shift(source, first * (size // rows.count))
@@ -490,7 +490,7 @@ def _infer_by(block_at: Any, gather_x: Any, forward_all: Any) -> Any:
                 _gather(samples.Y, positions, m, y, work)
                 output(net, work, y, m, losses[begin:], samples.weights, positions, alone)
             else:
-                finish(layer, work, 0, m, y, pointer(losses, 0), False)
+                finish(layer, work, 0, m, y, Sums(0, 0.0, pointer(losses, 0), 0))
             for panel in range(ceil_div(out.shape[1], nr)):
                 for i in range(m):
                     row = (panel * work.rows + i) * nr

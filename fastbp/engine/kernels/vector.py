@@ -324,6 +324,18 @@ class Operators:
     def copysign(self, x: Any, y: Vector) -> Vector:
         return self._intrinsic("copysign", self.of(x), y)
 
+    def pair(self, x: Vector) -> tuple[Vector, Vector]:
+        """The first and the second number of each pair of lanes, in both of its lanes."""
+        order = [lane ^ 1 for lane in range(self.vector.count)]
+        indices = ir.Constant(ir.VectorType(I32, self.vector.count), order)
+        other = self.of(self.b.shuffle_vector(x.value, ir.Constant(self.vector, ir.Undefined), indices))
+        return self.either(x, other), self.either(other, x)
+
+    def either(self, x: Vector, y: Vector) -> Vector:
+        """x in the first lane of each pair, y in the second."""
+        bits = [1 - lane % 2 for lane in range(self.vector.count)]
+        return self.where(ir.Constant(ir.VectorType(ir.IntType(1), self.vector.count), bits), x, y)
+
     def sign(self, x: Vector) -> Vector:
         """-1, 0 or 1."""
         return self.where(x > 0, 1.0, self.where(x < 0, -1.0, 0.0))
