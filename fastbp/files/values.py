@@ -156,7 +156,7 @@ def fields(rules: Mapping[str, Check], later: Collection[str] = ()) -> Check:
 
 def option_of(names: Collection[str], kinds: Mapping[str, Any], user_defined: bool = False) -> Check:
     """A name, an object of a class in `kinds` by its fields, or, with `user_defined`, a user's class."""
-    known = "one of " + ", ".join(map(repr, [*names, *kinds]))
+    known, objects = ("one of " + ", ".join(map(repr, some)) for some in (names or kinds, kinds))
 
     def check(name: str, value: Any) -> None:
         if isinstance(value, str) and value in names:
@@ -166,7 +166,7 @@ def option_of(names: Collection[str], kinds: Mapping[str, Any], user_defined: bo
         if not isinstance(value, dict) or {*value} != {"kind", "options"}:
             _refuse(name, known, value)
         if not isinstance(value["kind"], str) or value["kind"] not in kinds:
-            _refuse(f"{name}.kind", known, value["kind"])
+            _refuse(f"{name}.kind", objects, value["kind"])
         kind, options = kinds[value["kind"]], value["options"]
         names_of_kind = [field.name for field in dataclasses.fields(kind)]
         fields(dict.fromkeys(names_of_kind, anything))(f"{name}.options", options)

@@ -35,7 +35,7 @@ from command import ENVIRONMENT, refused, said
         ("train --activation softmax", "--activation: invalid choice: 'softmax'"),
         ("train --activation relu step", "'step'"),
         ("train --output-activation step", "--output-activation: invalid choice: 'step'"),
-        ("train --cost hinge", "--cost: invalid choice: 'hinge'"),
+        ("train --cost mse", "--cost: invalid choice: 'mse'"),
         ("train --init zeros", "--init: invalid choice: 'zeros'"),
         ("train --optimizer lbfgs", "--optimizer: invalid choice: 'lbfgs'"),
         ("train --schedule warm", "--schedule: invalid choice: 'warm'"),

@@ -96,6 +96,35 @@ def test_products_of_bfloat16(tmp_path):
     refused(said("train", *arguments), "compute_dtype: expected 'float64' or None with dtype='float64'")
 
 
+def test_costs_of_labels_and_of_values(tmp_path):
+    saved = tmp_path / "net.fastbp"
+    arguments = (
+        "train",
+        "--data",
+        POINTS,
+        *FEW,
+        "--optimizer",
+        "adam",
+        "--learning-rate",
+        0.05,
+        "--save",
+        saved,
+    )
+    for more, options in (
+        (["cross_entropy", "--label-smoothing", 0.1], "'softmax', cost=CrossEntropy(label_smoothing=0.1)"),
+        (["focal"], "'softmax', cost='focal'"),
+        (["hinge"], "'linear', cost='hinge'"),
+    ):
+        status, lines, err = said(*arguments, "--cost", *more)
+        assert (status, err) == (0, []) and float(re.fullmatch(ACCURACY, lines[-1])[1]) > 70
+        assert f"output_activation={options}" in repr(network(saved))
+        assert ("label smoothing 0.1" in lines[2]) == ("--label-smoothing" in more)
+    refused(said(*arguments, "--label-smoothing", 0.1), "--label-smoothing: expected --cost cross_entropy")
+    values = write(tmp_path / "values.npz", y=np.linspace(0, 1, 200), y_test=np.linspace(0, 1, 200))
+    status, lines, err = said("train", "--data", values, *FEW, "--cost", "gaussian")
+    assert (status, err) == (0, []) and "network 5,20,2, " in lines[2]
+
+
 def test_any_number_of_threads_gives_the_same_file(tmp_path):
     for threads in (1, 2, "auto"):
         arguments = "--data", POINTS, "--hidden", 100, 50, "--epochs", 2, "--threads", threads
