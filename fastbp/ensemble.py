@@ -23,6 +23,7 @@ from .options.step_numbers import Recipe
 from .training import ensemble_fit, fit
 from .training.ensemble_history import EnsembleHistory
 from .training.plan import Plan
+from .training.scores import SCORES
 
 Array = npt.NDArray[Any]
 Numbers = float | Sequence[float] | Array  # one of all networks, or one of each
@@ -93,8 +94,8 @@ class Ensemble:
         self._networks = [
             Network(sizes, seed=seeds[i], dropout=rates[i], init=inits[i], **options) for i in range(count)
         ]
-        self.history: EnsembleHistory | None = None
         _check_alike(self._networks[:1])
+        self.history: EnsembleHistory | None = None
 
     @classmethod
     def of(cls, networks: Iterable[Network]) -> "Ensemble":
@@ -294,7 +295,7 @@ class Ensemble:
             batch_size=checks.count("batch_size", batch_size),
             threads=checks.threads_of(threads),
             callbacks=fit.callbacks_of(callbacks, verbose),
-            metrics=checks.metrics(metrics, METRICS),
+            metrics=checks.metrics(metrics, METRICS, SCORES),
             sample_weight=sample_weight,
             class_weight=class_weight,
             validation_data=validation_data,
@@ -459,15 +460,15 @@ def _check_alike(networks: Sequence[Network]) -> None:
     """Refuses networks that differ in more than numbers, and those whose outputs are pairs."""
     first = networks[0]
     for i, net in enumerate(networks):
-    cost = first._fastbp.options.cost
-    if definition_of(cost).is_paired:
-        raise ValueError(
-            f"cost: expected a cost with one output for each value, got {cost!r}, whose deviations an "
-            "ensemble does not combine; choose another, and predict(X, return_std=True) has the deviation of "
-            "the networks"
-        )
         if type(net) is not Network:
             raise TypeError(f"networks[{i}]: expected a fastbp.Network, got {type(net).__name__}")
+        cost = net._fastbp.options.cost
+        if definition_of(cost).is_paired:
+            raise ValueError(
+                f"cost: expected a cost with one output for each value, got {cost!r}, whose deviations an "
+                "ensemble does not combine; choose another, and predict(X, return_std=True) has the "
+                "deviation of the networks"
+            )
         mine, other = (summary.arguments(n.sizes, _plain(n)) for n in (first, net))
         if mine != other:
             raise ValueError(f"networks[{i}]: expected Network({mine}), as networks[0], got Network({other})")

@@ -46,6 +46,7 @@ from .training.history import History
 from .training.pairs import Pairs
 from .training.plan import Plan
 from .training.run import Callback
+from .training.scores import SCORES
 
 __all__ = [
     "Network",
@@ -561,9 +562,10 @@ class Network:
             in every call.  Not for blocks.
         metrics : str or callable, or an iterable of them
             Measures after every epoch instead of the score, on validation and on training data, which takes a
-            forward pass over them: "accuracy", "r2", "mse", "mae", or functions of (y, outputs) that return a
-            number.  A function with an argument ``sample_weight``, as those of ``sklearn.metrics`` have, is
-            called with the weights, or None; others are not weighted.
+            forward pass over them: "accuracy", "r2", "mse", "mae"; scores of scikit-learn by name, such as
+            "f1" or "roc_auc" (``sklearn.metrics.get_scorer_names``); or functions of (y, outputs) that
+            return a number.  A function with an argument ``sample_weight``, as those of ``sklearn.metrics``
+            have, is called with the weights, or None; others are not weighted.
         shuffle : bool
             If True, every epoch takes the samples in a new order.
         data_seed : int, optional
@@ -617,7 +619,7 @@ class Network:
             batch_size=checks.count("batch_size", batch_size),
             threads=checks.threads_of(threads),
             callbacks=fit.callbacks_of(callbacks, verbose),
-            metrics=checks.metrics(metrics, METRICS),
+            metrics=checks.metrics(metrics, METRICS, SCORES),
             sample_weight=sample_weight,
             class_weight=class_weight,
             validation_data=validation_data,
@@ -742,8 +744,6 @@ class Network:
         Labels (samples,); for two classes of one output, 0 or 1; for several labels at once, zeros and ones
         (samples, outputs); else values.  A network that `fit` has not trained gives labels where it has more
         than one output, and values (samples, 1) where it has one.
-        """
-        return inference.predict(self, X, checks.flag("return_std", return_std))
 
         With `return_std`, the standard deviation of each value as well, which a network of the cost
         "gaussian" has learnt; for others it is a ValueError.
@@ -754,6 +754,8 @@ class Network:
         >>> mean, std = net.predict(X, return_std=True)
         >>> mean.shape, std.shape
         ((64,), (64,))
+        """
+        return inference.predict(self, X, checks.flag("return_std", return_std))
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """The probabilities of the labels, (samples, labels); rows add up to one.

@@ -228,15 +228,23 @@ def moments(name: str, value: Any) -> Any:
     return count(name, value)
 
 
-def metrics(value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the function of each metric by its name, of one or any number of names and functions."""
+def metrics(value: Any, known: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the function of each metric by its name, of one or any number of names and functions.
+
+    Names are known ones, or those of scikit-learn's scores, which an error does not list.
+    """
     functions = {}
     for metric in [value] if isinstance(value, str) or callable(value) else value:
         if callable(metric):
             functions[getattr(metric, "__name__", type(metric).__name__)] = metric
+        elif metric in known or metric in scores:
+            functions[metric] = known[metric] if metric in known else scores[metric]
         else:
-            name = choice("metrics", metric, known)
-            functions[name] = known[name]
+            names = ", ".join(map(repr, known))
+            raise ValueError(
+                f"metrics: expected one of {names}, a score of scikit-learn such as 'f1', or a function, "
+                f"got {metric!r}"
+            )
     return functions
 
 

@@ -16,6 +16,7 @@ from ..options import checks
 from . import checkpoint
 from .progress import Progress
 from .run import Callback, CallbackState, Run
+from .scores import grows
 
 
 class Function(Callback):
@@ -33,14 +34,15 @@ class Function(Callback):
 class Monitor(Callback):
     """The base of callbacks that follow one number of the history and keep its best.
 
-    Higher is better for scores, whose names end in accuracy or r2, and lower for all others.
+    Higher is better for scores, whose names end in accuracy or r2 or are scikit-learn's, and lower for all
+    others.
     """
 
     def __init__(self, monitor: str, patience: int, min_delta: float, mode: str) -> None:
         self.monitor, self.mode = monitor, checks.choice("mode", mode, ("auto", "min", "max"))
         self.patience = checks.count("patience", patience, 0)
         self.min_delta = checks.nonnegative("min_delta", min_delta)
-        self._grows = mode == "max" or (mode == "auto" and monitor.endswith(("accuracy", "r2")))
+        self._grows = mode == "max" or (mode == "auto" and grows(monitor))
         self._reset()
 
     def on_train_begin(self, run: Run) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..options import checks
+from .scores import grows
 
 _ASIDE = ("seconds", "learning_rate", "threads")  # names of a history that are not drawn by default
 
@@ -53,7 +54,7 @@ def history(lists: Mapping[str, list[float]], *names: str, ax: Any = None) -> An
     plt = pyplot("History.plot")
     shown = [checks.choice("names", name, tuple(lists)) for name in names]
     shown = shown or [name for name in lists if name not in _ASIDE]
-    scores = [name for name in shown if name.endswith(("accuracy", "r2"))]
+    scores = [name for name in shown if grows(name)]
     panels = [part for part in ([name for name in shown if name not in scores], scores) if part]
     if ax is not None or names or len(panels) < 2:
         axes = plt.subplots(layout="constrained")[1] if ax is None else ax

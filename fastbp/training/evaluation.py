@@ -14,6 +14,7 @@ from ..data.targets import Targets, Task
 from ..data.weights import check_some_weight
 from ..engine.packed import NOTHING, Data
 from ..options import random_streams
+from .scores import Score
 
 # The scores of tasks without an accuracy; "accuracy" for the others.
 _SCORES: dict[Task, str] = {"value": "r2", "values": "r2"}
@@ -40,10 +41,13 @@ class Evaluation:
         task = schema.trained_task
         name = _SCORES.get(task, "accuracy")
         self._metrics = dict(metrics) or {name: METRICS[name]}
+        for metric in self._metrics.values():
+            if isinstance(metric, Score):
+                metric.check(schema)
         self._takes_weights = {
             name
             for name, metric in self._metrics.items()
-            if metric is not METRICS.get(name) and _takes_weights(metric)
+            if not isinstance(metric, Score) and metric is not METRICS.get(name) and _takes_weights(metric)
         }
         self._task, self._classes, self._threshold = task, schema.learnt.classes, schema.threshold
         self._schema = schema
@@ -82,6 +86,8 @@ class Evaluation:
         for name, metric in self._metrics.items():
             if metric is METRICS.get(name):
                 value = metric(outputs, self._checked(targets), weights)
+            elif isinstance(metric, Score):
+                value = metric(self._schema, outputs, targets, weights)
             else:
                 options = {"sample_weight": weights} if name in self._takes_weights else {}
                 value = metric(self._as_y(targets), outputs, **options)
