@@ -10,6 +10,9 @@ And ensembles of them, and a grid search, which train many networks together.  N
 (``pip install '.[sklearn]'``); nothing else of the package imports it.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 try:
     import sklearn.base  # noqa: F401
     from sklearn.utils.validation import validate_data as _  # noqa: F401  which came with 1.6
@@ -19,9 +22,11 @@ except ImportError as error:
         "pip install '.[sklearn]' in fastbp's source folder"
     ) from error
 
-from .ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from .perceptron import MLPClassifier, MLPRegressor
-from .search import MLPGridSearchCV
+
+if TYPE_CHECKING:
+    from .ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+    from .search import MLPGridSearchCV
 
 __all__ = [
     "MLPClassifier",
@@ -30,3 +35,21 @@ __all__ = [
     "MLPGridSearchCV",
     "MLPRegressor",
 ]
+
+_HOMES = {  # of names that are imported when first asked for: a worker that fits one estimator needs neither
+    "MLPEnsembleClassifier": "ensemble",
+    "MLPEnsembleRegressor": "ensemble",
+    "MLPGridSearchCV": "search",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports an ensemble or the search when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
