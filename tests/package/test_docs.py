@@ -1,5 +1,6 @@
 """Every block of the README and of the pages runs as it stands, in order, and links lead somewhere."""
 
+import ast
 import doctest
 import importlib.util
 import inspect
@@ -168,7 +169,7 @@ def test_links_lead_somewhere(page):
         name, _, anchor = target.partition("#")
         file = path.parent / name if name else path
         if page.startswith("docs/") and name and not file.exists():  # a page of the site, by its name there
-            name = name.replace("auto_examples/plot", "examples/plot")
+            name = re.sub(r"auto_examples/(\w+/)?plot", r"examples/\1plot", name)
             files = [path.parent / f"{name}{end}" for end in (".md", ".rst", ".py")]
             file = next((each for each in files if each.exists()), None)
         assert file is not None and file.exists(), target
@@ -225,6 +226,17 @@ def test_features_name_tests_that_exist():
         assert named or cells[1] in ("no", "Python"), row
         assert all((ROOT / name).exists() for name in named), row
     assert len(table) > 20
+
+
+def test_lines_of_tasks_are_those_of_their_snippets():
+    def statements(body):
+        return sum(1 + statements(getattr(node, "body", [])) for node in body)
+
+    text = (DOCS / "tasks.md").read_text("utf-8")
+    counted = [statements(ast.parse(text).body) for language, text in blocks("docs/tasks.md")]
+    names = ("autoencoder", "imbalanced", "bands", "averaging")
+    rows = [re.search(rf"^.*plot_\d+_{name}\) \| (\d+) \| \w+: (\d+) ", text, re.MULTILINE) for name in names]
+    assert [int(number) for row in rows for number in row.groups()] == counted
 
 
 def test_moving_names_parameters_that_exist():
