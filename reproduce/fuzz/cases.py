@@ -65,6 +65,8 @@ _CALLBACKS = (
 _COSTS = {  # cost -> the activations of its outputs
     "'quadratic'": ("'sigmoid'", "'tanh'", "'linear'", "'relu'", "'softmax'", "'gelu'", "'softplus'"),
     "'cross_entropy'": ("'sigmoid'", "'softmax'"),
+    "CrossEntropy(0.1)": ("'sigmoid'", "'softmax'"),
+    "Focal(1.5)": ("'sigmoid'", "'softmax'"),
     "'huber'": ("'linear'", "'tanh'", "'softmax'"),
     "Huber(0.3)": ("'linear'", "'silu'"),
     "'absolute'": ("'linear'", "'sigmoid'"),
@@ -139,9 +141,10 @@ def _targets(chance: Random, cost: str, output: str, outputs: int, n: int) -> tu
         texts["names"] = "np.array([f'of {i}' for i in range(sizes[-1])])[np.arange(n) % sizes[-1]]"
     if outputs == 1:
         texts = {"binary": "random(3).integers(0, 2, n)"}
-    if cost == "'cross_entropy'" and output == "'softmax'":
+    of_probabilities = cost in ("'cross_entropy'", "CrossEntropy(0.1)", "Focal(1.5)")
+    if of_probabilities and output == "'softmax'":
         texts["shares"] = "random(3).dirichlet(np.ones(sizes[-1]), n)"
-    elif cost == "'cross_entropy'":
+    elif of_probabilities:
         texts["bits"] = "random(3).integers(0, 2, (n, sizes[-1]))"
     else:
         texts |= {"rows": "random(3).normal(size=(n, sizes[-1]))", "values": "random(3).normal(size=(n, 1))"}

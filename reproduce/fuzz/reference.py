@@ -140,12 +140,17 @@ class _Functions:
             return functions.Activation(function, derivative)
         return functions.Activation(function, lambda z: derivative(z) + self._errors(z))
 
-    def cost(self, kind: Any) -> Any:
+    def cost(self, kind: Any, output: Any) -> Any:
         """The reference's for a cost of fastbp, with errors in signs, whose sums may cancel."""
         functions = reference_functions
         if kind == "absolute":
             function, derivative = functions.COSTS[kind]
             return functions.Cost(function, lambda a, y: self.moved(derivative(self.watched(a - y), 0.0)))
+        if isinstance(kind, fastbp.CrossEntropy):
+            return functions.smoothed(kind.label_smoothing, output)
+        if isinstance(kind, fastbp.Focal):
+            focal = functions.categorical_focal if output == "softmax" else functions.binary_focal
+            return focal(kind.gamma)
         if isinstance(kind, fastbp.Huber):
             function, derivative = functions.huber(kind.delta)
             return functions.Cost(function, lambda a, y: self.moved(derivative(a, y)))
@@ -183,7 +188,7 @@ def _arguments(net: Any, names: dict[str, Any], recipe: dict[str, Any], function
         "rates": _rates(recipe, len(orders) * -(-n // batch)),
         "activations": activations[:-1],
         "output_activation": activations[-1],
-        "cost": functions.cost(options.cost),
+        "cost": functions.cost(options.cost, options.output_activation),
         "optimizer": name,
         "options": own,
         "l2": l2,
