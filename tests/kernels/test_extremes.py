@@ -148,8 +148,9 @@ def test_opposite_steps_leave_the_error_that_a_product_was_rounded_by():
 
 
 COSTS_OF = {
-    "sigmoid": ("quadratic", "huber", "cross_entropy", "poisson"),
-    "softmax": ("quadratic", "huber", "cross_entropy"),
+    "linear": ("quadratic", "huber", "hinge", "squared_hinge"),
+    "sigmoid": ("quadratic", "huber", "cross_entropy", "focal", "poisson"),
+    "softmax": ("quadratic", "huber", "cross_entropy", "focal"),
     "softplus": ("quadratic", "huber", "poisson"),
     "exponential": ("huber", "poisson"),
 }
@@ -172,8 +173,10 @@ class Wild:
         outputs = ["linear", *ACTIVATIONS, *["softmax"] * (self.sizes[-1] > 1)]
         self.output = str(rng.choice(outputs))
         self.cost = str(rng.choice(COSTS_OF.get(self.output, ("quadratic", "huber"))))
-        if self.cost in ("cross_entropy", "poisson"):
+        if self.cost in ("cross_entropy", "focal", "poisson", "hinge", "squared_hinge"):
             self.Y = np.eye(self.sizes[-1], dtype=self.dtype)[rng.integers(self.sizes[-1], size=n)]
+            if "hinge" in self.cost:
+                self.Y = self.Y.astype(np.int64)
         self.rate = float(10.0 ** rng.uniform(*rng.choice([(-self.top, 3), (-3, 0)])))
         self.batch, self.epochs = int(rng.integers(1, n + 1)), int(rng.integers(1, 4))
 
