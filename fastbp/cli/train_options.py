@@ -13,17 +13,8 @@ from . import arguments
 
 BOOK_LEARNING_RATE = 3.0  # of the book's recipe: sigmoids, the quadratic cost, plain SGD
 SEARCHED = (  # options that --search may vary
-    *(
-        "hidden",
-        "activation",
-        "output_activation",
-        "cost",
-        "init",
-        "dropout",
-        "dtype",
-        "epochs",
-        "batch_size",
-    ),
+    *("hidden", "activation", "output_activation", "cost", "label_smoothing", "init", "dropout", "dtype"),
+    *("epochs", "batch_size"),
     *("optimizer", "learning_rate", "schedule", "warmup", "l2", "l1", "clip_norm", "class_weight"),
 )
 
