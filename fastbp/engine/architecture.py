@@ -32,11 +32,6 @@ class Architecture(NamedTuple):
     compute_dtype: str | None = None  # of what products read, unless it is `dtype`
 
     @property
-    def kernels(self) -> Any:
-        """The key of the kernels that compute it."""
-        return self.compute_dtype or self.dtype
-
-    @property
     def is_compiled(self) -> bool:
         """Tells whether kernels can compute it: Numba's ``njit`` must have compiled the user's functions."""
         objects = [kind for kind in (*self.activations, self.cost) if not isinstance(kind, str)]

@@ -98,7 +98,7 @@ def layout(
     batch_size: int,
     members: int,
     dtype: np.dtype,
-    shape: tuple[int, int],
+    shape: tuple[int, int, int],
     cache: int,
     shared: bool = False,
     input_gradient: bool = False,
@@ -106,16 +106,18 @@ def layout(
 ) -> Layout:
     """The layout of a network of `sizes` for batches of at most `batch_size`.
 
-    `shape` holds the machine's (columns of a panel, lanes of a vector) for `dtype`, `cache` the bytes of its
+    `shape` holds, for `dtype`, the columns of a panel, the side of the square blocks in which deltas are
+    transposed, and the number whose multiple a panel of weights has rows.  `cache` has the bytes of the
     second-level cache.  If a block of inputs fits into a quarter of it, every member gathers the block for
     itself, which costs less than reading it from the cache of the core that wrote it.  `shared` asks for a
     second buffer of parameters even if a batch is one block, `input_gradient` for the delta of the inputs;
     `listed` samples need no dense block.
     """
-    columns, lanes = shape
+    columns, side, multiple = shape
     row_bytes = columns * np.dtype(dtype).itemsize
+    has_blocks = multiple > 1  # of operands, and updates read those of deltas
     block = min(batch_size, BLOCK)
-    rows = _panel_rows(_up(block, lanes), row_bytes)  # transposes write whole square blocks
+    rows = _panel_rows(_up(block, side), row_bytes)  # transposes write whole square blocks
     parameters = scratch = 0
 
     def take(numbers: int) -> int:
@@ -143,7 +145,7 @@ def layout(
     if input_gradient:
         layers[0]["delta"] = block_of(sizes[0])
     for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes), 1):
-        panel = _panel_rows(n_in, row_bytes) * columns
+        panel = _panel_rows(_up(n_in, multiple), row_bytes) * columns
         layer = layers[number]
         layer["inputs"], layer["outputs"] = n_in, n_out
         layer["weights"], layer["panel"] = parameters, panel
@@ -152,7 +154,7 @@ def layout(
         offsets.append((int(layer["weights"]), panel, parameters))
         parameters += _up(n_out, columns)
         layer["a"], layer["delta"] = block_of(n_out), block_of(n_out)
-        if number > 1 or input_gradient:
-            layer["delta_t"] = take(_up(rows, columns) * _up(n_out, lanes))
+        if number > 1 or input_gradient or has_blocks:
+            layer["delta_t"] = take(_up(rows, columns) * _up(n_out, side))
     plan["shared"] = take(parameters) if shared or batch_size > block else -1
     return Layout(tuple(sizes), np.dtype(dtype), columns, plan, layers, tuple(offsets), parameters, scratch)

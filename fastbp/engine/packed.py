@@ -14,10 +14,11 @@ from ..options.costs import Cost
 from .architecture import Architecture, Parameters
 from .kernels import custom, step
 from .kernels import sparse as stored
-from .kernels.bfloat16 import BFLOAT16, round_parameters
+from .kernels.bfloat16 import TILES, kernels_for
 from .kernels.gather import DTYPE_CODES, LABELS, SCALED
 from .kernels.records import FUSED, GRADIENT
 from .kernels.team import Member, member_of, run
+from .kernels.tiles import SIDE
 from .kernels.vector import shape_of
 from .layout import BLOCK, Layout, aligned_zeros, layout
 from .machine import free_cpus, second_level_cache
@@ -145,6 +146,7 @@ def _prepare(
     update_spec: UpdateSpec,
     input_gradient: bool = False,
     listed: bool = False,
+    tiles: bool = False,
 ) -> Prepared:
     """The layout, and its records filled with the codes, parameters and rates of this network."""
     dtype = architecture.dtype
@@ -155,7 +157,7 @@ def _prepare(
         batch_size,
         members,
         dtype,
-        (shape.columns, shape.lanes),
+        (shape.columns, SIDE, SIDE) if tiles else (shape.columns, shape.lanes, 1),
         second_level_cache().size,
         shared,
         input_gradient,
@@ -214,11 +216,18 @@ class Engine:
         listed = listed and architecture.compute_dtype is None
         self._listed = listed  # whether training data are sparse rows read directly
         self._read: tuple[Data, list[Any], step.Rows] | None = None
-        self._prepared = _prepare(architecture, batch_size, members, update_spec, input_gradient, listed)
+        self._kernels: Any = architecture.dtype  # their key
+        if architecture.compute_dtype is not None:
+            self._kernels = kernels_for(architecture.sizes, batch_size)
+        self._has_tiles = self._kernels == TILES
+        self._prepared = _prepare(
+            architecture, batch_size, members, update_spec, input_gradient, listed, self._has_tiles
+        )
         self._layout, self._plan, self._layers, _ = self._prepared
         self._rounded: np.ndarray | None = None  # the parameters as products of another type read them
         if architecture.compute_dtype is not None:
-            self._rounded = aligned_zeros(self._layout.parameters, architecture.dtype)
+            words = np.int32 if self._has_tiles else architecture.dtype
+            self._rounded = aligned_zeros(self._layout.parameters, words)
         self.pack(weights, biases)
 
     @functools.cached_property
@@ -256,7 +265,7 @@ class Engine:
     def _round(self) -> None:
         """Makes what products read of the parameters, unless it is these themselves."""
         if self._rounded is not None:
-            round_parameters(BFLOAT16)(self._rounded, self.parameters)
+            step.round_parameters(self._kernels)(self._rounded, self.parameters, self._layers)
 
     def unpack(self) -> Parameters:
         """New arrays of the weights and biases."""
@@ -321,9 +330,7 @@ class Engine:
         net = self._net()
         samples = [self._samples(data, order, rank) for rank in range(self.members)]
         span = step.StepRange(*positions, self.batch_size, first_step, numbers)
-        kernel = (step.train_stored if isinstance(data.X, SparseRows) else step.train)(
-            self.architecture.kernels
-        )
+        kernel = (step.train_stored if isinstance(data.X, SparseRows) else step.train)(self._kernels)
         position = np.zeros(1, np.int64) if position is None else position
         position[0] = positions[0]
 
@@ -385,8 +392,10 @@ class Engine:
         order = rows if rows is not None else _FIRST[:n] if n <= size else np.arange(n)
         listed = data.is_listed and architecture.compute_dtype is None
         listed = listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
-        layout, plan, layers, _ = _prepare(architecture, size, 1, _PLAIN, listed=listed)
-        kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(architecture.kernels)
+        layout, plan, layers, _ = _prepare(
+            architecture, size, 1, _PLAIN, listed=listed, tiles=self._has_tiles
+        )
+        kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(self._kernels)
         out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
         blocks = -(-n // size)
         members, at_once = (1, 1) if n <= size else _team_for(data.flops(architecture), blocks, members)

@@ -26,10 +26,19 @@ def cache_variable() -> int:
     return size
 
 
+def amx_variable() -> bool:
+    """Tells whether FASTBP_AMX permits the matrix unit of the CPU; it does where it is not set."""
+    text = os.environ.get("FASTBP_AMX", "")
+    if text not in ("", "0", "1"):
+        _refuse("FASTBP_AMX", "0 or 1", text, "use the matrix unit where there is one")
+    return text != "0"
+
+
 def check_variables() -> None:
     """Refuses a variable that is set to an invalid value."""
     threads_variable()
     cache_variable()
+    amx_variable()
 
 
 def _whole(text: str) -> int:

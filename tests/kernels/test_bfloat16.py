@@ -12,8 +12,11 @@ from numba import njit
 
 from fastbp import Network
 from fastbp.engine.kernels import groups
-from fastbp.engine.kernels.bfloat16 import BFLOAT16, round_parameters, rounded_beside
+from fastbp.engine.kernels.bfloat16 import BFLOAT16
 from fastbp.engine.kernels.microkernel import Strided, dot, dot_rows, outer
+from fastbp.engine.kernels.operands import rounded_beside
+from fastbp.engine.kernels.records import LAYER
+from fastbp.engine.kernels.step import round_parameters
 from fastbp.engine.kernels.vector import constants, pointer
 from reference_bfloat16 import (
     exact_fma,
@@ -52,7 +55,8 @@ def dots(c, start, x, w, terms):
 def outers(w, x, d, terms, scale, kept, rounds):
     nr, lanes, _ = sizes_of(w)
     here = rounded_beside(pointer(rounds, 0), pointer(w, 0), pointer(w, 0), rounds.size > 1)
-    outer(here, (nr, nr // lanes), pointer(w, 0), pointer(x, 0), pointer(d, 0), terms, scale, kept)
+    q = Strided(pointer(d, 0), 0)
+    outer(nr, here, (nr, nr // lanes), pointer(w, 0), pointer(x, 0), q, terms, scale, kept)
 
 
 def floats(x):
@@ -164,7 +168,7 @@ def test_rounding():
     bits = np.random.default_rng(0).integers(0, 1 << 32, 10_000, dtype=np.uint32)
     numbers = np.concatenate([numbers, bits.view(np.float32)])
     found = np.empty_like(numbers)
-    round_parameters(BFLOAT16)(found, numbers)
+    round_parameters(BFLOAT16)(found, numbers, np.zeros(1, LAYER))
     with np.errstate(all="ignore"):
         assert same(found, rounded(numbers)).all()
 

@@ -1,62 +1,80 @@
-"""Numbers rounded to bfloat16, which products read, kept as float32; and the mode that flushes subnormals.
+"""bfloat16: the rounding to it, the mode that flushes subnormals, and the form that computes products.
 
-Kernels for bfloat16 have a pointer `rounded`, to the weights as products read them.  In all other kernels it
-is None, and what stands here emits nothing: one source serves both.
+There are two forms, with the same bits: fused multiply-adds (`kernels.groups`) and the matrix unit of x86
+(`kernels.tiles`), where the CPU has one and Linux grants it.
 """
 
-from collections.abc import Iterator
+import ctypes
+import functools
+import itertools
+import math
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-import numpy as np
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic
 
-from .jit import kernel
-from .vector import (
-    CACHE_LINE,
-    F32,
-    I8,
-    I32,
-    I64,
-    SMALLEST,
-    VOID,
-    absolute,
-    at,
-    call,
-    constant,
-    family,
-    load,
-    loop,
-    pointer,
-    prefetch,
-    routine,
-    shape,
-    splat,
-    store,
-)
+from ...options.environment import amx_variable
+from .vector import F32, I8, I32, I64, SMALLEST, VOID, absolute, constant, family, width
 
-BFLOAT16 = "bfloat16"  # the key of its kernels, where others have a dtype
+BFLOAT16 = "bfloat16"  # the key of the kernels that compute by fused multiply-adds, where others have a dtype
+TILES = "bfloat16-tiles"  # and of those that compute by the matrix unit
+_LEAST_FILLED = 0.25  # of the terms that the unit computes: a rule, not measured
+_BY_TILES = "by the matrix unit (AMX), and by fused multiply-adds where tiles would be nearly empty"
 _FLUSH_X86 = 0x8040  # flush-to-zero and denormals-are-zero, in MXCSR
 _FLUSH_ARM = 1 << 24  # FZ, in FPCR
 
 
-def _no_code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-    """The code of an intrinsic that does nothing."""
-    return context.get_dummy_value()
-
-
 def form() -> str:
     """Describes how this process computes products of bfloat16, and why not by a matrix unit."""
-    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    triple, *_ = cpu_target.target_context.codegen().magic_tuple()
     if family(triple) not in ("x86", "arm"):
         return "none: expected an x86-64 or an AArch64 CPU"
-    if "+amx-bf16" in features.split(","):
-        return "by fused multiply-adds: fastbp does not use the matrix unit of this CPU yet"
-    return "by fused multiply-adds: this CPU has no matrix unit (amx-bf16)"
+    reason = why_no_tiles()
+    return f"by fused multiply-adds: {reason}" if reason else _BY_TILES
+
+
+@functools.cache
+def why_no_tiles() -> str:
+    """The reason why this process computes without a matrix unit, empty where it has one.
+
+    Linux is asked once a process, when this is first called: threads and children inherit what it grants.
+    """
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    if not {"+amx-tile", "+amx-bf16"} <= {*features.split(",")} or family(triple) != "x86":
+        return "this CPU has no matrix unit (amx-bf16)"
+    if not amx_variable():
+        return "FASTBP_AMX=0"
+    if width()[0] != 64:
+        return "the matrix unit needs vectors of 512 bits"
+    return permission()
+
+
+def permission() -> str:
+    """Asks Linux for the state of the matrix unit; the reason why it is not granted, empty where it is."""
+    if sys.platform != "linux":
+        return f"no matrix unit for programs on {sys.platform}"
+    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
+    if ctypes.CDLL(None, use_errno=True).syscall(arch_prctl, request_permission, tile_data) == 0:
+        return ""
+    return f"Linux does not grant the matrix unit ({os.strerror(ctypes.get_errno())})"
+
+
+def kernels_for(sizes: Sequence[int], batch_size: int) -> str:
+    """The key of the kernels for a network: tiles, where there are and where enough of them is filled.
+
+    A tile has 32 samples, inputs and outputs, and what is missing is padded with zeros.
+    """
+    if why_no_tiles():
+        return BFLOAT16
+    real = padded = 0
+    for inputs, outputs in itertools.pairwise(sizes):
+        real += inputs * outputs * batch_size
+        padded += math.prod(-(-size // 32) * 32 for size in (inputs, outputs, batch_size))
+    return TILES if real >= _LEAST_FILLED * padded else BFLOAT16
 
 
 @contextmanager
@@ -109,127 +127,3 @@ def rounded(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
     vector = value.type
     is_normal = b.fcmp_ordered(">=", absolute(b, value), constant(vector, SMALLEST[F32]))
     return b.select(is_normal, nearest(b, value), b.fmul(value, constant(vector, 0.0)))
-
-
-# ---------------------------------------------------------------- as kernels see them
-
-
-@intrinsic
-def pointer_if_any(typingctx: Any, array: Any) -> Any:
-    """The address of an array's numbers; None where there is no array."""
-
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        if array == types.none:
-            return context.get_dummy_value()
-        return cgutils.create_struct_proxy(array)(context, builder, arguments[0]).data
-
-    return (types.none if array == types.none else types.CPointer(array.dtype))(array), emit
-
-
-@intrinsic
-def read_by_products(typingctx: Any, parameters: Any, rounded: Any) -> Any:
-    """The weights that products read: the rounded ones, where there are any."""
-
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        return arguments[rounded != types.none]
-
-    return parameters(parameters, rounded), emit
-
-
-@intrinsic
-def round_rows(
-    typingctx: Any, rounded_weights: Any, rows: Any, vectors: Any, target: Any, offset: Any, source: Any
-) -> Any:
-    """(target + offset) = source rounded to bfloat16, for rows x vectors of a panel."""
-    i = types.int64
-    if rounded_weights == types.none:
-        return _nothing(rounded_weights, rows, vectors, target, offset, source)
-    s = shape(F32)
-
-    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        rows, vectors, target, offset, source = args
-        target = at(b, target, offset)
-        with loop(b, rows) as row:
-            first = b.mul(row, I64(s.columns))
-            for v in range(s.vectors):
-                with b.if_then(b.icmp_signed("<", I64(v), vectors)):
-                    place = b.add(first, I64(v * s.lanes))
-                    value = rounded(b, load(b, at(b, source, place), s.vector))
-                    store(b, value, at(b, target, place))
-
-    address = F32.as_pointer()
-    arguments = [I64, I64, address, I64, address]
-    return call(
-        lambda module: routine(module, "round_rows", arguments, emit),
-        (rounded_weights, i, i, target, i, source),
-        markers=1,
-    )
-
-
-@intrinsic
-def rounded_beside(typingctx: Any, rounded: Any, parameters: Any, target: Any, wanted: Any) -> Any:
-    """Where the rounded weights lie of those at `target`, null if they are not wanted."""
-    if rounded == types.none:
-        return types.none(rounded, parameters, target, wanted), _no_code
-
-    def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        rounded, parameters, target, wanted = arguments
-        bytes_ = b.sub(b.ptrtoint(target, I64), b.ptrtoint(parameters, I64))
-        here = b.gep(rounded, [b.sdiv(bytes_, I64(4))])
-        return b.select(wanted, here, ir.Constant(rounded.type, None))
-
-    return rounded(rounded, parameters, target, types.boolean), emit
-
-
-@intrinsic
-def prefetch_rounded(typingctx: Any, rounded: Any, rows: Any, offset: Any) -> Any:
-    """Prefetches that many rows of a panel of rounded weights, which will be written."""
-    if rounded == types.none:
-        return _nothing(rounded, rows, offset)
-    s = shape(F32)
-
-    def emit(b: ir.IRBuilder, rounded: ir.Value, rows: ir.Value, offset: ir.Value) -> None:
-        with loop(b, rows) as i:
-            for line in range(0, s.columns, CACHE_LINE // 4):
-                place = b.add(offset, b.add(b.mul(i, I64(s.columns)), I64(line)))
-                prefetch(b, at(b, rounded, place), near=True)
-
-    arguments = [F32.as_pointer(), I64, I64]
-    i = types.int64
-    return call(lambda module: routine(module, "prefetch_rounded", arguments, emit), (rounded, i, i))
-
-
-@intrinsic
-def round_all(typingctx: Any, target: Any, first: Any, last: Any, source: Any) -> Any:
-    """target[first:last] = source[first:last] rounded to bfloat16."""
-    if target == types.none:
-        return _nothing(target, first, last, source)
-    s = shape(F32)
-
-    def emit(b: ir.IRBuilder, target: ir.Value, first: ir.Value, last: ir.Value, source: ir.Value) -> None:
-        target, source, count = at(b, target, first), at(b, source, first), b.sub(last, first)
-        whole = b.sdiv(count, I64(s.lanes))
-        with loop(b, whole) as i:
-            place = b.mul(i, I64(s.lanes))
-            store(b, rounded(b, load(b, at(b, source, place), s.vector)), at(b, target, place))
-        done = b.mul(whole, I64(s.lanes))
-        with loop(b, b.sub(count, done)) as i:
-            place = b.add(done, i)
-            value = rounded(b, splat(b, b.load(at(b, source, place)), 1))
-            b.store(b.extract_element(value, I32(0)), at(b, target, place))
-
-    i = types.int64
-    address = F32.as_pointer()
-    arguments = [address, I64, I64, address]
-    return call(lambda module: routine(module, "round_all", arguments, emit), (target, i, i, source))
-
-
-def _nothing(*kinds: Any) -> Any:
-    """The signature and the code of an intrinsic that does nothing."""
-    return types.void(*kinds), _no_code
-
-
-@kernel(lambda _: types.void(*[types.float32[::1]] * 2))
-def round_parameters(target: np.ndarray, source: np.ndarray) -> None:
-    """target = source rounded to bfloat16."""
-    round_all(pointer(target, 0), 0, source.size, pointer(source, 0))

@@ -10,17 +10,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...options.activations import CODES
 from ...options.optimizers import NUMBERS
 from .apply import apply
-from .bfloat16 import prefetch_rounded, read_by_products, round_rows, rounded_beside
 from .gather import Prefetch, line_count, prefetch_next
 from .jit import helper, inlined
 from .microkernel import Strided, bias, dot, dot_rows, outer, prefetch_rows
-from .output import delta_t
-from .panels import Formula, Mask, activate, drop, multiply_transposed, transposed
+from .operands import (
+    block_rows,
+    prefetch_rounded,
+    read_by_products,
+    round_rows,
+    rounded_beside,
+    write_block,
+    write_deltas,
+    write_signals,
+    write_weights,
+)
+from .output import delta_t, padded_outputs
+from .panels import Formula, Mask, activate, drop, multiply_transposed
 from .shares import PARTS, Share, after, begin_of, ceil_div, count, share_of, units
 from .team import Member, share
 from .vector import clear, constants, shift
+
+CUSTOM = CODES["custom"]
 
 # Of an update: 2 x 16 KiB of operands with AVX-512.  A constant, for the bits depend on it.
 SAMPLES_AT_ONCE = 128
@@ -39,7 +52,7 @@ class Workspace(NamedTuple):
         Any  # one member's own: a row of zeros, a square tile, the numbers of a step for weights and biases
     )
     rows: int
-    rounded: Any  # weights rounded to bfloat16, in panels like the parameters; None where products read those
+    rounded: Any  # weights as products of bfloat16 read them, in panels like the parameters; None elsewhere
     cached: int  # numbers that stay in the second-level cache
 
 
@@ -51,6 +64,15 @@ class TileUpdate(NamedTuple):
     optimizer: int
     scale: float
     kept: float
+
+
+class Deltas(NamedTuple):
+    """The deltas of a panel of outputs."""
+
+    rows: Any  # pointer to those of the samples
+    blocks: Any  # pointer to the blocks of the same, where products read blocks
+    stride: int  # from one block of samples to the next
+    columns: int  # outputs of the panel
 
 
 @helper
@@ -72,10 +94,10 @@ def outputs_of(layer: Any, work: Workspace, others: int, terms: int, member: Mem
     """A member's share of the layer's outputs x others, and how many outputs a unit has.
 
     They are a panel's, or a vector's where there are fewer panels than members: then each reads and writes
-    its own cache lines of the weights alone.
+    its own cache lines of the weights alone.  A block of operands is never divided.
     """
     nr, lanes = constants(work.scratch)
-    width = nr if layer.outputs > nr * (member.size - 1) else lanes
+    width = nr if block_rows(work.rounded) or layer.outputs > nr * (member.size - 1) else lanes
     vectors = ceil_div(layer.outputs, lanes)
     return width, share_of(vectors, width // lanes, others, terms * width, work.cached, member)
 
@@ -98,6 +120,7 @@ def forward_by(product: Any) -> Any:
         """
         formula = Formula(layer.activation, layer.parameter, layer.address)
         nr, lanes = constants(work.scratch)
+        side = block_rows(work.rounded)
         tiles = ceil_div(m, dot_rows(work.rounded, work.scratch))
         width, mine = outputs_of(layer, work, tiles, layer.inputs, member)
         for number in range(PARTS):
@@ -105,22 +128,25 @@ def forward_by(product: Any) -> Any:
             for _ in range(units(cursor)):
                 first, tile = cursor.panel * width, cursor.other
                 panel, column = first // nr, first % nr
-                row = m * tile // tiles
-                rows = m * (tile + 1) // tiles - row
+                row = tile * side if side else m * tile // tiles
+                rows = (min(m, row + side) if side else m * (tile + 1) // tiles) - row
                 vectors = ceil_div(min(width, layer.outputs - first), lanes)
                 offset = (panel * work.rows + row) * nr + column
                 a = shift(work.scratch, layer.a + offset)
                 b = shift(work.parameters, layer.biases + first)
                 weights = read_by_products(work.parameters, work.rounded)
                 w = shift(weights, layer.weights + panel * layer.panel + column)
-                product(layer, work, x, row, (rows, vectors), a, b, w)
+                z = square(work) if side and hidden else a
+                product(layer, work, x, row, (rows, vectors), z, b, w)
                 if hidden:
                     d = shift(work.scratch, layer.delta + offset)
-                    activate(formula, rows, vectors, a, d)
+                    activate(formula, rows, vectors, z, d)
                     if mask.word >= 0 and layer.dropout > 0:
                         unit = (sample + row) * layer.outputs + first
-                        drop(rows, vectors, a, d, mask, unit, layer.outputs, layer.dropout)
-                    round_rows(work.rounded, rows, vectors, a, 0, a)
+                        drop(rows, vectors, z, d, mask, unit, layer.outputs, layer.dropout)
+                    if side and layer.activation == CUSTOM:  # which may be subnormal
+                        round_rows(work.rounded, rows, vectors, z)
+                    write_signals(work.rounded, (rows, vectors), layer.outputs - first, a, z)
                 cursor = after(cursor, mine)
 
     return forward
@@ -163,9 +189,10 @@ def backward(layer: Any, below: Any, work: Workspace, m: int, member: Member) ->
             d = shift(work.scratch, below.delta + (panel * work.rows + sample) * nr)
             multiply_transposed(inputs, samples, d, g)
             if below.inputs > 0:  # the gradient by the network's inputs is no operand
-                round_rows(work.rounded, samples, ceil_div(inputs, lanes), d, 0, d)
+                round_rows(work.rounded, samples, ceil_div(inputs, lanes), d)
             if below.delta_t >= 0:
-                transposed(samples, inputs, delta_t(below, work, panel * nr, sample), d)
+                target = delta_t(below, work, panel * nr, sample)
+                write_deltas(work.rounded, samples, inputs, target, d)
             cursor = after(cursor, mine)
 
 
@@ -198,6 +225,8 @@ def update_by(gradient: Any) -> Any:
                 panel, column = first // nr, first % nr
                 vectors = ceil_div(min(width, layer.outputs - first), lanes)
                 d = shift(work.scratch, layer.delta + panel * work.rows * nr + column)
+                stride = padded_outputs(layer, work) * nr
+                deltas = Deltas(d, delta_t(layer, work, first, 0), stride, layer.outputs - first)
                 if k == 0:
                     offset = layer.biases + first
                     g = square(work) if rule.at_once else shift(work.target, offset)
@@ -217,10 +246,11 @@ def update_by(gradient: Any) -> Any:
                         prefetch_rows(rows, shift(state, i * work.stride))
                 if rule.steps:
                     prefetch_rounded(work.rounded, rows, offset)
-                gradient(work, x, k, m, (rows, vectors), g, d, rule)
+                gradient(work, x, k, m, (rows, vectors), g, deltas, rule)
                 if rule.at_once:
                     apply(rule.optimizer, rows, vectors, w, g, state, work.stride, h)
-                    round_rows(work.rounded, rows, vectors, work.rounded, offset, w)
+                if rule.at_once or (block_rows(work.rounded) and rule.steps):
+                    write_weights(work.rounded, (rows, vectors), offset, w)
                 ahead = prefetch_next(ahead, lines_per_unit)
                 cursor = after(cursor, mine)
 
@@ -229,17 +259,19 @@ def update_by(gradient: Any) -> Any:
 
 @inlined
 def _gradient(
-    work: Workspace, x: Any, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: TileUpdate
+    work: Workspace, x: Any, panel: int, m: int, size: tuple[int, int], g: Any, d: Deltas, rule: TileUpdate
 ) -> None:
     nr, _ = constants(work.scratch)
     x_here = shift(x, panel * work.rows * nr)
     for sample in range(0, m, SAMPLES_AT_ONCE):
         terms = min(SAMPLES_AT_ONCE, m - sample)
         kept = rule.kept if sample == 0 else 1.0
-        x_now, d_now = shift(x_here, sample * nr), shift(d, sample * nr)
+        x_now, d_now = shift(x_here, sample * nr), shift(d.rows, sample * nr)
+        if block_rows(work.rounded):
+            d_now = shift(d.blocks, sample // nr * d.stride)
         writes = rule.steps and not rule.at_once and sample + terms == m
         rounded = rounded_beside(work.rounded, work.parameters, g, writes)
-        outer(rounded, size, g, x_now, d_now, terms, rule.scale, kept)
+        outer(d.columns, rounded, size, g, x_now, Strided(d_now, d.stride), terms, rule.scale, kept)
 
 
 update = update_by(_gradient)
@@ -267,10 +299,21 @@ def step_all(layer: Any, work: Workspace, optimizer: int, member: Member) -> Non
             rows = min(nr, layer.inputs - k * nr)
             w, g = shift(work.parameters, offset), shift(work.target, offset)
             apply(optimizer, rows, vectors, w, g, shift(work.state, offset), work.stride, h)
-            round_rows(work.rounded, rows, vectors, work.rounded, offset, w)
+            write_weights(work.rounded, (rows, vectors), offset, w)
             for row in range(rows):
                 clear(vectors * lanes, shift(g, row * nr))
             cursor = after(cursor, mine)
+
+
+@helper
+def write_blocks(layer: Any, rounded: Any, parameters: Any, member: Member) -> None:
+    """Writes the weights of a layer as products read them, where operands have blocks."""
+    nr, _ = constants(parameters)
+    blocks = ceil_div(layer.inputs, nr)
+    first, last = share(ceil_div(layer.outputs, nr) * blocks, member)
+    for number in range(first, last):
+        offset = layer.weights + number // blocks * layer.panel + number % blocks * nr * nr
+        write_block(rounded, offset, shift(parameters, offset))
 
 
 @helper

@@ -26,8 +26,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import groups
+from . import groups, tiles
 from .accumulators import Accumulators, heights
+from .operands import has_tiles
 from .vector import (
     CACHE_LINE,
     I64,
@@ -109,6 +110,8 @@ def dot_rows(typingctx: Any, rounded: Any, base: Any) -> Any:
     """The most rows of `dot`, for the pointer's type."""
     rows = shape(element_of(base)).dot_rows
     most = rows if rounded == types.none else groups.rows_of_dot(rows)
+    if has_tiles(rounded):
+        most = tiles.SIDE
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         return I64(most)
@@ -131,15 +134,16 @@ def dot(
     """C[i] = start[i] + sum over k < terms of P[i, k] Q[k], at most `dot_rows` rows.
 
     `start` are `Strided` rows (a bias repeats, as zeros do), `p` are `Strided` panels.  Terms are in groups
-    (kernels.groups) unless `rounded` is None.
+    (kernels.groups, kernels.tiles) unless `rounded` is None.
     """
     i = types.int64
-    is_chain = rounded == types.none
-    return call(
-        lambda module: _dot(module, element_of(c)) if is_chain else groups.dot(module),
-        (rounded, i, i, c, start, p, q, i),
-        markers=1,
-    )
+
+    def routine_of(module: ir.Module) -> ir.Function:
+        if rounded == types.none:
+            return _dot(module, element_of(c))
+        return (tiles if has_tiles(rounded) else groups).dot(module)
+
+    return call(routine_of, (rounded, i, i, c, start, p, q, i), markers=1)
 
 
 def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) -> ir.Function:
@@ -216,36 +220,55 @@ def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
     return routine(module, f"outer_{element}_{vectors}", arguments, emit, tile=True)
 
 
+def _outer_of(module: ir.Module, element: ir.Type) -> ir.Function:
+    """Chooses the tiles of that many vectors."""
+
+    def emit(b: ir.IRBuilder, rows: ir.Value, vectors: ir.Value, *operands: ir.Value) -> None:
+        by_vectors = {
+            v: partial(b.call, _outer(module, element, v), [rows, *operands])
+            for v in range(1, shape(element).vectors + 1)
+        }
+        switch(b, vectors, by_vectors)
+
+    address = element.as_pointer()
+    arguments = [I64, I64, address, address, address, I64, element, element]
+    return routine(module, f"outer_{element}", arguments, emit, inline=True)
+
+
 @intrinsic
 def outer(
-    typingctx: Any, rounded: Any, size: Any, w: Any, p: Any, q: Any, terms: Any, scale: Any, kept: Any
+    typingctx: Any,
+    columns: Any,
+    rounded: Any,
+    size: Any,
+    w: Any,
+    p: Any,
+    q: Any,
+    terms: Any,
+    scale: Any,
+    kept: Any,
 ) -> Any:
     """W[i] = kept W[i] + scale (sum over k < terms of P[k, i] Q[k]), for at most one panel of rows.
 
     `size` has the rows and vectors.  Where `kept` is 0, W is not read.  Its subnormal numbers become 0.
-    Unless `rounded` is None, terms are in groups (kernels.groups), and W is also rounded to there, if that is
-    not null.
+    Unless `rounded` is None, terms are in groups (kernels.groups, kernels.tiles), and `groups` also rounds W
+    to there, if that is not null.  `tiles` reads blocks of Q, a stride apart, and makes 0 of W from the
+    column `columns` on; others read Q's first row and those after it.
     """
+
+    def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        columns, there, size, w, p, q, *rest = arguments
+        (q, stride), places = cgutils.unpack_tuple(b, q, 2), [*cgutils.unpack_tuple(b, size, 2), w, p]
+        if rounded == types.none:
+            b.call(_outer_of(b.module, element_of(signature.args[3])), [*places, q, *rest])
+        elif has_tiles(rounded):
+            b.call(tiles.outer(b.module), [columns, *places, q, stride, *rest])
+        else:
+            b.call(groups.outer(b.module), [there, *places, q, *rest])
+        return context.get_dummy_value()
+
     i = types.int64
-    element = element_of(w)
-
-    def routine_of(module: ir.Module) -> ir.Function:
-        def emit(b: ir.IRBuilder, rows: ir.Value, vectors: ir.Value, *operands: ir.Value) -> None:
-            by_vectors = {
-                v: partial(b.call, _outer(module, element, v), [rows, *operands])
-                for v in range(1, shape(element).vectors + 1)
-            }
-            switch(b, vectors, by_vectors)
-
-        address = element.as_pointer()
-        arguments = [I64, I64, address, address, address, I64, element, element]
-        return routine(module, f"outer_{element}", arguments, emit, inline=True)
-
-    return call(
-        routine_of if rounded == types.none else groups.outer,
-        (rounded, size, w, p, q, i, w.dtype, w.dtype),
-        markers=int(rounded == types.none),
-    )
+    return types.void(i, rounded, size, w, p, q, i, w.dtype, w.dtype), emit
 
 
 @intrinsic

@@ -16,10 +16,10 @@ from numba.extending import intrinsic
 
 from ...options import costs as cost_rows
 from ...options.activations import CODES
-from .bfloat16 import round_rows
 from .elementary import Elementary
 from .jit import helper, inlined
-from .panels import Formula, activate, call_address, converted, row_of, transposed
+from .operands import block_rows, round_rows, write_deltas
+from .panels import Formula, activate, call_address, converted, row_of
 from .shares import ceil_div
 from .team import Member, share
 from .vector import (
@@ -329,19 +329,20 @@ def output(
 ) -> None:
     """d = dC/dz of the last layer, and each sample's cost where `losses` has room for them.
 
-    A unit is one vector's worth of samples.  Where there are `weights`, one for every row of the user's data,
-    they multiply both.
+    A unit is one vector's worth of samples, or a block of operands.  Where there are `weights`, one for every
+    row of the user's data, they multiply both.
     """
     nr, lanes = constants(work.scratch)
     plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
     cost = Formula(plan.cost, plan.parameter, plan.address)
-    first, last = share(ceil_div(m, lanes), member)
+    height = block_rows(work.rounded) if block_rows(work.rounded) else lanes
+    first, last = share(ceil_div(m, height), member)
     panels, stride = ceil_div(layer.outputs, nr), work.rows * nr
     wanted = losses.size > 0
     has_logits_form = FIRST_OF_LOGITS <= plan.cost < CUSTOM
     for unit in range(first, last):
-        row = unit * lanes
-        rows = min(lanes, m - row)
+        row = unit * height
+        rows = min(height, m - row)
         a, y_here = shift(work.scratch, layer.a + row * nr), shift(y, row * nr)
         d, out = shift(work.scratch, layer.delta + row * nr), pointer(losses, row)
         if wanted and has_logits_form:
@@ -368,14 +369,23 @@ def output(
                         d[here] = normal_or_zero(d[here])
         for panel in range(panels):
             columns, d_here = min(nr, layer.outputs - panel * nr), shift(d, panel * stride)
-            round_rows(work.rounded, rows, ceil_div(columns, lanes), d_here, 0, d_here)
+            round_rows(work.rounded, rows, ceil_div(columns, lanes), d_here)
             if layer.delta_t >= 0:
-                transposed(rows, columns, delta_t(layer, work, panel * nr, row), d_here)
+                target = delta_t(layer, work, panel * nr, row)
+                write_deltas(work.rounded, rows, columns, target, d_here)
+
+
+@helper
+def padded_outputs(layer: Any, work: Any) -> int:
+    """The rows of a panel of the transposed delta: whole blocks."""
+    _, lanes = constants(work.scratch)
+    side = block_rows(work.rounded) if block_rows(work.rounded) else lanes
+    return ceil_div(layer.outputs, side) * side
 
 
 @helper
 def delta_t(layer: Any, work: Any, neuron: int, sample: int) -> Any:
-    """Where the transposed delta of that neuron and sample lies, its panels padded to whole blocks."""
-    nr, lanes = constants(work.scratch)
-    padded = ceil_div(layer.outputs, lanes) * lanes
+    """Where the transposed delta of that neuron and sample lies."""
+    nr, _ = constants(work.scratch)
+    padded = padded_outputs(layer, work)
     return shift(work.scratch, layer.delta_t + (sample // nr * padded + neuron) * nr + sample % nr)

@@ -221,17 +221,12 @@ def multiply_transposed(typingctx: Any, inputs: Any, samples: Any, d: Any, g: An
     )
 
 
-@intrinsic
-def transposed(typingctx: Any, rows: Any, columns: Any, target: Any, source: Any) -> Any:
+def transposed(module: ir.Module, element: ir.Type) -> ir.Function:
     """target[column, row] = source[row, column] for one panel, in whole blocks of a vector's lanes."""
-    element = element_of(target)
     s = shape(element)
 
     def emit(b: ir.IRBuilder, rows: ir.Value, columns: ir.Value, target: ir.Value, source: ir.Value) -> None:
         _transpose_blocks(b, s, (_blocks(b, s, rows), _blocks(b, s, columns)), target, source)
 
-    i = types.int64
     arguments = [I64, I64, element.as_pointer(), element.as_pointer()]
-    return call(
-        lambda module: routine(module, f"transposed_{element}", arguments, emit), (i, i, target, source)
-    )
+    return routine(module, f"transposed_{element}", arguments, emit)

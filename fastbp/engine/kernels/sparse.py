@@ -17,11 +17,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .bfloat16 import rounded_beside
-from .dense import SAMPLES_AT_ONCE, TileUpdate, Workspace, forward_by, update_by
+from .dense import SAMPLES_AT_ONCE, Deltas, TileUpdate, Workspace, forward_by, update_by
 from .gather import SCALED
 from .jit import helper, inlined
 from .microkernel import Strided, dot, outer
+from .operands import rounded_beside
 from .shares import ceil_div
 from .vector import (
     I32,
@@ -364,7 +364,7 @@ def _product(
 
 @inlined
 def _gradient(
-    work: Workspace, x: Block, panel: int, m: int, size: tuple[int, int], g: Any, d: Any, rule: TileUpdate
+    work: Workspace, x: Block, panel: int, m: int, size: tuple[int, int], g: Any, d: Deltas, rule: TileUpdate
 ) -> None:
     """g = kept g + scale x^T d, for a panel of inputs, by the samples that have numbers in it."""
     rows, vectors = size
@@ -384,14 +384,14 @@ def _gradient(
             entries, parts = shift(lists.entries, begin), shift(lists.parts, begin)
             stored = Entries(entries, parts, end - begin)
             clear(rows * nr, sums)
-            if outer_stored(vectors, rows, g, sums, stored, d, rule.scale, kept):
+            if outer_stored(vectors, rows, g, sums, stored, d.rows, rule.scale, kept):
                 clear(terms * nr, lists.panel)
                 for k in range(end - begin):
                     i, column = (entries[k] >> BITS) - sample, entries[k] & ((1 << BITS) - 1)
                     lists.panel[i * nr + column] = parts[k]
-                d_here = shift(d, sample * nr)
+                d_here = Strided(shift(d.rows, sample * nr), 0)
                 rounded = rounded_beside(work.rounded, work.parameters, g, False)
-                outer(rounded, size, g, lists.panel, d_here, terms, rule.scale, kept)
+                outer(d.columns, rounded, size, g, lists.panel, d_here, terms, rule.scale, kept)
         begin, kept = end, 1.0
 
 

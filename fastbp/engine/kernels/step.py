@@ -10,10 +10,21 @@ import numpy as np
 from numba import types
 
 from ...options.optimizers import COMMON, NUMBERS
-from .bfloat16 import BFLOAT16, pointer_if_any, round_all, round_rows
-from .dense import TileUpdate, Workspace, backward, forward, numbers, squares, step_all, update
+from .bfloat16 import BFLOAT16, TILES
+from .dense import (
+    TileUpdate,
+    Workspace,
+    backward,
+    forward,
+    numbers,
+    squares,
+    step_all,
+    update,
+    write_blocks,
+)
 from .gather import LABELS, SCALED, Prefetch, Units, ends, gather, one_hot
 from .jit import helper, inlined, kernel
+from .operands import begin_tiles, block_rows, end_tiles, pointer_if_any, round_all, write_signals
 from .output import Sums, finish, output
 from .panels import Mask
 from .records import FUSED, GRADIENT, LAYER, PLAN
@@ -37,7 +48,7 @@ class Net(NamedTuple):
     plan: np.ndarray
     layers: np.ndarray
     squares: np.ndarray
-    rounded: np.ndarray | None = None  # the parameters rounded to bfloat16, which products read then
+    rounded: np.ndarray | None = None  # the parameters as products of bfloat16 read them
 
 
 class Rows(NamedTuple):
@@ -110,9 +121,9 @@ _member = types.NamedTuple([_i64] * 4, Member)
 
 
 def _net(dtype: Any) -> Any:
-    is_rounded = dtype == BFLOAT16
-    floats = types.float32[::1] if is_rounded or dtype == np.float32 else types.float64[::1]
-    rounded = floats if is_rounded else types.none
+    operands = {BFLOAT16: types.float32[::1], TILES: types.int32[::1]}
+    rounded = operands[dtype] if isinstance(dtype, str) else types.none
+    floats = types.float32[::1] if isinstance(dtype, str) or dtype == np.float32 else types.float64[::1]
     plan, layers = (numba.from_dtype(record)[::1] for record in (PLAN, LAYER))
     return types.NamedTuple([floats, floats, floats, plan, layers, _f64[::1], rounded], Net)
 
@@ -150,16 +161,22 @@ def _gather(rows: Rows, positions: Any, count: int, target: Any, work: Workspace
 
 
 @helper
-def _own_rows(rows: int, plan: Any, member: Member) -> tuple[int, int]:
+def _own_rows(rounded: Any, rows: int, plan: Any, member: Member) -> tuple[int, int]:
     """The rows of a block that a member gathers: all, where it has a block of its own."""
-    return (0, rows) if plan.own else share(rows, member)
+    if plan.own:
+        return 0, rows
+    height = block_rows(rounded)
+    if not height:
+        return share(rows, member)
+    first, last = share(ceil_div(rows, height), member)
+    return min(rows, first * height), min(rows, last * height)
 
 
 @helper
-def _ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Prefetch:
+def _ahead(rounded: Any, samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Prefetch:
     """This member's rows of the block order[begin:end]."""
     X, Y, order = samples.X, samples.Y, samples.order
-    first, last = _own_rows(max(0, min(end, order.size) - begin), plan, member)
+    first, last = _own_rows(rounded, max(0, min(end, order.size) - begin), plan, member)
     x, y, positions = pointer(X.raw, 0), pointer(Y.raw, 0), pointer(order, 0)
     return Prefetch(x, X.raw.shape[1], y, Y.raw.shape[1], positions, begin + first, begin + last, 0)
 
@@ -255,6 +272,10 @@ def _finish_batch(net: Net, work: Workspace, given: Any, samples: int, flags: An
         _copy(net.parameters.size, work.parameters, work.target, member)
         first, last = share(net.parameters.size, member)
         round_all(work.rounded, first, last, work.parameters)
+        if block_rows(work.rounded):
+            barrier(flags, member.rank, member.size)
+            for number in range(1, net.layers.shape[0]):
+                write_blocks(net.layers[number], work.rounded, work.parameters, member)
     elif optimizer != GRADIENT:
         scale, clipped = 1.0 / samples, 1.0
         if net.plan[0].clip_norm > 0:
@@ -330,9 +351,15 @@ def _block_at(scratch: Any, offset: int, rows: Rows) -> Any:
 def _round_block(columns: int, first: int, count: int, x: Any, work: Workspace) -> None:
     """Rounds `count` rows of a block of inputs from `first` on, where products read rounded numbers."""
     nr, lanes = constants(work.scratch)
+    unit = block_rows(work.rounded)
     for column in range(0, columns, nr):
         panel = shift(x, column * work.rows + first * nr)
-        round_rows(work.rounded, count, nr // lanes, panel, 0, panel)
+        if unit:
+            for row in range(0, count, unit):
+                here, size = shift(panel, row * nr), (min(unit, count - row), nr // lanes)
+                write_signals(work.rounded, size, columns - column, here, here)
+        else:
+            write_signals(work.rounded, (count, nr // lanes), columns - column, panel, panel)
 
 
 @inlined
@@ -360,7 +387,9 @@ def _gather_stored(rows: Stored, positions: Any, first: int, count: int, x: Bloc
 
 
 @helper
-def _nothing_ahead(samples: Samples, plan: Any, begin: int, end: int, member: Member) -> Prefetch:
+def _nothing_ahead(
+    rounded: Any, samples: Samples, plan: Any, begin: int, end: int, member: Member
+) -> Prefetch:
     """Rows of which lists are made are not prefetched."""
     x, y, positions = pointer(samples.X.bytes, 0), pointer(samples.Y.raw, 0), pointer(samples.order, 0)
     return Prefetch(x, 0, y, 0, positions, 0, 0, 0)
@@ -403,7 +432,7 @@ def _gather_block_by(gather_x: Any) -> Any:
     ) -> None:
         """This member's rows of the block order[begin:end] to x and y."""
         nr, _ = constants(work.scratch)
-        first, last = _own_rows(end - begin, plan, member)
+        first, last = _own_rows(work.rounded, end - begin, plan, member)
         mine = pointer(samples.order, begin + first)
         gather_x(samples.X, mine, first, last - first, x, work)
         _gather(samples.Y, mine, last - first, shift(y, first * nr), work)
@@ -427,6 +456,7 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
         the last is done, and a chunk may end after any of them.
         """
         work = _workspace(net, member)
+        begin_tiles(work.rounded)
         scratch, plan = work.scratch, net.plan[0]
         inputs = shift(scratch, plan.own * member.rank)
         x, x_next = block_at(inputs, plan.x, samples.X), block_at(inputs, plan.x_next, samples.X)
@@ -454,7 +484,7 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
                 if not np.isfinite(total):
                     break
             coming = at.end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
-            ahead = ahead_of(samples, plan, coming, coming + plan.block, member)
+            ahead = ahead_of(work.rounded, samples, plan, coming, coming + plan.block, member)
             rule = _tile_update(net, steps.numbers[at.step], batch_samples, here == 0)
             if rule.at_once:
                 _set_numbers(work, steps.numbers[at.step], 1.0 / batch_samples, 1.0)
@@ -465,6 +495,7 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
             reached[0] = at.begin if np.isfinite(total) else at.batch
             if losses.size:
                 losses[0] = total
+        end_tiles(work.rounded)
 
     return train
 
@@ -476,6 +507,7 @@ def _infer_by(block_at: Any, gather_x: Any, forward_all: Any) -> Any:
         """out[i] = the outputs for the row order[i], first <= i < last; losses[i] its cost, if wanted."""
         alone = Member(0, 1, 0, WHOLE)
         work = _workspace(net, alone)
+        begin_tiles(work.rounded)
         nr, _ = constants(work.scratch)
         plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
         x, y = block_at(work.scratch, plan.x, samples.X), shift(work.scratch, plan.y)
@@ -496,6 +528,7 @@ def _infer_by(block_at: Any, gather_x: Any, forward_all: Any) -> Any:
                     row = (panel * work.rows + i) * nr
                     for j in range(min(nr, out.shape[1] - panel * nr)):
                         out[begin + i, panel * nr + j] = a[row + j]
+        end_tiles(work.rounded)
 
     return infer
 
@@ -532,3 +565,12 @@ train_stored = kernel(lambda dtype: _signature_of_train(dtype, _stored(dtype)))(
 infer_stored = kernel(lambda dtype: _signature_of_infer(dtype, _stored(dtype)))(
     _named("infer_stored", _infer_by(_block_of_stored, _gather_stored, _forward_stored))
 )
+
+
+@kernel(lambda key: types.void(_net(key).types[6], types.float32[::1], _net(key).types[4]))
+def round_parameters(rounded: np.ndarray, parameters: np.ndarray, layers: np.ndarray) -> None:
+    """Makes of the parameters what products of bfloat16 read."""
+    target, source = pointer_if_any(rounded), pointer(parameters, 0)
+    round_all(target, 0, parameters.size, source)
+    for number in range(1, layers.shape[0]):
+        write_blocks(layers[number], target, source, Member(0, 1, 0, WHOLE))
