@@ -1,0 +1,73 @@
+"""Processes in which the tile instructions of AMX are emulated: kernels for them then run on any x86-64."""
+
+import ctypes
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import numpy as np
+
+SOURCE = Path(__file__).with_suffix(".c")
+COUNTED = ("ldtilecfg", "tilerelease", "tilezero", "tileloadd", "tilestored", "tdpbf16ps", "live")
+
+
+def why_not():
+    """The reason why this machine cannot emulate them, or an empty string."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return "tile instructions are emulated on Linux and x86-64 alone"
+    features = llvm.get_host_cpu_features()
+    if not (features.get("avx2") and features.get("fma")):
+        return "the emulator needs AVX2 and FMA"
+    return "" if shutil.which("cc") else "no cc, which compiles the emulator"
+
+
+def built(folder):
+    """The emulator, compiled into a folder."""
+    library = Path(folder) / "emulated_tiles.so"
+    flags = ["-O3", "-mavx2", "-mfma", "-ffp-contract=off", "-shared", "-fPIC"]
+    subprocess.run(["cc", *flags, SOURCE, "-o", library], check=True)
+    return library
+
+
+def environment():
+    """The variables of a process that compiles for this CPU as if it had tiles."""
+    features = {**llvm.get_host_cpu_features(), "amx-tile": True, "amx-bf16": True}
+    listed = ",".join(f"{'+' if has else '-'}{name}" for name, has in features.items())
+    return {"NUMBA_CPU_NAME": llvm.get_host_cpu_name(), "NUMBA_CPU_FEATURES": listed, "FASTBP_AMX": "1"}
+
+
+class Emulator:
+    """Emulates in this process; every network of bfloat16 is then computed by tiles.
+
+    Vectors have the 16 lanes that they have on all CPUs with tiles, and LLVM splits them.  Every scratch
+    begins as NaN, so that padding which is not written shows.
+    """
+
+    def __init__(self, library):
+        from fastbp.engine import packed
+        from fastbp.engine.kernels import bfloat16, vector
+
+        self._library = ctypes.CDLL(str(library))
+        assert self._library.install() == 0
+        vector.width = bfloat16.width = lambda: (64, 32)
+        bfloat16.permission = lambda: ""
+        assert bfloat16.why_no_tiles() == ""
+        packed.kernels_for = lambda sizes, batch_size: bfloat16.TILES
+        zeros = packed.aligned_zeros
+
+        def poisoned(size, dtype):
+            array = zeros(size, dtype)
+            if sys._getframe(1).f_code.co_name in ("_scratch", "net"):
+                array[...] = np.nan
+            return array
+
+        packed.aligned_zeros = poisoned
+
+    def counts(self):
+        """How often each instruction ran, and how many threads hold a configuration."""
+        counts = (ctypes.c_long * len(COUNTED))()
+        self._library.counted(counts)
+        return dict(zip(COUNTED, counts, strict=True))
