@@ -15,6 +15,7 @@ class Mutation(NamedTuple):
 
 _CHECKPOINTS = "training/test_checkpoints.py::test_"
 _RECIPES = "training/test_fit_recipes.py::test_"
+_TILES = "kernels/test_tiles.py::test_the_bits_are_those_of_fused_multiply_adds"
 
 MUTATIONS = (
     # ------------------------------------------------------------ options
@@ -299,6 +300,27 @@ MUTATIONS = (
         "unit = row * layer.outputs + first",
         "the blocks of a batch have the same dropout mask",
         ("options/test_recipes.py::test_dropout",),
+    ),
+    Mutation(
+        "engine/kernels/tiles.py",
+        "store(b, masked(row, v, flushed(b, blend(row, v))), place)",
+        "store(b, flushed(b, blend(row, v)), place)",
+        "what the matrix unit left in padding is written to the weights",
+        (_TILES,),
+    ),
+    Mutation(
+        "engine/kernels/step.py",
+        "                losses[0] = total\n        end_tiles(work.rounded)",
+        "                losses[0] = total",
+        "a thread that has trained keeps its tiles",
+        (_TILES,),
+    ),
+    Mutation(
+        "engine/kernels/step.py",
+        "        if block_rows(work.rounded):\n            barrier",
+        "        if False:\n            barrier",
+        "tiles of the weights are not renewed after a batch of several blocks",
+        (_TILES,),
     ),
     Mutation(
         "engine/kernels/cache.py",
