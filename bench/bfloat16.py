@@ -1,20 +1,24 @@
 """``python -m bench.bfloat16``: ``compute_dtype="bfloat16"`` beside float32, its speed or its results.
 
-``speed``: epochs of both in turn, by one thread, on the first of MNIST's digits; the least seconds of each,
-and their ratio.  ``results``: for every seed the epochs after which a recipe of `bench.accuracy` is at its
-goal, and the share of the test digits that is right at the end; and R^2 of half of scikit-learn's diabetes
-data by the other half.
+``speed``: epochs in turn, by one thread, on the first of MNIST's digits; the least seconds of each, and their
+ratios.  Where the process has a matrix unit, both forms of bfloat16's products run.  ``results``: for every
+seed the epochs after which a recipe of `bench.accuracy` is at its goal, and the share of the test digits that
+is right at the end; and R^2 of half of scikit-learn's diabetes data by the other half.
 """
 
 import argparse
+import contextlib
 import statistics
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from fastbp import AdamW, Network
 from fastbp.datasets import load_mnist
+from fastbp.engine import packed
+from fastbp.engine.kernels.bfloat16 import BFLOAT16, TILES, form, why_no_tiles
 
 from .accuracy import GOALS
 from .suite.networks import DIGITS, Case, digits
@@ -27,26 +31,43 @@ def network(sizes: Any, compute_dtype: str, seed: int = 0, **options: Any) -> Ne
     return Network(list(sizes), dtype="float32", compute_dtype=compute_dtype, seed=seed, **options)
 
 
+def forms() -> dict[str, str]:
+    """What is timed, and the key of its kernels."""
+    units = {} if why_no_tiles() else {"bfloat16 by the matrix unit": TILES}
+    return {"float32": "", "bfloat16 by FMA": BFLOAT16, **units}
+
+
+@contextlib.contextmanager
+def computed_by(key: str) -> Iterator[None]:
+    """Computes all networks of bfloat16 by the kernels of that key."""
+    before, packed.kernels_for = packed.kernels_for, lambda sizes, batch_size: key
+    try:
+        yield
+    finally:
+        packed.kernels_for = before
+
+
 def speed(case: Case, optimizer: str, samples: int, epochs: int) -> None:
     X, y = digits(samples)
-    nets = {kind: network(case.sizes, kind, input_divisor=255, **CLASSIFIER) for kind in TYPES}
+    keys = forms()
+    nets = {kind: network(case.sizes, kind.split()[0], input_divisor=255, **CLASSIFIER) for kind in keys}
     recipe = {"batch_size": case.batch_size, "learning_rate": 1e-3, "optimizer": optimizer, "threads": 1}
-    seconds: dict[str, list[float]] = {kind: [] for kind in TYPES}
+    seconds: dict[str, list[float]] = {kind: [] for kind in keys}
     for _ in range(epochs + 1):
         for kind, net in nets.items():
             begin = time.perf_counter()
-            net.fit(X, y, epochs=1, **recipe)
+            with computed_by(keys[kind]):
+                net.fit(X, y, epochs=1, **recipe)
             seconds[kind].append(time.perf_counter() - begin)
     least, middle = (
         {kind: pick(times[1:]) for kind, times in seconds.items()} for pick in (min, statistics.median)
     )
     steps = -(-samples // case.batch_size)
-    shown = ", ".join(f"{kind} {1e6 * least[kind] / steps:.1f}" for kind in TYPES)
-    ratios = " and ".join(f"{times['float32'] / times['bfloat16']:.2f}" for times in (least, middle))
-    print(
-        f"{case.name}, {optimizer}: us per step {shown}; speed {ratios} of float32's (least, median)",
-        flush=True,
-    )
+    print(f"{case.name}, {optimizer}; bfloat16 is computed {form()}")
+    for kind in keys:
+        ratios = " and ".join(f"{times['float32'] / times[kind]:.2f}" for times in (least, middle))
+        step = f"{1e6 * least[kind] / steps:.1f} us per step"
+        print(f"  {kind}: {step}, speed {ratios} of float32's (least, median)", flush=True)
 
 
 def mnist(goal: float, seeds: int) -> None:
