@@ -65,6 +65,15 @@ ROWS: tuple[tuple[Recipe, str, int], ...] = (
     (LARGEST, "float32", 10_240),
     (SMALLER._replace(optimizer="momentum", learning_rate=0.02), "float32", 50_000),
     (LARGER._replace(optimizer="momentum", learning_rate=0.02), "float32", 50_000),
+    *(
+        (
+            recipe._replace(compute_dtype="bfloat16", optimizer=optimizer, learning_rate=rate),
+            "float32",
+            10_240,
+        )
+        for recipe in (LARGER, LARGEST)
+        for optimizer, rate in (("sgd", 0.1), ("adam", 1e-3))
+    ),
 )
 SETTLE = 0.05  # seconds between peers, for threads that go on spinning after their work
 
@@ -150,7 +159,7 @@ def compare(recipe: Recipe, dtype: str, samples: int, rounds: int) -> table.Row:
     return {
         "network": recipe.name,
         "optimizer": recipe.optimizer,
-        "dtype": dtype,
+        "dtype": recipe.compute_dtype or dtype,
         "samples": samples,
         "cores": len(pinned.cores()),
         "peers": found,

@@ -16,6 +16,7 @@ class Fastbp(Peer):
 
     name = "fastbp, auto"
     threads: int | str = "auto"
+    has_bfloat16 = True
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -29,6 +30,7 @@ class Fastbp(Peer):
             output_activation=recipe.output_activation,
             cost=recipe.cost,
             dtype=self.dtype,
+            compute_dtype=recipe.compute_dtype,
             dropout=recipe.dropout,
             input_divisor=255.0 if self.X.dtype == np.uint8 else None,
             seed=seed,

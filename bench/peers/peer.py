@@ -23,6 +23,7 @@ class Peer:
 
     name = ""
     slowest = 2e12  # flops an epoch may have, lest a round take minutes
+    has_bfloat16 = False  # products of bfloat16, and weights in float32
     settings: tuple[Any, ...] = (None,)  # what `use` takes; the fastest is found by a trial
 
     def __init__(self, recipe: Recipe, dtype: str, X: np.ndarray, Y: np.ndarray) -> None:
@@ -71,6 +72,8 @@ class Peer:
 
     @classmethod
     def can(cls, recipe: Recipe, samples: int) -> bool:
+        if recipe.compute_dtype is not None and not cls.has_bfloat16:
+            return False
         return cls.own(recipe) is not None and recipe.case.flops() * samples <= cls.slowest
 
     def batches(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:

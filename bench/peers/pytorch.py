@@ -13,6 +13,7 @@ class Torch(Peer):
     """Modules, autograd and an optimizer."""
 
     name = "PyTorch, autograd"
+    has_bfloat16 = True  # by autocast
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -74,7 +75,10 @@ class Torch(Peer):
 
     def step(self, x: Any, y: Any) -> None:
         self.optimizer.zero_grad()
-        self.cost(self.net(x), y).backward()
+        is_mixed = self.recipe.compute_dtype == "bfloat16"
+        with self.torch.autocast("cpu", self.torch.bfloat16, enabled=is_mixed):
+            cost = self.cost(self.net(x), y)
+        cost.backward()
         self.optimizer.step()
 
     def trained(self) -> Weights:
@@ -101,6 +105,7 @@ class TorchByHand(Torch):
     """No autograd: the four equations, and torch.optim, or for plain descent products added in place."""
 
     name = "PyTorch, by hand in place"
+    has_bfloat16 = False
 
     def prepare(self) -> None:
         self.step_of: Callable[..., None] = self.descend

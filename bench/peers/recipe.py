@@ -21,6 +21,7 @@ class Recipe(NamedTuple):
     epochs: int = 1  # where the schedule ends
     dropout: float = 0.0  # of hidden neurons
     weight_decay: float = 0.0  # adamw's, of weights, not of biases
+    compute_dtype: str | None = None  # of products, where it is not the weights'
 
     @property
     def name(self) -> str:

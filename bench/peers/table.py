@@ -1,5 +1,6 @@
 """Tables and a picture of all peers."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,9 @@ def seconds(row: Row, name: str) -> float:
 
 
 def best_peer(row: Row) -> float:
-    """Seconds of the fastest that is not fastbp."""
-    return min(seconds(row, kind.name) for kind in PEERS if kind.name in row["peers"])
+    """Seconds of the fastest that is not fastbp; NaN where none is installed."""
+    found = (seconds(row, kind.name) for kind in PEERS if kind.name in row["peers"])
+    return min(found, default=math.nan)
 
 
 def best_fixed(row: Row) -> float:
@@ -64,9 +66,20 @@ def tables(found: dict[str, Any]) -> str:
     return "\n\n".join(texts)
 
 
+def is_mixed(row: Row) -> bool:
+    return bool(row["dtype"] == "bfloat16")
+
+
 PARTS: tuple[tuple[str, Callable[[Row], bool]], ...] = (
-    ("Sigmoids, the quadratic cost, plain gradient descent", lambda row: row["optimizer"] == "sgd"),
-    ("ReLU, softmax, the cross-entropy, with Adam or momentum", lambda row: row["optimizer"] != "sgd"),
+    (
+        "Sigmoids, the quadratic cost, plain gradient descent",
+        lambda row: row["optimizer"] == "sgd" and not is_mixed(row),
+    ),
+    (
+        "ReLU, softmax, the cross-entropy, with Adam or momentum",
+        lambda row: row["optimizer"] != "sgd" and not is_mixed(row),
+    ),
+    ("ReLU, softmax, the cross-entropy, with products of bfloat16", is_mixed),
 )
 
 
