@@ -196,7 +196,7 @@ def _svg(figure: Any, name: str) -> str:
         figure.savefig(text, format="svg", metadata={"Date": None})
     plt.close(figure)
     svg = text.getvalue()
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r"(?s)<metadata>.*?</metadata>", "", svg[svg.index("<svg") :])
     return re.sub(r' id="[a-zA-Z]+_\d+"', "", svg)  # groups' names, which would be those of other pictures
 
 

@@ -157,7 +157,7 @@ def test_a_recipe_that_diverges_is_the_last(tmp_path):
         ("--search hidden=1,,2", "--search: expected values, such as hidden=1,2, got 'hidden=1,,2'"),
         ("--search hidden=1 hidden=2", "--search: expected each option once, got 'hidden' twice"),
         ("--search hidden=1,x", "--search: argument --hidden: expected an integer of at least 1, got 'x'"),
-        ("--search cost=absolute", "--search: argument --cost: invalid choice: 'absolute'"),
+        ("--search cost=median", "--search: argument --cost: invalid choice: 'median'"),
         ("--search hidden=4 --sizes 5,3", "--search: expected no hidden beside --sizes"),
         ("--search hidden=4 --validation-data none", "--search: expected validation data to score by"),
     ],
