@@ -39,12 +39,16 @@ class Chunks:
     @property
     def step(self) -> int:
         begin, position, length = self._now
-        samples_done, size = int(position[0]), self.engine.batch_size
-        return begin + (-(-samples_done // size) if samples_done == length else samples_done // size)
+        epochs, samples_done = divmod(int(position[0]), length)
+        return begin + epochs * self.steps_of(length) + samples_done // self.engine.batch_size
 
     @step.setter
     def step(self, step: int) -> None:
-        self._now = step, np.zeros(1, np.int64), 0  # replaced as one
+        self._now = step, np.zeros(1, np.int64), 1  # replaced as one
+
+    def steps_of(self, samples: int) -> int:
+        """The steps of an epoch of so many samples."""
+        return -(-samples // self.engine.batch_size)
 
     @property
     def is_complete(self) -> bool:
@@ -85,6 +89,33 @@ class Chunks:
                 if after and after(last):
                     break
         return first
+
+    def epochs_at_once(self, samples: int) -> int:
+        """The number of whole epochs of so many samples that the next chunk has room for."""
+        is_steady = isinstance(self.engine, Engine) and not self.pauses
+        return self.tuner.next()[1] // samples if is_steady else 0
+
+    def pass_over_epochs(self, orders: np.ndarray) -> np.ndarray:
+        """Makes a pass over each of the orders (epochs, samples) in one chunk; returns the epochs' costs.
+
+        There are none if a cost diverged.
+        """
+        engine, tuner = self.engine, self.tuner
+        count, n = orders.shape
+        begin, position, losses = self.step, np.zeros(1, np.int64), engine.new_losses(count)
+        self._now = begin, position, n
+        with NETWORKS:
+            engine.members = tuner.next()[0]
+            engine.bounds = tuner.bounds(engine.members)
+            numbers = self._numbers(begin, count * self.steps_of(n))
+            start = time.perf_counter()
+            end = engine.train(
+                self.data, orders.reshape(-1), (0, orders.size), numbers, begin, losses, position, n
+            )
+            if end < orders.size:
+                return NOTHING
+            tuner.record(orders.size, time.perf_counter() - start, engine.waited)
+        return losses[-count:]
 
 
 def end_of_chunk(engine: Any, first: int, n: int, samples: int, step: int, pauses: Sequence[int]) -> int:

@@ -320,16 +320,18 @@ class Engine:
         first_step: int = 0,
         losses: np.ndarray = NOTHING,
         position: np.ndarray | None = None,
+        epoch: int = 0,
     ) -> int:
         """Trains on the rows order[positions[0]:positions[1]]; returns the position at which it ended.
 
         `numbers` has a row for each step (see `Optimizer.numbers`), the first of which is `first_step`.
         The kernel itself writes losses[0] and position[0] together with the weights, so that the three agree
-        even if an exception is raised meanwhile.
+        even if an exception is raised meanwhile.  The order may be that of several epochs, of `epoch` samples
+        each (`new_losses`).
         """
         net = self._net()
         samples = [self._samples(data, order, rank) for rank in range(self.members)]
-        span = step.StepRange(*positions, self.batch_size, first_step, numbers)
+        span = step.StepRange(*positions, epoch or len(order), self.batch_size, first_step, numbers)
         kernel = (step.train_stored if isinstance(data.X, SparseRows) else step.train)(self._kernels)
         position = np.zeros(1, np.int64) if position is None else position
         position[0] = positions[0]
@@ -350,9 +352,9 @@ class Engine:
         """The number of samples of a block; a chunk of training may end after any block of a batch."""
         return min(self.batch_size, BLOCK)
 
-    def new_losses(self) -> np.ndarray:
-        """Room for the running cost and one per sample of a block."""
-        return np.zeros(1 + self.block)
+    def new_losses(self, epochs: int = 0) -> np.ndarray:
+        """Room for the running cost, one per sample of a block, and one per epoch of several."""
+        return np.zeros(1 + self.block + epochs)
 
     def gradient(self) -> Parameters:
         """The sums over the samples of a batch that `train` left, where the optimizer is `GRADIENT`."""

@@ -51,6 +51,11 @@ class StepNumbers:
     def factor(self, factor: float) -> None:
         self._factor, self._table = factor, self._table[:0]
 
+    @property
+    def are_known(self) -> bool:
+        """True unless a user's function makes them, which is called for the steps of one epoch at a time."""
+        return not self._is_function
+
     def forget(self) -> None:
         """Drops all numbers that were computed, for a resumed training, whose factor may be another."""
         self._table, self._rates = self._table[:0], self._rates[:0]

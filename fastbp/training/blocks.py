@@ -115,6 +115,9 @@ class Blocks:
         """Rows of a full pool."""
         return self._pool_rows
 
+    def orders(self, epoch: int, count: int) -> None:
+        """Nothing, as the order of blocks is drawn as they are read."""
+
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:
         segment = max(0, first - 1)  # also reads the segment before, which is `seen` if no other follows
         samples = segment * self._pool_rows

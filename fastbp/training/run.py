@@ -154,6 +154,9 @@ class Run:
         self._source, self._scores = source, scores
         self._callbacks: tuple[Callback, ...] = plan.callbacks
         self._is_kept = any(callback.keeps_position for callback in self._callbacks)
+        self._is_watched = bool(
+            plan.callbacks or plan.metrics or plan.validation_split or plan.validation_data is not None
+        )  # after each epoch
         self._lent = False  # whether hooks may have changed the network's weights
         self._stopped = False
         self._resumed_from = ""  # a checkpoint's path
@@ -239,7 +242,8 @@ class Run:
                 if state:
                     callback.restore(state)
             while self.position.epoch < self.epochs and not self._stopped:
-                self._train_epoch()
+                if not self._train_short_epochs():
+                    self._train_epoch()
             self._hooks("on_train_end")
         except BaseException as error:
             for callback in self._callbacks:
@@ -356,6 +360,52 @@ class Run:
             generator=self._drawn_so_far(),
         )
         self._hooks("on_boundary")
+
+    def _train_short_epochs(self) -> bool:
+        """Trains several whole epochs in one chunk; returns False, and changes nothing, if that cannot be.
+
+        Nothing may look at the network after each of them, and none may diverge.
+        """
+        count = self._epochs_at_once()
+        orders = self._source.orders(self.progress_before.epochs + self.epoch, count) if count > 1 else None
+        if orders is None:
+            return False
+        n, before, undo, step = orders.shape[1], self.position, self._engine.snapshot(), self.step
+        since = time.perf_counter()
+        self.position = changed(before, drawn=self.epoch + count)
+        costs = self._chunks.pass_over_epochs(orders)
+        if not costs.size or not self.is_finite:
+            self._engine.restore(undo)
+            self._chunks.step, self.position, self._is_watched = step, before, True
+            return False
+        seconds, threads = (time.perf_counter() - since) / count, self._chunks.tuner.size
+        for cost in costs.tolist():
+            step += self._chunks.steps_of(n)
+            rate = self._numbers.rate(step - 1)
+            numbers = {"loss": cost / n, "seconds": seconds, "learning_rate": rate, "threads": threads}
+            self.history.append(numbers)
+        self.history.speeds = self._chunks.tuner.speeds
+        self.history.notes.extend(self._explained(diverged=False))
+        self._mark(epoch=self.epoch + count, step=step)
+        return True
+
+    def _epochs_at_once(self) -> int:
+        """The number of epochs until the network is looked at, and for which a chunk has room."""
+        samples = self._source.samples
+        if self._is_watched or not samples or not self._numbers.are_known:
+            return 0
+        most = min(self.epochs - self.epoch, self._chunks.epochs_at_once(samples))
+        steps, of_each, ended = (
+            self.step - self.progress_before.batches,
+            self._chunks.steps_of(samples),
+            self.history.epochs,
+        )
+        dues = (
+            count
+            for count in range(1, most)
+            if diagnosis.is_due(ended + count, self.epochs, steps + count * of_each)
+        )
+        return next(dues, most)
 
     def _train_segments(self) -> bool:
         """The epoch from the present position on; False if it was ended early."""

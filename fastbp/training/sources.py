@@ -60,6 +60,9 @@ class Source(Protocol):
         of `fit` too.  Closing the generator closes what a pass has opened.
         """
 
+    def orders(self, epoch: int, count: int) -> np.ndarray | None:
+        """The orders (count, samples) of that and the next epochs; None unless they are known beforehand."""
+
 
 def order_of(n: int, shuffle: bool, key: int | None) -> np.ndarray:
     """The order of n samples: by the key, or without one by NumPy's global generator, as in the book."""
@@ -200,6 +203,15 @@ class ArraySource:
         if not first:
             order = order_of(self.samples, self._shuffle, self.order_key(epoch))
             yield self.data, order if self._trained is None else self._trained[order]
+
+    def orders(self, epoch: int, count: int) -> np.ndarray | None:
+        """The orders (count, samples) of that and the next epochs; None if they are drawn as epochs begin."""
+        if self._key is None and self._shuffle:
+            return None
+        orders = np.stack(
+            [order_of(self.samples, self._shuffle, self.order_key(epoch + i)) for i in range(count)]
+        )
+        return orders if self._trained is None else self._trained[orders]
 
     def order_key(self, epoch: int) -> int | None:
         """The key of an epoch's order; None without a seed."""

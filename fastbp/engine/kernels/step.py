@@ -72,12 +72,13 @@ class Samples(NamedTuple):
 
 
 class StepRange(NamedTuple):
-    """The range of positions to train on, the batch size, how many steps came before, and each step's numbers
-    (options.optimizers).
+    """The range of positions to train on, the samples of an epoch, the batch size, how many steps came
+    before, and each step's numbers (options.optimizers).
     """
 
     first: int
     last: int
+    epoch: int
     batch_size: int
     step: int
     numbers: np.ndarray
@@ -116,7 +117,7 @@ def _stored(dtype: Any) -> Any:
     return types.NamedTuple(fields, Stored)
 
 
-_step_range = types.NamedTuple([_i64, _i64, _i64, _i64, _f64[:, ::1]], StepRange)
+_step_range = types.NamedTuple([*[_i64] * 5, _f64[:, ::1]], StepRange)
 _member = types.NamedTuple([_i64] * 4, Member)
 
 
@@ -295,28 +296,34 @@ class Cursor(NamedTuple):
     end: int
     batch: int
     batch_end: int
+    epoch_end: int
     step: int  # of the chunk
     finished: int  # samples of the batch that the block before has ended, else 0
 
 
 @helper
-def _first_block(begin: int, batch_size: int, samples: int, block: int) -> Cursor:
-    """The block at position `begin` of an order of `samples`, whose first batch begins at 0."""
-    batch = begin // batch_size * batch_size
-    batch_end = min(batch + batch_size, samples)
-    return Cursor(begin, min(begin + block, batch_end), batch, batch_end, 0, 0)
+def _first_block(steps: StepRange, block: int) -> Cursor:
+    """The block at position `steps.first` of an order of whole epochs, the first of which begins at 0."""
+    begin, size = steps.first, steps.batch_size
+    epoch = begin // steps.epoch * steps.epoch
+    batch = epoch + (begin - epoch) // size * size
+    batch_end = min(batch + size, epoch + steps.epoch)
+    return Cursor(begin, min(begin + block, batch_end), batch, batch_end, epoch + steps.epoch, 0, 0)
 
 
 @helper
-def _next_block(cursor: Cursor, batch_size: int, samples: int, block: int) -> Cursor:
-    """The block after one that has been trained on."""
+def _next_block(cursor: Cursor, steps: StepRange, block: int, samples: int) -> Cursor:
+    """The block after one that has been trained on; it is empty at the end of the order of `samples`."""
     begin, batch, batch_end, step, finished = cursor.end, cursor.batch, cursor.batch_end, cursor.step, 0
+    epoch_end = cursor.epoch_end
     if begin == batch_end:
         finished = batch_end - batch
         step += 1
         batch = begin
-        batch_end = min(batch + batch_size, samples)
-    return Cursor(begin, min(begin + block, batch_end), batch, batch_end, step, finished)
+        if begin == epoch_end:
+            epoch_end = min(begin + steps.epoch, samples)
+        batch_end = min(batch + steps.batch_size, epoch_end)
+    return Cursor(begin, min(begin + block, batch_end), batch, batch_end, epoch_end, step, finished)
 
 
 @helper
@@ -448,9 +455,10 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
     ) -> None:
         """One member's part of a chunk of training on the rows order[steps.first:steps.last].
 
-        Batches are counted from the order's beginning.  `losses` is empty, or the running cost and room for
-        one cost per sample of a block: then training stops before the step of a batch whose cost is not
-        finite.  reached[0] becomes the position in the order that it came to.
+        Batches are counted from the beginning of their epoch.  `losses` is empty, or the running cost, room
+        for one cost per sample of a block, and room for the costs of epochs that end: then training stops
+        before the step of a batch whose cost is not finite.  reached[0] becomes the position in the order
+        that it came to.
 
         A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until
         the last is done, and a chunk may end after any of them.
@@ -463,7 +471,7 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
         y = shift(inputs, plan.y)
         flags_here = pointer(flags, 0)
         total = losses[0] if losses.size else 0.0
-        at = _first_block(steps.first, steps.batch_size, samples.order.size, plan.block)
+        at = _first_block(steps, plan.block)
         if plan.shared >= 0 and at.begin == at.batch:
             _begin_batches(net, work, member)
         while True:
@@ -483,13 +491,16 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
                     total += losses[1 + i]
                 if not np.isfinite(total):
                     break
+                if at.end == at.epoch_end and losses.size > 1 + plan.block:
+                    losses[plan.block + at.epoch_end // steps.epoch] = total
+                    total = 0.0
             coming = at.end + plan.block  # two blocks ahead: the next is gathered too soon for a prefetch
             ahead = ahead_of(work.rounded, samples, plan, coming, coming + plan.block, member)
             rule = _tile_update(net, steps.numbers[at.step], batch_samples, here == 0)
             if rule.at_once:
                 _set_numbers(work, steps.numbers[at.step], 1.0 / batch_samples, 1.0)
             backward_all(net, work, x, m, rule, ahead, flags_here, member)
-            at = _next_block(at, steps.batch_size, samples.order.size, plan.block)
+            at = _next_block(at, steps, plan.block, samples.order.size)
             x, x_next = x_next, x
         if member.rank == 0:
             reached[0] = at.begin if np.isfinite(total) else at.batch
