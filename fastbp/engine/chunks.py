@@ -39,12 +39,12 @@ class Chunks:
     @property
     def step(self) -> int:
         begin, position, length = self._now
-        epochs, samples_done = divmod(int(position[0]), length)
+        epochs, samples_done = divmod(int(position[0]), max(1, length))
         return begin + epochs * self.steps_of(length) + samples_done // self.engine.batch_size
 
     @step.setter
     def step(self, step: int) -> None:
-        self._now = step, np.zeros(1, np.int64), 1  # replaced as one
+        self._now = step, np.zeros(1, np.int64), 0  # replaced as one
 
     def steps_of(self, samples: int) -> int:
         """The steps of an epoch of so many samples."""
