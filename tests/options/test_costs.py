@@ -295,7 +295,7 @@ def test_an_exported_gaussian_has_all_outputs(tmp_path):
             ("cost: expected a cost with one output for each value, got 'gaussian'",),
         ),
     ],
-    ids=str,
+    ids=range(11),
 )
 def test_refused(call, words):
     assert_refused(call, ValueError, *words)
