@@ -349,7 +349,7 @@ def _label(parts: Exported, name: str) -> Iterable[str]:
     yield f"    {real} outputs[{outputs}];"
     yield f"    {name}(x, outputs);"
     if outputs == 1:
-        yield f"    return outputs[0] >= {_literal(parts.dtype.type(0.5))};"
+        yield f"    return outputs[0] >= {_literal(parts.dtype.type(parts.threshold))};"
     else:
         yield "    int best = 0;"
         yield f"    for (int j = 1; j < {outputs}; j++)"

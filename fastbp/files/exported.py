@@ -32,6 +32,7 @@ class Exported(NamedTuple):
     fills: np.ndarray | None = None  # in place of NaN, in the units of X
     columns: tuple[str, ...] = ()  # the names of the inputs, if they have names
     dropout: tuple[float, ...] = ()  # of the hidden layers in training, if there is any
+    threshold: float = 0.5  # from which on an output says yes
 
     @property
     def sizes(self) -> list[int]:
@@ -56,9 +57,9 @@ def exported(model: Any) -> Exported:
     if divisor not in (None, 1.0):  # it is a scaling as well
         inputs = Scaling(np.zeros(schema.inputs), np.full(schema.inputs, divisor))
     layers = [Layer(w, b.ravel(), *row) for w, b, row in zip(weights, biases, rows, strict=True)]
-    columns = schema.learnt.feature_names or ()
-    dtype, dropout = architecture.dtype, architecture.dropout
-    return Exported(layers, dtype, task, inputs, outputs, classes, fills, columns, dropout)
+    columns, dropout = schema.learnt.feature_names or (), architecture.dropout
+    more = fills, columns, dropout, schema.threshold
+    return Exported(layers, architecture.dtype, task, inputs, outputs, classes, *more)
 
 
 def _check_activations(rows: Sequence[str]) -> None:

@@ -126,8 +126,8 @@ class Graph:
         if task == "labels":
             tensor = self.add("ArgMax", outputs_tensor, axis=1, keepdims=0)
         else:
-            half = self.constant(np.array(0.5, self._parts.dtype))
-            tensor = self.cast(self.add("GreaterOrEqual", outputs_tensor, half), np.int64, np.bool_)
+            threshold = self.constant(np.array(self._parts.threshold, self._parts.dtype))
+            tensor = self.cast(self.add("GreaterOrEqual", outputs_tensor, threshold), np.int64, np.bool_)
             if task == "multilabel":
                 return tensor, integers, ["samples", outputs]
             tensor = self.add("Squeeze", tensor, self.constant(np.array([1])))
