@@ -157,6 +157,7 @@ class Run:
         self._is_watched = bool(
             plan.callbacks or plan.metrics or plan.validation_split or plan.validation_data is not None
         )  # after each epoch
+        self._short_steps = 0  # of an epoch, where chunks have several
         self._lent = False  # whether hooks may have changed the network's weights
         self._stopped = False
         self._resumed_from = ""  # a checkpoint's path
@@ -256,7 +257,10 @@ class Run:
     def keep(self) -> None:
         """Writes the trained weights and state to the network, so that a copy of it can continue."""
         learnt = self._engine.unpack(), self._engine.unpack_state()
-        store(self._net, self._state_before, *learnt, self.position.drawn, self._chunks.step)
+        step = self._chunks.step
+        ended = (step - self.position.step) // self._short_steps if self._short_steps else 0
+        drawn = max(self.position.drawn, self.epoch + ended)
+        store(self._net, self._state_before, *learnt, drawn, step)
 
     def kept(self) -> Any:
         """The network with its trained weights and state, for reading only."""
@@ -370,23 +374,22 @@ class Run:
         orders = self._source.orders(self.progress_before.epochs + self.epoch, count) if count > 1 else None
         if orders is None:
             return False
-        n, before, undo, step = orders.shape[1], self.position, self._engine.snapshot(), self.step
-        since = time.perf_counter()
-        self.position = changed(before, drawn=self.epoch + count)
+        n, undo, step = orders.shape[1], self._engine.snapshot(), self.step
+        since, self._short_steps = time.perf_counter(), self._chunks.steps_of(n)
         costs = self._chunks.pass_over_epochs(orders)
         if not costs.size or not self.is_finite:
             self._engine.restore(undo)
-            self._chunks.step, self.position, self._is_watched = step, before, True
+            self._chunks.step, self._is_watched = step, True
             return False
         seconds, threads = (time.perf_counter() - since) / count, self._chunks.tuner.size
         for cost in costs.tolist():
-            step += self._chunks.steps_of(n)
+            step += self._short_steps
             rate = self._numbers.rate(step - 1)
             numbers = {"loss": cost / n, "seconds": seconds, "learning_rate": rate, "threads": threads}
             self.history.append(numbers)
         self.history.speeds = self._chunks.tuner.speeds
         self.history.notes.extend(self._explained(diverged=False))
-        self._mark(epoch=self.epoch + count, step=step)
+        self._mark(epoch=self.epoch + count, drawn=self.epoch + count, step=step)
         return True
 
     def _epochs_at_once(self) -> int:

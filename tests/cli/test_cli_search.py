@@ -151,7 +151,10 @@ def test_a_recipe_that_diverges_is_the_last(tmp_path):
         ("--folds 101 --task values", "--folds 101: expected at most 100 folds of 200 samples"),
         ("--folds 2 --checkpoint run", "--checkpoint: expected --save beside --folds"),
         ("--folds 2 --report page", "--report: expected --save beside --folds"),
-        ("--search speed=1", "--search: expected one of hidden, activation, output_activation, cost, label_smoothing, init,"),
+        (
+            "--search speed=1",
+            "--search: expected one of hidden, activation, output_activation, cost, label_smoothing, init,",
+        ),
         ("--search save=1", "class_weight, got 'save'"),
         ("--search hidden", "--search: expected values, such as hidden=1,2, got 'hidden'"),
         ("--search hidden=1,,2", "--search: expected values, such as hidden=1,2, got 'hidden=1,,2'"),

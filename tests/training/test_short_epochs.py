@@ -104,23 +104,31 @@ def test_divergence_is_found_in_its_epoch(what: str, chunks: list[int]) -> None:
     assert len(chunks) == 1
 
 
-def test_an_interrupt_leaves_whole_epochs(chunks: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_leaves_whole_epochs(
+    when: str, chunks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     X, y = data_of([5, 8, 2], 101)
     net, counted = Network([5, 8, 2], dtype="float32", seed=0), Chunks.pass_over_epochs
 
     def interrupted(self: Chunks, orders: np.ndarray) -> np.ndarray:
+        if when == "before" and len(chunks) == 2:
+            signal.raise_signal(signal.SIGINT)
         costs = counted(self, orders)
-        if len(chunks) == 2:
+        if when == "after" and len(chunks) == 2:
             signal.raise_signal(signal.SIGINT)
         return costs
 
     monkeypatch.setattr(Chunks, "pass_over_epochs", interrupted)
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, y, epochs=10**7, batch_size=32)
-    assert net._fastbp.progress.epochs == sum(chunks)
-    assert net._fastbp.progress.batches == 4 * sum(chunks)
+    monkeypatch.undo()
+    epochs = sum(chunks)
+    assert (net._fastbp.progress.epochs, net._fastbp.progress.batches) == (epochs, 4 * epochs)
     again = Network([5, 8, 2], dtype="float32", seed=0)
-    again.fit(X, y, epochs=sum(chunks), batch_size=32, callbacks=[watched])
+    again.fit(X, y, epochs=epochs, batch_size=32, callbacks=[watched])
+    for both in (net, again):
+        both.fit(X, y, epochs=3, batch_size=32)
     assert net.fingerprint() == again.fingerprint()
 
 
