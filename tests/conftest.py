@@ -8,6 +8,8 @@ from collections import Counter
 
 import pytest
 
+import faults
+
 pytest.register_assert_rewrite(
     "alone", "book_class", "experiments", "reference", "refusals", "saved", "terminal", "toy"
 )
@@ -22,6 +24,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Takes Ctrl-C, which tests send, where a shell has this process ignore it: in a background job."""
     config.addinivalue_line("markers", "sampled: every third of its cases, all with --full")
+    config.addinivalue_line("markers", "survives(fault, each=1): tries a fault of tests/support/faults.py")
+    config.pluginmanager.register(faults.Record(config))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -62,6 +66,12 @@ def pytest_sessionstart(session):
     processes = [subprocess.Popen([sys.executable, "-c", program, name]) for name in ("float32", "float64")]
     for process in processes:
         process.wait()  # where one fails, tests tell why
+
+
+@pytest.fixture
+def full(request):
+    """Tells whether the run is one of endurance."""
+    return request.config.getoption("--full")
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -30,6 +30,7 @@ from fastbp.cli.main import main
 from terminal import shown_by
 
 
+@pytest.mark.survives("closed output")
 @POSIX
 def test_a_reader_that_leaves_ends_training_quietly(tmp_path):
     process = start("--epochs", 100_000, "--save", tmp_path / "net.fastbp")
@@ -50,6 +51,7 @@ class Lost(io.StringIO):
         return super().write(text)
 
 
+@pytest.mark.survives("closed output")
 def test_an_output_that_is_lost_ends_training_and_what_was_learned_is_saved(tmp_path):
     with contextlib.redirect_stdout(Lost()), contextlib.redirect_stderr(io.StringIO()) as err:
         status = main(["train", "--data", POINTS, *FEW, "--save", str(tmp_path / "net.fastbp")])
@@ -57,6 +59,7 @@ def test_an_output_that_is_lost_ends_training_and_what_was_learned_is_saved(tmp_
     assert network(tmp_path / "net.fastbp").sizes == [5, 20, 3]
 
 
+@pytest.mark.survives("closed output")
 @POSIX
 def test_closed_and_full_output():
     closed = run("train", "--data", POINTS, *FEW, preexec_fn=lambda: os.close(1))

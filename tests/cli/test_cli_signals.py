@@ -102,6 +102,7 @@ def interrupting(monkeypatch, owner, name, when=lambda *arguments, **named: True
     monkeypatch.setattr(owner, name, interrupted)
 
 
+@pytest.mark.survives("Ctrl-C")
 @POSIX
 @pytest.mark.parametrize(
     ("where", "when"),
@@ -160,6 +161,7 @@ def test_a_second_ctrl_c_does_not_reach_the_weights(monkeypatch):
     assert re.fullmatch(ACCURACY, out[6])
 
 
+@pytest.mark.survives("Ctrl-C", each=3)
 @POSIX
 def test_ctrl_c_while_saving_or_testing(tmp_path, monkeypatch):
     saved = tmp_path / "net.fastbp"

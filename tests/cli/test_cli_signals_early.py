@@ -97,9 +97,10 @@ def wrong(noted):
     ]
 
 
+@pytest.mark.survives("signal while importing")
 @POSIX
 @pytest.mark.parametrize("begin", BEGINNINGS)
-def test_a_signal_at_any_import_of_the_command(begin):
+def test_a_signal_at_any_import_of_the_command(begin, record_property):
     seen, noted = imports(begin, "--version")
     first = seen.index("fastbp.cli.signals") + 1
     assert all(name.startswith("fastbp") for name in seen[seen.index("fastbp") : first]), (
@@ -108,12 +109,15 @@ def test_a_signal_at_any_import_of_the_command(begin):
     later = [note for note in noted if seen.index(note[0]) >= first]
     assert len(later) > 100
     assert wrong(later) == []
+    record_property("tried", len(later))
 
 
+@pytest.mark.survives("signal while importing")
 @POSIX
 @pytest.mark.parametrize("command", [("info",), ("train", "--data", POINTS, "--epochs", 1)])
-def test_a_signal_at_many_imports_of_what_computes(command):
+def test_a_signal_at_many_imports_of_what_computes(command, record_property):
     seen, noted = imports("console script", *command, every=30)
     late = [note for note in noted if seen.index(note[0]) > seen.index("numpy")]
     assert len(late) > 30
     assert wrong(late) == []
+    record_property("tried", len(late))

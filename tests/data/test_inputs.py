@@ -65,6 +65,8 @@ def arranged(array, kind, arrange):
     return ARRANGEMENTS[arrange](array.astype(kind))
 
 
+@pytest.mark.survives("unusual array")
+@pytest.mark.survives("altered array")
 @arrangements
 @pytest.mark.parametrize("kind", NUMBERS + UNSIGNED)
 def test_samples_of_every_kind_and_arrangement(kind, arrange, dtype):
@@ -78,6 +80,8 @@ def test_samples_of_every_kind_and_arrangement(kind, arrange, dtype):
     assert compilations() == compiled
 
 
+@pytest.mark.survives("unusual array")
+@pytest.mark.survives("altered array")
 @arrangements
 @pytest.mark.parametrize("kind", NUMBERS + UNSIGNED[:-1])
 def test_labels_of_every_kind_and_arrangement(kind, arrange):
@@ -87,6 +91,8 @@ def test_labels_of_every_kind_and_arrangement(kind, arrange):
     assert sha(given) == before
 
 
+@pytest.mark.survives("unusual array")
+@pytest.mark.survives("altered array")
 @arrangements
 @pytest.mark.parametrize("kind", NUMBERS + UNSIGNED)
 def test_values_of_every_kind_and_arrangement(kind, arrange, dtype):
@@ -96,6 +102,8 @@ def test_values_of_every_kind_and_arrangement(kind, arrange, dtype):
     assert sha(given) == before
 
 
+@pytest.mark.survives("unusual array")
+@pytest.mark.survives("altered array")
 @pytest.mark.parametrize("mode", ["r", "c"])
 @pytest.mark.parametrize("kind", ["uint8", "float32", "float64", ">f8", "int16"])
 def test_memory_mapped_samples(kind, mode, dtype, tmp_path):

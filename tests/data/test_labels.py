@@ -164,6 +164,7 @@ def test_classes_may_be_set_before_the_first_data_have_all():
             net.classes_ = labels
 
 
+@pytest.mark.survives("few rows or classes")
 @pytest.mark.parametrize(
     ("y", "message"),
     [
@@ -186,6 +187,7 @@ def test_labels_that_are_refused(y, message):
         fitted(y=y)
 
 
+@pytest.mark.survives("few rows or classes")
 @pytest.mark.parametrize("first", [ANIMALS, LABELS])
 def test_other_labels_than_were_learnt_are_refused(first):
     net = fitted(y=first)

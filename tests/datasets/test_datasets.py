@@ -155,6 +155,7 @@ def test_wrong_magic_is_refused(path, magic):
     )
 
 
+@pytest.mark.survives("hostile file")
 @pytest.mark.parametrize("pack", [plain, gzipped])
 @pytest.mark.parametrize("code", CODES.values())
 @pytest.mark.parametrize(
@@ -358,6 +359,7 @@ def test_npz_lists_the_names_found_and_expected(path, names, told):
     assert_refused(lambda: load_npz(path), ValueError, path, told)
 
 
+@pytest.mark.survives("hostile file")
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_npz_with_a_name_twice_is_refused(path):
     members = [(f"{name}.npy", npy_bytes(ARRAYS[name])) for name in ("X", "y", "X")]
@@ -387,6 +389,7 @@ class Canary:
         return os.mkdir, (str(self.folder),)
 
 
+@pytest.mark.survives("hostile file")
 def test_npz_runs_no_pickle(path, tmp_path):
     canary = tmp_path / "sung"
     path.write_bytes(npz_bytes(X=ARRAYS["X"], y=np.array([Canary(canary)], dtype=object)))

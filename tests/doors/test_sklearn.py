@@ -49,6 +49,7 @@ NOT_BY_BATCHES = {
 }
 
 
+@pytest.mark.survives("estimator's contract")
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
     [getattr(ours, name)(max_iter=20, solver=solver) for name in BOTH for solver in ("adam", "lbfgs")],

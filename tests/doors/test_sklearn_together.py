@@ -43,6 +43,7 @@ NOT_BY_BATCHES = {
 }
 
 
+@pytest.mark.survives("estimator's contract")
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
     [

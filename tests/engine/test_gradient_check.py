@@ -34,6 +34,7 @@ def close(dtype, scale):
     )
 
 
+@pytest.mark.survives("wrong gradient", each=len(HIDDEN))
 @pytest.mark.sampled
 @pairs
 @pytest.mark.parametrize("regulariser", REGULARISERS)

@@ -39,6 +39,7 @@ def directions(rng, shape):
         yield alone
 
 
+@pytest.mark.survives("wrong gradient", each=30)
 @pytest.mark.sampled
 @pytest.mark.parametrize("hidden", BOUNDED)
 @given(

@@ -176,6 +176,7 @@ def test_training_counts_itself(monkeypatch):
 # ---------------------------------------------------------------- in training
 
 
+@pytest.mark.survives("number of threads")
 @pytest.mark.parametrize("recipe", [{}, {"optimizer": "adam"}, {"clip_norm": 0.1}], ids=str)
 @pytest.mark.parametrize("sizes_", [[6, 30, 20, 3], [6, 70, 3]], ids=str)
 def test_bits_do_not_depend_on_teams_that_change(sizes_, recipe, dtype, monkeypatch):
@@ -229,6 +230,7 @@ def test_a_slow_member_gets_less_until_none_waits():
     assert np.diff(found.bounds(3)) == pytest.approx(WHOLE / 3, rel=0.01), "a disturbance is forgotten"
 
 
+@pytest.mark.survives("number of threads")
 @pytest.mark.parametrize("members", [2, 3])
 def test_bits_do_not_depend_on_shares(members, dtype, monkeypatch):
     monkeypatch.setattr(team_size, "cpus", lambda: members)

@@ -48,6 +48,7 @@ def runs_here(features):
     return all(available.get(feature) for feature in features)
 
 
+@pytest.mark.survives("another CPU")
 @pytest.mark.parametrize(
     ("cpu", "needs", "most"),
     [("haswell", ["avx2", "fma"], 10**9), ("x86-64", [], 10**6)],  # slow, without an instruction for FMA
@@ -272,6 +273,7 @@ def test_every_formula_has_a_golden_hash():
     assert (missing, {*COSTS} - names) == (set(), set())
 
 
+@pytest.mark.survives("another CPU")
 @pytest.mark.parametrize("dtype", GOLDEN)
 @pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("name", GOLDEN_CASES)

@@ -42,6 +42,7 @@ def active_once(dtype):
     return X, np.arange(512) % 2
 
 
+@pytest.mark.survives("subnormal number")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_states_of_inputs_that_fall_silent(dtype, optimizer):
     X, y = active_once(dtype)
@@ -55,6 +56,7 @@ def test_states_of_inputs_that_fall_silent(dtype, optimizer):
         assert not net._fastbp.progress.optimizer_state[decayed][0][0].any(), "0 in the end"
 
 
+@pytest.mark.survives("subnormal number")
 @pytest.mark.parametrize("options", [{"l2": 2.0}, {"optimizer": "sgd", "l2": 2.0}, {"l2": 10.0}], ids=str)
 def test_weights_that_decay(dtype, options):
     """A learning rate times l2 of 1 takes all of a weight in one step."""
@@ -95,6 +97,7 @@ def test_rare_words(dtype):
         assert by_kind[0] == by_kind[1]
 
 
+@pytest.mark.survives("subnormal number")
 @pytest.mark.parametrize("hidden", ["sigmoid", "softplus", "silu", "exponential", "elu"])
 @pytest.mark.parametrize("update_spec", [UpdateSpec(), UpdateSpec("adam")], ids=["fused", "adam"])
 def test_activations_deltas_and_gradients_of_saturated_units(dtype, hidden, update_spec):
@@ -140,6 +143,7 @@ PLACES = {
 }
 
 
+@pytest.mark.survives("subnormal number")
 @pytest.mark.parametrize("update_spec", [UpdateSpec(), UpdateSpec("adam")], ids=["fused", "adam"])
 @pytest.mark.parametrize("place", PLACES)
 def test_each_place_that_stores_numbers(dtype, place, update_spec):

@@ -44,6 +44,7 @@ def built(folder, umask, **environment):
     return {path.suffix: rebuild.digest(path) for path in (folder / "out").iterdir()}
 
 
+@pytest.mark.survives("rebuilt package")
 def test_the_same_bytes_from_anywhere(tmp_path, monkeypatch):
     """`python -m build` makes the wheel from the sdist, and `rebuild` from a commit or a folder."""
     requires_build()

@@ -465,6 +465,7 @@ def test_a_block_that_never_comes_keeps_nobody():
 # ---------------------------------------------------------------- checkpoints
 
 
+@pytest.mark.survives("resumed training")
 @pytest.mark.sampled
 @pytest.mark.parametrize("seed", [3, None])
 @pytest.mark.parametrize("shuffle", [True, False])

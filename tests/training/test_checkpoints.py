@@ -70,6 +70,7 @@ RECIPES = [
 ]
 
 
+@pytest.mark.survives("resumed training", each=4)
 @pytest.mark.sampled
 @pytest.mark.parametrize("seed", [3, None])
 @pytest.mark.parametrize("recipe", RECIPES, ids=named)
@@ -575,10 +576,12 @@ def written(path):
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
+@pytest.mark.survives("resumed training")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_processes_that_are_stopped_at_random_moments(tmp_path, request):
-    stop = random.Random(0)
-    for number in range(200 if request.config.getoption("--full") else 2):
+def test_processes_that_are_stopped_at_random_moments(tmp_path, full, record_property):
+    stop, trainings = random.Random(0), 40 if full else 2
+    for number in range(trainings):
         wanted = finished(tmp_path / f"{number}-whole", number)
         assert finished(tmp_path / f"{number}", number, stop) == wanted, number
         assert {name for name in os.listdir(tmp_path) if name.endswith(".tmp")} == set()
+    record_property("tried", trainings)

@@ -16,6 +16,7 @@ def assert_usable(net):
     net.fit(X / 100, LABELS, epochs=1, batch_size=N, learning_rate=1e-9)
 
 
+@pytest.mark.survives("divergence")
 @pytest.mark.parametrize("rate", [1e3, 1e10, 1e30])
 @pytest.mark.parametrize("batch_size", [7, N])
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ def test_divergence(names, batch_size, rate, dtype):
     assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))
 
 
+@pytest.mark.survives("divergence")
 def test_divergence_keeps_the_last_finite_weights(dtype):
     """The weights of the whole epochs before the one that its message names."""
     net = fresh(output_activation="linear", dtype=dtype)

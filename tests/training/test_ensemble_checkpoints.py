@@ -79,6 +79,7 @@ def _interrupted(train, left):
     return interrupted
 
 
+@pytest.mark.survives("resumed training")
 @pytest.mark.parametrize("calls", [0, 3, 5, 12, 18, 23])
 def test_killed_within_any_chunk_and_resumed(tmp_path, calls):
     path = tmp_path / "ensemble.fastbp"

@@ -1,17 +1,16 @@
 """Threads of the caller's, processes, and any number of threads for one `fit`."""
 
 import os
-import signal
-import time
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from children import in_child
 from toy import LABELS, OPTIONS, X, bits, fitted, fresh
 
 
+@pytest.mark.survives("number of threads", each=5)
 def test_threads_change_no_bit(dtype, monkeypatch):
     monkeypatch.setenv("FASTBP_NUM_THREADS", "4")
     X = np.random.default_rng(0).normal(size=(700, 64))
@@ -28,6 +27,7 @@ def test_threads_change_no_bit(dtype, monkeypatch):
         assert run(threads) == expected
 
 
+@pytest.mark.survives("fits in many threads", each=16)
 def test_eight_threads_fit_at_once():
     def run(seed):
         net = fitted(net=fresh(seed=seed), epochs=40, threads=1 + seed % 2, validation_data=(X, LABELS))
@@ -39,32 +39,7 @@ def test_eight_threads_fit_at_once():
         assert list(pool.map(run, range(8))) == expected
 
 
-def wait_for(pid, seconds=30):
-    """The exit code of a child process; None, and its end, where it takes too long."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return None
-
-
-def in_child(call):
-    """The exit code of a forked process: 0 where `call()` is true."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy's BLAS keeps a thread
-        pid = os.fork()
-    if not pid:
-        try:
-            os._exit(0 if call() else 1)
-        finally:
-            os._exit(2)
-    return wait_for(pid)
-
-
+@pytest.mark.survives("fork after a fit", each=2)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_fork_after_fit(threads):
