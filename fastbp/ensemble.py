@@ -13,7 +13,7 @@ from .data import per_network
 from .data.metrics import METRICS
 from .data.targets import required
 from .engine import ensemble_inference, summary
-from .files import ensemble_file
+from .files import container, ensemble_file
 from .network import Callbacks, Metric, Network, Validation, network_of, recipe_of
 from .options import checks, random_streams
 from .options.costs import definition_of
@@ -418,7 +418,9 @@ def load_ensemble(
         For a file that is damaged, of another format or of a later version, or of one network.
     """
     user_functions = {"activation": activation, "output_activation": output_activation, "cost": cost}
-    return Ensemble.of(map(network_of, ensemble_file.load(os.fspath(path), user_functions)))
+    saved = ensemble_file.load(os.fspath(path), user_functions)
+    with container.understood(os.fspath(path), "damaged"):
+        return Ensemble.of(map(network_of, saved))
 
 
 def _seeds(seed: Any, count: int) -> list[int]:

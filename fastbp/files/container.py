@@ -95,8 +95,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         digest = hashlib.sha256(start[:8] + text[:offset] + b"0" * 64)
         digest.update(memoryview(text)[offset + 64 :])
         with understood(name, "damaged: its header cannot be read"):
-            header = json.loads(text, object_pairs_hook=_unequal)
-            metadata = json.loads(header.pop("__metadata__")["fastbp"], object_pairs_hook=_unequal)
+            header = _object(text)
+            metadata = _object(header.pop("__metadata__")["fastbp"])
             entries = [(key, *_entry(value)) for key, value in header.items()]
         end = 0
         for _, _, _, begin, last in entries:
@@ -123,6 +123,14 @@ def understood(path: str, otherwise: str) -> Iterator[None]:
         checks.file_is(path, False, f"needs a later version of fastbp, which knows {error}")
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         checks.not_understood(path, otherwise, error)
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    """An object of JSON."""
+    value = json.loads(text, object_pairs_hook=_unequal)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object of JSON, got {type(value).__name__}")
+    return value
 
 
 def _unequal(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

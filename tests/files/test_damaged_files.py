@@ -15,22 +15,26 @@ import fastbp
 from command import said
 from fastbp import Network
 from fastbp.files import container, network_file
+from reproduce.fuzz_files.formats import signed
 from saved import at_most, network, refused, small_file
 from toy import LABELS, OPTIONS, X, bits, fresh
 
 
-def test_every_truncation_is_refused(path):
+@pytest.mark.survives("damaged file")
+def test_every_truncation_is_refused(path, record_property):
     whole = small_file(path)
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         refused(path, "truncated|empty|expected a network saved|damaged")
     path.write_bytes(whole + b" ")
     refused(path, "damaged: there are bytes after its last array")
+    record_property("tried", len(whole) + 1)
 
 
-def test_every_flipped_bit_is_refused(path, request):
+@pytest.mark.survives("damaged file")
+def test_every_flipped_bit_is_refused(path, full, record_property):
     whole = bytearray(small_file(path))
-    flips = min(8 * len(whole), 5000 if request.config.getoption("--full") else 500)
+    flips = min(8 * len(whole), 10_000 if full else 500)
     for bit in np.random.default_rng(0).choice(8 * len(whole), flips, replace=False).tolist():
         whole[bit // 8] ^= 1 << bit % 8
         path.write_bytes(whole)
@@ -38,6 +42,7 @@ def test_every_flipped_bit_is_refused(path, request):
         whole[bit // 8] ^= 1 << bit % 8
     path.write_bytes(whole)
     fastbp.load(path)
+    record_property("tried", flips)
 
 
 class Canary:
@@ -45,6 +50,7 @@ class Canary:
         return os.system, ("touch canary",)
 
 
+@pytest.mark.survives("hostile file", each=5)
 def test_nothing_of_another_format_is_executed(path, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "other.npz", X=np.array([Canary()], object))
@@ -53,17 +59,6 @@ def test_nothing_of_another_format_is_executed(path, monkeypatch, tmp_path):
         path.write_bytes(content)
         refused(path, "expected a network saved by fastbp")
     assert not (tmp_path / "canary").exists()
-
-
-def signed(header, data=b""):
-    """A file with a right checksum, whatever its header says."""
-    import hashlib
-
-    text = written(header) if isinstance(header, dict) else header
-    start = len(text).to_bytes(8, "little") + text.encode()
-    place = start.index(b"0" * 64)
-    digest = hashlib.sha256(start + data).hexdigest().encode()
-    return start[:place] + digest + start[place + 64 :] + data
 
 
 def written(header):
@@ -79,6 +74,7 @@ def entry(shape, begin, end, dtype="F64"):
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
+@pytest.mark.survives("hostile file")
 @pytest.mark.parametrize(
     "content",
     [
@@ -109,6 +105,14 @@ def test_a_file_of_no_network_is_refused(path):
     path.write_bytes(signed(header()))
     assert container.read(path) == ({}, {})
     refused(path, "damaged: version: expected a value, got none")
+
+
+@pytest.mark.parametrize("metadata", ["null", "3", "true", '"ensemble"', "[]", "[[1]]"])
+def test_metadata_that_are_no_object_are_refused(path, metadata):
+    path.write_bytes(signed({"__metadata__": {"format": "fastbp 1", "sha256": "0" * 64, "fastbp": metadata}}))
+    refused(path, "damaged: its header cannot be read: expected an object of JSON, got")
+    with pytest.raises(ValueError, match="damaged: its header cannot be read: expected an object of JSON"):
+        fastbp.load_ensemble(path)
 
 
 def test_a_later_format_is_told_from_damage(path):
@@ -250,6 +254,7 @@ def test_a_folder_and_a_fifo_are_refused(tmp_path):
                 net.save(target)
 
 
+@pytest.mark.survives("hostile file")
 def test_reading_takes_no_more_than_twice_the_file(path):
     """Reads in a separate process, whose peak of memory is that of reading alone."""
     net = Network([1000, 2000, 1000], seed=0)

@@ -137,3 +137,13 @@ def test_a_damaged_byte_is_found(tmp_path):
     path.write_bytes(data)
     with pytest.raises(ValueError, match="damaged"):
         load_ensemble(path)
+
+
+def test_networks_that_differ_are_refused(written, tmp_path):
+    arrays, about = changed(written, "ensemble", 1, "network", "uint8_divisor", value=7.0)
+    container.write(tmp_path / "run", arrays, about)
+    with pytest.raises(
+        ValueError, match=r"run: damaged: networks\[1\]: expected Network\(.* got Network"
+    ) as caught:
+        load_ensemble(tmp_path / "run")
+    assert str(caught.value).startswith(str(tmp_path / "run"))

@@ -214,6 +214,7 @@ def test_an_optimizer_of_a_user_s_own_is_refused_at_once(path):
         net.save(path)
 
 
+@pytest.mark.survives("old file")
 def test_a_file_of_this_version_loads_for_ever():
     net = fastbp.load(Path(__file__).parent / "saved" / "0.2.0.fastbp")
     assert net.outputs(X[:2] / 4).tobytes().hex() == "cb33583ec1cd003f984a923e0bfb703e544ee23e2634a53e"

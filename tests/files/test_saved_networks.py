@@ -43,6 +43,7 @@ class Former:
         return empty, (self.kind,), {**state, **self.private}
 
 
+@pytest.mark.survives("old file")
 @pytest.mark.parametrize("kind", [Network, Sub])
 def test_a_pickle_of_0_1_predicts_and_trains_on(kind):
     private = {
@@ -77,6 +78,7 @@ def test_a_subclass_s_own_private_names_stay():
     assert (twin._task, twin._dtype, twin.task, twin.dtype) == ("mine", "mine", None, np.float64)
 
 
+@pytest.mark.survives("old file")
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
 def test_a_pickle_of_an_earlier_release_predicts_its_bits(version):
     """Each was written by that release, with what its networks answered."""
@@ -97,6 +99,7 @@ def test_a_pickle_of_an_earlier_release_predicts_its_bits(version):
     net.fit(X, np.array(["a", "b", "c"])[np.arange(30) % 3], epochs=1, batch_size=10, optimizer="adam")
 
 
+@pytest.mark.survives("old file")
 @pytest.mark.parametrize("optimizer", ["momentum", "adam", "irprop", "sgd"])
 def test_an_optimizer_s_state_that_0_2_pickled_trains_on_with_the_same_bits(optimizer):
     """In 0.2 the state was a tuple called memory."""

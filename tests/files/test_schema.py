@@ -124,8 +124,9 @@ GOOD_IN_CHECKPOINT = (
 )
 
 
+@pytest.mark.survives("right checksum, wrong value")
 @pytest.mark.parametrize("kind", ["network", "checkpoint", "blocks"])
-def test_whatever_value_is_changed(tmp_path, monkeypatch, kind):
+def test_whatever_value_is_changed(tmp_path, monkeypatch, kind, record_property):
     """The value is refused in one line that names it and the file, or the network trains on."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
     path, go_on = saved(tmp_path, kind)
@@ -150,8 +151,10 @@ def test_whatever_value_is_changed(tmp_path, monkeypatch, kind):
             ended = name.endswith((".stopped", ".spent"))
             assert history is None or ended or history.epochs == 4, (name, value)
     assert tried > (500 if kind == "network" else 1400)
+    record_property("tried", tried)
 
 
+@pytest.mark.survives("right checksum, wrong value")
 @pytest.mark.parametrize("kind", ["network", "checkpoint"])
 def test_info_tells_what_load_would_refuse(tmp_path, kind):
     path, _ = saved(tmp_path, kind)
