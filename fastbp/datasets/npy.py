@@ -45,7 +45,10 @@ def _header(begin: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     version = np.lib.format.read_magic(file)
     if version not in _READERS:
         raise ValueError(f"expected version 1.0 or 2.0 of the .npy format, got {version}")
-    shape, fortran_order, dtype = _READERS[version](file)
+    try:
+        shape, fortran_order, dtype = _READERS[version](file)
+    except Exception as error:  # of which some have lines of advice, and Python's parser any kind
+        raise ValueError("its header is damaged, expected a dict of type, order and shape") from error
     if dtype.hasobject:
         raise ValueError("expected numbers or text, got pickled objects, which could run code")
     if any(n < 0 for n in shape) or dtype.subdtype or not (dtype.itemsize or 0 in shape):

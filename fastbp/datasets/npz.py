@@ -109,6 +109,8 @@ def _readable(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     """Converts the many kinds of exceptions about damaged bytes to a ValueError that names the file."""
     try:
         yield
+    except MemoryError:  # of numbers that are there
+        raise
     except Exception as error:
         why = str(error) if type(error) in (ValueError, bounded.Bomb) else repr(error)
         raise ValueError(f"{os.fspath(path)}: not a readable {kind} file of plain arrays: {why}") from error

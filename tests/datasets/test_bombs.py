@@ -14,6 +14,7 @@ import pytest
 
 from command import ENVIRONMENT, refused, said
 from fastbp import Network
+from fastbp.datasets import bounded, load_npz
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory of a process")
 MiB = 1 << 20
@@ -54,6 +55,11 @@ def npy(shape, numbers=b"", dtype="|u1", version=1):
     write = np.lib.format.write_array_header_1_0 if version == 1 else np.lib.format.write_array_header_2_0
     write(file, header)
     return file.getvalue() + numbers
+
+
+def headed(header):
+    """An .npy file of any header, and no numbers."""
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header
 
 
 @functools.cache
@@ -137,6 +143,7 @@ BOMBS = [honest, of_another_directory, of_another_header, that_ends_early, of_a_
 BOMBS += [of_another_method, of_more_than_the_archive]
 
 
+@pytest.mark.survives("zip bomb")
 @pytest.mark.sampled
 @LINUX
 @pytest.mark.parametrize("kind", ["npz", "array"])
@@ -164,6 +171,7 @@ def header(*shape):
     return struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
 
 
+@pytest.mark.survives("zip bomb")
 @LINUX
 @pytest.mark.parametrize(
     ("shape", "told", "junk", "words"),
@@ -180,6 +188,28 @@ def test_gzipped_idx(tmp_path, shape, told, junk, words):
     idx(path, header(*shape), junk, told)
     said, grown = reading("idx", path)
     assert said.startswith(f"{path}: ") and words in said
+    assert grown < SLACK
+
+
+@pytest.mark.survives("zip bomb")
+@pytest.mark.survives("zip bomb")
+@LINUX
+@pytest.mark.parametrize("kind", ["idx", "npz"])
+def test_a_bomb_in_a_bomb(tmp_path, kind):
+    """The inner one is not opened."""
+    path, inner = tmp_path / "bomb", tmp_path / "inner"
+    honest(inner)
+    for _ in range(2):
+        inner.write_bytes(gzip.compress(inner.read_bytes()))
+    if kind == "idx":
+        path.write_bytes(gzip.compress(inner.read_bytes()))
+    else:
+        content = inner.read_bytes()
+        zipped(path, X=(deflated(0, content), len(content)), y=small(np.zeros(3)))
+    said, grown = reading(kind, path)
+    assert said.startswith(f"{path}: ") and (
+        "expected those of an IDX file" in said or "not a readable" in said
+    )
     assert grown < SLACK
 
 
@@ -234,6 +264,7 @@ def test_the_command_refuses_bombs(tmp_path):
     refused(said("train", "--data", path), path, "a zip bomb")
 
 
+@pytest.mark.survives("hostile file")
 @pytest.mark.parametrize(
     ("content", "part"),
     [
@@ -244,6 +275,9 @@ def test_the_command_refuses_bombs(tmp_path):
         (npy((2**62,), b"", "|S0"), "expected an array of numbers or text, got |S0 of shape"),
         (npy((2,), bytes(32), "(2,)<f8"), "expected an array of numbers or text"),
         (npy((2**62, 2**62, 0), b""), "not a readable .npy file"),
+        (headed(b"(" * 200), "not a readable .npy file of plain arrays: its header is damaged"),
+        (headed(b" " * 20_000), "not a readable .npy file of plain arrays: its header is damaged"),
+        (headed(b"{'shape': (3,)}"), "not a readable .npy file of plain arrays: its header is damaged"),
         (b"\x93NUMPY\3\0" + bytes(200), "expected version 1.0 or 2.0 of the .npy format, got (3, 0)"),
         (b"\x93NUMPY\2\0" + struct.pack("<I", 2**32 - 1) + bytes(9), "not a readable .npy file"),
     ],
@@ -253,6 +287,17 @@ def test_npy_files_that_are_not_what_they_say(tmp_path, content, part):
     Network([3, 1], seed=0).save(net)
     path.write_bytes(content)
     refused(said("predict", net, path), path, part)
+
+
+def test_too_little_memory_for_numbers_that_are_there_is_no_damage(tmp_path, monkeypatch):
+    np.savez(tmp_path / "data.npz", X=np.zeros((3, 2)), y=np.zeros(3))
+
+    def refuse(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(bounded, "numbers", refuse)
+    with pytest.raises(MemoryError):
+        load_npz(tmp_path / "data.npz")
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
