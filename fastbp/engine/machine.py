@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from ..options import environment
 
 _PER_CPU = 4  # threads that FASTBP_NUM_THREADS may ask for, per CPU of the machine
 _CPUS = Path("/sys/devices/system/cpu")
+_OWN_GROUPS = "/proc/self/cgroup"
+_GROUPS = "/sys/fs/cgroup"
 _SMALLEST = 1 << 12  # bytes; a smaller number from the system is not the size of a cache
 
 
@@ -22,14 +25,37 @@ def cpus() -> int:
     if threads := environment.threads_variable():
         return min(threads, _PER_CPU * (os.cpu_count() or 1))
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()
-        if quota != "max":
-            available = min(available, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return available
+    return min([available, *(max(1, quota) for quota in _quotas())])
+
+
+def _quotas() -> Iterator[int]:
+    """The whole CPUs that each of the process's control groups, and of those above them, allows.
+
+    A container may see the path of its group on the host, of which it has no folder but the top one.
+    """
+    with suppress(OSError, ValueError):
+        for line in _read(_OWN_GROUPS).splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            path = path.rstrip("/")
+            while True:
+                with suppress(OSError, ValueError):
+                    yield _quota(f"{_GROUPS}/{controllers}{path}", 1 if controllers else 2)
+                if not path:
+                    break
+                path = path.rpartition("/")[0]
+
+
+def _quota(folder: str, version: int) -> int:
+    """The quota of a group, by version 1 or 2 of control groups; ValueError or OSError where it has none."""
+    if version == 2:
+        quota, period = _read(f"{folder}/cpu.max").split()  # "max" where nothing is limited
+    else:
+        quota, period = _read(f"{folder}/cpu.cfs_quota_us"), _read(f"{folder}/cpu.cfs_period_us")
+    if int(quota) < 0:
+        raise ValueError("no quota")
+    return int(quota) // int(period)
 
 
 def free_cpus() -> int:
@@ -91,8 +117,9 @@ def _by_sysfs() -> int:
     return 0
 
 
-def _read(file: Path) -> str:
-    return file.read_text(encoding="ascii").strip()
+def _read(path: str | Path) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
 
 
 def _count(cpus: str) -> int:

@@ -1,13 +1,16 @@
 """The machine's CPUs and cache, on which no bit depends."""
 
 import os
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastbp
 from command import ENVIRONMENT, POINTS, refused, run, said
-from experiments import Case, bits
+from experiments import Case, bits, in_new_process
 from fastbp.engine import machine, packed
 from fastbp.engine.machine import Cache, cpus, free_cpus, second_level_cache
 from fastbp.options.optimizers import OPTIMIZERS
@@ -64,6 +67,94 @@ def test_schedulers_leave_fewer_cpus_to_what_takes_as_many_as_there_are(monkeypa
     monkeypatch.setenv("FASTBP_NUM_THREADS", "6")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert free_cpus() == 6
+
+
+GROUPS = {  # name -> lines of /proc/self/cgroup, files below /sys/fs/cgroup, CPUs of eight
+    "none": (["0::/"], {}, 8),
+    "unlimited": (["0::/"], {"cpu.max": "max 100000"}, 8),
+    "its own": (["0::/"], {"cpu.max": "350000 100000"}, 3),
+    "less than one": (["0::/"], {"cpu.max": "10000 100000"}, 1),
+    "more than there are": (["0::/"], {"cpu.max": "9000000 100000"}, 8),
+    "the one above": (["0::/a/b"], {"a/b/cpu.max": "max 100000", "a/cpu.max": "200000 100000"}, 2),
+    "a container's": (["0::/docker/0123"], {"cpu.max": "200000 100000"}, 2),
+    "version 1": (
+        ["7:cpuset:/", "3:cpu,cpuacct:/a", "0::/"],
+        {"cpu,cpuacct/a/cpu.cfs_quota_us": "400000", "cpu,cpuacct/a/cpu.cfs_period_us": "100000"},
+        4,
+    ),
+    "version 1, unlimited": (
+        ["1:cpu:/"],
+        {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"},
+        8,
+    ),
+    "damaged": (["0::/", "nonsense"], {"cpu.max": "lots"}, 8),
+}
+
+
+@pytest.mark.survives("few CPUs")
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_quota_of_control_groups_is_kept_to(name, tmp_path, monkeypatch):
+    lines, files, expected = GROUPS[name]
+    for path, text in {**files, "own": "\n".join(lines)}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f"{text}\n")
+    monkeypatch.setattr(machine, "_GROUPS", str(tmp_path))
+    monkeypatch.setattr(machine, "_OWN_GROUPS", str(tmp_path / "own"))
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.delenv("FASTBP_NUM_THREADS", raising=False)
+    assert cpus() == expected
+
+
+def in_group(folder):
+    """Team and bits of a fit in a control group that allows one CPU."""
+    (Path(folder) / "cgroup.procs").write_text(str(os.getpid()))
+    net = fastbp.Network([6, 9, 3], seed=0)
+    history = net.fit(np.eye(6), np.arange(6) % 3, epochs=2, batch_size=3)
+    return cpus(), history.threads, net.fingerprint()
+
+
+@pytest.fixture
+def group():
+    """A control group of one CPU, where this process may make one."""
+    for top, name, text in (
+        ("/sys/fs/cgroup", "cpu.max", "100000 100000"),
+        ("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", "100000"),
+    ):
+        folder = Path(top, f"fastbp-{os.getpid()}")
+        with suppress(OSError):
+            if Path(top, "cgroup.procs").exists():
+                folder.mkdir()
+                (folder / name).write_text(text)
+                break
+    else:
+        pytest.skip("this process may make no control group")
+    yield folder
+    folder.rmdir()
+
+
+@pytest.mark.survives("few CPUs")
+def test_a_real_control_group_of_one_cpu(group):
+    net = fastbp.Network([6, 9, 3], seed=0)
+    net.fit(np.eye(6), np.arange(6) % 3, epochs=2, batch_size=3)
+    found = in_new_process(f"test_machine.in_group({str(group)!r})", FASTBP_NUM_THREADS="")
+    assert found == [1, [1, 1], net.fingerprint()]
+
+
+def without_libgomp():
+    """Whether a team trains to the bits of one thread, and libraries of OpenMP that it has loaded."""
+    found = []
+    for threads in (1, 2):
+        net = fastbp.Network([6, 9, 3], seed=0)
+        net.fit(np.eye(6), np.arange(6) % 3, epochs=2, batch_size=3, threads=threads)
+        found.append(net.fingerprint())
+    maps = Path("/proc/self/maps").read_text()
+    return found[0] == found[1], [name for name in ("libgomp", "libomp", "libiomp", "libtbb") if name in maps]
+
+
+@pytest.mark.survives("few CPUs")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_library_of_threads_is_needed():
+    assert in_new_process("test_machine.without_libgomp()", FASTBP_NUM_THREADS="2") == [True, []]
 
 
 @pytest.fixture
