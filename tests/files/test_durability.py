@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import signal
 import stat
 import subprocess
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 import fastbp
+from children import signalled
+from experiments import in_new_process
 from fastbp import Network
 from fastbp.files import durable
 from saved import at_most, network
@@ -69,7 +72,8 @@ class WatcherStates:
         return self.failing.counted(name, real) if name in ("write", "flush") else real
 
 
-def test_whichever_call_fails_the_old_file_or_the_new_is_there(path):
+@pytest.mark.survives("failing write")
+def test_whichever_call_fails_the_old_file_or_the_new_is_there(path, record_property):
     old, new = network("plain"), network("huber")
     path.unlink(missing_ok=True)
     seen = []
@@ -95,6 +99,7 @@ def test_whichever_call_fails_the_old_file_or_the_new_is_there(path):
         assert kept == bits(new if "replace" in failing.calls[:-1] else old)
     assert {"open file", "write", "flush", "fsync", "fchmod", "replace"} <= set(seen)
     assert seen[-2:] == ["open", "fsync"], "the folder's"
+    record_property("tried", n)
 
 
 def test_what_is_written_is_flushed_and_on_the_disk_before_it_has_the_name(path):
@@ -107,6 +112,7 @@ def test_what_is_written_is_flushed_and_on_the_disk_before_it_has_the_name(path)
     assert steps == ["write", "flush", "fsync", "replace", "fsync"], "the folder's last"
 
 
+@pytest.mark.survives("failing write")
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_no_temporary_is_left_whatever_is_raised(path, error, monkeypatch):
     network().save(path)
@@ -139,8 +145,9 @@ class AtOpcode:
         return self
 
 
+@pytest.mark.survives("failing write")
 @pytest.mark.filterwarnings("ignore:unclosed file")  # interrupted before `with` has it: freed, it is closed
-def test_an_interrupt_at_every_opcode(tmp_path):
+def test_an_interrupt_at_every_opcode(tmp_path, record_property):
     path = tmp_path / "file"
     for n in range(1, 10_000):
         path.write_bytes(b"old")
@@ -157,6 +164,7 @@ def test_an_interrupt_at_every_opcode(tmp_path):
         assert os.listdir(tmp_path) == ["file"], n
     assert n > 100
     assert path.read_bytes() == b"new"
+    record_property("tried", n)
 
 
 def test_writers_at_once_do_not_sweep_each_other_s_files(tmp_path):
@@ -226,6 +234,7 @@ def test_a_folder_that_cannot_be_flushed_is_no_failure(path, monkeypatch):
     assert bits(fastbp.load(path)) == bits(fresh())
 
 
+@pytest.mark.survives("failing write")
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
 def test_a_full_disk(tmp_path):
     disk = tmp_path / "disk"
@@ -245,35 +254,52 @@ def test_a_full_disk(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-SAVING = """
-import sys
-import numpy as np
-from fastbp import Network
-net = Network([300, 300], seed=0)
-for number in range(10**9):
-    net.biases[0][:] = number
-    net.weights[0][:] = number
-    net.save(sys.argv[1])
-    print(number, flush=True)
-"""
+def save_on_and_on(net, path, number, told):
+    """Saves networks whose weights are all a number, the next in each, and tells each that is saved."""
+    while True:
+        for array in (*net.weights, *net.biases):
+            array[...] = number
+        net.save(path)
+        os.write(told, number.to_bytes(8, "little"))
+        number += 1
 
 
-def test_a_kill_while_saving_leaves_a_whole_file(path, request):
-    kills = 200 if request.config.getoption("--full") else 8
-    random = np.random.default_rng(0)
-    for _ in range(kills):
-        with subprocess.Popen(
-            [sys.executable, "-c", SAVING, str(path)], stdout=subprocess.PIPE, text=True
-        ) as process:
-            process.stdout.readline()  # it has begun
-            time.sleep(random.uniform(0, 0.02))
-            process.send_signal(signal.SIGKILL)
-            said = [line for line in process.stdout.read().splitlines() if line]
-        net = fastbp.load(path)
-        number = net.biases[0][0, 0]
-        assert number >= int(said[-1]) if said else True, "older than the last that was told"
-        assert (net.weights[0] == number).all() and (net.biases[0] == number).all()
-        files_left = [name for name in os.listdir(path.parent) if name != path.name]
-        assert len(files_left) <= 1
-        fresh().save(path)
-        assert os.listdir(path.parent) == [path.name], "the next one that writes there clears up"
+def kills(path, megabytes, times):
+    """Kills processes that save: each leaves a whole file, which is none older than the last that was told.
+
+    Returns the names of the files that are left in the folder.
+    """
+    width = int((megabytes * 125_000) ** 0.5)
+    net, chance, last = Network([width, width], seed=0), random.Random(0), 0
+    net.parameters = np.zeros_like(net.parameters)
+    begin = time.monotonic()
+    net.save(path)
+    seconds = 1.5 * (time.monotonic() - begin)
+    for _ in range(times):
+        ours, theirs = os.pipe()
+        moment, arguments = chance.uniform(0, seconds), (net, path, last + 1, theirs)
+        killed = signalled(signal.SIGKILL, moment, save_on_and_on, *arguments)
+        os.close(theirs)
+        told = os.read(ours, 1 << 20)
+        os.close(ours)
+        saved = fastbp.load(path)
+        number = int(saved.biases[0][0, 0])
+        assert killed == -signal.SIGKILL
+        assert number >= (int.from_bytes(told[-8:], "little") if told else last)
+        assert all((array == number).all() for array in (*saved.weights, *saved.biases))
+        assert len(os.listdir(os.path.dirname(path))) <= 2, (
+            "the next that writes removes what the last has left"
+        )
+        last = number
+    fresh().save(path)
+    return os.listdir(os.path.dirname(path))
+
+
+@pytest.mark.survives("kill while saving")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.parametrize("megabytes", [1, 20])
+def test_a_kill_while_saving_leaves_a_whole_file(path, megabytes, full, record_property):
+    times = 250 if full else 15
+    left = in_new_process(f"test_durability.kills({str(path)!r}, {megabytes}, {times})")
+    assert left == [path.name]
+    record_property("tried", times)
