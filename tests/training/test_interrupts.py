@@ -1,7 +1,9 @@
 """Calls that a signal interrupts."""
 
 import contextlib
+import mmap
 import os
+import random
 import signal
 import sys
 import threading
@@ -10,6 +12,10 @@ import time
 import numpy as np
 import pytest
 
+from children import forked, in_child, wait_for
+from experiments import in_new_process
+from fastbp import Callback, ModelCheckpoint, Network
+from fastbp.engine.packed import Engine
 from toy import N, bits, fitted, fresh
 
 
@@ -35,6 +41,7 @@ def interrupted_after(seconds):
 signals = pytest.mark.skipif(sys.platform == "win32", reason="os.kill sends no SIGINT there")
 
 
+@pytest.mark.survives("Ctrl-C")
 @signals
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("seconds", [0.01, 0.03, 0.08, 0.17])
@@ -48,6 +55,7 @@ def test_interrupted_by_a_signal_between_epochs(seconds, threads):
     assert bits(net) in (bits(expected), bits(fitted(net=expected, epochs=1, **options)))
 
 
+@pytest.mark.survives("Ctrl-C")
 @signals
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("seconds", [0.05, 0.11, 0.23])
@@ -61,3 +69,119 @@ def test_interrupted_by_a_signal_within_a_long_epoch(seconds, threads):
     assert bits(net) != before
     assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))
     net.fit(X[:50], y[:50], epochs=1, **options)
+
+
+# ---------------------------------------------------------------- any moment: kernels, callbacks, checkpoints
+
+INPUTS = np.random.default_rng(1).normal(size=(600, 20))
+TARGETS = INPUTS[:, :3].argmax(axis=1)
+OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam", "adamw")
+
+
+class Told(Callback):
+    """Tells in memory that another process reads that training has begun."""
+
+    def __init__(self, begun):
+        self.begun = begun
+
+    def on_epoch_begin(self, run):
+        self.begun[0] = 1
+
+
+def training(path, number, begun=None):
+    """A network, and its training, which begins anew or goes on from its checkpoint."""
+    net = Network([20, 32, 3], activation="relu", dropout=0.1, seed=number)
+
+    def train():
+        keeper = ModelCheckpoint(path, every=(3, "epoch", 10**9)[number % 3], resume=True)
+        net.fit(
+            INPUTS, TARGETS, epochs=12, batch_size=(64, 5, 600)[number % 3], learning_rate=0.01,
+            optimizer=OPTIMIZERS[number % 5], threads=1 + number % 2,
+            callbacks=[Told(bytearray(1) if begun is None else begun), lambda *_: sum(range(10_000)), keeper],
+        )  # fmt: skip
+        return bits(net)
+
+    return net, train
+
+
+def interrupted(path, number, seconds):
+    """Ends a training by Ctrl-C: whether no kernel is called after it, and the network predicts."""
+    calls, kernels = [], Engine.train
+    Engine.train = lambda *arguments: (calls.append(1), kernels(*arguments))[1]
+    net, train = training(path, number)
+    sent = []
+
+    def send():
+        time.sleep(seconds)
+        sent.append(len(calls))  # and in the same turn of this thread
+        os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=send)
+    try:
+        sender.start()
+        train()
+        sender.join()
+        time.sleep(0.01)
+    except KeyboardInterrupt:
+        pass
+    done = len(calls)
+    sender.join()
+    finite = all(np.isfinite(array).all() for array in (*net.weights, *net.biases, net.outputs(INPUTS)))
+    return done - sent[0] <= 1 and finite
+
+
+def ended(path, number, begun):
+    """Trains until SIGTERM, for which it has the handler that servers have."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    training(path, number, begun)[1]()
+    return True
+
+
+def moments(folder, signum, times):
+    """Ends trainings at so many moments, and resumes each: whether all have the bits of whole ones."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    chance, wanted = random.Random(int(signum)), {}
+    for i in range(times):
+        number, path = i % 15, os.path.join(folder, f"{i}.fastbp")
+        if number not in wanted:
+            begin = time.monotonic()
+            wanted[number] = (
+                training(os.path.join(folder, f"whole {number}"), number)[1](),
+                time.monotonic() - begin,
+            )
+        whole, seconds = wanted[number]
+        if signum == signal.SIGINT:
+            assert in_child(interrupted, path, number, chance.uniform(0, seconds)) == 0, (i, number)
+        else:
+            begun = mmap.mmap(-1, 1)  # shared with the child
+            pid = forked(ended, path, number, begun)
+            while not begun[0]:
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, 0.9 * seconds))
+            os.kill(pid, signum)
+            assert wait_for(pid, 5) in (143, 0), (i, number)
+            assert os.path.exists(path), (i, number)
+        assert training(path, number)[1]() == whole, (i, number)
+    return times
+
+
+@signals
+@pytest.mark.survives("Ctrl-C")
+@pytest.mark.survives("resumed training")
+def test_ctrl_c_at_many_moments(tmp_path, full, record_property):
+    times = 200 if full else 20
+    assert (
+        in_new_process(f"test_interrupts.moments({str(tmp_path)!r}, {int(signal.SIGINT)}, {times})") == times
+    )
+    record_property("tried", times)
+
+
+@signals
+@pytest.mark.survives("SIGTERM")
+@pytest.mark.survives("resumed training")
+def test_sigterm_at_many_moments(tmp_path, full, record_property):
+    times = 50 if full else 5
+    assert (
+        in_new_process(f"test_interrupts.moments({str(tmp_path)!r}, {int(signal.SIGTERM)}, {times})") == times
+    )
+    record_property("tried", times)
