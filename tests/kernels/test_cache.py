@@ -9,8 +9,10 @@ import pickle
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -23,6 +25,7 @@ from numba.core import config
 
 import fastbp
 import kernel_runs
+from children import forked, wait_for
 from experiments import in_new_process
 from fastbp.engine.kernels import cache as kernels_cache
 from fastbp.engine.kernels import jit
@@ -137,6 +140,7 @@ def test_compiled_once_for_all_processes(warm, session):
     assert session() == FOUND
 
 
+@pytest.mark.survives("cold cache", each=3)
 def test_processes_race_for_a_cold_cache(tmp_path):
     racing = [start(tmp_path) for _ in range(3)]
     for process in racing:
@@ -144,6 +148,64 @@ def test_processes_race_for_a_cold_cache(tmp_path):
         assert (order, warned) == (expected(), 0)
     assert new_process(tmp_path) == FOUND
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def children(folder, count, signum=0, seconds=0.0):
+    """Exit codes of forked processes that compile at once in a cold cache: 0 where each has the right order.
+
+    A signal is sent to each after so many seconds, where one is given.
+    """
+    config.CACHE_DIR = str(folder)
+    forget_kernels()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    pids = [forked(lambda: permuted() == expected()) for _ in range(count)]
+    if signum:
+        time.sleep(seconds)
+        for pid in pids:
+            os.kill(pid, signum)
+    return [wait_for(pid, 120) for pid in pids]
+
+
+def cold_rounds(folder, rounds):
+    """How many rounds of 16 processes end well, each of which leaves one file of machine code."""
+    for number in range(rounds):
+        cache = Path(folder, str(number))
+        assert children(cache, 16) == [0] * 16
+        assert len([path for path in cache.rglob("*") if path.is_file()]) == 1
+    return rounds
+
+
+@pytest.mark.survives("cold cache")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_sixteen_processes_on_a_cold_cache(tmp_path, full, record_property):
+    rounds = 20 if full else 1
+    assert in_new_process(f"test_cache.cold_rounds({str(tmp_path)!r}, {rounds})") == rounds
+    record_property("tried", 16 * rounds)
+
+
+def stopped_compiles(folder, times):
+    """Ctrl-C and kills amid compiling: the next process that compiles there finds nothing damaged."""
+    begin, chance = time.monotonic(), random.Random(0)
+    assert children(Path(folder, "first"), 1) == [0]
+    seconds = time.monotonic() - begin
+    for number in range(times):
+        cache, signum = Path(folder, str(number)), (signal.SIGINT, signal.SIGKILL)[number % 2]
+        (status,) = children(cache, 1, signum, chance.uniform(0, seconds))
+        assert status in (0, 2, -signum), "done, ended by KeyboardInterrupt, or killed"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert children(cache, 1) == [0]
+        assert len([path for path in cache.rglob("*.bin")]) == 1
+    return times
+
+
+@pytest.mark.survives("Ctrl-C")
+@pytest.mark.survives("damaged machine code")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_compile_that_is_stopped(tmp_path, full, record_property):
+    times = 40 if full else 4
+    assert in_new_process(f"test_cache.stopped_compiles({str(tmp_path)!r}, {times})") == times
+    record_property("tried", times)
 
 
 def key_for(wanted):
@@ -191,6 +253,7 @@ def damage(path, how):
     assert path.read_bytes() != before
 
 
+@pytest.mark.survives("damaged machine code")
 @pytest.mark.parametrize("how", DAMAGES)
 def test_damaged_file(how, session, warm):
     damage(the_file(warm), how)
@@ -204,6 +267,7 @@ def test_damaged_file_in_real_processes(warm):
     assert new_process(warm) == FOUND
 
 
+@pytest.mark.survives("damaged machine code", each=4)
 def test_truncated_anywhere(session, warm):
     path = the_file(warm)
     content = path.read_bytes()
@@ -212,6 +276,26 @@ def test_truncated_anywhere(session, warm):
         assert session() == REPAIRED
 
 
+@pytest.mark.survives("damaged machine code")
+def test_damaged_at_random(session, warm, full, record_property):
+    """Cut off, lengthened, or overwritten anywhere by other bytes, by zeros or by a piece of itself."""
+    path, chance, times = the_file(warm), random.Random(0), 300 if full else 12
+    content = path.read_bytes()
+    for number in range(times):
+        first, last = sorted(chance.sample(range(len(content) + 1), 2))
+        moved = chance.randrange(len(content) - (last - first) + 1)
+        pieces = chance.randbytes(last - first), bytes(last - first), content[moved : moved + last - first]
+        damaged = (
+            content[:last],
+            content + pieces[0],
+            *(content[:first] + piece + content[last:] for piece in pieces),
+        )[number % 5]
+        path.write_bytes(damaged)
+        assert session() == (FOUND if damaged == content else REPAIRED), number
+    record_property("tried", times)
+
+
+@pytest.mark.survives("damaged machine code")
 @pytest.mark.parametrize("part", [0.02, 0.9])
 def test_one_changed_bit(part, warm):
     """Runs in a separate process, because damaged machine code may do anything."""
@@ -374,6 +458,7 @@ def test_platform_without_owners(session, tmp_path, monkeypatch):
 # ---------------------------------------------------------------- nowhere to keep it
 
 
+@pytest.mark.survives("no place for machine code")
 def test_folder_that_cannot_be_made(tmp_path):
     file = tmp_path / "file"
     file.write_text("in the way")
@@ -381,6 +466,7 @@ def test_folder_that_cannot_be_made(tmp_path):
     assert file.read_text() == "in the way"
 
 
+@pytest.mark.survives("no place for machine code", each=2)
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the cache of a user lies elsewhere")
 def test_home_that_is_none(tmp_path):
     file = tmp_path / "file"
@@ -390,6 +476,7 @@ def test_home_that_is_none(tmp_path):
     assert the_file(tmp_path / "cache" / "fastbp")
 
 
+@pytest.mark.survives("no place for machine code")
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
 def test_read_only_folder(session, tmp_path):
     tmp_path.chmod(0o500)
@@ -397,6 +484,7 @@ def test_read_only_folder(session, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.survives("no place for machine code")
 def test_failing_write(session, monkeypatch, tmp_path):
     def fail(*paths, **folders):
         raise OSError(28, "No space left on device")
@@ -433,6 +521,7 @@ def edit(path, old, new):
 MIX, OTHER_MIX = "(z >> np.uint64(27))", "(z >> np.uint64(26))"
 
 
+@pytest.mark.survives("stale machine code")
 def test_edited_kernel_gives_the_new_result(copy, warm):
     source = copy / "fastbp" / "engine" / "kernels" / "shuffle.py"
     assert new_process(warm, copy) == FOUND
@@ -444,6 +533,7 @@ def test_edited_kernel_gives_the_new_result(copy, warm):
     assert new_process(warm, copy) == FOUND
 
 
+@pytest.mark.survives("stale machine code")
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_kernel_source_names_the_folder(name, copy, monkeypatch):
     """Numba's own cache looks at the kernel's file alone, and a row's formula is in another."""
@@ -485,11 +575,21 @@ def zipped(folder, path):
     return path
 
 
+@pytest.mark.survives("stale machine code")
 def test_package_in_a_zip_is_never_stale(copy, tmp_path):
     path = tmp_path / "fastbp.zip"
     assert new_process(tmp_path, zipped(copy, path)).order == expected()
     edit(copy / "fastbp" / "engine" / "kernels" / "shuffle.py", MIX, OTHER_MIX)
     assert new_process(tmp_path, zipped(copy, path)).order != expected()
+
+
+@pytest.mark.survives("no place for machine code")
+def test_a_package_in_a_zip_trains(copy, tmp_path):
+    """With the machine code of the package itself, whose sources have the same digest."""
+    process = start(config.CACHE_DIR or None, zipped(copy, tmp_path / "fastbp.zip"), run="trained")
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert stdout == f"{kernel_runs.trained()}\n"
 
 
 # ---------------------------------------------------------------- nothing compiled at all

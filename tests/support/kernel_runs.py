@@ -12,6 +12,15 @@ def permuted():
     return order.tolist()
 
 
+def trained():
+    """The fingerprint of a small network that has been trained."""
+    import fastbp
+
+    net = fastbp.Network([3, 4, 2], dtype="float32", seed=0)
+    net.fit(np.ones((8, 3)), np.arange(8) % 2, epochs=1, batch_size=4)
+    return net.fingerprint()
+
+
 def trained_without_jit():
     """The error of training a network whose plain path works."""
     import fastbp
