@@ -21,11 +21,6 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 @pytest.fixture
-def full(request):
-    return request.config.getoption("--full")
-
-
-@pytest.fixture
 def endurance(full):
     """Skips a test that takes long by its nature."""
     if not full:
@@ -78,10 +73,12 @@ def growth_of(call, times):
     return resident() - before
 
 
+@pytest.mark.survives("leak")
 @linux
 @pytest.mark.parametrize(("call", "times"), [("one_fit", 200), ("one_that_raises", 50), ("one_ensemble", 50)])
-def test_memory_does_not_grow(call, times, full):
+def test_memory_does_not_grow(call, times, full, record_property):
     times *= 50 if full else 1
+    record_property("tried", times)
     assert in_new_process(f"test_endurance.growth_of({call!r}, {times})") < 1 << 20
 
 
@@ -106,11 +103,21 @@ def fits_in_little_memory(extra):
     return raised, [w.sum() for w in net.weights] == before, small
 
 
+@pytest.mark.survives("little memory")
 @linux
 @pytest.mark.parametrize("megabytes", [16, 200])
 def test_too_little_memory_is_a_memory_error(megabytes):
     found = in_new_process(f"test_endurance.fits_in_little_memory({megabytes << 20})")
     assert found == ["MemoryError", True, True]
+
+
+@pytest.mark.survives("little memory")
+@pytest.mark.parametrize("batch_size", [1, 3, 1000, 10**12, 2**63 - 1])
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_few_rows_and_batches_of_more(rows, batch_size):
+    """A batch takes no memory for rows that are not there."""
+    nets = [fitted(X[:rows], LABELS[:rows], batch_size=size) for size in (batch_size, min(batch_size, 2))]
+    assert bits(nets[0]) == bits(nets[1])
 
 
 def large(path):
@@ -126,6 +133,7 @@ def large(path):
     return bool((net.outputs(mapped)[-100:] == net.outputs(last)).all())
 
 
+@pytest.mark.survives("little memory")
 def test_more_than_2_31_numbers(tmp_path, endurance):
     assert in_new_process(f"test_endurance.large({str(tmp_path / 'X')!r})")
 
@@ -137,6 +145,7 @@ def bits_of(seed):
     return bits(fitted(net=fresh(seed=seed), threads=1 + seed % 2))
 
 
+@pytest.mark.survives("fork after a fit", each=2)
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_pools_of_processes_after_a_fit(method, full):
@@ -150,24 +159,27 @@ def test_pools_of_processes_after_a_fit(method, full):
         assert pool.map_async(bits_of, range(4)).get(120) == expected
 
 
+@pytest.mark.survives("fork after a fit")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_forks_while_another_thread_trains(full):
+def test_forks_while_another_thread_trains(full, record_property):
     """Children of the moment fit with the bits of ever, and the training in the parent goes on."""
+    forks = 30 if full else 2
     expected, trained = bits_of(1), bits(fitted(net=fresh(seed=5), epochs=1000, threads=2))
     net = fresh(seed=5)
     thread = threading.Thread(target=fitted, kwargs={"net": net, "epochs": 1000, "threads": 2})
     thread.start()
     context = multiprocessing.get_context("fork")
-    for _ in range(30 if full else 2):
+    for _ in range(forks):
         with context.Pool(1) as pool:
             assert pool.apply_async(bits_of, (1,)).get(120) == expected
     thread.join()
     assert bits(net) == trained
+    record_property("tried", forks)
 
 
 def threads_at_once(count, rounds):
-    """Whether fits in so many Python threads at once have the bits that each has alone, in every round."""
+    """Tells whether fits in so many threads of Python at once have the bits of each alone, in every round."""
     expected = [bits_of(seed) for seed in range(count)]
     for _ in range(rounds):
         found = [b""] * count
@@ -185,9 +197,12 @@ def threads_at_once(count, rounds):
     return True
 
 
+@pytest.mark.survives("fits in many threads")
 @pytest.mark.parametrize("count", [2, 8, 32])
-def test_fits_in_many_threads_at_once(count, endurance):
-    assert in_new_process(f"test_endurance.threads_at_once({count}, 100)")
+def test_fits_in_many_threads_at_once(count, full, record_property):
+    rounds = 100 if full else 3
+    assert in_new_process(f"test_endurance.threads_at_once({count}, {rounds})")
+    record_property("tried", count * rounds)
 
 
 def one_cpu():
@@ -198,6 +213,7 @@ def one_cpu():
     return bits(net).hex(), history.threads
 
 
+@pytest.mark.survives("few CPUs")
 @linux
-def test_one_cpu_of_several(endurance):
+def test_one_cpu_of_several():
     assert in_new_process("test_endurance.one_cpu()") == [bits(fitted()).hex(), [1, 1, 1]]
