@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 import zipfile
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from llvmlite.binding import ffi
 from numba import types
 from numba.core import config
 
@@ -181,6 +183,34 @@ def test_sixteen_processes_on_a_cold_cache(tmp_path, full, record_property):
     rounds = 20 if full else 1
     assert in_new_process(f"test_cache.cold_rounds({str(tmp_path)!r}, {rounds})") == rounds
     record_property("tried", 16 * rounds)
+
+
+def fork_amid_loading():
+    """The exit code of a child that is forked while another thread loads machine code, and then runs it."""
+    permuted()
+    forget_kernels()
+    loading, load = threading.Event(), kernels_cache._Cache.load_overload
+
+    def slowly(cache, *arguments):
+        with ffi.lib._lock:  # as all calls of LLVM do
+            loading.set()
+            time.sleep(0.5)
+        return load(cache, *arguments)
+
+    kernels_cache._Cache.load_overload = slowly
+    thread = threading.Thread(target=permuted)
+    thread.start()
+    loading.wait()
+    kernels_cache._Cache.load_overload = load
+    status = wait_for(forked(lambda: permuted() == expected()), 20)
+    thread.join()
+    return status
+
+
+@pytest.mark.survives("fork after a fit")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_fork_while_another_thread_loads_machine_code():
+    assert in_new_process("test_cache.fork_amid_loading()") == 0
 
 
 def stopped_compiles(folder, times):

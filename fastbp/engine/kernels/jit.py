@@ -9,6 +9,8 @@ Machine code is kept on disk: see `cache`.
 """
 
 import functools
+import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,14 @@ from numba.core import config
 from .cache import _Cache
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
+
+# llvmlite and Numba hold locks while code is compiled or loaded, and a child would wait for a thread that it
+# does not have: a fork waits until no other thread is doing so.
+_LOADING = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_LOADING.acquire, after_in_parent=_LOADING.release, after_in_child=_LOADING.release
+    )
 
 inlined = functools.partial(njit, inline="always", **_OPTIONS)
 # Without a wrapper a helper costs less to compile, but Python must not call it: that is a segmentation fault.
@@ -43,11 +53,12 @@ def kernel(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]]
                     f"NUMBA_DISABLE_JIT is set ({config.DISABLE_JIT}), but fastbp's kernels exist only as "
                     "compiled code: unset it and start Python again"
                 )
-            dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS)(function)
-            target = dispatcher.targetctx.codegen().magic_tuple()
-            dispatcher._cache = _Cache(f"{function.__name__}-{key}", target)
-            # The compiled call itself: it takes read-only arrays inside tuples, which a dispatcher refuses.
-            return dispatcher.compile(signature_for(key))
+            with _LOADING:
+                dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS)(function)
+                target = dispatcher.targetctx.codegen().magic_tuple()
+                dispatcher._cache = _Cache(f"{function.__name__}-{key}", target)
+                # The compiled call itself: it takes read-only arrays in tuples, which a dispatcher refuses.
+                return dispatcher.compile(signature_for(key))
 
         return functools.update_wrapper(compiled, function)
 
