@@ -98,8 +98,9 @@ def resume(run: Run, saved: Saved) -> None:
         kind = type(callback).__name__
         index = next((i for i, (other, _) in enumerate(left) if other == kind), None)
         states.append({} if index is None else left.pop(index)[1])
-    position = changed(position, **counts, notes=len(saved.history.notes), states=tuple(states))
-    run.resume(saved.path, saved.history, position, saved.generator)
+    notes = len(saved.history.notes)
+    position = changed(position, **counts, notes=notes, states=tuple(states), generator=saved.generator)
+    run.resume(saved.path, saved.history, position)
 
 
 def are_arrays(value: Any) -> bool:

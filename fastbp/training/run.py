@@ -268,7 +268,7 @@ class Run:
             self.keep()
         return self._net
 
-    def resume(self, path: str, history: History, position: Position, generator: Any) -> None:
+    def resume(self, path: str, history: History, position: Position) -> None:
         """Begins at a position that the checkpoint `path` holds."""
         samples_done = int(position.samples_done[0])
         resuming.check_segment(
@@ -278,8 +278,8 @@ class Run:
         self._chunks.step, self._stopped = self._step_at(position), position.stopped
         self.rate_factor = position.factor
         self._numbers.forget()
-        if generator is not None:
-            np.random.set_state(generator)  # noqa: NPY002
+        if position.generator is not None:
+            np.random.set_state(position.generator)  # noqa: NPY002
 
     def between_batches(self) -> tuple[int, float]:
         """Samples done at the segment's last position between batches, and the epoch's cost up to it.

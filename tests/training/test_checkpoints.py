@@ -94,6 +94,33 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path, recipe, s
         assert after._fastbp.progress.optimizer_state.keys() == wanted._fastbp.progress.optimizer_state.keys()
 
 
+@pytest.mark.survives("resumed training", each=2)
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin"])
+@pytest.mark.parametrize("seed", [3, None])
+def test_a_resumed_training_that_is_stopped_before_it_has_made_a_step(tmp_path, hook, seed):
+    """The checkpoint that it writes then has all that the one had from which it was resumed."""
+
+    class AtOnce(fastbp.Callback):
+        pass
+
+    def stop(self, run):
+        raise KeyboardInterrupt
+
+    setattr(AtOnce, hook, stop)
+    wanted, history = training(tmp_path / "whole", seed, resume=False)
+    steps = wanted._fastbp.progress.batches
+    for at in (2, steps // 3 * 3 // 2):
+        path = tmp_path / f"{at}"
+        with pytest.raises(KeyboardInterrupt):
+            training(path, seed, [Stop(at)])
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                training(path, seed, [AtOnce()])
+        net, found = training(path, seed)
+        assert bits(net) == bits(wanted)
+        assert unlike_seconds(found) == unlike_seconds(history)
+
+
 def test_a_checkpoint_of_0_2_is_resumed_with_the_same_bits(tmp_path):
     """The optimizer's state in the file has numbers instead of names."""
     path = tmp_path / "run"
