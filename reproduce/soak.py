@@ -262,13 +262,21 @@ def in_forks(trouble: Trouble) -> str:
     return "" if (code, found) == (0, trouble.wanted) else f"forks: {code}, other bits or {found[:99]!r}"
 
 
-def limited(trouble: Trouble, which: int, most: int) -> str:
-    """Trains under a limit, which may end it by an OSError or a MemoryError, and then without."""
+def limited(trouble: Trouble, which: int, most: int, of_size: bool = False) -> str:
+    """Trains under a limit, which may end it by an OSError or a MemoryError, and then without.
+
+    Machine code is loaded before the limit holds: where LLVM lacks memory, it ends the process.  `of_size` adds
+    the address space that is in use then.
+    """
     every = trouble.chance.choice((1, "epoch"))
 
     def train() -> bytes:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(which, (most, resource.getrlimit(which)[1]))
+        for threads in (1, 2, 3):
+            digest(trouble.case, threads=threads)
+        with open("/proc/self/statm") as file:
+            size = int(file.read().split()[0]) * resource.getpagesize() if of_size else 0
+        resource.setrlimit(which, (size + most, resource.getrlimit(which)[1]))
         return trouble.train(every)
 
     code, found = Child(train).result()
@@ -292,11 +300,8 @@ def few_files(trouble: Trouble) -> str:
 
 
 def little_memory(trouble: Trouble) -> str:
-    with open("/proc/self/statm") as file:
-        size = int(file.read().split()[0]) * resource.getpagesize()
-    return limited(
-        trouble, resource.RLIMIT_AS, size + trouble.chance.choice((0, 1 << 16, 1 << 20, 1 << 23, 1 << 25))
-    )
+    most = trouble.chance.choice((0, 1 << 16, 1 << 20, 1 << 23, 1 << 25))
+    return limited(trouble, resource.RLIMIT_AS, most, of_size=True)
 
 
 def full_disk(trouble: Trouble) -> str:
