@@ -265,8 +265,8 @@ def in_forks(trouble: Trouble) -> str:
 def limited(trouble: Trouble, which: int, most: int, of_size: bool = False) -> str:
     """Trains under a limit, which may end it by an OSError or a MemoryError, and then without.
 
-    Machine code is loaded before the limit holds: where LLVM lacks memory, it ends the process.  `of_size` adds
-    the address space that is in use then.
+    Machine code is loaded before the limit holds: where LLVM lacks memory, it ends the process.  `of_size`
+    adds the address space that is in use then.
     """
     every = trouble.chance.choice((1, "epoch"))
 
