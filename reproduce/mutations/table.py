@@ -409,8 +409,8 @@ MUTATIONS = (
     ),
     Mutation(
         "training/run.py",
-        "            self._engine.restore(undo)\n",
-        "",
+        "            self._engine.restore(undo)\n            self._chunks.step = step\n",
+        "            self._chunks.step = step\n",
         "weights that are not finite are kept",
         ("training/test_divergence.py::test_divergence_of_weights_alone",),
     ),

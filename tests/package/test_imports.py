@@ -40,7 +40,7 @@ def test_an_estimator_needs_no_search_and_no_ensemble():
     found = modules(_UNPICKLE, pickle.dumps(MLPClassifier()))
     unneeded = ("sklearn.model_selection", "sklearn.metrics", "sklearn.pipeline", "sklearn.preprocessing")
     assert not found & {*unneeded, "fastbp.ensemble", "fastbp.sklearn.search", "fastbp.sklearn.ensemble"}
-    assert len(ours(found)) <= 102
+    assert len(ours(found)) <= 103
 
 
 def test_late_names_are_public():

@@ -7,6 +7,7 @@ is ever reduced across threads and the bits do not depend on how many there are.
 import platform
 import sys
 import threading
+import time
 from _thread import start_new_thread
 from collections.abc import Callable, Sequence
 from itertools import count, repeat
@@ -40,6 +41,7 @@ _MASK = 16  # words in the mask of a thread's CPUs, 64 CPUs each
 _FRAMES = 100  # frames beyond the recursion limit that the caller's part of the work may take
 WHOLE = 1 << 16  # parts into which a team divides its work
 _LOOK = 0.01  # seconds between two checks by a waiting caller whether others wait for it
+_TRIES = 1000  # of a member to begin its work where memory is short, as many milliseconds
 
 
 class Member(NamedTuple):
@@ -309,12 +311,24 @@ class _Team:
             return  # this thread was started, but `start_new_thread` raised all the same
         member = member_of(rank, size)
         try:
-            self._work(member, self._flags)
+            self._begin(member)
         except BaseException as error:
             self.raised.append(error)
         if next(self._ended) == member.size - 1:
             self._done = True
             self._wake.release()
+
+    def _begin(self, member: Member) -> None:
+        """Does a member's work; where memory is short it tries again, for others would wait for it."""
+        for _ in range(_TRIES):
+            try:
+                self._work(member, self._flags)
+                return
+            except MemoryError:
+                if self._flags[member.rank * _ROW] > _ASLEEP:  # it has met the others
+                    raise
+                time.sleep(0.001)
+        self._work(member, self._flags)
 
 
 # CPython's own functions.  An object is passed as its address and kept alive by whoever passes it.
