@@ -116,9 +116,7 @@ def _network(
         trained["feature_names"] = tuple(trained["feature_names"])
         checks.equal("the length of trained.feature_names", len(trained["feature_names"]), inputs, "sizes")
     if trained.get("target_names") is not None:
-        names = trained["target_names"] = tuple(trained["target_names"])
-        counts = {"names": len(names), "outputs": outputs}
-        checks.consistent("trained.target_names", len(names) in (1, outputs), counts)
+        trained["target_names"] = tuple(trained["target_names"])
     known = {*_named("", (weights, biases)), *schema.check_arrays(metadata, arrays, (weights, biases))}
     for name, parameters in optimizer_state.items():
         known |= {*_named(prefixes[name], parameters)}
@@ -127,6 +125,10 @@ def _network(
     widths = [1] * len(weights) + [max(1, outputs)]
     state = State.of({**trained, **scalings, "optimizer_state": optimizer_state})
     state = replace(state, options=options_of(widths, {**_DEFAULTS, **options}))
+    if (targets := state.learnt.target_names) is not None:
+        columns = costs.columns_of(state.options.cost, outputs)
+        counts = {"names": len(targets), "columns of y": columns}
+        checks.consistent("trained.target_names", len(targets) in (1, columns), counts)
     return SavedNetwork(sizes, weights, biases, state)
 
 
