@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..options.costs import definition_of
 from . import saving, table
 from .failure import FAILED, Failure, check_variables, reason
 from .interrupt import Interrupt
@@ -104,6 +105,9 @@ def _answers(net: "Network", X: "NDArray[Any]", options: argparse.Namespace) -> 
     elif options.outputs:
         rows = net.outputs(X)
         names = [targets, classes] if targets else []
+        if definition_of(net._fastbp.options.cost).is_paired:
+            of_each = targets or ["value"]
+            names = [[f"{name} {part}" for name in of_each for part in ("mean", "log variance")]]
     else:
         rows = net.predict(X)
         names = [targets]
