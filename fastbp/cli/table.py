@@ -1,6 +1,7 @@
 """Tables: their rows as text, their header, and cells that hold no number."""
 
 import csv
+import itertools
 import re
 from array import array
 from collections.abc import Iterator, Sequence
@@ -142,7 +143,17 @@ class _Rows:
                 yield cells
 
     def _delimiter(self) -> str | None:
-        """Detects the separator of columns from the first two lines; None for a single column."""
+        """Detects the separator of columns from the first two lines; None for a single column.
+
+        One that splits both into as many cells goes before one that is in either of them.
+        """
+        for delimiter in _DELIMITERS:
+            self._file.seek(0)
+            with suppress(csv.Error):  # which reading the line will raise again
+                counts = self._first_counts(delimiter)
+                if len(counts) == 2 and counts[0] == counts[1] > 1:
+                    return delimiter
+        self._file.seek(0)
         lines: list[str] = []
         for line in self._file:
             if line.strip("\r\n "):
@@ -155,6 +166,12 @@ class _Rows:
                     if len(next(csv.reader([line], delimiter=delimiter))) > 1:
                         return delimiter
         return " " if lines and len(lines[0].split()) > 1 else None
+
+    def _first_counts(self, delimiter: str) -> list[int]:
+        """Counts the cells of each of the first two lines that are not blank."""
+        rows = csv.reader(self._file, delimiter=delimiter)
+        cells = (len(row) for row in rows if len(row) > 1 or "".join(row).strip())
+        return list(itertools.islice(cells, 2))
 
 
 def _is_header(cells: list[str], names: Sequence[str]) -> bool:
