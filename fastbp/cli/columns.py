@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ENDINGS = (".csv", ".tsv", ".txt", ".parquet")
+EXACT = 2**53  # larger floats are whole numbers whatever was meant
 _MOST_LABELS = 20  # different whole numbers that are labels; more are values
 _NO_VALUE = {"", "na", "n/a", "#n/a", "nan", "null"}  # cells of a target, in lower case
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_PADDED = re.compile(r"[+-]?0[0-9]")
 _DATE = re.compile(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}(\D.*)?")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 _FILL = (
@@ -47,11 +50,13 @@ class Columns(NamedTuple):
     why: str
 
 
-def load(path: str, roles: Roles, inputs: tuple[str, ...] | None = None) -> Columns:
+def load(path: str, roles: Roles, first: Columns | None = None) -> Columns:
     """Reads a table with a header of names; every error is a line that says where and what to do.
 
-    The inputs are all columns that the roles do not name; or, for a second table, the `inputs` of the first.
+    The inputs are all columns that the roles do not name.  A second table has the inputs of the `first`, and
+    its targets are read as those were.
     """
+    inputs = first.inputs if first else None
     with table.opened(path) as rows:
         each = iter(rows)
         names = _names(next(each, []), roles, inputs)
@@ -61,10 +66,13 @@ def load(path: str, roles: Roles, inputs: tuple[str, ...] | None = None) -> Colu
     if not body.lines:
         raise ValueError(f"{path}: expected rows below the names of the columns, got none")
     places = _Places(path, rows.unit, body.lines)
-    columns = _converted(roles, body.targets, places)
-    if not inputs:
+    columns = [
+        _numbers_or_text(column, name, _Reading.of(roles, first, name), places)
+        for name, column in zip(roles.targets, body.targets, strict=True)
+    ]
+    if first is None:
         _check_different(roles, columns, places)
-    y, task, why = _targets(roles, columns, places)
+    y, task, why = _targets(roles._replace(task=first.task if first else roles.task), columns, places)
     return Columns(body.samples(places), y, body.checked_weights(places), body.inputs, task, why)
 
 
@@ -220,11 +228,36 @@ def _advice(cell: str, name: str) -> str:
 # Targets
 
 
-def _converted(roles: Roles, cells: list[list[str]], places: _Places) -> list["NDArray[Any]"]:
-    return [
-        _numbers_or_text(column, name, roles.task, places)
-        for name, column in zip(roles.targets, cells, strict=True)
-    ]
+class _Reading(NamedTuple):
+    """How the cells of a target are read.
+
+    Attributes
+    ----------
+    numbers : str
+        Why every cell is a number, if that is sure.
+    is_text, are_labels : bool
+        Whether the cells are text for sure, and whether they are labels.
+    has_truths : bool
+        Whether true and false are the same however they are written.
+    """
+
+    numbers: str = ""
+    is_text: bool = False
+    are_labels: bool = False
+    has_truths: bool = True
+
+    @classmethod
+    def of(cls, roles: Roles, first: Columns | None, name: str) -> "_Reading":
+        """Follows from the options, or from how a `first` table was read."""
+        if len(roles.targets) > 1:
+            return cls(f"as in each of several targets (text is learned alone: --target {shlex.quote(name)})")
+        if roles.task == "values":
+            return cls("as --task values says")
+        if first is None:
+            return cls(are_labels=roles.task == "labels")
+        if first.y.dtype.kind != "U":
+            return cls("as in --data")
+        return cls(is_text=True, has_truths=all(map(table.is_truth, {*first.y.tolist()})))
 
 
 def _check_different(roles: Roles, columns: list["NDArray[Any]"], places: _Places) -> None:
@@ -243,12 +276,14 @@ def _targets(roles: Roles, columns: list["NDArray[Any]"], places: _Places) -> tu
         return _several(roles, columns, places)
     (column,), (name,) = columns, roles.targets
     if column.dtype.kind == "U":
-        return column, "labels", f"as {name} is text"
+        is_text = not all(map(_WHOLE.fullmatch, column))
+        why = "is text" if is_text else "has digits that numbers lose (--task values would learn numbers)"
+        return column, "labels", f"as {name} {why}"
     return _one(column, name, roles.task, places)
 
 
-def _numbers_or_text(cells: list[str], name: str, task: str | None, places: _Places) -> "NDArray[Any]":
-    """Converts a target: floats where every cell holds a number, else text."""
+def _numbers_or_text(cells: list[str], name: str, reading: _Reading, places: _Places) -> "NDArray[Any]":
+    """Converts a target: floats where every cell holds a number, else text; truths as Python writes them."""
     import numpy as np
 
     target = f"in the target {name!r}"
@@ -256,20 +291,41 @@ def _numbers_or_text(cells: list[str], name: str, task: str | None, places: _Pla
     for row, cell in enumerate(cells):
         if cell.lower() in _NO_VALUE:
             raise places.error(row, f"expected a label or a number {target}, got {cell!r}; delete such rows")
-        kinds.append(table.is_number(cell) and not table.is_truth(cell))
+        kinds.append(table.is_number(cell) and (bool(reading.numbers) or not table.is_truth(cell)))
+    is_text = not any(kinds) or _is_code(cells, kinds, reading.are_labels)
+    if reading.is_text or (is_text and not reading.numbers):
+        are_truths = reading.has_truths and all(map(table.is_truth, cells))
+        return np.array([cell.capitalize() for cell in cells] if are_truths else cells)
     if all(kinds):
-        return np.array(list(map(float, cells)))
-    if task == "values":
+        numbers = np.array(table.numbers(cells, [name] * len(cells)))
+        if len(infinite := np.flatnonzero(~np.isfinite(numbers))):
+            raise places.error(infinite[0], f"expected a finite number {target}, got {cells[infinite[0]]!r}")
+        return numbers
+    if reading.numbers:
         row = kinds.index(False)
-        raise places.error(row, f"expected a number {target}, as --task values says, got {cells[row]!r}")
-    if any(kinds) and task != "labels":
-        row = kinds.index(not kinds[0])
-        raise places.error(
-            row,
-            f"expected {'a number' if kinds[0] else 'text'} {target}, as in the rows before, got "
-            f"{cells[row]!r}; --task labels reads all as text",
-        )
-    return np.array(cells)
+        raise places.error(row, f"expected a number {target}, {reading.numbers}, got {cells[row]!r}")
+    if reading.are_labels:
+        return np.array(cells)
+    row = kinds.index(not kinds[0])
+    raise places.error(
+        row,
+        f"expected {'a number' if kinds[0] else 'text'} {target}, as in the rows before, got "
+        f"{cells[row]!r}; --task labels reads all as text",
+    )
+
+
+def _is_code(cells: list[str], kinds: list[bool], are_labels: bool) -> bool:
+    """Tells whether whole numbers are labels whose digits a float would not keep."""
+    if not all(kinds) or not all(map(_WHOLE.fullmatch, cells)):
+        return False
+    if any(map(_PADDED.match, cells)):
+        return True
+    is_large = max(abs(float(cell)) for cell in cells) >= EXACT
+    return is_large and (are_labels or _are_few(len({*cells}), len(cells)))
+
+
+def _are_few(different: int, rows: int) -> bool:
+    return different <= min(_MOST_LABELS, rows // 2)
 
 
 def _one(
@@ -283,7 +339,11 @@ def _one(
     if task == "labels" and len(fractions):
         row = fractions[0]
         raise places.error(row, f"expected a label in the target {name!r}, got {column[row]}")
-    are_few = not len(fractions) and count <= min(_MOST_LABELS, len(column) // 2)
+    large = np.flatnonzero(np.abs(column) >= EXACT)
+    if task == "labels" and len(large):
+        row = large[0]
+        raise places.error(row, f"expected a label below 2**53 in the target {name!r}, got {column[row]}")
+    are_few = not len(fractions) and not len(large) and _are_few(count, len(column))
     if task == "labels" or (task is None and are_few):
         why = f"as {name} has {count:,} different whole numbers (--task values would learn numbers)"
         return column.astype(np.int64), "labels", f"as --task {task} says" if task else why
@@ -297,15 +357,6 @@ def _several(roles: Roles, columns: list["NDArray[Any]"], places: _Places) -> tu
     """Joins several targets: zeros and ones, several labels at once, or numbers."""
     import numpy as np
 
-    for number, (name, column) in enumerate(zip(roles.targets, columns, strict=True)):
-        if column.dtype.kind == "U" and all(map(table.is_truth, column)):
-            columns[number] = np.array([cell.lower() == "true" for cell in column], np.float64)
-        elif column.dtype.kind == "U":
-            raise places.error(
-                0,
-                f"expected numbers, or zeros and ones, in each of several targets, got {str(column[0])!r} in "
-                f"{name!r}; text is learned alone: --target {shlex.quote(name)}",
-            )
     y = np.column_stack(columns)
     are_labels = bool(((y == 0) | (y == 1)).all())
     task = roles.task or ("labels" if are_labels else "values")

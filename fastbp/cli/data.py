@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PIXELS = 255.0  # the largest number of a pixel
 _HELD_OUT = 10  # one sample in so many, for each part that is missing
-_EXACT = 2**53  # larger floats are whole numbers whatever was meant
 
 
 class Rows(NamedTuple):
@@ -52,6 +51,7 @@ class Dataset(NamedTuple):
     why: str
     inputs: tuple[str, ...] | None = None
     targets: tuple[str, ...] | None = None
+    test_name: str | None = None  # the file of the test part, if it is another
 
     @property
     def training(self) -> Rows:
@@ -97,14 +97,14 @@ def _of_table(options: argparse.Namespace) -> Dataset:
         found = columns.load(path, roles)
         rows = {"training": Rows(found.X, found.y, found.weights)}
         if options.test_data is not None:
-            test = columns.load(options.test_data, roles._replace(task=found.task), found.inputs)
+            test = columns.load(options.test_data, roles, found)
             rows["test"] = Rows(test.X, test.y, test.weights)
     except ImportError as error:
         raise Failure(error, FAILED) from error
     except (OSError, ValueError) as error:
         raise Failure(reason(error)) from error
     check_variables()
-    return Dataset(path, rows, found.task, found.why, found.inputs, roles.targets)
+    return Dataset(path, rows, found.task, found.why, found.inputs, roles.targets, options.test_data)
 
 
 def _of_arrays(path: str | None) -> dict[str, Rows]:
@@ -170,7 +170,7 @@ def typed(part: Rows, task: str, name: str) -> Rows:
     if task == "values":
         return part._replace(y=y.astype(np.float64)) if y.dtype.kind in "biu" else part
     if y.dtype.kind == "f":
-        whole = (np.abs(y) < _EXACT) & (np.floor(y) == y)
+        whole = (np.abs(y) < columns.EXACT) & (np.floor(y) == y)
         if not whole.all():
             where = np.argwhere(~whole)[0]
             raise Failure(f"{name}: y{where.tolist()}: expected a label, got {y[tuple(where)]}")
@@ -208,7 +208,8 @@ def classes(y: "NDArray[Any]", outputs: int, name: str, why: str) -> "Classes":
 def check(dataset: Dataset, net: "Network") -> None:
     """Refuses data that `Network.fit` would refuse, naming the file."""
     for kind, part in dataset.parts.items():
-        _check(part, net, dataset, f"{dataset.name}, {kind} part")
+        name = (dataset.test_name or dataset.name) if kind == "test" else dataset.name
+        _check(part, net, dataset, f"{name}, {kind} part")
 
 
 def _check(part: Rows, net: "Network", dataset: Dataset, name: str) -> None:

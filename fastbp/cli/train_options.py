@@ -29,9 +29,10 @@ _EPILOG = """\
 your own data:
   A table, .csv, .tsv, .txt or .parquet, whose first line names the columns.  --target names the column to
   learn, or several; the others are the inputs, but for those of --weights and --drop.  Inputs are numbers, or
-  true and false.  Text is learned as labels, and so are whole numbers of which there are few different ones;
-  other numbers are values.  Several targets are values, or zeros and ones (several labels at once).  The
-  network keeps the names: fastbp predict finds the columns by them, in any order, and names its answers.
+  true and false.  Text is learned as labels, digits with leading zeros as text, and whole numbers of which
+  there are few different ones as labels, too; other numbers are values.  Several targets are values, or zeros
+  and ones (several labels at once).  The network keeps the names: fastbp predict finds the columns by them,
+  in any order, and names its answers.
   Or a folder of IDX files under MNIST's names (train-images-idx3-ubyte, train-labels-idx1-ubyte and, for the
   test part, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; each plain or .gz), or a file written by
   numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part.  Its y

@@ -57,6 +57,38 @@ def test_names_may_be_anything(loaded):
     assert loaded("1,2,y\n" + ROWS).inputs == ("1", "2")
 
 
+@pytest.mark.parametrize("cell", ["one; two", "one\ttwo", '"one; two"', '"a\tb;c"'])
+def test_cells_may_hold_other_separators(loaded, cell):
+    text = PLAIN.replace("\n", f",{cell}\n").replace(cell, "city", 1)
+    assert loaded(text, dropped=("city",)).inputs == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "targets", "task", "y"),
+    [
+        ("0,true 1,false 2,true", "3,False 4,True", ("y", "b"), None, [[3, 0], [4, 1]]),
+        ("True,1 False,2", "true,3 FALSE,4", ("y",), "values", [1, 0]),
+        ("1,1 2,2 x,3", "1,3 2,4", ("y",), "labels", ["1", "2"]),
+        ("True,1 False,2", "TRUE,3 FALSE,4", ("y",), None, ["True", "False"]),
+        ("true,1 x,2", "true,3 x,4", ("y",), None, ["true", "x"]),
+        ("true,1 x,2", "true,3 true,4", ("y",), None, ["true", "true"]),
+        ("1,1 0,2 1,3 0,4", "True,3 False,4", ("y",), None, [1, 0]),
+    ],
+)
+def test_another_table_is_read_as_the_first(tmp_path, first, second, targets, task, y):
+    paths = [tmp_path / "first.csv", tmp_path / "second.csv"]
+    for path, rows in zip(paths, (first, second), strict=True):
+        path.write_text("\n".join(["y,b,a", *(f"{row},1" for row in rows.split())]))
+    roles = Roles(targets, task=task)
+    one = columns.load(str(paths[0]), roles)
+    other = columns.load(str(paths[1]), roles, one)
+    assert (other.y.tolist(), other.y.dtype.kind) == (y, one.y.dtype.kind)
+    paths[1].write_text("y,b,a\n?,?,1\n")
+    if one.y.dtype.kind != "U":
+        with pytest.raises(ValueError, match=r"second.csv, line 2: expected a number in .*, as"):
+            columns.load(str(paths[1]), roles, one)
+
+
 def test_the_order_of_columns_and_those_left_out(loaded):
     text = "y,id,b,w,a\n" + "".join(f"{number / 3},x{number},1,2,3\n" for number in range(9))
     table = loaded(text, weights="w", dropped=("id",))
@@ -67,7 +99,7 @@ def test_the_order_of_columns_and_those_left_out(loaded):
 def test_true_and_false_are_numbers_among_inputs_and_labels_as_a_target(loaded):
     table = loaded("a,b,y\n" + "True,1,FALSE\nfalse,2,TRUE\n" * 3)
     assert table.X.tolist() == [[1, 1], [0, 2]] * 3
-    assert (set(table.y.tolist()), table.task, table.why) == ({"FALSE", "TRUE"}, "labels", "as y is text")
+    assert (set(table.y.tolist()), table.task, table.why) == ({"False", "True"}, "labels", "as y is text")
     table = loaded("a,b,y\n" + "1,True,1\n2,False,0\n" * 3, ("b", "y"))
     assert (table.y.tolist(), table.y.dtype) == ([[1, 1], [0, 0]] * 3, np.int64)
     assert (table.task, table.why) == ("labels", "as the targets are zeros and ones")
@@ -85,13 +117,23 @@ def test_true_and_false_are_numbers_among_inputs_and_labels_as_a_target(loaded):
         ([1, 2], "values", "values", "as --task values says"),
         (range(21), "labels", "labels", "as --task labels says"),
         (["1", "2", "x"], "labels", "labels", "as y is text"),
+        (["01234", "80331"], None, "labels", "as y has digits that numbers lose (--task values would"),
+        (["01234", "80331"], "labels", "labels", "as y has digits that numbers lose"),
+        (["01234", "80331"], "values", "values", "as --task values says"),
+        ([2**53, 2**53 + 1], None, "labels", "as y has digits that numbers lose"),
+        (range(2**53, 2**53 + 44, 2), None, "values", "as y has 22 different whole numbers"),
+        (["true", "False"], "values", "values", "as --task values says"),
     ],
 )
 def test_what_is_learned(loaded, cells, task, learned, why):
     table = loaded("a,y\n" + "".join(f"1,{cell}\n" for cell in [*cells] * 3), task=task)
     assert table.task == learned
     assert table.why.startswith(why)
-    assert table.y.dtype.kind == ("f" if learned == "values" else "U" if "text" in why else "i")
+    assert table.y.dtype.kind == (
+        "f" if learned == "values" else "U" if "text" in why or "lose" in why else "i"
+    )
+    if "lose" in why:
+        assert {*table.y.tolist()} == {*map(str, cells)}
 
 
 def test_few_rows_of_different_whole_numbers_are_values(loaded):
@@ -170,6 +212,16 @@ TEXTS = HEADER + "1,2,0\n3,Paris,1\n"
             ["expected different values in the target 'y', got 'x' in every row"],
         ),
         (HEADER + "1,2,5\n3,4,5\n", {}, ["got '5.0' in every row: there is nothing to learn"]),
+        (
+            HEADER + "1,2,0\n3,4,1e999\n",
+            {},
+            ["line 3: expected a finite number in the target 'y', got '1e999'"],
+        ),
+        (
+            HEADER + "1,2,0\n3,4,1e20\n",
+            {"task": "labels"},
+            ["line 3: expected a label below 2**53 in the target 'y', got 1e+20"],
+        ),
         (TEXTS, {"targets": ("y", "b"), "task": "labels"}, ["in each of several targets", "--target b"]),
         (PLAIN, {"targets": ("y", "a"), "task": "labels"}, ["line 4: expected 0 or 1 in the target 'a'"]),
         (PLAIN, {"weights": "b"}, ["line 3: expected a weight of at least 0 in column 'b', got -1.0"]),

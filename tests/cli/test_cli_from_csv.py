@@ -241,7 +241,7 @@ def test_another_table_is_for_the_test(tmp_path, points, animals):
     new = table(tmp_path / "new.csv", X[:9], species=["cow"] * 9)
     refused(
         said(*arguments, "--test-data", new),
-        "test part: y[0]: expected one of 'cat', 'dog', 'eel', got 'cow'",
+        f"{new}, test part: y[0]: expected one of 'cat', 'dog', 'eel', got 'cow'",
     )
     less = table(tmp_path / "less.csv", X[:9, :4], species=["cat"] * 9)
     refused(
