@@ -269,7 +269,8 @@ def split(parts: dict[str, Rows], seed: int, needed: Sequence[str], name: str) -
 def folds(dataset: Dataset, count: int, seed: int) -> "list[NDArray[Any]]":
     """Returns the indices of the samples that each fold holds out, drawn by the seed.
 
-    Each fold has the same share of every label, where a sample has one, up to a sample.
+    Each fold has the same share of every label, where a sample has one, up to a sample; or else of small and
+    large values.
     """
     import numpy as np
 
@@ -278,9 +279,21 @@ def folds(dataset: Dataset, count: int, seed: int) -> "list[NDArray[Any]]":
     most = samples if dataset.task == "labels" else samples // 2  # one value has no R^2
     if count > most:
         raise Failure(f"--folds {count}: expected at most {most} folds of {samples} samples")
-    order = np.random.RandomState(seed).permutation(samples)
-    if dataset.are_exclusive:
-        order = order[np.argsort(training.y[order], kind="stable")]
+    random = np.random.RandomState(seed)
+    order, places = random.permutation(samples), np.arange(samples) % count
+    y = training.y.reshape(samples, -1)
+    if y.shape[1] == 1:
+        order = order[np.argsort(y[order, 0], kind="stable")]
+    if dataset.task == "values":  # no fold always has the smallest of its block of the order
+        whole = samples - samples % count
+        places[:whole] = random.rand(samples // count, count).argsort(axis=1).reshape(-1)
     fold_of = np.empty(samples, np.int64)
-    fold_of[order] = np.arange(samples) % count
+    fold_of[order] = places
+    if (weights := training.weights) is not None:
+        for fold in range(count):
+            for rows, where in ((fold_of == fold, "in"), (fold_of != fold, "outside")):
+                if not weights[rows].any():
+                    raise Failure(
+                        f"--folds {count}: expected weights above 0 {where} fold {fold + 1}, got zeros alone"
+                    )
     return [np.flatnonzero(fold_of == fold) for fold in range(count)]

@@ -43,6 +43,16 @@ def test_folds_have_the_same_share_of_each_label():
     assert not np.array_equal(folds(dataset(X, y), 5, seed=1)[0][1].X, five[0][1].X)
     sizes = [len(test.y) for _, test in folds(dataset(X, X[:, 0], "values"), 4)]
     assert sizes == [27, 26, 26, 26]
+    rare = np.where(np.arange(105) < 8, 0.0, 1.0)
+    for seed in range(5):
+        assert [np.count_nonzero(test.y == 0) for _, test in folds(dataset(X, rare, "values"), 4, seed)] == [
+            2,
+            2,
+            2,
+            2,
+        ]
+    smallest = [[test.y.min() for _, test in folds(dataset(X, X[:, 0], "values"), 4, s)] for s in range(9)]
+    assert len({fold.index(0) for fold in smallest}) > 1
 
 
 def test_folds_score_networks_that_have_not_seen_the_rows(tmp_path):
