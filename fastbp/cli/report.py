@@ -98,7 +98,7 @@ def _sections(training: Training) -> Iterator[tuple[str, str]]:
     if training.history and training.history.epochs:
         yield "Learning curves", _curves(training.history)
     if test is not None:
-        yield "Test", "".join(_test_pictures(net, test, training.dataset))
+        yield "Test", "".join(_test_pictures(training, test))
         yield "Importance of columns", _importance(training, test)
     yield "Versions", _pairs(_versions(net))
 
@@ -168,10 +168,21 @@ def _curves(history: "History") -> str:
     return _svg(getattr(axes, "flat", [axes])[0].figure, "curves") + notes
 
 
-def _test_pictures(net: "Network", test: data.Rows, dataset: data.Dataset) -> Iterator[str]:
+def _drawn(part: data.Rows, most: int, seed: int) -> data.Rows:
+    """Returns the rows that count, or so many of them, drawn by the seed, because rows may be sorted."""
+    import numpy as np
+
+    rows = np.arange(len(part.y)) if part.weights is None else np.flatnonzero(part.weights > 0)
+    if len(rows) > most:
+        rows = np.sort(np.random.RandomState(seed).permutation(rows)[:most])
+    return part.at(rows)
+
+
+def _test_pictures(training: Training, test: data.Rows) -> Iterator[str]:
     """Yields a confusion matrix, or the residuals of each value."""
     from ..plot import confusion_matrix, residuals
 
+    net, targets = training.net, training.dataset.targets
     if net.task in ("labels", "binary"):
         classes = len(net.classes_)
         if classes > _MOST_CLASSES:
@@ -179,10 +190,11 @@ def _test_pictures(net: "Network", test: data.Rows, dataset: data.Dataset) -> It
             return
         yield _svg(confusion_matrix(net, test.X, test.y).figure, "confusion")
     elif net.task in ("value", "values"):
-        for output in range(net.sizes[-1]):
-            axes = residuals(net, test.X[:_MOST_POINTS], test.y[:_MOST_POINTS], output=output)
-            if dataset.targets:
-                axes.set_xlabel(f"predicted {dataset.targets[output]}")
+        points = _drawn(test, _MOST_POINTS, training.options.seed)
+        for output in range(1 if test.y.ndim == 1 else test.y.shape[1]):
+            axes = residuals(net, points.X, points.y, output=output)
+            if targets:
+                axes.set_xlabel(f"predicted {targets[output]}")
             yield _svg(axes.figure, f"residuals {output}")
 
 
@@ -210,8 +222,8 @@ def _importance(training: Training, test: data.Rows) -> str:
     columns = test.X.shape[1]
     if columns > _MOST_COLUMNS:
         return f"<p>Not measured: there are {columns:,} columns, more than {_MOST_COLUMNS}.</p>"
-    first = test.at(np.arange(min(len(test.y), _MOST_ROWS)))
-    falls = importance(training.net, first, training.options.seed)
+    drawn = _drawn(test, _MOST_ROWS, training.options.seed)
+    falls = importance(training.net, drawn, training.options.seed)
     names = training.dataset.inputs or [f"column {number}" for number in range(columns)]
     order = np.argsort(-falls, kind="stable")
     largest = max(float(falls.max()), 1e-300)
@@ -223,7 +235,7 @@ def _importance(training: Training, test: data.Rows) -> str:
     ]
     score = "accuracy" if training.dataset.task == "labels" else "R^2"
     return (
-        f"<p>By how much the {score} of {len(first.y):,} test samples falls when the numbers of a column are "
+        f"<p>By how much the {score} of {len(drawn.y):,} test samples falls when the numbers of a column are "
         f"shuffled among them, the mean of {_REPEATS} shuffles.</p>\n<table>{''.join(rows)}</table>"
     )
 

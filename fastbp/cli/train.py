@@ -63,15 +63,15 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     if target is not None:
         saving.save(net, target, options.save)  # before anything is printed: the output's reader may be gone
     verdict = _verdict(net, parts["test"], chosen) if "test" in parts else []
-    if page is not None:
-        lines = [*([ended.early] if ended.early else []), *verdict]
-        report.write(page, report.Training(dataset, parts, chosen, net, ended.history, found, lines))
-    if ended.early:
-        print(ended.early)
-    for path in (options.save, options.report):
-        if path is not None:
-            print(f"saved {path}")
-    print("\n".join([f"fingerprint {net.fingerprint()}", *verdict]), flush=True)
+    early, saved = [ended.early] if ended.early else [], [options.save] if options.save else []
+    try:
+        if page is not None:
+            lines = [*early, *verdict]
+            report.write(page, report.Training(dataset, parts, chosen, net, ended.history, found, lines))
+            saved.append(options.report)
+    finally:  # a page that cannot be written takes no result with it
+        lines = [*early, *(f"saved {path}" for path in saved), f"fingerprint {net.fingerprint()}", *verdict]
+        print("\n".join(lines), flush=True)
     return interrupt.status if ended.early or interrupt.signum else 0
 
 
@@ -236,7 +236,7 @@ def _fit(
     try:
         training = parts["training"]
         arguments = recipe.arguments(options, parts)
-        net.fit(training.X, training.y, callbacks=callbacks, verbose=True, **arguments)
+        so_far = net.fit(training.X, training.y, callbacks=callbacks, verbose=True, **arguments)
         interrupt.check()
         interrupt.held = True
     except (KeyboardInterrupt, OSError):  # OSError: the output cannot be written, as to a lost terminal

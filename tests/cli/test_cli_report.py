@@ -102,6 +102,27 @@ def test_importance_is_the_fall_of_the_score():
     assert not np.array_equal(heavy, falls)
 
 
+def test_importance_and_residuals_are_of_rows_drawn_by_the_seed(monkeypatch):
+    part = data.Rows(np.arange(9.0)[:, None], np.arange(9.0), np.arange(9.0) % 2)
+    assert report._drawn(part, 4, 0).y.tolist() == [1, 3, 5, 7], "others weigh nothing"
+    assert np.array_equal(report._drawn(data.Rows(part.X, part.y), 9, 0).y, part.y)
+    drawn = {tuple(report._drawn(data.Rows(part.X, part.y), 4, seed).y.tolist()) for seed in range(5)}
+    assert len(drawn) > 1
+    assert all(len(rows) == 4 and [*rows] == sorted(rows) for rows in drawn)
+
+
+def test_a_page_that_cannot_be_written_takes_no_result_with_it(tmp_path, monkeypatch):
+    def broken(training):
+        raise ValueError("no page")
+
+    monkeypatch.setattr(report, "_page", broken)
+    saved = tmp_path / "net"
+    arguments = "--data", POINTS, *SMALL, "--save", saved, "--report", tmp_path / "page.html"
+    status, lines, err = said("train", *arguments)
+    assert (status, err, lines[-3]) == (1, ["fastbp: error: --report no page"], f"saved {saved}")
+    assert lines[-1].startswith("test accuracy")
+
+
 def test_pages_about_values_searches_and_wide_data(tmp_path, monkeypatch):
     (X, y), _ = load_npz(POINTS)
     path = write(tmp_path / "values.npz", test=False, X=X, y=np.stack([X[:, 0], X[:, 1]], axis=1))
