@@ -250,6 +250,8 @@ def _fit(
         what = str(error).partition(";")[0]
         raise Failure(f"{what}{nothing}. {search.smaller_steps(options)}", FAILED) from error
     except (TypeError, ValueError) as error:
+        if isinstance(error, ValueError):  # the checkpoint was
+            raise Failure(error, FAILED) from error
         if nothing_is_learned():  # the recipe was refused
             raise Failure(error) from error
         raise
@@ -268,17 +270,20 @@ def _verdict(net: "Network", test: data.Rows, options: argparse.Namespace) -> li
             dead = "always answering the mean"
     else:
         predicted = net.predict(test.X)
-        right = np.count_nonzero((predicted == test.y).reshape(len(test.y), -1).all(axis=1))
+        is_right = (predicted == test.y).reshape(len(test.y), -1).all(axis=1)
+        right = np.bincount(is_right, test.weights, minlength=2)[1]
         if test.weights is None:
             verdict = f"test accuracy {100 * right / len(test.y):.2f} % ({right} / {len(test.y)})"
         else:
             score = net.score(test.X, test.y, sample_weight=test.weights)
             verdict = f"test accuracy {100 * score:.2f} %{weighted}"
-        labels, counts = np.unique(test.y, axis=0, return_counts=True)
+        labels, which = np.unique(test.y, axis=0, return_inverse=True)
+        counts = np.bincount(which.reshape(-1), test.weights)
         # Balanced classes may cost accuracy on purpose.
         if right <= counts.max() and (not options.class_weight or (predicted == predicted[0]).all()):
             dead = f"always answering {labels[counts.argmax()]}"
-    if not dead or (test.y == test.y[0]).all():
+    counted = test.y if test.weights is None else test.y[test.weights > 0]
+    if not dead or (counted == counted[0]).all():
         return [verdict]
     attempts = [
         *(["--activation relu"] if options.activation == "sigmoid" else []),
@@ -286,4 +291,5 @@ def _verdict(net: "Network", test: data.Rows, options: argparse.Namespace) -> li
         "another --learning-rate",
         *([] if options.scale_inputs else ["--scale"]),
     ]
-    return [verdict, f"This is no better than {dead}: try {', '.join(attempts[:-1])}, or {attempts[-1]}."]
+    attempts[-1] = f"or {attempts[-1]}" if attempts[1:] else attempts[-1]
+    return [verdict, f"This is no better than {dead}: try {', '.join(attempts)}."]

@@ -112,6 +112,22 @@ def test_several_values_and_several_labels(tmp_path, points):
     assert said("predict", tmp_path / "one", value, "--outputs")[1][0] == "area"
 
 
+def test_means_and_variances_of_several_values(tmp_path, points):
+    X, _ = points
+    values = table(tmp_path / "values.csv", X, area=X[:, 0], volume=X[:, 1])
+    arguments = "train", "--data", values, "--target", "area", "volume", "--cost", "gaussian", "--epochs", 2
+    kept = "--checkpoint", tmp_path / "run", "--resume", "--save", tmp_path / "net"
+    outcome = said(*arguments, *kept)
+    assert (outcome[0], outcome[2]) == (0, [])
+    page = tmp_path / "page.html"
+    assert said(*arguments, *kept, "--report", page)[0] == 0, "it is done"
+    text = page.read_text("utf-8")
+    assert "predicted volume" in text and "2 of 2" in text
+    lines = said("predict", tmp_path / "net", values, "--outputs")[1]
+    assert lines[0] == "area mean,area log variance,volume mean,volume log variance"
+    assert said("predict", tmp_path / "net", values)[1][0] == "area,volume"
+
+
 def test_weights_of_samples_are_those_of_a_column(tmp_path, points):
     X, y = points
     weights = np.where(y == 2, 0.0, 1.0 + np.arange(200) % 3)

@@ -9,6 +9,7 @@ from command import ACCURACY, EPOCH, FEW, POINTS, network, refused, run, said, w
 from fastbp import Network
 from fastbp.cli import data, main, train
 from fastbp.datasets import load_mnist, load_npz
+from fastbp.files import network_file
 
 
 def test_without_data_it_learns_the_shipped_digits_as_the_seed_does():
@@ -191,6 +192,32 @@ def test_what_is_dead(predicted, options, dead):
     options = main._parser().parse_args(["train", *options.split()])
     found = train._verdict(Answering(*predicted), test, options)
     assert [line.split(":")[0] for line in found[1:]] == ["This is no better than always answering 0"] * dead
+
+
+class Weighted(Answering):
+    """Has a score as well."""
+
+    def score(self, X, y, sample_weight):
+        return np.average(self.predicted == y, weights=sample_weight)
+
+
+def test_what_is_dead_counts_the_weights():
+    test = data.Rows(np.ones((4, 5)), np.array([0, 0, 0, 1]), np.array([1.0, 1.0, 1.0, 4.0]))
+    words = ["train", "--weights", "w", "--activation", "relu", "--optimizer", "adam", "--scale-inputs"]
+    options = main._parser().parse_args(words)
+    dead = "This is no better than always answering 1: try another --learning-rate."
+    assert train._verdict(Weighted(0, 0, 0, 0), test, options)[1:] == [dead]
+    assert train._verdict(Weighted(1, 1, 1, 0), test, options)[1:] == [dead]
+    assert train._verdict(Weighted(1, 1, 0, 1), test, options)[1:] == []
+
+
+def test_a_checkpoint_that_is_refused_is_a_line(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise ValueError("not kept")
+
+    monkeypatch.setattr(network_file, "keep", refuse)
+    outcome = said("train", "--data", POINTS, *FEW, "--checkpoint", tmp_path / "run")
+    assert (outcome[0], outcome[2]) == (1, ["fastbp: error: not kept"])
 
 
 def test_unexpected_errors_are_not_hidden(monkeypatch):
