@@ -235,7 +235,9 @@ def _check(part: Rows, net: "Network", dataset: Dataset, name: str) -> None:
         raise Failure(f"{error}; y is read as {task}, {dataset.why}") from error
 
 
-def split(parts: dict[str, Rows], seed: int, needed: Sequence[str], name: str) -> tuple[dict[str, Rows], str]:
+def split(
+    parts: dict[str, Rows], options: argparse.Namespace, needed: Sequence[str], name: str
+) -> tuple[dict[str, Rows], str]:
     """Holds out those parts that are `needed` and missing from the training part; notes which.
 
     Draws the samples held out at random, because samples may be sorted by label.
@@ -253,17 +255,22 @@ def split(parts: dict[str, Rows], seed: int, needed: Sequence[str], name: str) -
     if not count:
         raise Failure(
             f"{name}: {samples} samples and {missing}, expected at least {_HELD_OUT} samples, "
-            "a tenth of which is held out; --validation-data none needs no validation part"
+            f"a tenth of which is held out; {_way_out(options)}"
         )
-    drawn = np.split(
-        np.random.RandomState(seed).permutation(samples), [count * (i + 1) for i in range(len(lacking))]
-    )
+    order = np.random.RandomState(options.seed).permutation(samples)
+    drawn = np.split(order, [count * (i + 1) for i in range(len(lacking))])
     held_out = {kind: training.at(rows) for kind, rows in zip([*lacking, "training"], drawn, strict=True)}
     for kind, part in held_out.items():
         if part.weights is not None and not part.weights.any():
             raise Failure(f"{name}: expected weights above 0 in the {kind} part, got zeros alone")
     each = " for each" if len(lacking) > 1 else ""
     return parts | held_out, f" ({missing}: a tenth{each}, drawn by the seed, is held out)"
+
+
+def _way_out(options: argparse.Namespace) -> str:
+    if options.patience is not None:
+        return "leave out --patience, which needs a validation part"
+    return "--validation-data none needs no validation part"
 
 
 def folds(dataset: Dataset, count: int, seed: int) -> "list[NDArray[Any]]":

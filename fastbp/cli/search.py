@@ -5,12 +5,18 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import data, recipe
-from .failure import FAILED, Failure
+from .failure import FAILED, REFUSED, Failure
 from .interrupt import Interrupt
 from .train_options import SEARCHED
+
+if TYPE_CHECKING:
+    from ..network import Network
+
+
+_LISTS = ("hidden", "activation", "dropout")  # options that take several values, with slashes between
 
 
 class Candidate(NamedTuple):
@@ -18,6 +24,11 @@ class Candidate(NamedTuple):
 
     words: str
     options: argparse.Namespace
+
+    def refused(self, error: Exception) -> Failure:
+        """Names the recipe in an error, where there are several."""
+        status = error.status if isinstance(error, Failure) else REFUSED
+        return Failure(f"--search {self.words}: {error}" if self.words else error, status)
 
 
 class Scored(NamedTuple):
@@ -76,12 +87,40 @@ def _candidate(values: dict[str, str], options: argparse.Namespace) -> Candidate
     """Parses the values as the options of the command are parsed."""
     arguments = []
     for name, value in values.items():
-        arguments += [f"--{name.replace('_', '-')}", *value.split("/")]
+        parts = value.split("/")
+        if any(part.startswith("-") for part in parts):
+            raise Failure(f"--search: expected values without a dash before them, got '{name}={value}'")
+        if parts[1:] and name not in _LISTS:
+            raise Failure(
+                f"--search: expected a slash in values of {', '.join(_LISTS)} alone, got '{name}={value}'; "
+                "a comma is between different values"
+            )
+        arguments += [f"--{name.replace('_', '-')}", *parts]
     words = " ".join(f"{name}={value}" for name, value in values.items())
     try:
         return Candidate(words, options.parse(arguments, argparse.Namespace(**vars(options))))
     except Failure as error:
         raise Failure(f"--search: {error}") from error
+
+
+def checked(several: Sequence[Candidate], dataset: data.Dataset) -> "Network":
+    """Refuses recipes that make no network for the data; returns the network of the first."""
+    net = _made(several[0], dataset)
+    for candidate in several[1:]:
+        _made(candidate, dataset)
+    return net
+
+
+def _made(candidate: Candidate, dataset: data.Dataset) -> "Network":
+    """Makes the network of a recipe, after checking that the data fit it."""
+    try:
+        options, _ = recipe.completed(candidate.options, dataset)
+        recipe.steps(options)
+        net = recipe.network_of(options, dataset)
+        data.check(dataset, net)
+    except Failure as error:
+        raise candidate.refused(error) from error
+    return net
 
 
 def run(
@@ -96,7 +135,7 @@ def run(
     for number, candidate in enumerate(several, 1):
         scores = []
         for fold, split in enumerate(_splits(options, dataset, parts), 1):
-            scores.append(_score(candidate.options, dataset, split, interrupt))
+            scores.append(_score(candidate, dataset, split, interrupt))
             if is_alone:
                 print(f"fold {fold}/{options.folds}  {label} {scores[-1]:.4f}", flush=True)
         scored.append(Scored(candidate, scores))
@@ -129,19 +168,19 @@ def _splits(
         yield {**parts, "test": parts["validation"]}
         return
     needed = ["training"] + ["validation"] * (options.patience is not None)
-    for held_out in data.folds(dataset, options.folds, options.seed):
+    for fold, held_out in enumerate(data.folds(dataset, options.folds, options.seed), 1):
         rest = {"training": dataset.training.without(held_out)}
-        of_fold, _ = data.split(rest, options.seed, needed, dataset.name)
+        of_fold, _ = data.split(rest, options, needed, f"{dataset.name} without fold {fold}")
         yield of_fold | {"test": dataset.training.at(held_out)}
 
 
 def _score(
-    options: argparse.Namespace, dataset: data.Dataset, parts: dict[str, data.Rows], interrupt: Interrupt
+    candidate: Candidate, dataset: data.Dataset, parts: dict[str, data.Rows], interrupt: Interrupt
 ) -> float:
     """Trains a network on the training part and scores it on the test part; NaN where training diverged."""
     from ..engine.chunks import DivergenceError
 
-    options, _ = recipe.completed(options, dataset)
+    options, _ = recipe.completed(candidate.options, dataset)
     net = recipe.network_of(options, dataset)
     training, test = parts["training"], parts["test"]
     arguments = recipe.arguments(options, parts)
@@ -152,7 +191,7 @@ def _score(
     except DivergenceError:
         return math.nan
     except (TypeError, ValueError) as error:  # a recipe that makes no sense
-        raise Failure(error) from error
+        raise candidate.refused(error) from error
     interrupt.check()
     return float(score)
 

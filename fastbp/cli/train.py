@@ -38,20 +38,18 @@ def add_to(commands: Any) -> None:
 def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     _check_combination(options)
     target, page = _files(options)
-    candidates = search.candidates(options)
+    grid = search.candidates(options)
+    candidates = grid or [search.Candidate("", options)]
     with _warnings_as_lines(interrupt):
         dataset = data.load(options)
-        chosen, note = recipe.completed(options, dataset)
-        net = recipe.network_of(chosen, dataset)
-        data.check(dataset, net)
-        parts, held_out = data.split(dataset.parts, options.seed, _needed(options, dataset), dataset.name)
+        net = search.checked(candidates, dataset)
+        parts, held_out = data.split(dataset.parts, options, _needed(options, dataset), dataset.name)
         _introduce(options, dataset, net, _counts(dataset.name, parts, held_out))
-        found = None
-        if options.folds or candidates:
-            found = search.run(candidates or [search.Candidate("", options)], dataset, parts, interrupt)
-            if options.folds and target is None:
-                return 0
-            chosen, note = recipe.completed(found.best, dataset)
+        found = search.run(candidates, dataset, parts, interrupt) if options.folds or grid else None
+        if options.folds and target is None:
+            return 0
+        chosen, note = recipe.completed(found.best if found else options, dataset)
+        if found:
             net = recipe.network_of(chosen, dataset)
             if options.folds:
                 print(f"training on all: {_counts(dataset.name, parts, held_out)}")
@@ -250,10 +248,10 @@ def _fit(
         what = str(error).partition(";")[0]
         raise Failure(f"{what}{nothing}. {search.smaller_steps(options)}", FAILED) from error
     except (TypeError, ValueError) as error:
-        if isinstance(error, ValueError):  # the checkpoint was
-            raise Failure(error, FAILED) from error
         if nothing_is_learned():  # the recipe was refused
             raise Failure(error) from error
+        if isinstance(error, ValueError):  # the checkpoint was
+            raise Failure(error, FAILED) from error
         raise
     return _Ended("", so_far)
 

@@ -292,6 +292,7 @@ def _add_scores(group: Any) -> None:
     group.add_argument(
         "--search",
         nargs="+",
+        action="extend",
         metavar="NAME=VALUE,...",
         help=f"train by every combination of values, then by the best; names are {', '.join(SEARCHED)}",
     )

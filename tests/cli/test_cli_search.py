@@ -169,6 +169,21 @@ def test_a_recipe_that_diverges_is_the_last(tmp_path):
         ("--search hidden", "--search: expected values, such as hidden=1,2, got 'hidden'"),
         ("--search hidden=1,,2", "--search: expected values, such as hidden=1,2, got 'hidden=1,,2'"),
         ("--search hidden=1 hidden=2", "--search: expected each option once, got 'hidden' twice"),
+        ("--search hidden=1 --search hidden=2", "--search: expected each option once, got 'hidden' twice"),
+        (
+            "--search learning_rate=0.1/0.01,0.2",
+            "--search: expected a slash in values of hidden, activation, dropout alone, got 'learning_rate",
+        ),
+        (
+            "--search hidden=4/--epochs=50",
+            "--search: expected values without a dash before them, got 'hidden",
+        ),
+        (
+            "--search hidden=4,5 cost=quadratic,hinge --activation relu tanh",
+            "--search hidden=4 cost=quadratic: network 5,4,3: activation",
+        ),
+        ("--folds 2 --weights w --target y --data weighted.csv", "expected weights above 0 outside fold"),
+        ("--folds 3 --weights w --target y --data weighted.csv", "expected weights above 0 in fold"),
         ("--search hidden=1,x", "--search: argument --hidden: expected an integer of at least 1, got 'x'"),
         ("--search cost=median", "--search: argument --cost: invalid choice: 'median'"),
         ("--search hidden=4 --sizes 5,3", "--search: expected no hidden beside --sizes"),
@@ -177,7 +192,15 @@ def test_a_recipe_that_diverges_is_the_last(tmp_path):
 )
 def test_refusals(arguments, part, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "weighted.csv").write_text("a,w,y\n" + "1,0,1.5\n2,0,2.5\n" * 5 + "3,1,3.5\n")
     refused(said("train", "--data", POINTS, *arguments.split()), part)
+
+
+def test_patience_needs_a_validation_part_in_every_fold(tmp_path):
+    path = write(tmp_path / "few.npz", test=False, X=np.ones((10, 5)), y=np.arange(10) % 2)
+    status, _, (line,) = said("train", "--data", path, "--folds", 10, "--patience", 2)
+    assert (status, "few.npz without fold 1: 9 samples and no validation part" in line) == (2, True)
+    assert line.endswith("leave out --patience, which needs a validation part")
 
 
 def test_an_empty_search():
@@ -190,6 +213,12 @@ def test_a_recipe_that_makes_no_sense_is_refused():
     )
     assert (status, len(err)) == (2, 1)
     assert "output_activation: expected" in err[0]
+
+
+def test_a_base_recipe_that_a_grid_replaces_may_make_no_sense():
+    grid = "--label-smoothing", 0.1, "--search", "cost=cross_entropy", "--search", "hidden=3"
+    status, lines, err = said("train", "--data", POINTS, "--epochs", 1, *grid)
+    assert (status, err, [*ranking(lines)]) == (0, [], ["cost=cross_entropy hidden=3"])
 
 
 def test_every_name_of_a_search_is_an_option():
