@@ -60,8 +60,13 @@ def pytest_sessionstart(session):
     if not getattr(config.option, "numprocesses", 0) or hasattr(config, "workerinput"):
         return
     program = (
-        "import sys, numpy; from fastbp.engine.kernels import step\n"
-        "for kernel in (step.train, step.infer): kernel(numpy.dtype(sys.argv[1]))"
+        "import sys, numpy; from fastbp.engine.kernels import lane_step, step\n"
+        "of_sparse_rows = step.train_stored, step.infer_stored\n"
+        "of_lanes = lane_step.train_lanes, lane_step.infer_lanes\n"
+        "for kernel in (step.train, step.infer, *of_sparse_rows, *of_lanes):\n"
+        "    kernel(numpy.dtype(sys.argv[1]))\n"
+        "for kernel in (step.train, step.infer) if 'float32' in sys.argv else ():\n"
+        "    kernel('bfloat16')"
     )
     processes = [subprocess.Popen([sys.executable, "-c", program, name]) for name in ("float32", "float64")]
     for process in processes:

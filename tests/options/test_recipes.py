@@ -138,6 +138,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("width", [1, 3, 8, 10, 33, 70])
 @pytest.mark.parametrize(("cost", "output"), PAIRS)
 def test_cost_and_delta(cost, output, width, dtype):
