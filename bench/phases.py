@@ -40,7 +40,7 @@ def repeat(phase, times, number, m, net, samples):
     nr, lanes = constants(work.scratch)
     signal = shift(work.scratch, below.a) if number > 1 else x
     losses = np.zeros(m)
-    nothing = _ahead(samples, plan, 0, 0, member)
+    nothing = _ahead(work.rounded, samples, plan, 0, 0, member)
     last = net.layers.shape[0] - 1
     positions = pointer(samples.order, 0)
     for turn in range(times):
