@@ -70,7 +70,7 @@ def train(net, X, Y, weights, order, m, learning_rate, members):
                 member = _member(number, members)
                 work = _workspace(net, member)
                 signal = net.plan[0].x if depth == 1 else net.layers[depth - 1].a
-                nothing = _ahead(Samples(X, Y, weights, order), net.plan[0], 0, 0, member)
+                nothing = _ahead(work.rounded, Samples(X, Y, weights, order), net.plan[0], 0, 0, member)
                 update(net.layers[depth], work, shift(work.scratch, signal), m, rule, nothing, member)
 
 
