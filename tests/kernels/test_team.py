@@ -426,8 +426,8 @@ def alarmed_teams(members, runs):
 
 
 @POSIX
-def test_alarms_while_teams_are_run():
-    in_another_process("alarmed_teams(3, 1500)")
+def test_alarms_while_teams_are_run(full):
+    in_another_process(f"alarmed_teams(3, {1500 if full else 500})")
 
 
 def alarmed_fits(runs):
@@ -441,8 +441,8 @@ def alarmed_fits(runs):
 
 
 @POSIX
-def test_alarms_while_networks_are_fitted():
-    in_another_process("alarmed_fits(1500)", FASTBP_NUM_THREADS="2")
+def test_alarms_while_networks_are_fitted(full):
+    in_another_process(f"alarmed_fits({1500 if full else 500})", FASTBP_NUM_THREADS="2")
 
 
 @POSIX
