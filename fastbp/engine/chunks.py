@@ -14,6 +14,7 @@ import numpy as np
 from .packed import NOTHING, Data, Engine
 from .team_size import ALONE, NETWORKS, TeamSizes, TeamTuner
 
+_AT_ONCE = 1 << 16  # samples of several epochs, whose orders and steps' numbers lie in memory together
 Numbers = Callable[[int, int], np.ndarray]  # (first, count) to the numbers of steps: `Optimizer.numbers`
 
 
@@ -93,7 +94,7 @@ class Chunks:
     def epochs_at_once(self, samples: int) -> int:
         """The number of whole epochs of so many samples that the next chunk has room for."""
         is_steady = isinstance(self.engine, Engine) and not self.pauses
-        return self.tuner.next()[1] // samples if is_steady else 0
+        return min(self.tuner.next()[1], _AT_ONCE) // samples if is_steady else 0
 
     def pass_over_epochs(self, orders: np.ndarray) -> np.ndarray:
         """Makes a pass over each of the orders (epochs, samples) in one chunk; returns the epochs' costs.

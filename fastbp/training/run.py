@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -341,14 +342,7 @@ class Run:
             self._diverged("the cost")
         if not whole:
             return
-        numbers = {
-            "loss": self.loss,
-            "seconds": seconds,
-            "learning_rate": self.learning_rate,
-            "threads": self._chunks.tuner.size,
-            **self._scores(),
-        }
-        self.history.append(numbers)
+        self._add_epoch(self.loss, seconds, self.learning_rate, self._scores())
         self.history.speeds = self._chunks.tuner.speeds
         self.history.notes.extend(self._explained(diverged=False))
         self._hooks("on_epoch_end")
@@ -364,6 +358,15 @@ class Run:
             generator=self._drawn_so_far(),
         )
         self._hooks("on_boundary")
+
+    def _add_epoch(
+        self, loss: float, seconds: float, rate: float, scores: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        """Adds the numbers of an epoch that has ended to the history."""
+        threads = self._chunks.tuner.size
+        self.history.append(
+            {"loss": loss, "seconds": seconds, "learning_rate": rate, "threads": threads, **scores}
+        )
 
     def _train_short_epochs(self) -> bool:
         """Trains several whole epochs in one chunk; returns False, and changes nothing, if that cannot be.
@@ -381,12 +384,10 @@ class Run:
             self._engine.restore(undo)
             self._chunks.step, self._is_watched = step, True
             return False
-        seconds, threads = (time.perf_counter() - since) / count, self._chunks.tuner.size
+        seconds = (time.perf_counter() - since) / count
         for cost in costs.tolist():
             step += self._short_steps
-            rate = self._numbers.rate(step - 1)
-            numbers = {"loss": cost / n, "seconds": seconds, "learning_rate": rate, "threads": threads}
-            self.history.append(numbers)
+            self._add_epoch(cost / n, seconds, self._numbers.rate(step - 1))
         self.history.speeds = self._chunks.tuner.speeds
         self.history.notes.extend(self._explained(diverged=False))
         self._mark(epoch=self.epoch + count, drawn=self.epoch + count, step=step)
@@ -398,11 +399,8 @@ class Run:
         if self._is_watched or not samples or not self._numbers.are_known:
             return 0
         most = min(self.epochs - self.epoch, self._chunks.epochs_at_once(samples))
-        steps, of_each, ended = (
-            self.step - self.progress_before.batches,
-            self._chunks.steps_of(samples),
-            self.history.epochs,
-        )
+        steps, ended = self.step - self.progress_before.batches, self.history.epochs
+        of_each = self._chunks.steps_of(samples)
         dues = (
             count
             for count in range(1, most)

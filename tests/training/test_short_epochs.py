@@ -8,6 +8,7 @@ import pytest
 
 from fastbp import Cosine, DivergenceError, History, Network
 from fastbp.engine.chunks import Chunks
+from fastbp.engine.team_size import TeamTuner
 
 SOFTMAX = {"output_activation": "softmax", "cost": "cross_entropy"}
 CASES: dict[str, tuple[list[int], int, dict[str, Any], dict[str, Any]]] = {
@@ -71,6 +72,12 @@ def test_the_bits_of_one_epoch_at_a_time(name: str, chunks: list[int]) -> None:
     assert max(chunks) > 1
     assert at_once._fastbp.progress.epochs == 47
     assert at_once._fastbp.progress.batches == alone._fastbp.progress.batches
+
+
+def test_a_chunk_has_a_bounded_number_of_samples(chunks: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TeamTuner, "next", lambda self: (1, 10**9))
+    Network([1, 1], seed=0).fit([[0.0], [1.0]], [0, 1], epochs=40_000, batch_size=2)
+    assert max(chunks) == 1 << 15
 
 
 def test_notes_are_those_of_their_epoch(chunks: list[int]) -> None:
