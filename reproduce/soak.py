@@ -9,7 +9,6 @@ case is one of ``reproduce.fuzz``, trained for more epochs.  Exit status: 1 if t
 """
 
 import argparse
-import collections
 import contextlib
 import errno
 import hashlib
@@ -34,22 +33,11 @@ from fastbp import ModelCheckpoint, load
 
 from .fuzz import cases, ways
 from .fuzz.cases import Case
+from .report import Report
 
 _SECONDS = 120.0  # of a child, before it counts as hanging
 _REPORT = 60.0  # seconds between lines
 _LINE = re.compile(rb"fastbp: (interrupted|ended by SIGTERM)\n")
-
-
-class Report:
-    """Counts of cases by their trouble, and lines about mismatches."""
-
-    def __init__(self) -> None:
-        self.counts: collections.Counter[str] = collections.Counter()
-        self.mismatches: list[str] = []
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
-        return f"{sum(self.counts.values())} cases, {len(self.mismatches)} mismatches ({counts})"
 
 
 def main() -> int:
@@ -69,7 +57,7 @@ def main() -> int:
         print(f"seeds from {first} on", flush=True)
         run(first, options.minutes * 60, report)
     print(report)
-    return 1 if report.mismatches else 0
+    return 1 if report.wrong else 0
 
 
 def run(first: int, seconds: float, report: Report) -> None:
@@ -91,10 +79,10 @@ def check(seed: int, report: Report) -> None:
     with tempfile.TemporaryDirectory() as folder:
         trouble = Trouble(case, chance, os.path.join(folder, "run.fastbp"))
         what = TROUBLES[name](trouble)
+    report.cases += 1
     report.counts[name] += 1
     if what:
-        report.mismatches.append(f"{name}: {what} (--seed {seed})")
-        print(report.mismatches[-1], flush=True)
+        report.tell(f"{name}: {what} (--seed {seed})")
 
 
 def drawn(seed: int) -> Case:

@@ -9,7 +9,6 @@ mismatch is printed as a script, with all left out that it does not need.  Exit 
 """
 
 import argparse
-import collections
 import hashlib
 import json
 import os
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..report import Report
 from . import cases, reference, shrink, ways
 from .cases import Case
 
@@ -33,18 +33,6 @@ _OTHER_CPU = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
 _WAYS = 3  # of a case, beside the reference
 _FEW = 10  # one of so many cases is trained for another CPU as well
 _REPORT = 30.0  # seconds between lines
-
-
-class Report:
-    """Counts of comparisons, and the scripts of mismatches."""
-
-    def __init__(self) -> None:
-        self.counts: collections.Counter[str] = collections.Counter()
-        self.scripts: list[str] = []
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
-        return f"{self.counts['cases']} cases, {len(self.scripts)} mismatches ({counts})"
 
 
 def main() -> int:
@@ -70,7 +58,7 @@ def main() -> int:
         print(f"seeds from {first} on", flush=True)
         run(first, options.minutes * 60, report)
     print(report)
-    return 1 if report.scripts else 0
+    return 1 if report.wrong else 0
 
 
 def run(first: int, seconds: float, report: Report) -> None:
@@ -93,7 +81,7 @@ def run(first: int, seconds: float, report: Report) -> None:
 def check(seed: int, report: Report, all_ways: bool = False) -> None:
     """Checks the case of a seed, and prints the scripts of its mismatches."""
     case, chance = cases.draw(seed), random.Random(seed)
-    report.counts["cases"] += 1
+    report.cases += 1
     suited = [name for name, way in ways.WAYS.items() if name != "plain" and way.suits(case)]
     chosen = suited if all_ways else chance.sample(suited, min(_WAYS, len(suited)))
     number = chance.randrange(1000)
@@ -139,7 +127,7 @@ def _tell(seed: int, case: Case, way: str, number: int, what: str, report: Repor
     else:
         script = case.setup() + "\n\n" + ways.script(way, number)
     script = f"# {way}: {what} (--seed {seed})\n{script}"
-    report.scripts.append(script)
+    report.wrong.append(script)
     print(script, flush=True)
 
 
@@ -171,7 +159,7 @@ def other_cpu(seeds: list[int], report: Report) -> None:
         script = (
             f"# other CPU: not the same with {_OTHER_CPU} (--seed {seed})\n{cases.draw(int(seed)).setup()}"
         )
-        report.scripts.append(script)
+        report.wrong.append(script)
         print(script, flush=True)
 
 

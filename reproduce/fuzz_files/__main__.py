@@ -10,7 +10,6 @@ another error, or starts anything is printed with its seed.  Exit status: 1 if t
 """
 
 import argparse
-import collections
 import mmap
 import os
 import random
@@ -26,28 +25,13 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..report import Report
 from . import formats, readers
 
 _AT_ONCE = 200  # cases of a process
 _SECONDS = 30.0  # of a case
 _MEMORY = 512 << 20  # bytes of address space more than a process begins with
 _REPORT = 30.0  # seconds between lines
-
-
-class Report:
-    """Counts of cases, and what was wrong with some."""
-
-    def __init__(self) -> None:
-        self.counts: collections.Counter[str] = collections.Counter()
-        self.wrong: list[str] = []
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
-        return f"{sum(self.counts.values())} files, {len(self.wrong)} wrong ({counts})"
-
-    def tell(self, name: str, seed: int, what: str) -> None:
-        self.wrong.append(f"{what} (--reader {name!r} --seed {seed})")
-        print(self.wrong[-1], flush=True)
 
 
 def main() -> int:
@@ -75,7 +59,7 @@ def main() -> int:
 
 def run(names: list[str], first: int, seconds: float, most: int = 10**12) -> Report:
     """Tries files of every reader for so many seconds, or until there are so many of each."""
-    report, end = Report(), time.monotonic() + seconds
+    report, end = Report("files", "wrong"), time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder:
         contents = {name: readers.valid(name, folder) for name in names}
         due = time.monotonic() + _REPORT
@@ -113,12 +97,18 @@ def _several(name: str, seeds: range, content: bytes, folder: str, report: Repor
         with os.fdopen(ours, errors="replace") as said:
             for line in said:
                 seed, _, what = line.rstrip("\n").partition(" ")
-                report.tell(name, int(seed), what)
+                report.tell(_told(name, int(seed), what))
         (last,) = struct.unpack_from("<q", shared)
-        report.counts[name] += last - position + (how != "")
+        tried = last - position + (how != "")
+        report.cases += tried
+        report.counts[name] += tried
         if how:
-            report.tell(name, last, how)
+            report.tell(_told(name, last, how))
         position = last + (how != "")
+
+
+def _told(name: str, seed: int, what: str) -> str:
+    return f"{what} (--reader {name!r} --seed {seed})"
 
 
 def _child(name: str, seeds: range, content: bytes, folder: str, told: int, shared: mmap.mmap) -> int:

@@ -21,8 +21,8 @@ def test_random_cases_give_the_same_in_every_way(request, capsys):
     report = fuzz.Report()
     for seed in range(2000 if request.config.getoption("--full") else CASES):
         fuzz.check(seed, report)
-    assert not report.scripts, report.scripts
-    assert report.counts["reference"] > 0.7 * report.counts["cases"]
+    assert not report.wrong, report.wrong
+    assert report.counts["reference"] > 0.7 * report.cases
 
 
 def test_a_case_follows_from_its_seed():
@@ -56,9 +56,9 @@ def test_a_wrong_number_of_an_optimizer_is_found_and_made_small(monkeypatch, cap
     report = fuzz.Report()
     for seed in seeds_of("'nesterov'"):
         fuzz.check(seed, report)
-        if report.scripts:
+        if report.wrong:
             break
-    title, *script = report.scripts[0].splitlines()
+    title, *script = report.wrong[0].splitlines()
     assert title.startswith("# reference: ") and f"(--seed {seed})" in title
     found = {}
     exec("\n".join(script).replace("print(", "what = ("), found)
@@ -104,13 +104,13 @@ def test_another_process_has_the_same_hashes(monkeypatch, capsys):
     report = fuzz.Report()
     monkeypatch.setattr(fuzz, "_OTHER_CPU", {})  # for which nothing is compiled
     fuzz.other_cpu([1, 2], report)
-    assert not report.scripts
+    assert not report.wrong
     hashes = fuzz.hashes
     monkeypatch.setattr(
         fuzz, "hashes", lambda seeds: {seed: text[::-1] for seed, text in hashes(seeds).items()}
     )
     fuzz.other_cpu([1, 2], report)
-    assert [script.splitlines()[0][-11:] for script in report.scripts] == [" (--seed 1)", " (--seed 2)"]
+    assert [script.splitlines()[0][-11:] for script in report.wrong] == [" (--seed 1)", " (--seed 2)"]
 
 
 def test_a_case_of_which_rounding_decides_is_no_mismatch():

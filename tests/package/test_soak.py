@@ -19,7 +19,7 @@ def test_each_trouble(name, monkeypatch, full, capsys):
     report, cases = soak.Report(), 20 if full else 1
     for seed in range(cases):
         soak.check(seed, report)
-    assert not report.mismatches
+    assert not report.wrong
     assert report.counts == {name: cases}
 
 
@@ -33,8 +33,8 @@ def test_other_bits_are_told(monkeypatch, capsys):
     )
     report = soak.Report()
     soak.check(5, report)
-    assert [line.split(":")[0] for line in report.mismatches] == ["threads"]
-    assert report.mismatches[0].endswith("other bits (--seed 5)")
+    assert [line.split(":")[0] for line in report.wrong] == ["threads"]
+    assert report.wrong[0].endswith("other bits (--seed 5)")
     assert "1 mismatches (threads 1)" in str(report)
 
 
