@@ -1,10 +1,9 @@
-"""Searches by joblib: the results of one process, and no more threads at work than there are CPUs for."""
+"""Searches by joblib: the results of one process, and workers that share the CPUs."""
 
 import json
 import os
 import subprocess
 import sys
-import threading
 import warnings
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from command import ENVIRONMENT
-from fastbp.engine.machine import cpus
+from fastbp.engine.machine import cpus, free_cpus
 from fastbp.sklearn import MLPClassifier
 
 X = np.random.default_rng(0).normal(size=(900, 60)).astype(np.float32)
@@ -28,7 +27,8 @@ SEARCHES = [  # of which every third runs by default
     *(("multiprocessing", 1), ("threading", -1), ("threading", 2), ("threading", 1)),
 ]
 PROGRAM = (
-    "import json, sys, test_joblib; print(json.dumps(test_joblib.search(sys.argv[1], int(sys.argv[2]))))"
+    "import json, sys, test_joblib; "
+    "print(json.dumps(getattr(test_joblib, sys.argv[1])(sys.argv[2], int(sys.argv[3]))))"
 )
 
 
@@ -43,16 +43,12 @@ def search(backend, n_jobs):
     return [found.cv_results_[f"split{i}_test_score"].tolist() for i in range(3)]
 
 
-def threads_at_work(session):
-    """The threads that are running or ready to, in all processes of a session."""
-    count = 0
-    for task in Path("/proc").glob("[0-9]*/task/[0-9]*"):
-        try:
-            state, _, _, of_session = (task / "stat").read_text().rpartition(")")[2].split()[:4]
-        except (OSError, ValueError):
-            continue
-        count += of_session == str(session) and state == "R"
-    return count
+def of_each_call(backend, n_jobs):
+    """The CPUs that the work of each of several calls may take."""
+    import joblib
+
+    with joblib.parallel_config(backend, n_jobs=n_jobs):
+        return joblib.Parallel()(joblib.delayed(free_cpus)() for _ in range(4))
 
 
 @pytest.fixture(scope="module")
@@ -62,33 +58,24 @@ def alone():
         return search("threading", 1)
 
 
+def in_another_process(function, backend, n_jobs):
+    """The result of a function of this file."""
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, function, backend, str(n_jobs)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=300, check=True)
+    return json.loads(done.stdout)
+
+
 @pytest.mark.sampled
 @pytest.mark.survives("joblib")
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("backend", "n_jobs"), SEARCHES)
 def test_searches_by_every_backend(backend, n_jobs, alone):
-    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, backend, str(n_jobs)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
+    assert in_another_process("search", backend, n_jobs) == alone
+
+
+@pytest.mark.survives("joblib")
+def test_workers_of_loky_share_the_cpus():
+    n_jobs = 2
+    assert all(
+        1 <= free <= max(1, cpus() // n_jobs) for free in in_another_process("of_each_call", "loky", n_jobs)
     )
-    seen, over = [], threading.Event()
-
-    def watch():
-        while not over.wait(0.02):
-            seen.append(threads_at_work(process.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    out, _ = process.communicate(timeout=300)
-    over.set()
-    watcher.join()
-    assert process.returncode == 0
-    assert json.loads(out) == alone
-    often = sorted(seen)[
-        len(seen) * 19 // 20
-    ]  # for a moment a pool has helpers besides, as it starts and ends
-    assert often <= cpus() + 2

@@ -38,7 +38,7 @@ FAULTS = {  # part -> fault -> what is promised; the worst comes first
     "Crashes and hangs": {
         "fits in many threads": "Each ends with the bits of a serial run.",
         "fork after a fit": "Children, their children and pools of processes train to the same bits.",
-        "joblib": "Searches have the results of a serial run, with two threads more than CPUs at most.",
+        "joblib": "Searches have the results of a serial run, and loky's workers share the CPUs.",
         "few CPUs": "One CPU, or a quota of a control group: no more threads than that. No libgomp needed.",
         "damaged machine code": "Compiled anew, with one warning.",
         "no place for machine code": "Imports, trains and warns once.",
