@@ -134,7 +134,7 @@ def test_an_error_of_a_member_reaches_the_caller(failing):
     assert sorted(called) == [0, 1, 2]  # none again: nobody waits for the one that failed
 
 
-def test_a_member_that_lacks_memory_at_first_begins_all_the_same():
+def team_that_lacks_memory():
     work, lacks = Work(2), [MemoryError()] * 3
 
     def begin(member, flags):
@@ -144,6 +144,10 @@ def test_a_member_that_lacks_memory_at_first_begins_all_the_same():
 
     team.run(2, begin)
     assert work.members() == 2
+
+
+def test_a_member_that_lacks_memory_at_first_begins_all_the_same():
+    in_another_process("team_that_lacks_memory()")
 
 
 def test_an_error_of_all_members_reaches_the_caller_once():
