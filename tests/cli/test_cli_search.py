@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from command import ACCURACY, ENVIRONMENT, POINTS, POSIX, command, refused, said, without_compiling, write
+from command import ACCURACY, POINTS, POSIX, refused, said, start, without_compiling, write
 from fastbp import Network
 from fastbp.cli import data, main, search
 from fastbp.datasets import load_npz
@@ -231,19 +231,9 @@ def test_every_name_of_a_search_is_an_option():
 
 @POSIX
 def test_a_signal_in_a_search_leaves_nothing(tmp_path):
-    import subprocess
-
-    arguments = "--data", POINTS, "--folds", 2, "--epochs", 10**6, "--save", tmp_path / "net"
-    process = subprocess.Popen(
-        command("train", *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    process = start(
+        *("--data", POINTS, "--folds", 2, "--epochs", 10**6, "--save", tmp_path / "net"), until="learning"
     )
-    while not process.stdout.readline().startswith("learning"):
-        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, without_compiling(err)) == (130, "fastbp: interrupted\n")

@@ -51,8 +51,8 @@ def without_compiling(text):
     return "".join(line for line in text.splitlines(True) if "compiling kernels" not in line)
 
 
-def start(*arguments, ignoring=()):
-    """A process that is training: its first epoch's line has been read.  Signals reach it."""
+def start(*arguments, ignoring=(), until="epoch"):
+    """A process that is training: a line that begins so has been read.  Signals reach it."""
 
     def prepare():
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -66,7 +66,7 @@ def start(*arguments, ignoring=()):
         env=ENVIRONMENT,
         preexec_fn=prepare,
     )
-    while not process.stdout.readline().startswith("epoch"):
+    while not process.stdout.readline().startswith(until):
         assert process.poll() is None
     return process
 

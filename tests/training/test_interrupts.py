@@ -166,22 +166,15 @@ def moments(folder, signum, times):
 
 
 @signals
-@pytest.mark.survives("Ctrl-C")
 @pytest.mark.survives("resumed training")
-def test_ctrl_c_at_many_moments(tmp_path, full, record_property):
-    times = 200 if full else 20
-    assert (
-        in_new_process(f"test_interrupts.moments({str(tmp_path)!r}, {int(signal.SIGINT)}, {times})") == times
-    )
-    record_property("tried", times)
-
-
-@signals
-@pytest.mark.survives("SIGTERM")
-@pytest.mark.survives("resumed training")
-def test_sigterm_at_many_moments(tmp_path, full, record_property):
-    times = 50 if full else 5
-    assert (
-        in_new_process(f"test_interrupts.moments({str(tmp_path)!r}, {int(signal.SIGTERM)}, {times})") == times
-    )
+@pytest.mark.parametrize(
+    ("signum", "times"),
+    [
+        pytest.param(signal.SIGINT, 200, marks=pytest.mark.survives("Ctrl-C")),
+        pytest.param(signal.SIGTERM, 50, marks=pytest.mark.survives("SIGTERM")),
+    ],
+)
+def test_signals_at_many_moments(signum, times, tmp_path, full, record_property):
+    times = times if full else times // 10
+    assert in_new_process(f"test_interrupts.moments({str(tmp_path)!r}, {int(signum)}, {times})") == times
     record_property("tried", times)
