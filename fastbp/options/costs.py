@@ -394,7 +394,7 @@ def code_of(cost: str, output_activation: str) -> int:
     return CUSTOM if cost == "custom" else list(ROWS).index(cost)
 
 
-COUPLED = code_of("focal", "softmax")  # the one form that is coupled
+(COUPLED,) = (FIRST_OF_LOGITS + number for number, form in enumerate(LOGITS.values()) if form.is_coupled)
 
 
 def check_network(cost: Kind, output_activation: Any, outputs: int, scale_outputs: bool) -> None:

@@ -38,8 +38,7 @@ class Evaluation:
     """
 
     def __init__(self, metrics: Mapping[str, Callable[..., float]], schema: Schema) -> None:
-        task = schema.trained_task
-        name = _SCORES.get(task, "accuracy")
+        name = _SCORES.get(schema.trained_task, "accuracy")
         self._metrics = dict(metrics) or {name: METRICS[name]}
         for metric in self._metrics.values():
             if isinstance(metric, Score):
@@ -49,7 +48,6 @@ class Evaluation:
             for name, metric in self._metrics.items()
             if not isinstance(metric, Score) and metric is not METRICS.get(name) and _takes_weights(metric)
         }
-        self._task, self._classes, self._threshold = task, schema.learnt.classes, schema.threshold
         self._schema = schema
         self.sets: list[EvaluationSet] = []
 
@@ -120,15 +118,15 @@ class Evaluation:
 
     def _checked(self, targets: np.ndarray) -> Targets:
         """Targets with their task, as metrics read them."""
-        return Targets(targets, self._task, threshold=self._threshold)
+        return Targets(targets, self._schema.trained_task, threshold=self._schema.threshold)
 
     def _as_y(self, targets: np.ndarray) -> np.ndarray:
         """Targets as the user passed them: in the shape of y, and with its labels."""
-        task = self._task
+        task = self._schema.trained_task
         flat = targets[:, 0] if task in ("binary", "value") else targets
         if task not in ("labels", "binary"):
             return flat
-        return labels.labels_of(flat.astype(np.int64), self._classes)
+        return labels.labels_of(flat.astype(np.int64), self._schema.learnt.classes)
 
 
 def _takes_weights(metric: Callable[..., float]) -> bool:
