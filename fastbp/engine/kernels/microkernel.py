@@ -13,9 +13,8 @@ their vectors to 0.89) and [784, 512, 512, 10] (`python -m bench.phases --cases 
 dot 8 x 2: 202, 247;  10 x 2: 215, 244;  12 x 2: 216, 241.
 outer 8 x 2: 212, 244;  11 x 2: 216, 250, but 203 where 213 for [784, 30, 10]: its last panel has 16 rows.
 
-Tried for `dot` on one Zen 3 core, where 6 x 2 reaches 93 GFLOP/s of 102 in [784, 512, 512, 10], and slower:
-256 terms at a time over eight tiles of rows, whose Q then stays in the first-level cache: 90;  the same and
-prefetches of P a block ahead: 87;  all terms at once and prefetches of P four panels ahead: 87.
+Tried for `dot` of [784, 512, 512, 10] on one Zen 3 core, and slower: 256 terms at a time over eight tiles of
+rows, whose Q then stays in the first-level cache; prefetches of P a block of terms or four panels ahead.
 """
 
 from functools import partial
