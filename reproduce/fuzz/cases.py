@@ -70,8 +70,16 @@ _COSTS = {  # cost -> the activations of its outputs
     "'huber'": ("'linear'", "'tanh'", "'softmax'"),
     "Huber(0.3)": ("'linear'", "'silu'"),
     "'absolute'": ("'linear'", "'sigmoid'"),
+    "'log_cosh'": ("'linear'", "'tanh'"),
+    "'quantile'": ("'linear'", "'softplus'"),
+    "Quantile(0.9)": ("'linear'",),
+    "'hinge'": ("'linear'", "'tanh'"),
+    "'squared_hinge'": ("'linear'", "'tanh'"),
+    "'gaussian'": ("'linear'",),
     "'poisson'": ("'exponential'", "'softplus'", "'sigmoid'"),
 }
+_OF_SIDES = ("'hinge'", "'squared_hinge'")
+_OF_PROBABILITIES = ("'cross_entropy'", "CrossEntropy(0.1)", "Focal(1.5)")
 
 
 class Case(NamedTuple):
@@ -117,6 +125,8 @@ def draw(seed: int) -> Case:
     output = chance.choice(_COSTS[cost])
     if output == "'softmax'":
         sizes[-1] = max(2, sizes[-1])
+    if cost == "'gaussian'":
+        sizes[-1] += sizes[-1] % 2
     y, kind = _targets(chance, cost, output, sizes[-1], n)
     X, is_whole = _samples(chance)
     network = {
@@ -136,15 +146,20 @@ def _targets(chance: Random, cost: str, output: str, outputs: int, n: int) -> tu
     """The text of y, and its kind."""
     if cost == "'poisson'":
         return "random(3).integers(0, 4, (n, sizes[-1])).astype(float)", "counts"
+    if cost == "'gaussian'":
+        texts = {"rows": "random(3).normal(size=(n, sizes[-1] // 2))"}
+        if outputs == 2:
+            texts["numbers"] = "random(3).normal(size=n)"
+        kind = chance.choice(list(texts))
+        return texts[kind], kind
     texts = {"labels": "random(3).integers(0, sizes[-1], n)"}
     if n >= outputs:
         texts["names"] = "np.array([f'of {i}' for i in range(sizes[-1])])[np.arange(n) % sizes[-1]]"
     if outputs == 1:
         texts = {"binary": "random(3).integers(0, 2, n)"}
-    of_probabilities = cost in ("'cross_entropy'", "CrossEntropy(0.1)", "Focal(1.5)")
-    if of_probabilities and output == "'softmax'":
+    if cost in _OF_PROBABILITIES and output == "'softmax'":
         texts["shares"] = "random(3).dirichlet(np.ones(sizes[-1]), n)"
-    elif of_probabilities:
+    elif cost in (*_OF_PROBABILITIES, *_OF_SIDES):
         texts["bits"] = "random(3).integers(0, 2, (n, sizes[-1]))"
     else:
         texts |= {"rows": "random(3).normal(size=(n, sizes[-1]))", "values": "random(3).normal(size=(n, 1))"}
@@ -188,6 +203,8 @@ def _network(chance: Random, layers: int, cost: str, kind: str) -> Iterator[tupl
 
     if is_set(0.5):
         yield "dtype", "'float32'"
+        if is_set(0.1):
+            yield "compute_dtype", "'bfloat16'"
     if is_set(0.7):
         yield "seed", str(chance.choice((0, 1, 7, 2**64 - 1)))
     if is_set(0.3):

@@ -94,7 +94,7 @@ def _expected(net: Any, names: dict[str, Any], recipe: dict[str, Any]) -> tuple[
         if not _MARGIN * spread < _MOST * scale < np.inf:
             raise IllConditioned
         allowed.append(_MARGIN * spread + _LEAST * eps * scale)
-    if functions.nearest < _KINK * eps:
+    if functions.nearest < _KINK * eps or functions.largest > np.finfo(net.dtype).max ** 0.5:
         raise IllConditioned
     return wanted, allowed
 
@@ -103,10 +103,11 @@ class _Functions:
     """The reference's functions, with errors of `size` in numbers and in derivatives of about 1.
 
     `nearest` is how near numbers came to where a derivative jumps; 0 itself is on one side in any arithmetic.
+    `largest` is the largest exponential.
     """
 
     def __init__(self) -> None:
-        self.size, self.nearest = 0.0, np.inf
+        self.size, self.nearest, self.largest = 0.0, np.inf, 0.0
         self._rng = np.random.default_rng(0)
 
     def _errors(self, array: Any) -> Any:
@@ -118,6 +119,10 @@ class _Functions:
     def watched(self, x: Any) -> Any:
         self.nearest = min(self.nearest, float(np.abs(x[x != 0]).min(initial=np.inf)))
         return x
+
+    def bounded(self, a: Any) -> Any:
+        self.largest = max(self.largest, float(np.abs(a).max(initial=0)))
+        return a
 
     def activation(self, kind: Any) -> Any:
         """The reference's for an activation of fastbp."""
@@ -136,18 +141,23 @@ class _Functions:
             function, derivative = functions.leaky_relu(kind.slope)
         if kind in ("relu", "leaky_relu") or isinstance(kind, (fastbp.LeakyReLU, fastbp.ELU)):
             return functions.Activation(function, lambda z: derivative(self.watched(z)))
-        if kind in ("linear", "exponential"):
+        if kind == "exponential":
+            return functions.Activation(lambda z: self.bounded(function(z)), derivative)
+        if kind == "linear":
             return functions.Activation(function, derivative)
         return functions.Activation(function, lambda z: derivative(z) + self._errors(z))
 
     def cost(self, kind: Any, output: Any) -> Any:
         """The reference's for a cost of fastbp, with errors in signs, whose sums may cancel."""
         functions = reference_functions
-        if kind == "absolute":
-            function, derivative = functions.COSTS[kind]
-            return functions.Cost(function, lambda a, y: self.moved(derivative(self.watched(a - y), 0.0)))
+        if kind == "hinge":
+            return self._jumping(functions.hinge(1), lambda a, y: 1 - np.where(y > 0, a, -a))
+        if kind in ("absolute", "quantile"):
+            return self._jumping(functions.COSTS[kind], np.subtract)
+        if isinstance(kind, fastbp.Quantile):
+            return self._jumping(functions.quantile(kind.level), np.subtract)
         if isinstance(kind, fastbp.CrossEntropy):
-            return functions.smoothed(kind.label_smoothing, output)
+            return "cross_entropy"  # of targets that `_arguments` has smoothed
         if isinstance(kind, fastbp.Focal):
             focal = functions.categorical_focal if output == "softmax" else functions.binary_focal
             return focal(kind.gamma)
@@ -155,6 +165,15 @@ class _Functions:
             function, derivative = functions.huber(kind.delta)
             return functions.Cost(function, lambda a, y: self.moved(derivative(a, y)))
         return kind
+
+    def _jumping(self, cost: Any, distance: Any) -> Any:
+        """The cost, whose derivative jumps where the distance is 0."""
+
+        def derivative(a: Any, y: Any) -> Any:
+            self.watched(distance(a, y))
+            return self.moved(cost.derivative(a, y))
+
+        return reference_functions.Cost(cost.function, derivative)
 
 
 def _arguments(net: Any, names: dict[str, Any], recipe: dict[str, Any], functions: _Functions) -> Any:
@@ -172,7 +191,8 @@ def _arguments(net: Any, names: dict[str, Any], recipe: dict[str, Any], function
     orders = [generator.permutation(n) if shuffles else np.arange(n) for _ in range(recipe["epochs"])]
     name, own = _optimizer(recipe)
     activations = [functions.activation(kind) for kind in options.activations(layers)]
-    if (options.cost, options.output_activation) in reference_functions.MATCHED:
+    cost = functions.cost(options.cost, options.output_activation)
+    if (cost, options.output_activation) in reference_functions.MATCHED:
         activations[-1] = options.output_activation
     l2 = recipe.get("l2", 0.0)
     if name == "adam" and "clip_norm" in recipe:  # which clips the decay as other penalties
@@ -181,6 +201,9 @@ def _arguments(net: Any, names: dict[str, Any], recipe: dict[str, Any], function
     Y = labels.astype(float)
     if options.scale_outputs:
         Y = _scaled(Y)
+    if isinstance(options.cost, fastbp.CrossEntropy):
+        share = options.cost.label_smoothing
+        Y = reference_functions.smoothed_targets(Y, share, options.output_activation)
     return _samples(names["X"], options), {
         "Y": Y,
         "orders": orders,
@@ -188,7 +211,7 @@ def _arguments(net: Any, names: dict[str, Any], recipe: dict[str, Any], function
         "rates": _rates(recipe, len(orders) * -(-n // batch)),
         "activations": activations[:-1],
         "output_activation": activations[-1],
-        "cost": functions.cost(options.cost, options.output_activation),
+        "cost": cost,
         "optimizer": name,
         "options": own,
         "l2": l2,
@@ -214,7 +237,7 @@ def _scaled(array: Any) -> Any:
 
 
 def _targets(y: Any, outputs: int) -> Any:
-    if y.ndim == 1 and outputs > 1:
+    if y.ndim == 1 and outputs > 1 and y.dtype.kind != "f":
         return np.eye(outputs)[np.unique(y, return_inverse=True)[1] if y.dtype.kind == "U" else y]
     return y.reshape(len(y), -1)
 

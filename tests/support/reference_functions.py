@@ -156,11 +156,16 @@ def categorical_focal(gamma=2.0):
     )
 
 
+def smoothed_targets(y, share, output_activation):
+    """Targets (m, j) that are moved towards even odds."""
+    return (1 - share) * y + share / (y.shape[1] if output_activation == "softmax" else 2)
+
+
 def smoothed(share, output_activation):
-    """The cross-entropy of targets that are moved towards even odds."""
+    """The cross-entropy of smoothed targets."""
 
     def moved(y):
-        return (1 - share) * y + share / (y.shape[1] if output_activation == "softmax" else 2)
+        return smoothed_targets(y, share, output_activation)
 
     plain = COSTS[f"cross_entropy, {output_activation}"]
     return Cost(lambda a, y: plain.function(a, moved(y)), lambda a, y: plain.derivative(a, moved(y)))

@@ -65,18 +65,19 @@ def value_and_gradient(
     share = np.ones(m) if sample_weight is None else np.asarray(sample_weight, np.float64)
     zs, inputs = forward(weights, biases, activations, X, masks)
     costs = share * costs_from_logits(zs[-1], Y, output_activation, cost)
-    delta = share[:, np.newaxis] / m * delta_of(zs[-1], Y, output_activation, cost)
+    delta = share[:, np.newaxis] * delta_of(zs[-1], Y, output_activation, cost)
     gradients_w, gradients_b = [], []
     for layer in reversed(range(len(weights))):
-        gradients_w.insert(0, delta.T @ inputs[layer] + l2 * weights[layer] + l1 * np.sign(weights[layer]))
-        gradients_b.insert(0, delta.sum(axis=0)[:, np.newaxis])
+        regular = l2 * weights[layer] + l1 * np.sign(weights[layer])
+        gradients_w.insert(0, delta.T @ inputs[layer] / m + regular)
+        gradients_b.insert(0, delta.sum(axis=0)[:, np.newaxis] / m)
         upstream = delta @ weights[layer]
         if layer:
             delta = upstream * activation_of(activations[layer - 1]).derivative(zs[layer - 1])
             if masks is not None:
                 delta = delta * masks[layer - 1]
-    regular = sum(0.5 * l2 * (w * w).sum() + l1 * np.abs(w).sum() for w in weights)
-    return Gradient(costs.sum() / m + regular, gradients_w, gradients_b, upstream, costs)
+    penalty = sum(0.5 * l2 * (w * w).sum() + l1 * np.abs(w).sum() for w in weights)
+    return Gradient(costs.sum() / m + penalty, gradients_w, gradients_b, upstream / m, costs)
 
 
 # ---------------------------------------------------------------- optimizers
