@@ -73,8 +73,8 @@ _COSTS = {  # cost -> the activations of its outputs
     "'log_cosh'": ("'linear'", "'tanh'"),
     "'quantile'": ("'linear'", "'softplus'"),
     "Quantile(0.9)": ("'linear'",),
-    "'hinge'": ("'linear'", "'tanh'"),
-    "'squared_hinge'": ("'linear'", "'tanh'"),
+    "'hinge'": ("'linear'",),
+    "'squared_hinge'": ("'linear'",),
     "'gaussian'": ("'linear'",),
     "'poisson'": ("'exponential'", "'softplus'", "'sigmoid'"),
 }

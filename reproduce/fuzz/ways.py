@@ -266,7 +266,7 @@ WAYS = {
     "resumed": Way(resumed),
     "by epochs": Way(by_epochs, suits=_by_epochs),
     "by partial_fit": Way(by_partial_fit, suits=_by_partial_fit),
-    "ensemble": Way(ensemble, alone),
+    "ensemble": Way(ensemble, alone, lambda case: case.network["cost"] != "'gaussian'"),
     "blocks": Way(blocks, one_block, _in_blocks),
     "blocks in order": Way(blocks_in_order, rows_in_order, _in_blocks),
     "storage": Way(stored, suits=_in_other_storage),
