@@ -17,11 +17,12 @@ import numpy as np
 from numba import njit, prange
 
 from fastbp.engine.architecture import Architecture
+from fastbp.engine.kernels.barrier import barrier
 from fastbp.engine.kernels.dense import TileUpdate, backward, forward, update
 from fastbp.engine.kernels.output import output
 from fastbp.engine.kernels.panels import Mask
 from fastbp.engine.kernels.step import Samples, _ahead, _gather_block, _workspace
-from fastbp.engine.kernels.team import WHOLE, Member, barrier, run
+from fastbp.engine.kernels.team import WHOLE, Member, run
 from fastbp.engine.kernels.vector import pointer, shift
 from fastbp.engine.packed import Data, Engine
 from fastbp.options.optimizers import SGD

@@ -14,12 +14,13 @@ from numba import njit
 
 from fastbp.engine.architecture import Architecture
 from fastbp.engine.kernels.apply import apply
+from fastbp.engine.kernels.barrier import barrier
 from fastbp.engine.kernels.dense import TileUpdate, backward, forward, numbers, square, update
 from fastbp.engine.kernels.output import output
 from fastbp.engine.kernels.panels import Formula, Mask, activate, drop
 from fastbp.engine.kernels.shares import ceil_div
 from fastbp.engine.kernels.step import _ahead, _gather_block, _workspace
-from fastbp.engine.kernels.team import WHOLE, Member, barrier
+from fastbp.engine.kernels.team import WHOLE, Member
 from fastbp.engine.kernels.vector import constants, pointer, shape_of, shift
 from fastbp.engine.packed import Data, Engine, UpdateSpec
 from fastbp.options import activations, optimizers

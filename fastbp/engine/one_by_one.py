@@ -134,7 +134,7 @@ class OneByOne:
             for i in rest:
                 work(i)
 
-        run(max(1, min(self.members, len(networks))), take)
+        run(max(1, min(self.members, len(networks))), take, meets=False)
 
     def pack(self, i: int, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
         self._engines[i].pack(weights, biases)

@@ -423,7 +423,7 @@ class Engine:
 
         for begin in range(0, blocks, at_once):
             end = min(blocks, begin + at_once)
-            run(members, work)
+            run(members, work, meets=False)
         return out
 
 

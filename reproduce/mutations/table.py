@@ -240,10 +240,24 @@ MUTATIONS = (
     ),
     Mutation(
         "engine/kernels/team.py",
-        "            self.raised.append(error)\n",
+        "            self.error = error\n",
         "            pass\n",
         "an error of a member is lost",
         ("kernels/test_team.py::test_an_error_of_a_member_reaches_the_caller",),
+    ),
+    Mutation(
+        "engine/kernels/team.py",
+        "    if team.rows[LOST]:\n",
+        "    if False:\n",
+        "nobody does the work where a member has found no memory",
+        ("kernels/test_team.py::test_the_caller_works_alone_where_a_member_finds_no_memory",),
+    ),
+    Mutation(
+        "engine/one_by_one.py",
+        "take, meets=False)",
+        "take)",
+        "a network is left out where a member lacks memory",
+        ("engine/test_one_by_one.py::test_a_network_without_memory_is_not_passed_over",),
     ),
     Mutation(
         "engine/kernels/team.py",

@@ -1,5 +1,7 @@
 """Networks that train together: the bits of each are those of its engine alone."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -102,3 +104,21 @@ def test_a_cost_that_is_not_finite_stops_one_network_and_a_snapshot_brings_it_ba
     assert together.is_finite().all()
     together.restore(2, snapshot)
     assert all((a == b).all() for a, b in zip(together.unpack(2)[0], before[0], strict=True))
+
+
+def test_a_network_without_memory_is_not_passed_over():
+    """The thread that lacks memory for its network would be called again, where others wait for it."""
+    together = OneByOne(
+        Architecture(SIZES, ("tanh",) * 3, np.dtype("float64")), parameters("float64"), 7, 2, SPEC
+    )
+    lacking, begun = threading.Event(), threading.Barrier(2, timeout=60)
+
+    def work(i):
+        if i < 2:
+            begun.wait()  # both members have one
+        if threading.current_thread() is not threading.main_thread() and not lacking.is_set():
+            lacking.set()
+            raise MemoryError(f"network {i}")
+
+    with pytest.raises(MemoryError, match=r"network [01]"):
+        together._share(list(range(NETWORKS)), work)

@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 
 import fastbp
+from fastbp.engine.kernels import barrier as barriers
 from fastbp.engine.kernels import team
-from fastbp.engine.kernels.team import barrier, member_of
+from fastbp.engine.kernels.barrier import ASLEEP, FUTEX, ROW, assembled, barrier
+from fastbp.engine.kernels.team import member_of
 from fastbp.engine.kernels.vector import pointer
 from fastbp.engine.machine import cpus
 
@@ -31,6 +33,8 @@ TESTS = Path(__file__).parent
 @numba.njit("void(int64[::1], int64[:, ::1], int64, int64)", nogil=True)
 def meet(flags, met, rank, size):
     """Counts this call in the member's own row, and there, after a barrier, the calls of all."""
+    if not assembled(pointer(flags, 0), rank, size):
+        return
     met[rank, 0] += 1
     barrier(pointer(flags, 0), rank, size)
     for other in range(size):
@@ -101,7 +105,7 @@ def test_any_number_of_threads_may_be_asked_for(variable, monkeypatch):
     else:
         monkeypatch.setenv("FASTBP_NUM_THREADS", variable)
     sizes, real = [1], team._Team
-    monkeypatch.setattr(team, "_Team", lambda members, work: sizes.append(members) or real(members, work))
+    monkeypatch.setattr(team, "_Team", lambda members, *rest: sizes.append(members) or real(members, *rest))
     X, options = np.random.default_rng(0).normal(size=(50, 5)), {"epochs": 1, "batch_size": 50}
     fastbp.Network([5, 4, 2], seed=0).fit(X, X[:, :2], learning_rate=0.1, threads=10**9, **options)
     assert max(sizes) == cpus() <= 4 * os.cpu_count()
@@ -134,20 +138,64 @@ def test_an_error_of_a_member_reaches_the_caller(failing):
     assert sorted(called) == [0, 1, 2]  # none again: nobody waits for the one that failed
 
 
-def team_that_lacks_memory():
-    work, lacks = Work(2), [MemoryError()] * 3
+def team_that_lacks_memory(members, times):
+    work, lacks = Work(members), [MemoryError()] * times
 
     def begin(member, flags):
         if member.rank == 1 and lacks:
             raise lacks.pop()
         work(member, flags)
 
-    team.run(2, begin)
-    assert work.members() == 2
+    team.run(members, begin)
+    assert work.members() == (members if not lacks else 1)
 
 
-def test_a_member_that_lacks_memory_at_first_begins_all_the_same():
-    in_another_process("team_that_lacks_memory()")
+@pytest.mark.parametrize("members", [2, 3, 5])
+def test_a_member_that_lacks_memory_at_first_begins_all_the_same(members):
+    in_another_process(f"team_that_lacks_memory({members}, 3)")
+
+
+@pytest.mark.parametrize("members", [2, 3, 5])
+def test_the_caller_works_alone_where_a_member_finds_no_memory(members):
+    in_another_process(f"team_that_lacks_memory({members}, 10**6)")
+
+
+def test_work_without_a_barrier_is_not_begun_again():
+    """A part of it may be done, which nobody waits for."""
+    called = []
+
+    def work(member, flags):
+        called.append(member.rank)
+        if member.rank == 1:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        team.run(2, work, meets=False)
+    assert sorted(called) == [0, 1]
+
+
+def teams_without_memory():
+    """The stacks of threads that have ended are there, and little else."""
+    import resource
+
+    for members in (2, 3):
+        team.run(members, Work(members))
+    wait_for_threads()
+    with open("/proc/self/statm") as file:
+        size = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size, -1))
+    alone = 0
+    for _ in range(20):
+        work = Work(3)
+        team.run(3, work)
+        alone += work.members() == 1
+    assert alone, "there was memory"
+
+
+@pytest.mark.survives("little memory")
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no limit on memory")
+def test_teams_without_memory_for_a_frame():
+    in_another_process("teams_without_memory()")
 
 
 def test_an_error_of_all_members_reaches_the_caller_once():
@@ -244,18 +292,18 @@ def pass_barrier(flags, rank, size):
     barrier(pointer(flags, 0), rank, size)
 
 
-@pytest.mark.skipif(team._FUTEX is None, reason="members do not tell")
+@pytest.mark.skipif(FUTEX is None, reason="members do not tell")
 def test_a_team_tells_who_has_waited():
     """One comes to the second barrier when it has seen the other wait there, however long that takes."""
 
     def work(member, flags):
         pass_barrier(flags, member.rank, member.size)
-        first, second = flags.reshape(2, team._ROW)
+        first, second = flags.reshape(2, ROW)
         if member.rank:
             while first[0] < 4:  # twice the barriers that it has come to
                 time.sleep(0)
-            first[team._CPU] = 0
-            while not first[team._CPU] and not second[0] & team._ASLEEP:  # it tells its CPU as it waits
+            first[barriers._CPU] = 0
+            while not first[barriers._CPU] and not second[0] & ASLEEP:  # it tells its CPU as it waits
                 time.sleep(0)
         pass_barrier(flags, member.rank, member.size)
 

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from ...options.optimizers import NUMBERS
+from .barrier import add_one, assembled
 from .dense import SAMPLES_AT_ONCE
 from .gather import LABELS, SCALED, Units, ends, gather, one_hot
 from .jit import helper, inlined, kernel
@@ -38,8 +37,8 @@ from .output import COUPLED, CUSTOM, FIRST_OF_LOGITS, SOFTMAX, Sums
 from .panels import Formula
 from .records import FUSED, LANE_LAYER, LANE_PLAN
 from .step import DECAY, L1, L2, RATE, SCALE
-from .team import Member, barrier
-from .vector import I64, clear, constants, pointer, shift
+from .team import Member
+from .vector import clear, constants, pointer, shift
 
 CONSTANTS = 3  # vectors before the numbers of a step
 BLOCK = 512  # as layout.BLOCK: the samples whose deltas are added for a bias in one chain
@@ -618,16 +617,6 @@ def _signature_of_infer(dtype: Any) -> Any:
     return types.void(net, options, samples, span, out, losses, shared, member)
 
 
-@intrinsic
-def _next(typingctx: Any, queue: Any) -> Any:
-    """Takes the next number of a queue that members share."""
-
-    def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        return b.atomic_rmw("add", arguments[0], I64(1), "monotonic")
-
-    return types.int64(queue), emit
-
-
 @kernel(_signature_of_train)
 def train_lanes(
     net: Lanes,
@@ -646,9 +635,10 @@ def train_lanes(
     """
     flags, queue = shared
     orders, clips = samples.orders, net.plan[0].clips
-    barrier(pointer(flags, 0), member.rank, member.size)
+    if not assembled(pointer(flags, 0), member.rank, member.size):
+        return
     while True:
-        group = _next(pointer(queue, 0))
+        group = add_one(pointer(queue, 0))
         if group >= net.parameters.shape[0]:
             break
         work = _work(net, group, member)
@@ -698,10 +688,11 @@ def infer_lanes(
     And losses[network, i] = its cost, where there is room.
     """
     flags, queue = shared
-    barrier(pointer(flags, 0), member.rank, member.size)
+    if not assembled(pointer(flags, 0), member.rank, member.size):
+        return
     first, last = span
     while True:
-        group = _next(pointer(queue, 0))
+        group = add_one(pointer(queue, 0))
         if group >= net.parameters.shape[0]:
             break
         work = _work(net, group, member)

@@ -10,6 +10,7 @@ import numpy as np
 from numba import types
 
 from ...options.optimizers import COMMON, NUMBERS
+from .barrier import assembled, barrier
 from .bfloat16 import BFLOAT16, TILES
 from .dense import (
     TileUpdate,
@@ -30,7 +31,7 @@ from .panels import Mask
 from .records import FUSED, GRADIENT, LAYER, PLAN
 from .shares import ceil_div
 from .sparse import Block, Stored, forward_listed, gather_lists, gather_panels, lists_of, update_listed
-from .team import WHOLE, Member, barrier, share
+from .team import WHOLE, Member, share
 from .vector import clear, constants, pointer, shift
 
 SCALE, L2, L1, DECAY, RATE = range(len(COMMON))
@@ -463,13 +464,15 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
         A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until
         the last is done, and a chunk may end after any of them.
         """
+        flags_here = pointer(flags, 0)
+        if not assembled(flags_here, member.rank, member.size):
+            return
         work = _workspace(net, member)
         begin_tiles(work.rounded)
         scratch, plan = work.scratch, net.plan[0]
         inputs = shift(scratch, plan.own * member.rank)
         x, x_next = block_at(inputs, plan.x, samples.X), block_at(inputs, plan.x_next, samples.X)
         y = shift(inputs, plan.y)
-        flags_here = pointer(flags, 0)
         total = losses[0] if losses.size else 0.0
         at = _first_block(steps, plan.block)
         if plan.shared >= 0 and at.begin == at.batch:
