@@ -135,6 +135,8 @@ def draw(seed: int) -> Case:
         "cost": cost,
         **dict(_network(chance, len(sizes) - 1, cost, kind)),
     }
+    if network.get("activation") == _OWN:
+        network.pop("compute_dtype", None)
     if is_whole and "scale_inputs" not in network and chance.random() < 0.9:
         divisors = ("input_divisor", "uint8_divisor") if "uint8" in X else ("input_divisor",)
         network[chance.choice(divisors)] = "255"

@@ -219,12 +219,14 @@ class Way(NamedTuple):
     found: Callable[..., Any]
     wanted: Callable[..., Any] = plain
     suits: Callable[[Case], bool] = lambda case: True
+    keeps: tuple[str, ...] = ()  # what is compared where both diverge, if not all
 
     def difference(self, case: Case, number: int) -> str:
         """What is not the same where a case is trained by both; nothing where all is."""
         pairs = zip(*(facts(case, train, number) for train in (self.found, self.wanted)), strict=True)
         for found, wanted in pairs:
-            for name in found:
+            is_diverged = found["costs"] == wanted["costs"] == repr(None)
+            for name in self.keeps if self.keeps and is_diverged else found:
                 if found[name] != wanted[name]:
                     return name
         return ""
@@ -263,7 +265,8 @@ WAYS = {
     "plain": Way(plain),
     "threads": Way(threads),
     "chunks": Way(chunks),
-    "resumed": Way(resumed),
+    # Weights before the checkpoint, to which a divergence may lead back, are not in it.
+    "resumed": Way(resumed, keeps=("costs",)),
     "by epochs": Way(by_epochs, suits=_by_epochs),
     "by partial_fit": Way(by_partial_fit, suits=_by_partial_fit),
     "ensemble": Way(ensemble, alone, lambda case: case.network["cost"] != "'gaussian'"),
@@ -317,5 +320,5 @@ def _facts(net: Any, numbers: Any) -> dict[str, Any]:
         "weights": net.parameters.tobytes(),
         "progress": (progress.epochs, progress.batches, progress.masks, progress.optimizer, progress.began),
         "state and scaling": [array.tobytes() for state in states for part in state for array in part],
-        "costs": None if numbers is None else repr(numbers),  # in which NaN is NaN
+        "costs": repr(numbers),  # in which NaN is NaN
     }
