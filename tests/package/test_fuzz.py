@@ -115,6 +115,7 @@ def test_another_process_has_the_same_hashes(monkeypatch, capsys):
 
 def test_a_case_of_which_rounding_decides_is_no_mismatch():
     case = cases.draw(0)._replace(
+        y="random(3).normal(size=(n, sizes[-1]))",
         network={"output_activation": "'linear'", "cost": "'absolute'"},
         recipe=dict(epochs="1", batch_size="1", learning_rate="0.1", optimizer="'irprop'"),
     )

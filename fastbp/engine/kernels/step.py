@@ -456,10 +456,9 @@ def _train_by(block_at: Any, gather_block: Any, ahead_of: Any, forward_all: Any,
     ) -> None:
         """One member's part of a chunk of training on the rows order[steps.first:steps.last].
 
-        Batches are counted from the beginning of their epoch.  `losses` is empty, or the running cost, room
-        for one cost per sample of a block, and room for the costs of epochs that end: then training stops
-        before the step of a batch whose cost is not finite.  reached[0] becomes the position in the order
-        that it came to.
+        Batches count from the beginning of their epoch.  `losses` is empty, or the running cost, room for one
+        cost per sample of a block, and room for the costs of epochs that end: then training stops before the
+        step of a batch whose cost is not finite.  reached[0] becomes the position in the order it came to.
 
         A batch is taken in blocks; where it has several, they share a copy of the weights or a gradient until
         the last is done, and a chunk may end after any of them.
