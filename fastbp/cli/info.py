@@ -62,13 +62,12 @@ def _of_machine() -> dict[str, Any]:
     import llvmlite
     import numba
     import numpy as np
-    from numba.core.registry import cpu_target
 
-    from ..engine.kernels import bfloat16, cache, vector
+    from ..engine.kernels import bfloat16, cache, jit, vector
     from ..engine.machine import cpus, second_level_cache
 
     check_variables()
-    triple, cpu, _ = cpu_target.target_context.codegen().magic_tuple()
+    triple, cpu, _ = jit.target()
     try:
         folder, state = str(cache.cache_folder()), _state(str(cache.cache_folder()))
     except RuntimeError as error:  # nobody's home folder

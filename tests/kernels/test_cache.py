@@ -30,7 +30,7 @@ import kernel_runs
 from children import forked, wait_for
 from experiments import in_new_process
 from fastbp.engine.kernels import cache as kernels_cache
-from fastbp.engine.kernels import jit
+from fastbp.engine.kernels import jit, vector
 from fastbp.engine.kernels.shuffle import permute
 from fastbp.options.random_streams import uniform
 from kernel_runs import permuted
@@ -185,32 +185,43 @@ def test_sixteen_processes_on_a_cold_cache(tmp_path, full, record_property):
     record_property("tried", 16 * rounds)
 
 
-def fork_amid_loading():
-    """The exit code of a child that is forked while another thread loads machine code, and then runs it."""
-    permuted()
-    forget_kernels()
-    loading, load = threading.Event(), kernels_cache._Cache.load_overload
+def fork_amid(call, wanted, where, name):
+    """The exit code of a child that is forked while a thread is in the function `name`, and then calls it."""
+    inside, function = threading.Event(), getattr(where, name)
 
-    def slowly(cache, *arguments):
+    def slowly(*arguments):
         with ffi.lib._lock:  # as all calls of LLVM do
-            loading.set()
+            inside.set()
             time.sleep(0.5)
-        return load(cache, *arguments)
+        return function(*arguments)
 
-    kernels_cache._Cache.load_overload = slowly
-    thread = threading.Thread(target=permuted)
+    setattr(where, name, slowly)
+    thread = threading.Thread(target=call)
     thread.start()
-    loading.wait()
-    kernels_cache._Cache.load_overload = load
-    status = wait_for(forked(lambda: permuted() == expected()), 20)
+    inside.wait()
+    setattr(where, name, function)
+    status = wait_for(forked(lambda: call() == wanted), 20)
     thread.join()
     return status
 
 
+def fork_amid_loading():
+    permuted()
+    forget_kernels()
+    return fork_amid(permuted, expected(), kernels_cache._Cache, "load_overload")
+
+
+def fork_amid_a_question():
+    wanted = vector.width()
+    vector.width.cache_clear()
+    return fork_amid(vector.width, wanted, vector, "_assembly_of_an_fma")
+
+
 @pytest.mark.survives("fork after a fit")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_fork_while_another_thread_loads_machine_code():
-    assert in_new_process("test_cache.fork_amid_loading()") == 0
+@pytest.mark.parametrize("fork", ["fork_amid_loading", "fork_amid_a_question"])
+def test_a_fork_while_another_thread_calls_llvm(fork):
+    assert in_new_process(f"test_cache.{fork}()") == 0
 
 
 def stopped_compiles(folder, times):

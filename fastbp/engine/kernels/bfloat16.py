@@ -15,9 +15,9 @@ from contextlib import contextmanager
 
 from llvmlite import ir
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 
 from ...options.environment import amx_variable
+from .jit import target
 from .vector import F32, I8, I32, I64, SMALLEST, VOID, absolute, constant, family, width
 
 BFLOAT16 = "bfloat16"  # the key of the kernels that compute by fused multiply-adds, where others have a dtype
@@ -30,7 +30,7 @@ _FLUSH_ARM = 1 << 24  # FZ, in FPCR
 
 def form() -> str:
     """Describes how this process computes products of bfloat16, and why not by a matrix unit."""
-    triple, *_ = cpu_target.target_context.codegen().magic_tuple()
+    triple, *_ = target()
     if family(triple) not in ("x86", "arm"):
         return "none: expected an x86-64 or an AArch64 CPU"
     reason = why_no_tiles()
@@ -43,7 +43,7 @@ def why_no_tiles() -> str:
 
     Linux is asked once a process, when this is first called: threads and children inherit what it grants.
     """
-    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    triple, _, features = target()
     if not {"+amx-tile", "+amx-bf16"} <= {*features.split(",")} or family(triple) != "x86":
         return "this CPU has no matrix unit (amx-bf16)"
     if not amx_variable():

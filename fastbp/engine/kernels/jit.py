@@ -16,17 +16,18 @@ from typing import Any
 
 from numba import cfunc, njit
 from numba.core import config
+from numba.core.registry import cpu_target
 
 from .cache import _Cache
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 # llvmlite and Numba hold locks while code is compiled or loaded, and a child would wait for a thread that it
-# does not have: a fork waits until no other thread is doing so.
-_LOADING = threading.RLock()
+# does not have: a fork waits until no other thread is doing so.  All that calls llvmlite holds this one.
+LOADING = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_LOADING.acquire, after_in_parent=_LOADING.release, after_in_child=_LOADING.release
+        before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=LOADING.release
     )
 
 inlined = functools.partial(njit, inline="always", **_OPTIONS)
@@ -37,6 +38,13 @@ helper = functools.partial(njit, forceinline=True, no_cpython_wrapper=True, no_c
 def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """Decorates a function that kernels call through its ``address``; made of a user's, it is not cached."""
     return cfunc(signature, error_model="numpy")
+
+
+def target() -> tuple[str, str, str]:
+    """The triple, name and features of the CPU that Numba compiles for."""
+    with LOADING:
+        triple, name, features = cpu_target.target_context.codegen().magic_tuple()
+    return triple, name, features
 
 
 # ---------------------------------------------------------------- kernels
@@ -53,7 +61,7 @@ def kernel(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]]
                     f"NUMBA_DISABLE_JIT is set ({config.DISABLE_JIT}), but fastbp's kernels exist only as "
                     "compiled code: unset it and start Python again"
                 )
-            with _LOADING:
+            with LOADING:
                 dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS)(function)
                 target = dispatcher.targetctx.codegen().magic_tuple()
                 dispatcher._cache = _Cache(f"{function.__name__}-{key}", target)

@@ -15,8 +15,9 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+
+from .jit import LOADING, target
 
 I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 F32, F64 = ir.FloatType(), ir.DoubleType()
@@ -27,7 +28,7 @@ SMALLEST = {F32: 2.0**-126, F64: 2.0**-1022}  # the smallest normal number
 
 def _assembly_of_an_fma() -> str:
     """Compiles the widest FMA of any machine: the assembly names the registers that are used."""
-    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    triple, cpu, features = target()
     module = llvm.parse_assembly(f"""
         target triple = "{triple}"
         declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
@@ -42,7 +43,8 @@ def _assembly_of_an_fma() -> str:
 @functools.cache
 def width() -> tuple[int, int]:
     """Bytes in a vector register of the target, and how many such registers it has."""
-    assembly = _assembly_of_an_fma()
+    with LOADING:
+        assembly = _assembly_of_an_fma()
     if "zmm" in assembly:
         return 64, 32
     if "ymm" in assembly:
@@ -52,7 +54,8 @@ def width() -> tuple[int, int]:
 
 def has_fma() -> bool:
     """Tells if the target multiplies and adds in one instruction (else a slow library call, same bits)."""
-    return "fmaf" not in _assembly_of_an_fma()
+    with LOADING:
+        return "fmaf" not in _assembly_of_an_fma()
 
 
 def family(triple: str) -> str:
