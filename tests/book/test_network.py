@@ -156,6 +156,17 @@ def test_list_order_and_random_state(n, epochs):
     assert_same_run(run, expected)
 
 
+@pytest.mark.survives("another network than the book's")
+@pytest.mark.sampled
+@pytest.mark.parametrize("seed", range(45))
+def test_random_networks(seed):
+    chance = random.Random(seed)
+    sizes = [chance.randint(1, 40) for _ in range(chance.randint(2, 5))]
+    data = make_data(sizes, chance.randint(1, 60), seed=seed)
+    batch, eta = chance.randint(1, 20), chance.uniform(0.1, 5)
+    assert_same_run(*train_both(sizes, data, 3, batch, eta, labelled(data)))
+
+
 def test_order_accumulates_over_calls_on_one_list():
     runs = train_both(SIZES, make_data(SIZES, 23), 2, 4, 0.5)
     assert_same_run(*train_on(runs, 1, 5, 0.5))

@@ -69,6 +69,7 @@ def test_predictions_before_any_fit(outputs, shape):
     assert fresh([6, 9, outputs]).predict(X).shape == shape
 
 
+@pytest.mark.survives("few rows or classes", each=2)
 @pytest.mark.parametrize("y", [LABELS, VALUES], ids=["labels", "values"])
 def test_score_of_no_rows_is_nan_or_refused(y):
     """NumPy warns of nothing."""

@@ -27,6 +27,35 @@ class Recorder(fastbp.Callback):
         return super().__getattribute__(name)
 
 
+class Failing(fastbp.Callback):
+    """Raises at the second call of a hook, or the first of one that is called once."""
+
+    every = 2
+
+    def __init__(self, hook, error):
+        self.calls = 0
+        setattr(self, hook, self.fail)
+        self.last, self.error = 1 if "train" in hook else 2, error
+
+    def fail(self, run):
+        self.calls += 1
+        if self.calls == self.last:
+            raise self.error("here")
+
+
+@pytest.mark.survives("failing callback")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError, SystemExit])
+@pytest.mark.parametrize("hook", EVERY_HOOK)
+def test_what_a_hook_raises_passes_through_and_training_resumes(hook, error, tmp_path):
+    net, path = fresh(), tmp_path / "run"
+    keeper = fastbp.ModelCheckpoint(path, resume=True)
+    with pytest.raises(error, match="here"):
+        fitted(net=net, callbacks=[Failing(hook, error), keeper], batch_size=5)
+    assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))
+    again = fitted(callbacks=[fastbp.ModelCheckpoint(path, resume=True)], batch_size=5)
+    assert bits(again) == bits(fitted(batch_size=5))
+
+
 class Told(fastbp.Callback):
     """Puts numbers of its own in place of an epoch's."""
 

@@ -1,12 +1,13 @@
 """A cost or a weight that is no longer finite ends the training, and the last finite weights are kept."""
 
+import random
 import re
 
 import numpy as np
 import pytest
 
 from fastbp import DivergenceError
-from toy import LABELS, N, X, bits, fitted, fresh
+from toy import LABELS, VALUES, N, X, bits, fitted, fresh
 
 
 def assert_usable(net):
@@ -31,6 +32,36 @@ def test_divergence(names, batch_size, rate, dtype):
         assert words in str(caught.value)
     assert re.search("[Tt]ry a (tenth|smaller)", str(caught.value))
     assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))
+
+
+@pytest.mark.survives("divergence")
+def test_random_recipes_diverge(full, record_property):
+    """Rates from 1e3 to 1e30: what optimizers bound may stay finite, and then all of it does."""
+    chance, runs, diverged = random.Random(0), 170 if full else 17, 0
+    for _ in range(runs):
+        options = {
+            "activation": chance.choice(("sigmoid", "tanh", "relu", "linear", "gelu", "softplus")),
+            "output_activation": chance.choice(("linear", "relu", "softplus")),
+            "cost": chance.choice(("quadratic", "huber", "absolute", "log_cosh")),
+            "dtype": chance.choice(("float32", "float64")),
+        }
+        recipe = {
+            "optimizer": chance.choice(("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")),
+            "learning_rate": 10 ** chance.uniform(3, 30),
+            "batch_size": chance.randint(1, N),
+            "l2": chance.choice((0.0, 0.1)),
+            "threads": chance.randint(1, 3),
+        }
+        net = fresh([6, *[chance.randint(1, 20) for _ in range(chance.randint(1, 4))]], **options)
+        y = np.resize(VALUES, (N, net.sizes[-1]))
+        try:
+            net.fit(X, y, epochs=30, **recipe)
+        except DivergenceError as error:
+            assert f"learning_rate {recipe['learning_rate']:g}" in str(error)
+            diverged += 1
+        assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases)), (options, recipe)
+    assert diverged > 0.4 * runs
+    record_property("tried", runs)
 
 
 @pytest.mark.survives("divergence")

@@ -63,6 +63,34 @@ def test_few_rows(rows):
     assert net.predict(X[:rows]).shape == (rows,)
 
 
+@pytest.mark.survives("few rows or classes")
+@pytest.mark.parametrize("width", [0, 5, 7])
+@pytest.mark.parametrize(
+    ("call", "options"),
+    [
+        ("fit", OPTIONS),
+        ("partial_fit", {"batch_size": 2, "learning_rate": 0.1}),
+        ("gradients", {}),
+        ("score", {}),
+        ("outputs", None),
+        ("predict", None),
+    ],
+)
+def test_rows_of_another_width_are_refused(call, options, width):
+    net = fitted()
+    before, rows = bits(net), np.ones((4, width))
+    with pytest.raises(ValueError, match=rf"X: expected shape .* of 6 inputs, got \(4, {width}\)"):
+        getattr(net, call)(rows, *([] if options is None else [LABELS[:4]]), **options or {})
+    assert bits(net) == before
+
+
+@pytest.mark.survives("few rows or classes")
+@pytest.mark.parametrize("label", [0, 2, True, 1.0])
+def test_one_class_of_those_that_the_outputs_have(label):
+    net = fitted(y=np.full(N, label), epochs=40)
+    assert (net.predict(X) == label).mean() > 0.9
+
+
 def test_history_without_validation():
     history = fresh().fit(X, LABELS, **OPTIONS)
     assert len(history.loss) == len(history.seconds) == 3

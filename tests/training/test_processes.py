@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from children import in_child
+from reproduce.fuzz import cases, ways
 from toy import LABELS, OPTIONS, X, bits, fitted, fresh
 
 
@@ -25,6 +26,27 @@ def test_threads_change_no_bit(dtype, monkeypatch):
     expected = run(1)
     for threads in (2, 3, 4, 50, "auto"):
         assert run(threads) == expected
+
+
+@pytest.mark.survives("number of threads", each=4)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.sampled
+@pytest.mark.parametrize("seed", range(0, 150, 3))
+def test_threads_change_no_bit_of_random_cases(seed, monkeypatch):
+    monkeypatch.setenv("FASTBP_NUM_THREADS", "8")
+    case = cases.draw(seed)
+
+    def run(threads):
+        return ways.facts(
+            case,
+            lambda X, y, network, recipe, _: [ways.trained(network(), X, y, **recipe(threads=threads))],
+            0,
+        )
+
+    with np.errstate(all="ignore"):
+        expected = run(1)
+        for threads in (2, 3, 4, 8):
+            assert run(threads) == expected
 
 
 @pytest.mark.survives("fits in many threads", each=16)
