@@ -40,9 +40,10 @@ def covered(case: Case) -> Case:
         for name, text in case.recipe.items()
         if name not in ("callbacks", "metrics", "validation_data", "validation_split", "data_seed")
     }
+    network = {name: text for name, text in case.network.items() if name != "seed"}
     if "irprop" in recipe.get("optimizer", "").lower():  # signs of rounding errors grow in small batches
         recipe["batch_size"] = "n"
-    network = {name: text for name, text in case.network.items() if name != "seed"}
+        network.pop("dtype", None)
     return case._replace(recipe=recipe, network=network)
 
 
