@@ -25,7 +25,7 @@ _BEGUN, _SIZE, _ENDED, _WAKE = range(LOST + 1, LOST + 5)
 _FRAMES = 100  # frames beyond the recursion limit that the caller's part of the work may take
 WHOLE = 1 << 16  # parts into which a team divides its work
 _LOOK = 0.01  # seconds between two checks by a waiting caller whether others wait for it
-_TRIES = 2000  # of a member to begin its work where memory is short, some 100 ms
+_TRIES = 100  # of a member to begin its work where memory is short, some 5 ms
 
 
 class Member(NamedTuple):
