@@ -174,6 +174,21 @@ def test_work_without_a_barrier_is_not_begun_again():
     assert sorted(called) == [0, 1]
 
 
+def test_work_without_a_barrier_is_done_alone_where_a_thread_finds_no_memory(monkeypatch):
+    """The caller's part is done; it does not do it again while another thread still works."""
+    real, called = team._Part.__call__, []
+
+    def lacking(part):
+        if part._rank == 1:
+            raise MemoryError
+        time.sleep(0.1)
+        real(part)
+
+    monkeypatch.setattr(team._Part, "__call__", lacking)
+    team.run(3, lambda member, flags: called.append((member.rank, member.size)), meets=False)
+    assert sorted(called) == [(0, 1), (0, 3), (2, 3)]
+
+
 def teams_without_memory():
     """The stacks of threads that have ended are there, and little else."""
     import resource

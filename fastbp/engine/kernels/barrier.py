@@ -35,6 +35,8 @@ _MASK = 16  # words in the mask of a thread's CPUs, 64 CPUs each
 def barrier(typingctx: Any, flags: Any, rank: Any, size: Any) -> Any:
     """Returns once every member has called it; what any of them wrote before is then visible to all.
 
+    The first barrier of a team is `assembled`, at which a member may stand back.
+
     A dissemination barrier: in round r a member raises its flag and waits for the flag of the member 2^r
     ranks below it, so a team of n is through after log2(n) rounds, each the time that one cache line takes
     from core to core.  A flag holds twice the number of barriers passed, so none is ever lowered, and one

@@ -23,7 +23,7 @@ from .cache import _Cache
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 # llvmlite and Numba hold locks while code is compiled or loaded, and a child would wait for a thread that it
-# does not have: a fork waits until no other thread is doing so.  All that calls llvmlite holds this one.
+# does not have: a fork waits until no other thread is doing so.  Whatever of fastbp calls LLVM holds this.
 LOADING = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -37,7 +37,12 @@ helper = functools.partial(njit, forceinline=True, no_cpython_wrapper=True, no_c
 
 def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """Decorates a function that kernels call through its ``address``; made of a user's, it is not cached."""
-    return cfunc(signature, error_model="numpy")
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        with LOADING:
+            return cfunc(signature, error_model="numpy")(function)
+
+    return decorate
 
 
 def target() -> tuple[str, str, str]:
@@ -63,8 +68,7 @@ def kernel(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]]
                 )
             with LOADING:
                 dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS)(function)
-                target = dispatcher.targetctx.codegen().magic_tuple()
-                dispatcher._cache = _Cache(f"{function.__name__}-{key}", target)
+                dispatcher._cache = _Cache(f"{function.__name__}-{key}", target())
                 # The compiled call itself: it takes read-only arrays in tuples, which a dispatcher refuses.
                 return dispatcher.compile(signature_for(key))
 

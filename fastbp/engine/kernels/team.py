@@ -21,11 +21,11 @@ from .vector import pointer, shift
 
 # In the team's row, with LOST: the threads that have begun, the members of the team once no more threads are
 # started, the threads that have done their part, and the address of what wakes the caller.
-_BEGUN, _SIZE, _ENDED, _WAKE = range(LOST + 1, LOST + 5)
+_BEGUN, _SIZE, _ENDED, _WAKER = range(LOST + 1, LOST + 5)
 _FRAMES = 100  # frames beyond the recursion limit that the caller's part of the work may take
 WHOLE = 1 << 16  # parts into which a team divides its work
 _LOOK = 0.01  # seconds between two checks by a waiting caller whether others wait for it
-_TRIES = 100  # of a member to begin its work where memory is short, some 5 ms
+_TRIES = 100  # of a member to begin its work where memory is short, some 10 ms
 
 
 class Member(NamedTuple):
@@ -61,22 +61,24 @@ def run(members: int, work: Callable[[Member, np.ndarray], None], *, meets: bool
     then another program has the CPU of whom it waits for.
 
     `work` may make one compiled call that uses the barrier, where it `meets` the others, beginning with
-    `assembled`.  The caller is the member of rank 0, so that one core has its member already and the system
-    places one thread less: two new threads now and then both began on the same core.  Where the system
-    refuses a thread, the team is smaller, and the caller alone where one finds no memory to begin in.
+    `assembled`; other work must be such that it may be done twice.  The caller is the member of rank 0, so
+    that one core has its member already and the system places one thread less: two new threads now and then
+    both began on the same core.  Where the system refuses a thread, the team is smaller, and where one finds
+    no memory to begin in, the caller does all the work alone.
 
     Whatever is raised meanwhile, say by a signal handler, and however often: either no member has begun, or
-    all have ended and the first exception is raised.
+    all have ended and an exception is raised, the caller's first one or a thread's.
     """
     if members == 1:
         work(_ALONE, _UNUSED)
         return _NO_WAITS
     team = _Team(members, work, meets)
     advance, raised = team.advance, team.raised  # kept alive here: compiled code has only their addresses
-    _call_until_it_returns(None)(id(advance), id(raised), np.zeros(3, np.intp))
-    raised += [part.error for part in team.parts if part.error is not None]
+    _call_until_it_returns(None)(id(advance), id(raised), np.zeros(3, np.intp), id(MemoryError))
+    raised += team.taken_errors()
     if raised:
-        raise raised.pop(0)
+        del raised[1:]
+        raise raised.pop()
     if team.rows[LOST]:
         work(_ALONE, _UNUSED)
         return _NO_WAITS
@@ -84,30 +86,26 @@ def run(members: int, work: Callable[[Member, np.ndarray], None], *, meets: bool
 
 
 class _Part:
-    """A thread's part of the work: called until it returns, it does it once."""
+    """A thread's part of the work.  Nothing interrupts it: signal handlers run in the main thread only.
+
+    Where it raises before it has met the others, it may be called again; work that meets nobody is begun
+    once, which shows in its place in the rows.
+    """
 
     def __init__(self, work: Callable[[Member, np.ndarray], None], rows: np.ndarray, rank: int, meets: bool):
         self.error: BaseException | None = None
         self._work, self._rows, self._rank, self._meets = work, rows, rank, meets
+        self._place = ROW * (1 + rank) + CALL
 
     def __call__(self) -> None:
-        """Nothing interrupts this: signal handlers run in the main thread only.
-
-        Raises
-        ------
-        MemoryError
-            If there is too little to begin with and others would wait, so that it has to be called again.
-        """
-        if self.error is not None:
-            return
-        flags = self._rows[ROW:]
+        if not self._meets:
+            self._rows[self._place] = 0
         try:
-            self._work(member_of(self._rank, int(self._rows[_SIZE])), flags)
+            self._work(member_of(self._rank, int(self._rows[_SIZE])), self._rows[ROW:])
         except BaseException as error:
             self.error = error
-            if self._meets and isinstance(error, MemoryError) and flags[self._rank * ROW] <= ASLEEP:
-                self.error = None
-                raise
+            raise
+        self.error = None
 
 
 class _Team:
@@ -115,20 +113,20 @@ class _Team:
 
     def __init__(self, members: int, work: Callable[[Member, np.ndarray], None], meets: bool) -> None:
         self.raised: list[BaseException] = []
-        self.rows = np.zeros((1 + members) * ROW, np.int64)
+        self.rows, address = _aligned_rows(1 + members)
         self.flags = self.rows[ROW:]
         self.parts = [_Part(work, self.rows, rank, meets) for rank in range(1, members)]
         self.size = 0  # of the team, once no more threads will be started
-        self._work = work
+        self._work, self._meets = work, meets
         self._members = members  # wanted
         self._threads: list[int] = []
         self._begun = False
         self._wake = threading.Lock()
         self._wake.acquire()
         wake = self._wake.release
-        self.rows[_WAKE] = id(wake)
+        self.rows[_WAKER] = id(wake)
         self.flags[ROW + CALL :: ROW] = list(map(id, self.parts))
-        live: Any = partial(_live(None), self.rows.__array_interface__["data"][0])
+        live: Any = partial(_live(None), address, id(MemoryError))
         live.kept = self.rows, self.parts, wake  # as long as a thread runs, which has only their addresses
         self._starts = repeat(live, members - 1)  # of the threads yet to be started
 
@@ -147,7 +145,7 @@ class _Team:
             self._work(member_of(0, self.size), self.flags)
         while self.rows[_ENDED] < self.size - 1:
             # Its own flag tells whether an exception came before the caller's compiled call or after it.
-            if self.flags[0] <= ASLEEP and self.flags[::ROW].any():
+            if self._meets and self.flags[0] <= ASLEEP and self.flags[::ROW].any():
                 self._work(member_of(0, self.size), self.flags)
             self._wake.acquire(timeout=_LOOK)
 
@@ -157,6 +155,22 @@ class _Team:
         except RuntimeError:
             if length_hint(self._starts) + len(self._threads) == self._members - 1:
                 raise  # none was refused: a signal handler raised this
+
+    def taken_errors(self) -> list[BaseException]:
+        """Takes from the parts what threads have raised; not want of memory where the caller works alone."""
+        alone = self._meets and self.rows[LOST] > 0
+        errors = [part.error for part in self.parts]
+        for part in self.parts:
+            part.error = None
+        return [error for error in errors if error and not (alone and isinstance(error, MemoryError))]
+
+
+def _aligned_rows(count: int) -> tuple[np.ndarray, int]:
+    """Makes rows of zeros that share no cache line with anything else, and tells their address."""
+    room = np.zeros((count + 1) * ROW, np.int64)
+    address = room.__array_interface__["data"][0]
+    skipped = -(address // room.itemsize) % ROW
+    return room[skipped : skipped + count * ROW], address + skipped * room.itemsize
 
 
 # CPython's own functions.  An object is passed as its address and kept alive by whoever passes it.
@@ -169,6 +183,7 @@ _decref = types.ExternalFunction("Py_DecRef", types.void(_object))  # also of NU
 _fetch = types.ExternalFunction("PyErr_Fetch", types.void(*_places))
 _normalize = types.ExternalFunction("PyErr_NormalizeException", types.void(*_places))
 _clear = types.ExternalFunction("PyErr_Clear", types.void())
+_matches = types.ExternalFunction("PyErr_ExceptionMatches", _int(_object))
 _set_traceback = types.ExternalFunction("PyException_SetTraceback", _int(_object, _object))
 _limit = types.ExternalFunction("Py_GetRecursionLimit", _int())
 _set_limit = types.ExternalFunction("Py_SetRecursionLimit", types.void(_int))
@@ -176,8 +191,8 @@ _len = types.ExternalFunction("PyList_Size", types.intp(_object))
 _append = types.ExternalFunction("PyList_Append", _int(_object, _object))
 
 
-@kernel(lambda key: types.void(_object, _object, _object[::1]))
-def _call_until_it_returns(function: Any, raised: Any, error: Any) -> None:
+@kernel(lambda key: types.void(_object, _object, _object[::1], _object))
+def _call_until_it_returns(function: Any, raised: Any, error: Any, memory_error: Any) -> None:
     """Calls a Python function until it returns; appends the first exception that it raised to a list.
 
     No Python code can promise as much, because an exception may come between any two of its bytecodes, those
@@ -190,6 +205,7 @@ def _call_until_it_returns(function: Any, raised: Any, error: Any) -> None:
     while result == 0:
         result = _call(function)
         if result == 0:
+            lacks_memory = _matches(memory_error) != 0
             _fetch(pointer(error, 0), pointer(error, 1), pointer(error, 2))
             _normalize(pointer(error, 0), pointer(error, 1), pointer(error, 2))
             if error[2] != 0:
@@ -199,13 +215,17 @@ def _call_until_it_returns(function: Any, raised: Any, error: Any) -> None:
             _clear()  # what these functions may have raised themselves
             for place in range(3):
                 _decref(error[place])
+            if lacks_memory:  # which others may free
+                _gil_release(gil)
+                rest(SPINS)
+                gil = _gil_ensure()
     _decref(result)
     _set_limit(_limit() - _FRAMES)
     _gil_release(gil)
 
 
-@kernel(lambda key: types.void(types.intp))
-def _live(address: int) -> None:
+@kernel(lambda key: types.void(types.intp, _object))
+def _live(address: int, memory_error: Any) -> None:
     """A thread's life, told where its team's rows are: takes a rank, waits for the size, calls its part.
 
     No Python code can do this, because its first frame needs memory.  A thread that gets none stands back.
@@ -220,19 +240,25 @@ def _live(address: int) -> None:
     size = count_of(shift(team, _SIZE))
     if rank >= size:
         return
-    part, wake = count_of(shift(team, ROW * (1 + rank) + CALL)), count_of(shift(team, _WAKE))
-    for _ in range(_TRIES):
+    mine = shift(team, ROW * (1 + rank))
+    part, waker = count_of(shift(mine, CALL)), count_of(shift(team, _WAKER))
+    tries = 0
+    while True:
         gil = _gil_ensure()
         result = _call(part)
-        if result != 0:
-            _decref(result)
-            if add_one(shift(team, _ENDED)) == size - 2:
-                _decref(_call(wake))
-            _gil_release(gil)
-            return
+        has_failed = result == 0 and count_of(mine) <= ASLEEP and count_of(shift(mine, CALL)) != 0
+        if not has_failed or tries == _TRIES or _matches(memory_error) == 0:
+            break
         _clear()
         _gil_release(gil)
         rest(SPINS)
-    add_one(shift(team, LOST))
-    stand_back(shift(team, ROW), rank)
-    add_one(shift(team, _ENDED))
+        tries += 1
+    if result == 0:
+        _clear()
+    _decref(result)
+    if has_failed:
+        add_one(shift(team, LOST))
+        stand_back(shift(team, ROW), rank)
+    if add_one(shift(team, _ENDED)) == size - 2:
+        _decref(_call(waker))
+    _gil_release(gil)
