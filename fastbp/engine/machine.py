@@ -118,7 +118,7 @@ def _by_sysfs() -> int:
 
 
 def _read(path: str | Path) -> str:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         return file.read().strip()
 
 

@@ -43,6 +43,23 @@ def test_an_estimator_needs_no_search_and_no_ensemble():
     assert len(ours(found)) <= 104
 
 
+_FIRST_FIT = """
+import json, sys
+import numpy as np
+from fastbp import Network
+
+net, before = Network([4, 3, 2], seed=0), {*sys.modules}
+net.fit(np.ones((8, 4)), np.arange(8) % 2, epochs=1, batch_size=4, learning_rate=0.1, threads=2)
+print(json.dumps(sorted({*sys.modules} - before)))
+"""
+
+
+def test_a_first_fit_imports_nothing():
+    """A child that is forked amid an import in another thread would wait for that thread's lock for ever."""
+    modules(_FIRST_FIT)  # which may compile
+    assert modules(_FIRST_FIT) == set()
+
+
 def test_late_names_are_public():
     import fastbp.sklearn
 
