@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import errno
 import hashlib
+import importlib
 import os
 import re
 import resource
@@ -37,6 +38,7 @@ from .report import Report
 
 _SECONDS = 120.0  # of a child, before it counts as hanging
 _REPORT = 60.0  # seconds between lines
+_OF_CASES = ("pandas", "scipy.sparse")  # which a child would wait for that is forked as a thread imports them
 _LINE = re.compile(rb"fastbp: (interrupted|ended by SIGTERM)\n")
 
 
@@ -48,6 +50,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, help="the first seed (default: any)")
     parser.add_argument("--seed", type=int, help="this case alone")
     options = parser.parse_args()
+    for name in _OF_CASES:
+        importlib.import_module(name)
     os.environ.setdefault("FASTBP_NUM_THREADS", "3")
     report = Report()
     if options.seed is not None:

@@ -63,14 +63,19 @@ def one_ensemble(i):
 
 
 def growth_of(call, times):
-    """Bytes by which resident memory grows in so many calls, after as many as warm up."""
-    call = globals()[call]
+    """Bytes by which resident memory grows in half of so many calls, after as many as warm up.
+
+    The half that grows less tells: a table of Python's own, such as that of its names, may grow once.
+    """
+    call, growths = globals()[call], []
     for i in range(max(60, times // 10)):
         call(i)
-    before = resident()
-    for i in range(times):
-        call(i)
-    return resident() - before
+    for _ in range(2):
+        before = resident()
+        for i in range(times // 2):
+            call(i)
+        growths.append(resident() - before)
+    return min(growths)
 
 
 @pytest.mark.survives("leak")
@@ -79,7 +84,7 @@ def growth_of(call, times):
 def test_memory_does_not_grow(call, times, full, record_property):
     times *= 50 if full else 1
     record_property("tried", times)
-    assert in_new_process(f"test_endurance.growth_of({call!r}, {times})") < 1 << 20
+    assert in_new_process(f"test_endurance.growth_of({call!r}, {times})") < 1 << 19
 
 
 def fits_in_little_memory(extra):

@@ -55,7 +55,9 @@ def target() -> tuple[str, str, str]:
 # ---------------------------------------------------------------- kernels
 
 
-def kernel(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[[Any], Any]]:
+def kernel(
+    signature_for: Callable[[Any], Any], *, nogil: bool = True
+) -> Callable[[Callable[..., Any]], Callable[[Any], Any]]:
     """Decorates a kernel that Python calls: ``kernel(key)`` is the code for ``signature_for(key)``."""
 
     def decorate(function: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -67,7 +69,7 @@ def kernel(signature_for: Callable[[Any], Any]) -> Callable[[Callable[..., Any]]
                     "compiled code: unset it and start Python again"
                 )
             with LOADING:
-                dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS)(function)
+                dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS | {"nogil": nogil})(function)
                 dispatcher._cache = _Cache(f"{function.__name__}-{key}", target())
                 # The compiled call itself: it takes read-only arrays in tuples, which a dispatcher refuses.
                 return dispatcher.compile(signature_for(key))

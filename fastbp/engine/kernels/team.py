@@ -178,6 +178,8 @@ _int, _object = types.intc, types.intp
 _places = (types.CPointer(_object),) * 3  # of an exception's type, value and traceback
 _gil_ensure = types.ExternalFunction("PyGILState_Ensure", _int())
 _gil_release = types.ExternalFunction("PyGILState_Release", types.void(_int))
+_leave_python = types.ExternalFunction("PyEval_SaveThread", types.intp())
+_enter_python = types.ExternalFunction("PyEval_RestoreThread", types.void(types.intp))
 _call = types.ExternalFunction("PyObject_CallNoArgs", _object(_object))
 _decref = types.ExternalFunction("Py_DecRef", types.void(_object))  # also of NULL
 _fetch = types.ExternalFunction("PyErr_Fetch", types.void(*_places))
@@ -224,18 +226,19 @@ def _call_until_it_returns(function: Any, raised: Any, error: Any, memory_error:
     _gil_release(gil)
 
 
-@kernel(lambda key: types.void(types.intp, _object))
+@kernel(lambda key: types.void(types.intp, _object), nogil=False)
 def _live(address: int, memory_error: Any) -> None:
     """A thread's life, told where its team's rows are: takes a rank, waits for the size, calls its part.
 
     No Python code can do this, because its first frame needs memory.  A thread that gets none stands back.
-    A thread that `start_new_thread` has started although it raised is no member.
+    A thread that `start_new_thread` has started although it raised is no member.  As it wakes the caller, it
+    has the GIL and keeps it to its end; or else the caller would start the next before this one is gone.
     """
     team = numbers_at(address)
     rank = 1 + add_one(shift(team, _BEGUN))
     tries = 0
     while count_of(shift(team, _SIZE)) == 0:
-        rest(tries)
+        _rest_without_gil(tries)
         tries += 1
     size = count_of(shift(team, _SIZE))
     if rank >= size:
@@ -244,14 +247,12 @@ def _live(address: int, memory_error: Any) -> None:
     part, waker = count_of(shift(mine, CALL)), count_of(shift(team, _WAKER))
     tries = 0
     while True:
-        gil = _gil_ensure()
         result = _call(part)
         has_failed = result == 0 and count_of(mine) <= ASLEEP and count_of(shift(mine, CALL)) != 0
         if not has_failed or tries == _TRIES or _matches(memory_error) == 0:
             break
         _clear()
-        _gil_release(gil)
-        rest(SPINS)
+        _rest_without_gil(SPINS)
         tries += 1
     if result == 0:
         _clear()
@@ -261,4 +262,10 @@ def _live(address: int, memory_error: Any) -> None:
         stand_back(shift(team, ROW), rank)
     if add_one(shift(team, _ENDED)) == size - 2:
         _decref(_call(waker))
-    _gil_release(gil)
+
+
+@helper
+def _rest_without_gil(tries: int) -> None:
+    state = _leave_python()
+    rest(tries)
+    _enter_python(state)
