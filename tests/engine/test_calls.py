@@ -52,7 +52,9 @@ def test_a_long_one_takes_what_there_is(monkeypatch):
     teams, real = [], engine_packed.run
     monkeypatch.setattr(engine_packed, "free_cpus", lambda: 3)
     monkeypatch.setattr(
-        engine_packed, "run", lambda members, work: teams.append(members) or real(members, work)
+        engine_packed,
+        "run",
+        lambda members, *rest, **how: teams.append(members) or real(members, *rest, **how),
     )
     net = Network([784, 30, 10], seed=0)
     X = RANDOM.random((1000, 784))
