@@ -103,9 +103,10 @@ def test_whichever_call_fails_the_old_file_or_the_new_is_there(path, record_prop
 
 
 def test_what_is_written_is_flushed_and_on_the_disk_before_it_has_the_name(path):
+    net = network()  # which may compile kernels, and keep them
     with pytest.MonkeyPatch.context() as monkeypatch:
         failing = Failing(monkeypatch, 10**9)
-        network().save(path)
+        net.save(path)
     steps = [name for name in failing.calls if name in ("write", "flush", "fsync", "replace")]
     while steps[:2] == ["write", "write"]:
         del steps[0]
