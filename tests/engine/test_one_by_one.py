@@ -116,7 +116,7 @@ def test_a_network_without_memory_is_not_passed_over():
     def work(i):
         if i < 2:
             begun.wait()  # both members have one
-        if threading.current_thread() is not threading.main_thread() and not lacking.is_set():
+        if threading.get_ident() != threading.main_thread().ident and not lacking.is_set():
             lacking.set()
             raise MemoryError(f"network {i}")
 
