@@ -128,8 +128,7 @@ def _tell(seed: int, case: Case, way: str, number: int, what: str, report: Repor
     else:
         script = case.setup() + "\n\n" + ways.script(way, number)
     script = f"# {way}: {what} (--seed {seed})\n{script}"
-    report.wrong.append(script)
-    print(script, flush=True)
+    report.tell(script)
 
 
 # ---------------------------------------------------------------- another CPU
@@ -160,8 +159,7 @@ def other_cpu(seeds: list[int], report: Report) -> None:
         script = (
             f"# other CPU: not the same with {_OTHER_CPU} (--seed {seed})\n{cases.draw(int(seed)).setup()}"
         )
-        report.wrong.append(script)
-        print(script, flush=True)
+        report.tell(script)
 
 
 if __name__ == "__main__":

@@ -105,8 +105,8 @@ def _expected(net: Any, names: dict[str, Any], recipe: dict[str, Any]) -> tuple[
             raise IllConditioned
         errors = _LEAST if i < len(wanted) - 1 else _LEAST + len(X)  # costs of samples are added up
         allowed.append(_MARGIN * spread + errors * eps * scale)
-    largest = max(functions.largest, float(np.max(wanted[-1])))
-    if functions.nearest < _KINK * eps or largest > np.finfo(net.dtype).max ** 0.5:
+    reached = max(functions.largest, float(np.max(wanted[-1])))
+    if functions.nearest < _KINK * eps or reached > np.finfo(net.dtype).max ** 0.5:
         raise IllConditioned
     return wanted, allowed
 

@@ -189,11 +189,11 @@ def fork_amid(call, wanted, where, name):
     """The exit code of a child that is forked while a thread is in the function `name`, and then calls it."""
     inside, function = threading.Event(), getattr(where, name)
 
-    def slowly(*arguments):
+    def slowly(*arguments, **options):
         with ffi.lib._lock:  # as all calls of LLVM do
             inside.set()
             time.sleep(0.5)
-        return function(*arguments)
+        return function(*arguments, **options)
 
     setattr(where, name, slowly)
     thread = threading.Thread(target=call)
@@ -217,9 +217,19 @@ def fork_amid_a_question():
     return fork_amid(vector.width, wanted, vector, "_assembly_of_an_fma")
 
 
+def fork_amid_compiling_a_users_function():
+    def compiled():
+        return jit.callback("float64(float64)")(lambda z: 0.5 * z).ctypes(3.0)
+
+    return fork_amid(compiled, 1.5, jit, "cfunc")
+
+
+FORKS = ["fork_amid_loading", "fork_amid_a_question", "fork_amid_compiling_a_users_function"]
+
+
 @pytest.mark.survives("fork after a fit")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-@pytest.mark.parametrize("fork", ["fork_amid_loading", "fork_amid_a_question"])
+@pytest.mark.parametrize("fork", FORKS)
 def test_a_fork_while_another_thread_calls_llvm(fork):
     assert in_new_process(f"test_cache.{fork}()") == 0
 

@@ -160,6 +160,24 @@ def test_the_caller_works_alone_where_a_member_finds_no_memory(members):
     in_another_process(f"team_that_lacks_memory({members}, 10**6)")
 
 
+def team_of_which_one_fails(members):
+    work = Work(members)
+
+    def begin(member, flags):
+        if member.rank == 1:
+            raise ZeroDivisionError
+        work(member, flags)
+
+    with pytest.raises(ZeroDivisionError):
+        team.run(members, begin)
+    assert not work.met.any()
+
+
+@pytest.mark.parametrize("members", [2, 3, 5])
+def test_nobody_begins_where_a_member_fails_before_it_meets_the_others(members):
+    in_another_process(f"team_of_which_one_fails({members})")
+
+
 def test_work_without_a_barrier_is_not_begun_again():
     """A part of it may be done, which nobody waits for."""
     called = []

@@ -25,7 +25,7 @@ _BEGUN, _SIZE, _ENDED, _WAKER = range(LOST + 1, LOST + 5)
 _FRAMES = 100  # frames beyond the recursion limit that the caller's part of the work may take
 WHOLE = 1 << 16  # parts into which a team divides its work
 _LOOK = 0.01  # seconds between two checks by a waiting caller whether others wait for it
-_TRIES = 100  # of a member to begin its work where memory is short, some 10 ms
+_TRIES = 100  # of a member to begin its work where memory is short, with a rest after each
 
 
 class Member(NamedTuple):
@@ -176,8 +176,6 @@ def _aligned_rows(count: int) -> tuple[np.ndarray, int]:
 # CPython's own functions.  An object is passed as its address and kept alive by whoever passes it.
 _int, _object = types.intc, types.intp
 _places = (types.CPointer(_object),) * 3  # of an exception's type, value and traceback
-_gil_ensure = types.ExternalFunction("PyGILState_Ensure", _int())
-_gil_release = types.ExternalFunction("PyGILState_Release", types.void(_int))
 _leave_python = types.ExternalFunction("PyEval_SaveThread", types.intp())
 _enter_python = types.ExternalFunction("PyEval_RestoreThread", types.void(types.intp))
 _call = types.ExternalFunction("PyObject_CallNoArgs", _object(_object))
@@ -193,7 +191,14 @@ _len = types.ExternalFunction("PyList_Size", types.intp(_object))
 _append = types.ExternalFunction("PyList_Append", _int(_object, _object))
 
 
-@kernel(lambda key: types.void(_object, _object, _object[::1], _object))
+@helper
+def _rest_without_gil(tries: int) -> None:
+    state = _leave_python()
+    rest(tries)
+    _enter_python(state)
+
+
+@kernel(lambda key: types.void(_object, _object, _object[::1], _object), nogil=False)
 def _call_until_it_returns(function: Any, raised: Any, error: Any, memory_error: Any) -> None:
     """Calls a Python function until it returns; appends the first exception that it raised to a list.
 
@@ -201,7 +206,6 @@ def _call_until_it_returns(function: Any, raised: Any, error: Any, memory_error:
     of an exception handler included.  Here it can come out of the call alone.  The function has frames of
     its own to recurse into, for a RecursionError would come out of it each time.
     """
-    gil = _gil_ensure()
     _set_limit(_limit() + _FRAMES)
     result = 0
     while result == 0:
@@ -218,12 +222,9 @@ def _call_until_it_returns(function: Any, raised: Any, error: Any, memory_error:
             for place in range(3):
                 _decref(error[place])
             if lacks_memory:  # which others may free
-                _gil_release(gil)
-                rest(SPINS)
-                gil = _gil_ensure()
+                _rest_without_gil(SPINS)
     _decref(result)
     _set_limit(_limit() - _FRAMES)
-    _gil_release(gil)
 
 
 @kernel(lambda key: types.void(types.intp, _object), nogil=False)
@@ -262,10 +263,3 @@ def _live(address: int, memory_error: Any) -> None:
         stand_back(shift(team, ROW), rank)
     if add_one(shift(team, _ENDED)) == size - 2:
         _decref(_call(waker))
-
-
-@helper
-def _rest_without_gil(tries: int) -> None:
-    state = _leave_python()
-    rest(tries)
-    _enter_python(state)
