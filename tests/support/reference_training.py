@@ -122,7 +122,7 @@ def adamw(w, g, state, rate, decay, weight_decay=0.01, **options):
 
 def irprop(w, g, state, rate, decay, shrink=0.5, grow=1.2, least=1e-6, most=50.0):
     """iRPROP-: signs alone; after a change of sign a weight rests for one step."""
-    product = g * state.get("g", np.zeros_like(g))
+    product = np.sign(g) * np.sign(state.get("g", np.zeros_like(g)))  # that of tiny numbers would be 0
     step = state.get("step", np.full_like(g, rate))
     step = np.where(product > 0, np.minimum(step * grow, most), step)
     step = np.where(product < 0, np.maximum(step * shrink, least), step)
