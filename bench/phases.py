@@ -76,7 +76,7 @@ def repeat(phase, times, number, m, net, samples):
                     offset = layer.weights + panel * layer.panel + k * nr * nr
                     w, state = shift(work.parameters, offset), shift(work.state, offset)
                     rows = min(nr, layer.inputs - k * nr)
-                    apply(plan.optimizer, rows, vectors, w, square(work), state, work.stride, h)
+                    apply(plan.optimizer, rows, vectors, w, square(work), state, work.stride, h, nr * nr)
         else:
             barrier(flags, 0, 1)
 

@@ -11,22 +11,46 @@ from numba.extending import intrinsic
 
 from ...options import optimizers
 from .elementary import Elementary
-from .vector import I64, at, call, element_of, load, loop, routine, shape, store, switch
+from .vector import (
+    CACHE_LINE,
+    I64,
+    at,
+    call,
+    element_of,
+    load,
+    loop,
+    prefetch,
+    routine,
+    shape,
+    size_of,
+    store,
+    switch,
+)
 
 
 @intrinsic
 def apply(
-    typingctx: Any, code: Any, rows: Any, vectors: Any, w: Any, g: Any, state: Any, stride: Any, h: Any
+    typingctx: Any,
+    code: Any,
+    rows: Any,
+    vectors: Any,
+    w: Any,
+    g: Any,
+    state: Any,
+    stride: Any,
+    h: Any,
+    coming: Any,
 ) -> Any:
     """Applies the optimizer's row to w and its state, given the gradient g, for rows x vectors of a panel.
 
     The numbers of one weight's state lie `stride` apart; h holds those of the step, as the row names them.
+    What lies `coming` numbers further on, w and the state of the next tile, is prefetched row by row.
     """
     element = element_of(w)
     s = shape(element)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        code, rows, vectors, w, g, state, stride, h = args
+        code, rows, vectors, w, g, state, stride, h, coming = args
         v = Elementary(b, s.vector)
 
         def step(name: str) -> None:
@@ -36,14 +60,21 @@ def apply(
             )
             states = [at(b, state, b.mul(stride, I64(i))) for i in range(len(optimizers.state_names(name)))]
 
+            def step_vector(mean_gradient: Callable[[Any, Any], Any], offset: ir.Value) -> None:
+                places = [at(b, pointer, offset) for pointer in (w, *states)]
+                weight, *before = (v.of(load(b, place, s.vector)) for place in places)
+                gradient = mean_gradient(weight, v.of(load(b, at(b, g, offset), s.vector)))
+                for place, value in zip(places, row(v, weight, gradient, *before, numbers), strict=True):
+                    store(b, v.flushed(value).value, place)
+
             def over(mean_gradient: Callable[[Any, Any], Any]) -> None:
-                with loop(b, rows) as i, loop(b, vectors) as vector:
-                    offset = b.add(b.mul(i, I64(s.columns)), b.mul(vector, I64(s.lanes)))
-                    places = [at(b, pointer, offset) for pointer in (w, *states)]
-                    weight, *before = (v.of(load(b, place, s.vector)) for place in places)
-                    gradient = mean_gradient(weight, v.of(load(b, at(b, g, offset), s.vector)))
-                    for place, value in zip(places, row(v, weight, gradient, *before, numbers), strict=True):
-                        store(b, v.flushed(value).value, place)
+                with loop(b, rows) as i:
+                    first = b.mul(i, I64(s.columns))
+                    for pointer in (w, *states):
+                        for line in range(0, s.columns, CACHE_LINE // size_of(element)):
+                            prefetch(b, at(b, at(b, pointer, b.add(first, coming)), line), near=False)
+                    with loop(b, vectors) as vector:
+                        step_vector(mean_gradient, b.add(first, b.mul(vector, I64(s.lanes))))
 
             l2, l1 = (b.load(at(b, h, optimizers.COMMON.index(penalty))) for penalty in ("l2", "l1"))
             is_plain = b.and_(*(b.fcmp_ordered("==", penalty, element(0.0)) for penalty in (l2, l1)))
@@ -57,7 +88,8 @@ def apply(
 
     i = types.int64
     pointer = element.as_pointer()
-    arguments = [I64, I64, I64, pointer, pointer, pointer, I64, pointer]
+    arguments = [I64, I64, I64, pointer, pointer, pointer, I64, pointer, I64]
     return call(
-        lambda module: routine(module, f"apply_{element}", arguments, emit), (i, i, i, w, g, state, i, h)
+        lambda module: routine(module, f"apply_{element}", arguments, emit),
+        (i, i, i, w, g, state, i, h, i),
     )

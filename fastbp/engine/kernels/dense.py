@@ -15,7 +15,7 @@ from ...options.optimizers import NUMBERS
 from .apply import apply
 from .gather import Prefetch, line_count, prefetch_next
 from .jit import helper, inlined
-from .microkernel import Strided, bias, dot, dot_rows, outer, prefetch_rows
+from .microkernel import Strided, bias, dot, dot_rows, outer
 from .operands import (
     block_rows,
     prefetch_rounded,
@@ -29,7 +29,7 @@ from .operands import (
 )
 from .output import delta_t, padded_outputs
 from .panels import Formula, Mask, activate, drop, multiply_transposed
-from .shares import PARTS, Share, after, begin_of, ceil_div, count, share_of, units
+from .shares import PARTS, Cursor, Share, after, begin_of, ceil_div, count, share_of, units
 from .team import Member, share
 from .vector import clear, constants, shift
 
@@ -100,6 +100,13 @@ def outputs_of(layer: Any, work: Workspace, others: int, terms: int, member: Mem
     width = nr if block_rows(work.rounded) or layer.outputs > nr * (member.size - 1) else lanes
     vectors = ceil_div(layer.outputs, lanes)
     return width, share_of(vectors, width // lanes, others, terms * width, work.cached, member)
+
+
+@helper
+def weights_of(unit: Cursor, layer: Any, width: int, nr: int) -> int:
+    """Where the weights of a unit of an update lie: a panel of outputs, or `width` of it, x one of inputs."""
+    first = unit.panel * width
+    return layer.weights + first // nr * layer.panel + unit.other * nr * nr + first % nr
 
 
 def forward_by(product: Any) -> Any:
@@ -235,24 +242,22 @@ def update_by(gradient: Any) -> Any:
                     bias(vectors, g, d, m, rule.scale)
                     if rule.at_once:
                         b, state = shift(work.parameters, offset), shift(work.state, offset)
-                        apply(rule.optimizer, 1, vectors, b, g, state, work.stride, shift(h, NUMBERS))
-                offset = layer.weights + panel * layer.panel + k * nr * nr + column
+                        apply(rule.optimizer, 1, vectors, b, g, state, work.stride, shift(h, NUMBERS), 0)
+                offset = weights_of(cursor, layer, width, nr)
                 rows = min(nr, layer.inputs - k * nr)
                 g = square(work) if rule.at_once else shift(work.target, offset)
                 w, state = shift(work.parameters, offset), shift(work.state, offset)
-                if rule.at_once:
-                    prefetch_rows(rows, w)
-                    for i in range(work.states):
-                        prefetch_rows(rows, shift(state, i * work.stride))
                 if rule.steps:
                     prefetch_rounded(work.rounded, rows, offset)
                 gradient(work, x, k, m, (rows, vectors), g, deltas, rule)
+                following = after(cursor, mine)
                 if rule.at_once:
-                    apply(rule.optimizer, rows, vectors, w, g, state, work.stride, h)
+                    coming = weights_of(following, layer, width, nr) - offset
+                    apply(rule.optimizer, rows, vectors, w, g, state, work.stride, h, coming)
                 if rule.at_once or (block_rows(work.rounded) and rule.steps):
                     write_weights(work.rounded, (rows, vectors), offset, w)
                 ahead = prefetch_next(ahead, lines_per_unit)
-                cursor = after(cursor, mine)
+                cursor = following
 
     return update
 
@@ -288,21 +293,23 @@ def step_all(layer: Any, work: Workspace, optimizer: int, member: Member) -> Non
         cursor = begin_of(number, mine)
         for _ in range(units(cursor)):
             first, k = cursor.panel * width, cursor.other
-            panel, column = first // nr, first % nr
             vectors = ceil_div(min(width, layer.outputs - first), lanes)
             if k == 0:
                 offset = layer.biases + first
                 b, g = shift(work.parameters, offset), shift(work.target, offset)
-                apply(optimizer, 1, vectors, b, g, shift(work.state, offset), work.stride, shift(h, NUMBERS))
+                state = shift(work.state, offset)
+                apply(optimizer, 1, vectors, b, g, state, work.stride, shift(h, NUMBERS), 0)
                 clear(vectors * lanes, g)
-            offset = layer.weights + panel * layer.panel + k * nr * nr + column
+            offset = weights_of(cursor, layer, width, nr)
+            following = after(cursor, mine)
+            coming = weights_of(following, layer, width, nr) - offset
             rows = min(nr, layer.inputs - k * nr)
             w, g = shift(work.parameters, offset), shift(work.target, offset)
-            apply(optimizer, rows, vectors, w, g, shift(work.state, offset), work.stride, h)
+            apply(optimizer, rows, vectors, w, g, shift(work.state, offset), work.stride, h, coming)
             write_weights(work.rounded, (rows, vectors), offset, w)
             for row in range(rows):
                 clear(vectors * lanes, shift(g, row * nr))
-            cursor = after(cursor, mine)
+            cursor = following
 
 
 @helper

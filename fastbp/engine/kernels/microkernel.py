@@ -297,23 +297,6 @@ def outer(
 
 
 @intrinsic
-def prefetch_rows(typingctx: Any, rows: Any, target: Any) -> Any:
-    """Prefetches that many rows of a panel into the first-level cache."""
-    element = element_of(target)
-    s = shape(element)
-
-    def emit(b: ir.IRBuilder, rows: ir.Value, target: ir.Value) -> None:
-        with loop(b, rows) as i:
-            for line in range(0, s.columns, CACHE_LINE // size_of(element)):
-                prefetch(b, at(b, at(b, target, b.mul(i, I64(s.columns))), line), near=True)
-
-    arguments = [I64, element.as_pointer()]
-    return call(
-        lambda module: routine(module, f"prefetch_rows_{element}", arguments, emit), (types.int64, target)
-    )
-
-
-@intrinsic
 def bias(typingctx: Any, vectors: Any, b: Any, d: Any, terms: Any, scale: Any) -> Any:
     """B += scale (sum over k < terms of D[k]): `outer` for an input that is always one."""
     i = types.int64
