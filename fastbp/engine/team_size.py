@@ -23,6 +23,7 @@ _EPOCH_FLOPS = 5e7  # and so many each per epoch, which pay for starting a threa
 _STEP_FLOPS = 1e5  # a step of fewer is trained by one member, and no other size is tried
 
 # Trials of other sizes: a probe, and if that is promising a whole chunk
+_EARLY = 0.005  # seconds of a first team's second chunk, after which fewer members are tried
 _PROBE = 0.002  # least seconds of a probe
 _WORSE = 0.9  # a probe at less than this many times the usual speed ends the trial
 _BETTER = 1.03  # a whole chunk at more than this many times the usual speed changes the size
@@ -149,10 +150,12 @@ class TeamTuner:
         """The size of the team for the next chunk, and the approximate number of its samples."""
         self._leave_room()
         size = self._trial or self.size
-        seconds = self._probe_seconds if self._trial and not self._probed else _CHUNK
         speed = self.speeds.get(size, self.speeds.get(self.size))
         if speed is None:
             return size, int(self._samples)
+        if self._is_untested and not self._trial:  # the speed is that of a first chunk
+            return size, int(min(max(1.0, _EARLY * speed / self._samples), _GROWTH) * self._samples)
+        seconds = self._probe_seconds if self._trial and not self._probed else _CHUNK
         return size, int(min(seconds * speed, _GROWTH * self._samples))
 
     def _leave_room(self) -> None:
@@ -192,8 +195,13 @@ class TeamTuner:
         fell = speed < _FELL * usual
         self._averaged_seconds = min(_USUAL, seconds + (0.0 if fell else self._averaged_seconds))
         self.speeds[self.size] = usual + (speed - usual) * seconds / max(seconds, self._averaged_seconds)
-        if self._averaged_seconds >= _CHUNK and len(self._allowed) > 1:
+        if (self._is_untested or self._averaged_seconds >= _CHUNK) and len(self._allowed) > 1:
             self._consider(fell)
+
+    @property
+    def _is_untested(self) -> bool:
+        """Tells that more than one member began and no fewer have been tried, which may be far better."""
+        return self.size > 1 and len(self._allowed) > 1 and not self._due
 
     def _balance(self, idle: np.ndarray) -> None:
         """Gives larger shares to members that have waited more than others, whose cores are faster.
