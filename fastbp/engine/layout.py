@@ -60,8 +60,14 @@ class Layout(NamedTuple):
     def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> np.ndarray:
         """Weights [(n_out, n_in)] and biases [(n_out, 1)] as one aligned array of panels."""
         packed = aligned_zeros(self.parameters, self.dtype)
-        self._move(packed, weights, biases, True)
+        self.pack_into(packed, weights, biases)
         return packed
+
+    def pack_into(
+        self, packed: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
+    ) -> None:
+        """Packs them into such an array, whose padding is left as it is."""
+        self._move(packed, weights, biases, True)
 
     def unpack(self, packed: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """New weights and biases in the shapes of the book."""

@@ -253,7 +253,7 @@ class Engine:
         packed = aligned_zeros(len(names) * size, self.architecture.dtype)
         for i, name in enumerate(names):
             if name in state:
-                packed[i * size :][:size] = self._layout.pack(*state[name])
+                self._layout.pack_into(packed[i * size :][:size], *state[name])
         return packed
 
     def pack(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
