@@ -9,8 +9,16 @@ from typing import Any
 from .signals import DEFAULTS, end, words
 
 
+class Interrupted(KeyboardInterrupt):
+    """Is not KeyboardInterrupt itself, for then Python may end the process by SIGINT, whatever its status.
+
+    It does so after a KeyboardInterrupt has left an `exec` of text, as `dataclass` calls it, though it was
+    caught later.
+    """
+
+
 class Interrupt:
-    """The first signal raises KeyboardInterrupt unless `held`; `signum` is its number, and 0 before.
+    """The first signal raises Interrupted unless `held`; `signum` is its number, and 0 before.
 
     That exception is swallowed in a finalizer or a callback from C: callers check `signum` after those.
     """
@@ -23,7 +31,7 @@ class Interrupt:
         first = not self.signum
         self.signum = self.signum or signum
         if first and not self.held:
-            raise KeyboardInterrupt
+            raise Interrupted
 
     @property
     def status(self) -> int:
@@ -35,7 +43,7 @@ class Interrupt:
 
     def check(self) -> None:
         if self.signum:
-            raise KeyboardInterrupt
+            raise Interrupted
 
     @contextmanager
     def listening(self, restore: bool) -> Iterator[None]:

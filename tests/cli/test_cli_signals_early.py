@@ -121,3 +121,29 @@ def test_a_signal_at_many_imports_of_what_computes(command, record_property):
     assert len(late) > 30
     assert wrong(late) == []
     record_property("tried", len(late))
+
+
+# Python remembers a KeyboardInterrupt that leaves an `exec` of text, and may end by SIGINT for it.
+IN_EXEC = """
+import os, signal, sys
+import fastbp.cli.main as command
+
+text = "import os, signal\\nos.kill(os.getpid(), signal.SIGTERM)\\nfor _ in range(10**7): pass"
+command._run = lambda *_: exec(text)
+sys.exit(command.main())
+"""
+
+
+@POSIX
+def test_a_signal_within_executed_text_keeps_its_status(tmp_path):
+    (tmp_path / "program.py").write_text(IN_EXEC)
+    done = subprocess.run(
+        [sys.executable, "-m", "program"],
+        cwd=tmp_path,
+        env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+    )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "fastbp: ended by SIGTERM\n")
