@@ -154,7 +154,7 @@ class TeamTuner:
         if speed is None:
             return size, int(self._samples)
         if self._is_untested and not self._trial:  # the speed is that of a first chunk
-            return size, int(min(max(1.0, _EARLY * speed / self._samples), _GROWTH) * self._samples)
+            return size, int(min(max(_EARLY * speed, self._samples), _GROWTH * self._samples))
         seconds = self._probe_seconds if self._trial and not self._probed else _CHUNK
         return size, int(min(seconds * speed, _GROWTH * self._samples))
 
@@ -195,12 +195,13 @@ class TeamTuner:
         fell = speed < _FELL * usual
         self._averaged_seconds = min(_USUAL, seconds + (0.0 if fell else self._averaged_seconds))
         self.speeds[self.size] = usual + (speed - usual) * seconds / max(seconds, self._averaged_seconds)
-        if (self._is_untested or self._averaged_seconds >= _CHUNK) and len(self._allowed) > 1:
+        enough = _EARLY / 2 if self._is_untested else _CHUNK
+        if self._averaged_seconds >= enough and len(self._allowed) > 1:
             self._consider(fell)
 
     @property
     def _is_untested(self) -> bool:
-        """Tells that more than one member began and no fewer have been tried, which may be far better."""
+        """Tells whether several members began and no other size was tried; fewer may be far faster."""
         return self.size > 1 and len(self._allowed) > 1 and not self._due
 
     def _balance(self, idle: np.ndarray) -> None:

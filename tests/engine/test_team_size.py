@@ -79,6 +79,14 @@ def test_a_pair_that_is_slow_is_left_within_a_short_training():
     assert sum(seconds for size, seconds in chunks if size == 2) < 0.01
 
 
+def test_a_second_chunk_that_an_epoch_cuts_short_says_nothing_of_a_pair():
+    tuner = TeamTuner(NET, TeamSizes(2, (1, 2)))
+    for samples, seconds in ((630, 5e-4), (50, 3e-4)):
+        assert tuner.next()[0] == 2
+        tuner.record(samples, seconds, np.zeros(2))
+    assert tuner.next()[0] == 2
+
+
 def test_a_size_that_began_badly_is_tried_again_soon():
     """Threads of a new team may share a CPU until the system moves one."""
     speeds = {1: 1e6, 2: 1.8e6}
