@@ -66,7 +66,7 @@ class Layout(NamedTuple):
     def pack_into(
         self, packed: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
     ) -> None:
-        """Packs them into such an array, whose padding is left as it is."""
+        """Packs weights and biases into `packed`, an array of panels; its padding is left as it is."""
         self._move(packed, weights, biases, True)
 
     def unpack(self, packed: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:

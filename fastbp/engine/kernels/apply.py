@@ -11,21 +11,7 @@ from numba.extending import intrinsic
 
 from ...options import optimizers
 from .elementary import Elementary
-from .vector import (
-    CACHE_LINE,
-    I64,
-    at,
-    call,
-    element_of,
-    load,
-    loop,
-    prefetch,
-    routine,
-    shape,
-    size_of,
-    store,
-    switch,
-)
+from .vector import I64, at, call, element_of, load, loop, prefetch, routine, shape, store, switch
 
 
 @intrinsic
@@ -44,7 +30,7 @@ def apply(
     """Applies the optimizer's row to w and its state, given the gradient g, for rows x vectors of a panel.
 
     The numbers of one weight's state lie `stride` apart; h holds those of the step, as the row names them.
-    What lies `coming` numbers further on, w and the state of the next tile, is prefetched row by row.
+    The next tile, of which w and the state lie `coming` numbers further on, is prefetched meanwhile.
     """
     element = element_of(w)
     s = shape(element)
@@ -60,21 +46,16 @@ def apply(
             )
             states = [at(b, state, b.mul(stride, I64(i))) for i in range(len(optimizers.state_names(name)))]
 
-            def step_vector(mean_gradient: Callable[[Any, Any], Any], offset: ir.Value) -> None:
-                places = [at(b, pointer, offset) for pointer in (w, *states)]
-                weight, *before = (v.of(load(b, place, s.vector)) for place in places)
-                gradient = mean_gradient(weight, v.of(load(b, at(b, g, offset), s.vector)))
-                for place, value in zip(places, row(v, weight, gradient, *before, numbers), strict=True):
-                    store(b, v.flushed(value).value, place)
-
             def over(mean_gradient: Callable[[Any, Any], Any]) -> None:
-                with loop(b, rows) as i:
-                    first = b.mul(i, I64(s.columns))
-                    for pointer in (w, *states):
-                        for line in range(0, s.columns, CACHE_LINE // size_of(element)):
-                            prefetch(b, at(b, at(b, pointer, b.add(first, coming)), line), near=False)
-                    with loop(b, vectors) as vector:
-                        step_vector(mean_gradient, b.add(first, b.mul(vector, I64(s.lanes))))
+                with loop(b, rows) as i, loop(b, vectors) as vector:
+                    offset = b.add(b.mul(i, I64(s.columns)), b.mul(vector, I64(s.lanes)))
+                    places = [at(b, pointer, offset) for pointer in (w, *states)]
+                    for place in places:
+                        prefetch(b, at(b, place, coming), near=False)
+                    weight, *before = (v.of(load(b, place, s.vector)) for place in places)
+                    gradient = mean_gradient(weight, v.of(load(b, at(b, g, offset), s.vector)))
+                    for place, value in zip(places, row(v, weight, gradient, *before, numbers), strict=True):
+                        store(b, v.flushed(value).value, place)
 
             l2, l1 = (b.load(at(b, h, optimizers.COMMON.index(penalty))) for penalty in ("l2", "l1"))
             is_plain = b.and_(*(b.fcmp_ordered("==", penalty, element(0.0)) for penalty in (l2, l1)))

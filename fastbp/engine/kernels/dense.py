@@ -46,7 +46,6 @@ class Workspace(NamedTuple):
     target: Any  # what `update` writes: the parameters, a copy of them, or the gradient of a whole batch
     state: Any  # of the optimizer, in panels like the parameters
     stride: int  # numbers from one state of a weight to the next
-    states: int  # of a weight
     scratch: Any
     private: (
         Any  # one member's own: a row of zeros, a square tile, the numbers of a step for weights and biases
@@ -107,6 +106,12 @@ def weights_of(unit: Cursor, layer: Any, width: int, nr: int) -> int:
     """Where the weights of a unit of an update lie: a panel of outputs, or `width` of it, x one of inputs."""
     first = unit.panel * width
     return layer.weights + first // nr * layer.panel + unit.other * nr * nr + first % nr
+
+
+@helper
+def way_to(unit: Cursor, offset: int, layer: Any, width: int, nr: int) -> int:
+    """How far beyond `offset` the weights of the next unit lie; 0 after the last."""
+    return 0 if unit.panel == unit.last_panel else weights_of(unit, layer, width, nr) - offset
 
 
 def forward_by(product: Any) -> Any:
@@ -252,7 +257,7 @@ def update_by(gradient: Any) -> Any:
                 gradient(work, x, k, m, (rows, vectors), g, deltas, rule)
                 following = after(cursor, mine)
                 if rule.at_once:
-                    coming = weights_of(following, layer, width, nr) - offset
+                    coming = way_to(following, offset, layer, width, nr)
                     apply(rule.optimizer, rows, vectors, w, g, state, work.stride, h, coming)
                 if rule.at_once or (block_rows(work.rounded) and rule.steps):
                     write_weights(work.rounded, (rows, vectors), offset, w)
@@ -302,7 +307,7 @@ def step_all(layer: Any, work: Workspace, optimizer: int, member: Member) -> Non
                 clear(vectors * lanes, g)
             offset = weights_of(cursor, layer, width, nr)
             following = after(cursor, mine)
-            coming = weights_of(following, layer, width, nr) - offset
+            coming = way_to(following, offset, layer, width, nr)
             rows = min(nr, layer.inputs - k * nr)
             w, g = shift(work.parameters, offset), shift(work.target, offset)
             apply(optimizer, rows, vectors, w, g, shift(work.state, offset), work.stride, h, coming)

@@ -13,7 +13,7 @@ their vectors to 0.89) and [784, 512, 512, 10] (`python -m bench.phases --cases 
 dot 8 x 2: 202, 247;  10 x 2: 215, 244;  12 x 2: 216, 241.
 outer 8 x 2: 212, 244;  11 x 2: 216, 250, but 203 where 213 for [784, 30, 10]: its last panel has 16 rows.
 
-`dot` adds four terms a turn of its loop, and each turn prefetches its share of P's next panel.  On one core
+`dot` adds four terms per turn of its loop, and each turn prefetches its share of P's next panel.  On one core
 of an Emerald Rapids, two terms a turn are slower than one, and eight as fast as four; `outer` gains nothing.
 
 Tried for `dot` of [784, 512, 512, 10] on one Zen 3 core, and slower: 256 terms at a time over eight tiles of
@@ -69,17 +69,16 @@ def _add_panel(
     It may be far away, so a few lines at a time: all at once would take the buffers that loads of Q need.
     """
     s = tile.shape
-    per_line = CACHE_LINE // size_of(s.vector.element)
-    lines = -(-tile.rows * TERMS_PER_TURN // per_line)
+    numbers = tile.rows * TERMS_PER_TURN  # of the next panel, in a turn
 
     def add(k: ir.Value) -> None:
         tile.add_product(at(b, p, k), s.columns, at(b, q, b.mul(k, I64(s.columns))))
 
     turns = b.sdiv(terms, I64(TERMS_PER_TURN))
     with loop(b, turns) as turn:
-        here = at(b, ahead, b.mul(turn, I64(lines * per_line)))
-        for line in range(lines):
-            prefetch(b, at(b, here, line * per_line), near=True)
+        here = at(b, ahead, b.mul(turn, I64(numbers)))
+        for line in range(0, numbers, CACHE_LINE // size_of(s.vector.element)):
+            prefetch(b, at(b, here, line), near=True)
         for term in range(TERMS_PER_TURN):
             add(b.add(b.mul(turn, I64(TERMS_PER_TURN)), I64(term)))
     added = b.mul(turns, I64(TERMS_PER_TURN))

@@ -140,9 +140,9 @@ def _workspace(net: Net, member: Member) -> Workspace:
     parameters = pointer(net.parameters, 0)
     target = parameters if plan.shared < 0 else pointer(net.scratch, plan.shared)
     state, stride = pointer(net.state, 0), net.parameters.size
-    states, scratch = net.state.size // stride, pointer(net.scratch, 0)
+    scratch = pointer(net.scratch, 0)
     rounded = pointer_if_any(net.rounded)
-    return Workspace(parameters, target, state, stride, states, scratch, own, plan.rows, rounded, plan.cached)
+    return Workspace(parameters, target, state, stride, scratch, own, plan.rows, rounded, plan.cached)
 
 
 @inlined
