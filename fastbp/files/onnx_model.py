@@ -152,6 +152,8 @@ class Graph:
             case "elu":
                 below = add("Sub", add("Exp", add("Min", z, number(0.0))), number(1.0))
                 return add("Add", add("Relu", z), add("Mul", number(layer.number), below))
+            case "silu" if self._parts.dtype == np.float64:  # runtimes replace z sigmoid(z), by float32 alone
+                return add("Div", z, add("Add", number(1.0), add("Exp", add("Neg", z))))
             case "silu":
                 return add("Mul", z, add("Sigmoid", z))
             case "softplus":
