@@ -713,4 +713,18 @@ MUTATIONS = (
         "the mean of sample weights changes the learning rate",
         ("doors/test_sklearn.py::test_the_mean_of_sample_weights_does_not_matter",),
     ),
+    Mutation(
+        "engine/kernels/microkernel.py",
+        "add(b.add(added, k))",
+        "add(k)",
+        "the terms after the last turn of a product are the first ones again",
+        ("kernels/test_dense.py::test_inference_against_numpy",),
+    ),
+    Mutation(
+        "cli/interrupt.py",
+        "        if first and not self.held:\n            raise Interrupted",
+        "        if first and not self.held:\n            raise KeyboardInterrupt",
+        "a signal within an exec of text ends the command by SIGINT",
+        ("cli/test_cli_signals_early.py::test_a_signal_within_executed_text_keeps_its_status",),
+    ),
 )
