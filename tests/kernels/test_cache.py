@@ -234,6 +234,36 @@ def test_a_fork_while_another_thread_calls_llvm(fork):
     assert in_new_process(f"test_cache.{fork}()") == 0
 
 
+def interrupted_amid_loading():
+    """Tells whether Ctrl-C amid the loading of machine code is raised, and not before that is done."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
+    permuted()
+    forget_kernels()
+    load, loaded = kernels_cache._Cache.load_overload, []
+
+    def slowly(*arguments):
+        time.sleep(0.2)  # until the main thread waits
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        code = load(*arguments)
+        loaded.append(True)
+        return code
+
+    kernels_cache._Cache.load_overload = slowly
+    try:
+        permuted()
+    except KeyboardInterrupt:
+        kernels_cache._Cache.load_overload = load
+        return loaded == [True] and permuted() == expected()
+    return False
+
+
+@pytest.mark.survives("Ctrl-C")
+@pytest.mark.skipif(os.name != "posix", reason="no signals between processes")
+def test_an_interrupt_waits_until_machine_code_is_loaded():
+    assert in_new_process("test_cache.interrupted_amid_loading()")
+
+
 def stopped_compiles(folder, times):
     """Ctrl-C and kills amid compiling: the next process that compiles there finds nothing damaged."""
     begin, chance = time.monotonic(), random.Random(0)

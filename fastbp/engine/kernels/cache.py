@@ -134,6 +134,12 @@ class _Cache(NullCache):
     def __init__(self, name: str, target: tuple[str, str, str]) -> None:
         self._name = f"{name}-{hashlib.sha256(repr(target).encode()).hexdigest()[:16]}.bin"
 
+    def is_kept(self) -> bool:
+        """Tells whether there is such a file, which may be damaged."""
+        with suppress(OSError, RuntimeError):  # RuntimeError: no home folder
+            return (cache_folder() / self._name).exists()
+        return False
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         # Numba's own cache calls `refresh`, which imports all that a compile may need, SciPy's BLAS as well:
         # most of the first `fit` of a process.  Code that is compiled needs the memory manager alone.

@@ -12,6 +12,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from numba import cfunc, njit
@@ -55,6 +56,43 @@ def target() -> tuple[str, str, str]:
 # ---------------------------------------------------------------- kernels
 
 
+def _undisturbed(work: Callable[[], Any]) -> Any:
+    """Returns what `work` returns; what signal handlers raise meanwhile is raised when it is done.
+
+    Amid llvmlite's code an exception may be lost in a finalizer or a callback from C, or memory freed twice.
+    So another thread works, for handlers run in the main thread alone.  (An exception while that thread is
+    being started is raised at once, and it works on.)
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    found = SimpleNamespace(value=None, error=None, is_over=False)
+    over = threading.Lock()
+    over.acquire()
+
+    def run() -> None:
+        try:
+            found.value = work()
+        except BaseException as error:
+            found.error = error
+        finally:
+            found.is_over = True
+            over.release()
+
+    try:
+        threading.Thread(target=run).start()
+    except (RuntimeError, MemoryError):  # the system has no room for a thread
+        return work()
+    raised: BaseException | None = None
+    while not found.is_over:
+        try:
+            over.acquire()
+        except BaseException as error:
+            raised = raised or error
+    if raised or found.error:
+        raise raised or found.error
+    return found.value
+
+
 def kernel(
     signature_for: Callable[[Any], Any], *, nogil: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[[Any], Any]]:
@@ -68,11 +106,16 @@ def kernel(
                     f"NUMBA_DISABLE_JIT is set ({config.DISABLE_JIT}), but fastbp's kernels exist only as "
                     "compiled code: unset it and start Python again"
                 )
-            with LOADING:
-                dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS | {"nogil": nogil})(function)
-                dispatcher._cache = _Cache(f"{function.__name__}-{key}", target())
-                # The compiled call itself: it takes read-only arrays in tuples, which a dispatcher refuses.
-                return dispatcher.compile(signature_for(key))
+            cache = _Cache(f"{function.__name__}-{key}", target())
+
+            def code() -> Any:
+                with LOADING:
+                    dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS | {"nogil": nogil})(function)
+                    dispatcher._cache = cache
+                    # The compiled call: it takes read-only arrays in tuples, which a dispatcher refuses.
+                    return dispatcher.compile(signature_for(key))
+
+            return _undisturbed(code) if cache.is_kept() else code()
 
         return functools.update_wrapper(compiled, function)
 
