@@ -29,7 +29,7 @@ from .data.parameters import (
 from .data.targets import Task, assigned_task, required
 from .engine import formulas, gradient_check, gradients, inference, part, replaced, summary
 from .engine.architecture import State, checked, from_0_1, options_of, schema_of
-from .engine.assigned import Assigned
+from .engine.attributes import Assigned
 from .files import network_file
 from .options import checks, initializers
 from .options.activations import Kind as Activation

@@ -11,7 +11,6 @@ runs, a sample at a time.  Pickles that the book's module made name a module ``n
 ``sys.modules["network2"] = network2``.
 """
 
-import functools
 import json
 import os
 import random
@@ -27,6 +26,7 @@ from ..data.metrics import count_correct
 from ..data.parameters import parameter_arrays
 from ..engine import formulas, replaced
 from ..engine.architecture import State, checked
+from ..engine.attributes import lazy
 from ..engine.chunks import Chunks, say
 from ..engine.packed import Data
 from ..engine.replaced import FORWARD
@@ -401,7 +401,7 @@ class _Kernels:
     def __init__(self, net: Network, engine: Any, data: Data) -> None:
         self.net, self.engine, self.data = net, engine, data
 
-    @functools.cached_property
+    @lazy
     def _outputs(self) -> Array:
         outputs: Array = self.engine.outputs(self.data.X, self.data.divisor)
         return outputs

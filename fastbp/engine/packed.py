@@ -12,6 +12,7 @@ from ..options import activations, costs, optimizers
 from ..options.activations import Activation
 from ..options.costs import Cost
 from .architecture import Architecture, Parameters
+from .attributes import lazy
 from .kernels import custom, step
 from .kernels import sparse as stored
 from .kernels.bfloat16 import TILES, kernels_for
@@ -230,15 +231,15 @@ class Engine:
             self._rounded = aligned_zeros(self._layout.parameters, words)
         self.pack(weights, biases)
 
-    @functools.cached_property
+    @lazy
     def _scratch(self) -> np.ndarray:
         return aligned_zeros(self._layout.scratch, self.architecture.dtype)
 
-    @functools.cached_property
+    @lazy
     def _squares(self) -> np.ndarray:
         return np.zeros(sum(self.architecture.sizes[1:]))
 
-    @functools.cached_property
+    @lazy
     def _state(self) -> np.ndarray:
         return self._packed_state(self._initial_state)
 

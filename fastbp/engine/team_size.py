@@ -4,7 +4,6 @@ No bit depends on either, so a team may grow or shrink after any chunk: measurem
 """
 
 import math
-import threading
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -104,19 +103,23 @@ def is_one_chunk(work: Work, samples: float) -> bool:
 
 
 class _Networks:
-    """Counts the networks that threads of this process train at the same time, each in a `with` block."""
+    """Counts the networks that threads of this process train at the same time, each in a `with` block.
+
+    There is no lock, for a child would wait for one that another thread holds; a list needs none.
+    """
 
     def __init__(self) -> None:
-        self.count = 0
-        self._lock = threading.Lock()
+        self._each: list[None] = []
+
+    @property
+    def count(self) -> int:
+        return len(self._each)
 
     def __enter__(self) -> None:
-        with self._lock:
-            self.count += 1
+        self._each.append(None)
 
     def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self.count -= 1
+        self._each.pop()
 
 
 NETWORKS = _Networks()

@@ -12,6 +12,7 @@ import numpy as np
 from ..data.sparse import dense
 from ..engine import formulas
 from ..engine.architecture import Architecture, Parts
+from ..engine.attributes import lazy
 from ..engine.packed import NOTHING, Data
 from ..options import activations, costs
 
@@ -66,12 +67,12 @@ class Baseline:
         if data.targets.ndim == 1:
             self.every = _counted(architecture, data.targets, data.weights)
 
-    @functools.cached_property
+    @lazy
     def answer(self) -> np.ndarray:
         """The best constant answer."""
         return _constant(self._architecture, self.every)
 
-    @functools.cached_property
+    @lazy
     def costs(self) -> tuple[float, float]:
         """The costs of the best constant answer and of a perfect one."""
         return _costs(self._architecture, self.every, self.answer)

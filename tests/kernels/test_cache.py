@@ -29,6 +29,8 @@ import fastbp
 import kernel_runs
 from children import forked, wait_for
 from experiments import in_new_process
+from fastbp.engine import packed
+from fastbp.engine.architecture import Architecture
 from fastbp.engine.kernels import cache as kernels_cache
 from fastbp.engine.kernels import jit, vector
 from fastbp.engine.kernels.shuffle import permute
@@ -224,13 +226,28 @@ def fork_amid_compiling_a_users_function():
     return fork_amid(compiled, 1.5, jit, "cfunc")
 
 
-FORKS = ["fork_amid_loading", "fork_amid_a_question", "fork_amid_compiling_a_users_function"]
+def fork_amid_making_an_engines_memory():
+    architecture = Architecture((3, 4, 2), ("sigmoid", "sigmoid"), np.dtype(np.float64))
+    parameters = [np.zeros((4, 3)), np.zeros((2, 4))], [np.zeros((4, 1)), np.zeros((2, 1))]
+
+    def memory():
+        return packed.Engine(architecture, *parameters)._scratch.size
+
+    return fork_amid(memory, memory(), packed, "aligned_zeros")
+
+
+FORKS = [
+    "fork_amid_making_an_engines_memory",
+    "fork_amid_loading",
+    "fork_amid_a_question",
+    "fork_amid_compiling_a_users_function",
+]
 
 
 @pytest.mark.survives("fork after a fit")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.parametrize("fork", FORKS)
-def test_a_fork_while_another_thread_calls_llvm(fork):
+def test_a_fork_while_another_thread_holds_what_a_child_needs(fork):
     assert in_new_process(f"test_cache.{fork}()") == 0
 
 

@@ -1,15 +1,15 @@
-"""The attributes `weights` and `biases` of a network, which check what a user assigns to them."""
+"""Attributes that check what is assigned to them, and those that are computed when they are first read."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from .replaced import Hooks
+Value = TypeVar("Value")
 
 
 class Assigned:
-    """A list of arrays that a user may assign, kept in the network's ``__dict__`` under its own name.
+    """A network's weights or biases: a list of arrays that a user may assign, kept in its ``__dict__``.
 
     `checked` returns the list to keep, and raises for arrays that no network can have.  Where a user has
     replaced one of the methods, these alone decide what they take, and all is kept as it is.
@@ -30,8 +30,26 @@ class Assigned:
             raise AttributeError(f"{type(net).__name__!r} object has no attribute {self._name!r}") from None
 
     def __set__(self, net: Any, arrays: Sequence[Any] | np.ndarray) -> None:
-        hooks: Hooks = net._fastbp_hooks
+        hooks = net._fastbp_hooks
         vars(net)[self._name] = arrays if hooks.replaced(net, *hooks.training) else self._checked(arrays)
 
     def __delete__(self, net: Any) -> None:
         del vars(net)[self._name]
+
+
+class lazy(Generic[Value]):
+    """Decorates a method: `functools.cached_property` without the lock that it has before Python 3.12.
+
+    A child that is forked while another thread holds such a lock waits for it for ever.
+    """
+
+    def __init__(self, make: Callable[[Any], Value]) -> None:
+        self._make, self.__doc__ = make, make.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Value:
+        value = self._make(instance)
+        instance.__dict__[self._name] = value
+        return value
