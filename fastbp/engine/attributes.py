@@ -1,11 +1,9 @@
 """Attributes that check what is assigned to them, and those that are computed when they are first read."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
-
-Value = TypeVar("Value")
 
 
 class Assigned:
@@ -37,19 +35,19 @@ class Assigned:
         del vars(net)[self._name]
 
 
-class lazy(Generic[Value]):
+class lazy:
     """Decorates a method: `functools.cached_property` without the lock that it has before Python 3.12.
 
     A child that is forked while another thread holds such a lock waits for it for ever.
     """
 
-    def __init__(self, make: Callable[[Any], Value]) -> None:
+    def __init__(self, make: Callable[[Any], Any]) -> None:
         self._make, self.__doc__ = make, make.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: Any, owner: type) -> Value:
-        value = self._make(instance)
-        instance.__dict__[self._name] = value
-        return value
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        return instance.__dict__.setdefault(self._name, self._make(instance))

@@ -706,3 +706,19 @@ def test_code_that_is_kept_needs_nothing_of_the_compiler():
     call = "kernel_runs.modules_after_a_fit()"
     in_new_process(call)
     assert in_new_process(call) == []
+
+
+def refused(*_):
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("start", [refused, lambda *_: None], ids=["refused", "never begins"])
+def test_code_is_loaded_where_no_thread_begins(start, monkeypatch):
+    monkeypatch.setattr(jit, "_TO_BEGIN", 0.01)
+    monkeypatch.setattr(jit._thread, "start_new_thread", start)
+    assert jit.undisturbed(lambda: 5) == 5
+
+
+def test_code_is_loaded_where_this_thread_loads_other_code():
+    with jit.LOADING:
+        assert jit.undisturbed(lambda: 5) == 5

@@ -8,19 +8,24 @@ has inlined it again; so the others are each a ``helper``, compiled once and inl
 Machine code is kept on disk: see `cache`.
 """
 
+import _thread
 import functools
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from numba import cfunc, njit
 from numba.core import config
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from .cache import _Cache
 
+_TO_BEGIN = 1.0  # seconds within which a thread begins that ever will
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 # llvmlite and Numba hold locks while code is compiled or loaded, and a child would wait for a thread that it
@@ -30,6 +35,58 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=LOADING.release
     )
+
+
+def undisturbed(work: Callable[[], Any]) -> Any:
+    """Holds LOADING and returns what `work` returns; what signal handlers raise meanwhile is raised after it.
+
+    Amid llvmlite's code an exception may be lost in a finalizer or a callback from C, or memory freed twice.
+    So another thread works, for handlers run in the main thread alone; not where this one holds a lock that
+    the work needs, or where no thread can begin.
+    """
+
+    def locked() -> Any:
+        with LOADING:
+            return work()
+
+    held = LOADING._is_owned() or global_compiler_lock.is_locked()  # type: ignore[attr-defined]
+    if threading.current_thread() is not threading.main_thread() or held or sys.is_finalizing():
+        return locked()
+    found = SimpleNamespace(value=None, error=None, has_begun=False, is_over=False)
+    over = threading.Lock()
+    over.acquire()
+
+    def run() -> None:
+        found.has_begun = True
+        try:
+            found.value = locked()
+        except BaseException as error:
+            found.error = error
+        finally:
+            found.is_over = True
+            over.release()
+
+    try:
+        _thread.start_new_thread(run, ())
+    except (RuntimeError, MemoryError):
+        return locked()
+    raised, latest = None, time.monotonic() + _TO_BEGIN
+    try:
+        while not found.is_over:
+            try:
+                over.acquire(timeout=_TO_BEGIN)
+            except BaseException as error:
+                raised = raised or error
+            if not found.has_begun and time.monotonic() > latest:  # it has no memory for its first frame
+                found.value = locked()
+                break
+        for error in (raised, found.error):
+            if error is not None:
+                raise error
+        return found.value
+    finally:
+        raised = error = found.error = None  # whose tracebacks hold this frame
+
 
 inlined = functools.partial(njit, inline="always", **_OPTIONS)
 # Without a wrapper a helper costs less to compile, but Python must not call it: that is a segmentation fault.
@@ -56,43 +113,6 @@ def target() -> tuple[str, str, str]:
 # ---------------------------------------------------------------- kernels
 
 
-def _undisturbed(work: Callable[[], Any]) -> Any:
-    """Returns what `work` returns; what signal handlers raise meanwhile is raised when it is done.
-
-    Amid llvmlite's code an exception may be lost in a finalizer or a callback from C, or memory freed twice.
-    So another thread works, for handlers run in the main thread alone.  (An exception while that thread is
-    being started is raised at once, and it works on.)
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return work()
-    found = SimpleNamespace(value=None, error=None, is_over=False)
-    over = threading.Lock()
-    over.acquire()
-
-    def run() -> None:
-        try:
-            found.value = work()
-        except BaseException as error:
-            found.error = error
-        finally:
-            found.is_over = True
-            over.release()
-
-    try:
-        threading.Thread(target=run).start()
-    except (RuntimeError, MemoryError):  # the system has no room for a thread
-        return work()
-    raised: BaseException | None = None
-    while not found.is_over:
-        try:
-            over.acquire()
-        except BaseException as error:
-            raised = raised or error
-    if raised or found.error:
-        raise raised or found.error
-    return found.value
-
-
 def kernel(
     signature_for: Callable[[Any], Any], *, nogil: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[[Any], Any]]:
@@ -109,13 +129,15 @@ def kernel(
             cache = _Cache(f"{function.__name__}-{key}", target())
 
             def code() -> Any:
-                with LOADING:
-                    dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS | {"nogil": nogil})(function)
-                    dispatcher._cache = cache
-                    # The compiled call: it takes read-only arrays in tuples, which a dispatcher refuses.
-                    return dispatcher.compile(signature_for(key))
+                dispatcher = njit(no_cfunc_wrapper=True, **_OPTIONS | {"nogil": nogil})(function)
+                dispatcher._cache = cache
+                # The compiled call itself: it takes read-only arrays in tuples, which a dispatcher refuses.
+                return dispatcher.compile(signature_for(key))
 
-            return _undisturbed(code) if cache.is_kept() else code()
+            if cache.is_kept():
+                return undisturbed(code)
+            with LOADING:
+                return code()
 
         return functools.update_wrapper(compiled, function)
 

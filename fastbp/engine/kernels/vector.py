@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import LOADING, target
+from .jit import target, undisturbed
 
 I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 F32, F64 = ir.FloatType(), ir.DoubleType()
@@ -43,8 +43,7 @@ def _assembly_of_an_fma() -> str:
 @functools.cache
 def width() -> tuple[int, int]:
     """Bytes in a vector register of the target, and how many such registers it has."""
-    with LOADING:
-        assembly = _assembly_of_an_fma()
+    assembly = undisturbed(_assembly_of_an_fma)
     if "zmm" in assembly:
         return 64, 32
     if "ymm" in assembly:
@@ -54,8 +53,7 @@ def width() -> tuple[int, int]:
 
 def has_fma() -> bool:
     """Tells if the target multiplies and adds in one instruction (else a slow library call, same bits)."""
-    with LOADING:
-        return "fmaf" not in _assembly_of_an_fma()
+    return "fmaf" not in undisturbed(_assembly_of_an_fma)
 
 
 def family(triple: str) -> str:
