@@ -150,6 +150,15 @@ def test_onnx_of_every_kind(dtype, tmp_path):
             assert found["label"].tolist() == predicted.tolist(), name
 
 
+def test_onnx_of_silu_in_float64_has_nothing_that_runtimes_fuse(tmp_path):
+    """onnxruntime 1.19 to 1.23 replace z sigmoid(z) by an operator of float32 alone."""
+    to_onnx(
+        Network([3, 4, 3], dtype="float64", activation="silu", output_activation="linear"),
+        tmp_path / "net.onnx",
+    )
+    assert "Sigmoid" not in {node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node}
+
+
 @NEEDS_CC
 def test_c_of_every_kind_in_one_program(dtype, tmp_path):
     nets = {name.replace(" ", "_"): net for name, net in tasks(dtype)}
