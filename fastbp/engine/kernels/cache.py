@@ -137,7 +137,7 @@ class _Cache(NullCache):
     def is_kept(self) -> bool:
         """Tells whether there is such a file, which may be damaged."""
         with suppress(OSError, RuntimeError):  # RuntimeError: no home folder
-            return (cache_folder() / self._name).exists()
+            return os.path.exists(_path(self._name, None))
         return False
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:

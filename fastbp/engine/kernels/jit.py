@@ -13,7 +13,6 @@ import functools
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -70,14 +69,15 @@ def undisturbed(work: Callable[[], Any]) -> Any:
         _thread.start_new_thread(run, ())
     except (RuntimeError, MemoryError):
         return locked()
-    raised, latest = None, time.monotonic() + _TO_BEGIN
+    raised = None
     try:
         while not found.is_over:
+            has_waited = False
             try:
-                over.acquire(timeout=_TO_BEGIN)
+                has_waited = not over.acquire(timeout=_TO_BEGIN)
             except BaseException as error:
                 raised = raised or error
-            if not found.has_begun and time.monotonic() > latest:  # it has no memory for its first frame
+            if has_waited and not found.has_begun:  # it has no memory for its first frame
                 found.value = locked()
                 break
         for error in (raised, found.error):
@@ -105,8 +105,7 @@ def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
 def target() -> tuple[str, str, str]:
     """The triple, name and features of the CPU that Numba compiles for."""
-    with LOADING:
-        triple, name, features = cpu_target.target_context.codegen().magic_tuple()
+    triple, name, features = undisturbed(lambda: cpu_target.target_context.codegen().magic_tuple())
     return triple, name, features
 
 
