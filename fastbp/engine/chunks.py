@@ -35,7 +35,7 @@ class Chunks:
     ) -> None:
         self.engine, self.data, self._numbers = engine, data, numbers
         self.step = step
-        self.tuner = TeamTuner(engine.architecture, sizes)
+        self.tuner = TeamTuner(engine.architecture, sizes, engine.block)
 
     @property
     def step(self) -> int:
@@ -81,11 +81,11 @@ class Chunks:
                 step = begin + first // size
                 last = end_of_chunk(engine, first, n, samples, step, self.pauses)
                 numbers = self._numbers(step, 1 + (last - 1) // size - first // size)
-                start = time.perf_counter()
+                start = _clocks()
                 end = engine.train(self.data, order, (first, last), numbers, step, losses, position)
                 if end < last:
                     return end
-                tuner.record(last - first, time.perf_counter() - start, engine.waited)
+                self._record(last - first, start)
                 first = last
                 if after and after(last):
                     break
@@ -109,14 +109,23 @@ class Chunks:
             engine.members = tuner.next()[0]
             engine.bounds = tuner.bounds(engine.members)
             numbers = self._numbers(begin, count * self.steps_of(n))
-            start = time.perf_counter()
+            start = _clocks()
             end = engine.train(
                 self.data, orders.reshape(-1), (0, orders.size), numbers, begin, losses, position, n
             )
             if end < orders.size:
                 return NOTHING
-            tuner.record(orders.size, time.perf_counter() - start, engine.waited)
+            self._record(orders.size, start)
         return losses[-count:]
+
+    def _record(self, samples: int, start: tuple[float, float]) -> None:
+        seconds, cpu_seconds = (now - then for now, then in zip(_clocks(), start, strict=True))
+        self.tuner.record(samples, seconds, self.engine.waited, cpu_seconds)
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds on the wall, and those of all CPUs that this process has used."""
+    return time.perf_counter(), time.process_time()
 
 
 def end_of_chunk(engine: Any, first: int, n: int, samples: int, step: int, pauses: Sequence[int]) -> int:

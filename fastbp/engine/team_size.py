@@ -134,9 +134,10 @@ class TeamTuner:
     Networks that other threads train at the same time get their share of the CPUs.
     """
 
-    def __init__(self, work: Work, sizes: TeamSizes) -> None:
+    def __init__(self, work: Work, sizes: TeamSizes, block: int = 1) -> None:
         self.size, self._sizes = sizes
         self._allowed = self._sizes
+        self._block = block  # the least samples of a chunk
         self.speeds: dict[int, float] = {}  # samples per second by size, as last measured
         self._samples = _FIRST_FLOPS / work.flops()  # of the last chunk, at first an estimate
         self._trial: int | None = None  # the size that is being tried
@@ -144,6 +145,7 @@ class TeamTuner:
         self._probed = False  # whether it has had its probe
         self._seconds = self._cost = 0.0
         self._averaged_seconds = 0.0  # seconds over which the present size's speed has been averaged
+        self._cpu_seconds = 0.0  # that a sample took in the last chunk, without waiting
         self._shares: dict[int, np.ndarray] = {}  # the members' shares, by size
         self._bounds: dict[int, list[int]] = {}
         self._costs: dict[int, float] = {}  # seconds lost in the last trial of each size
@@ -180,8 +182,11 @@ class TeamTuner:
             self._bounds[size] = [0, *np.rint(WHOLE * np.cumsum(shares)).astype(int).tolist()]
         return self._bounds[size]
 
-    def record(self, samples: int, seconds: float, waited: np.ndarray) -> None:
-        """Takes in the seconds of the last chunk, and for how many of them each member waited for others."""
+    def record(self, samples: int, seconds: float, waited: np.ndarray, cpu_seconds: float = 0.0) -> None:
+        """Takes in the seconds of the last chunk, and for how many of them each member waited for others.
+
+        `cpu_seconds` are those of all members, in which they worked or waited awake.
+        """
         seconds = max(seconds, 1e-6)
         speed = samples / seconds
         if len(waited) > 1 and len(waited) in self._shares:  # not if the system refused a thread
@@ -194,6 +199,7 @@ class TeamTuner:
         if not self.speeds:  # the first chunk finds cold caches: the next one replaces its speed
             self.speeds[self.size] = speed
             return
+        self._cpu_seconds = max(0.0, cpu_seconds - float(waited.sum())) / samples
         usual = self.speeds.get(self.size, speed)
         fell = speed < _FELL * usual
         self._averaged_seconds = min(_USUAL, seconds + (0.0 if fell else self._averaged_seconds))
@@ -241,6 +247,17 @@ class TeamTuner:
         allowed = _GRACE + _SHARE * self._seconds - self._cost
         for other in self._allowed[max(0, index - 1) : index + 2]:
             due = fell or self._seconds >= self._due.get(other, 0.0)
-            if other != self.size and due and self._costs.get(other, 0.0) <= allowed:
+            if other != self.size and due and self._cost_of(other) <= allowed:
                 self._trial, self._probe_seconds = other, min(_CHUNK, max(_PROBE, allowed))
                 return
+
+    def _cost_of(self, other: int) -> float:
+        """Seconds that a trial of that size may lose: those of its last one, or what its probe may cost.
+
+        A probe trains at least a block, which may be long; fewer members have fewer CPUs for the same work.
+        """
+        if other in self._costs:
+            return self._costs[other]
+        usual = self.speeds[self.size]
+        samples = max(self._block, _PROBE * usual)
+        return max(0.0, samples * (self._cpu_seconds / other - 1 / usual))
