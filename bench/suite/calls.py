@@ -46,7 +46,7 @@ class Inference(Prepared):
 
 
 class OneRow(Prepared):
-    """`predict` of one row, as a service calls it."""
+    """`predict` of one row, as a service calls it, and of some hundred."""
 
     params = [[(784, 30, 10), (8, 32, 3)]]  # noqa: RUF012
     param_names = ("sizes",)
@@ -54,12 +54,16 @@ class OneRow(Prepared):
     def prepare(self, sizes: tuple[int, ...]) -> None:
         self.net = Network(sizes, seed=0)
         X = np.random.default_rng(0).random((200, sizes[0]))
-        self.X = X[:1]
+        self.X, self.some = X[:1], X
         assert self.net.predict(self.X) == self.net.predict(X)[:1]
 
     def time_predict_times_100(self, sizes: tuple[int, ...]) -> None:
         for _ in range(100):
             self.net.predict(self.X)
+
+    def time_predict_of_200_rows_times_100(self, sizes: tuple[int, ...]) -> None:
+        for _ in range(100):
+            self.net.predict(self.some)
 
 
 class Gradient(Prepared):

@@ -21,7 +21,7 @@ RANDOM = np.random.default_rng(0)
 def short_calls(sizes):
     net = Network(sizes, seed=0)
     X, y = RANDOM.random((150, sizes[0])), RANDOM.integers(0, sizes[-1], 150)
-    for rows in (1, 3, 96):
+    for rows in (1, 3, 96, 97):
         net.predict(X[:rows])
     net.value_and_gradient(X[:50], y[:50])
     net.value_and_gradient(X, y, threads=1)
@@ -37,7 +37,7 @@ def unasked(monkeypatch):
 
     short_calls([5, 4, 2])  # the cache's size and machine code are asked for once a process
     for place, name in (
-        *((builtins, "open"), (os, "cpu_count"), (os, "sched_getaffinity")),
+        *((builtins, "open"), (os, "open"), (os, "cpu_count"), (os, "sched_getaffinity")),
         *((machine, "cpus"), (engine_packed, "free_cpus")),
     ):
         monkeypatch.setattr(place, name, asked, raising=False)
@@ -57,10 +57,10 @@ def test_a_long_one_takes_what_there_is(monkeypatch):
         lambda members, *rest, **how: teams.append(members) or real(members, *rest, **how),
     )
     net = Network([784, 30, 10], seed=0)
-    X = RANDOM.random((1000, 784))
+    X = RANDOM.random((2000, 784))
     whole = net.outputs(X)
     assert teams == [3]
-    for row in (0, 95, 96, 999):
+    for row in (0, 95, 96, 1999):
         np.testing.assert_array_equal(net.outputs(X[row : row + 1])[0], whole[row])
     assert teams == [3]
 

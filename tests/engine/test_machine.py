@@ -31,14 +31,14 @@ def test_cpus_are_what_the_environment_says_within_reason(monkeypatch):
 def test_a_number_of_threads_that_is_none_is_refused_where_it_counts(text, monkeypatch):
     monkeypatch.setenv("FASTBP_NUM_THREADS", text)
     expected = r"^FASTBP_NUM_THREADS: expected a whole number of at least 1, got '.{1,50}'; unset it"
-    net, X, y = fastbp.Network([30, 40, 2], seed=0), np.zeros((9_000, 30)), np.zeros(9_000, int)
+    net, X, y = fastbp.Network([30, 40, 2], seed=0), np.zeros((20_000, 30)), np.zeros(20_000, int)
     before = net.fingerprint()
     for call in (
         cpus,
         free_cpus,
         lambda: net.predict(X),
         lambda: net.fit(X, y, epochs=1, batch_size=200, threads=2),
-        lambda: net.fit(X, y, epochs=1, batch_size=9_000),
+        lambda: net.fit(X, y, epochs=1, batch_size=20_000),
         lambda: net.value_and_gradient(X, y, threads=2),
     ):
         with pytest.raises(ValueError, match=expected):
