@@ -1,9 +1,10 @@
 """``python -m bench.peers``: the same training, by fastbp and by what a user would pick instead.
 
-Every peer trains the same network on the same samples from the same weights, in turn; the medians of their
-epochs are shown, and beside each the largest difference of any weight from a float64 reference after an epoch
-in the same order.  All of it is measured in a process that may use one core, and in another with two.
-``--write`` puts the tables into docs/performance.md and the READMEs, and makes docs/peers.svg and peers.json.
+Every peer trains the same network on the same samples from the same weights, one after the other, each round
+in another order; the medians of their epochs are shown, and beside each the largest difference of any weight
+from a float64 reference after an epoch in the same order.  All of it is measured in a process that may use
+one core, and in another with two.  ``--write`` puts the tables into docs/performance.md and the READMEs, and
+makes docs/peers.svg and peers.json.
 """
 
 import argparse
@@ -149,7 +150,7 @@ def compare(recipe: Recipe, dtype: str, samples: int, rounds: int) -> table.Row:
         repeats[peer.name] = 1 if trials[best] > 0.2 else again
     for turn in range(rounds):
         order = np.random.RandomState(turn).permutation(samples)
-        for peer in running:
+        for peer in random.Random(turn).sample(running, len(running)):  # none always follows the same one
             time.sleep(SETTLE)
             peer.use(found[peer.name]["setting"])
             epochs = repeats[peer.name]
