@@ -192,10 +192,6 @@ def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) ->
                 for target, slot in places:
                     store(b, flushed(b, b.fmul(step, b.load(slot))), target)
             with added:
-                with b.if_then(b.fcmp_unordered("!=", kept, element(1.0))), loop(b, I64(rows)) as i:
-                    for v in range(vectors):
-                        target = at(b, w, b.add(b.mul(i, I64(s.columns)), I64(v * s.lanes)))
-                        store(b, b.fmul(splat(b, kept, s.lanes), load(b, target, s.vector)), target)
                 for target, slot in places:
                     value = fma(b, step, b.load(slot), load(b, target, s.vector))
                     store(b, flushed(b, value), target)
@@ -207,13 +203,16 @@ def _outer_tile(module: ir.Module, element: ir.Type, rows: int, vectors: int) ->
 def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
     """A panel's worth of rows in full tiles; fewer rows in full tiles and a last one of any height.
 
-    A single vector takes twice the rows, for every row costs it one more load a term.
+    A single vector takes twice the rows, for every row costs it one more load a term.  W is multiplied by
+    `kept` beforehand, where that changes it: a product more in each tile slows the updates of small batches.
     """
     s = shape(element)
     most = s.outer_rows * s.vectors // vectors
     address = element.as_pointer()
 
     def emit(b: ir.IRBuilder, rows: ir.Value, w: ir.Value, p: ir.Value, *rest: ir.Value) -> None:
+        *_, kept = rest
+
         def tile(height: int, row: ir.Value | int) -> None:
             offset = row * s.columns if isinstance(row, int) else b.mul(row, I64(s.columns))
             function = _outer_tile(module, element, height, vectors)
@@ -228,6 +227,11 @@ def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
             cases = {height: partial(tile, height, left) for height in range(1, most + 1)}
             switch(b, b.sub(rows, left), cases)
 
+        changes = b.and_(*(b.fcmp_unordered("!=", kept, element(number)) for number in (0.0, 1.0)))
+        with b.if_then(changes), loop(b, rows) as i:
+            for v in range(vectors):
+                target = at(b, w, b.add(b.mul(i, I64(s.columns)), I64(v * s.lanes)))
+                store(b, b.fmul(splat(b, kept, s.lanes), load(b, target, s.vector)), target)
         if s.columns % most == 0:
             ragged()
             return
