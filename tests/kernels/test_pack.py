@@ -48,3 +48,14 @@ def test_subnormal_numbers_become_0_and_the_others_keep_their_bits(dtype):
         packed, _ = engine(inputs, outputs, dtype, numbers[places])
         (unpacked,), _ = packed.unpack()
         assert unpacked.tobytes() == kept[places].tobytes(), f"{inputs} inputs, {outputs} outputs"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_subnormal_number_of_a_panel_comes_back(dtype):
+    """Or else no test would see one that a kernel has left."""
+    tiny = np.finfo(dtype).smallest_subnormal
+    for inputs, outputs in itertools.product(SIZES, SIZES):
+        packed, _ = engine(inputs, outputs, dtype, np.ones((outputs, inputs), dtype))
+        packed.parameters[...] = tiny
+        (unpacked,), (bias,) = packed.unpack()
+        assert (unpacked == tiny).all() and (bias == tiny).all()
