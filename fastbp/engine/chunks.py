@@ -120,11 +120,11 @@ class Chunks:
 
     def _record(self, samples: int, start: tuple[float, float]) -> None:
         seconds, cpu_seconds = (now - then for now, then in zip(_clocks(), start, strict=True))
-        self.tuner.record(samples, seconds, self.engine.waited, cpu_seconds)
+        self.tuner.record(samples, seconds, self.engine.waited, cpu_seconds / NETWORKS.count)
 
 
 def _clocks() -> tuple[float, float]:
-    """Seconds on the wall, and those of all CPUs that this process has used."""
+    """Wall-clock seconds, and the CPU seconds of this process."""
     return time.perf_counter(), time.process_time()
 
 

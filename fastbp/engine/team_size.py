@@ -185,7 +185,8 @@ class TeamTuner:
     def record(self, samples: int, seconds: float, waited: np.ndarray, cpu_seconds: float = 0.0) -> None:
         """Takes in the seconds of the last chunk, and for how many of them each member waited for others.
 
-        `cpu_seconds` are those of all members, in which they worked or waited awake.
+        `cpu_seconds` are those of all members, in which they worked or waited awake.  Without them no first
+        trial is postponed.
         """
         seconds = max(seconds, 1e-6)
         speed = samples / seconds
@@ -199,7 +200,8 @@ class TeamTuner:
         if not self.speeds:  # the first chunk finds cold caches: the next one replaces its speed
             self.speeds[self.size] = speed
             return
-        self._cpu_seconds = max(0.0, cpu_seconds - float(waited.sum())) / samples
+        worked = min(cpu_seconds, len(waited) * seconds) - float(waited.sum())  # other threads may work, too
+        self._cpu_seconds = max(0.0, worked) / samples
         usual = self.speeds.get(self.size, speed)
         fell = speed < _FELL * usual
         self._averaged_seconds = min(_USUAL, seconds + (0.0 if fell else self._averaged_seconds))
@@ -242,7 +244,7 @@ class TeamTuner:
         self._trial, self._probed = None, False
 
     def _consider(self, fell: bool) -> None:
-        """Begins a trial of the next smaller or larger size, if it is due and its last cost is allowed."""
+        """Begins a trial of the next smaller or larger size, if it is due and may cost so much."""
         index = self._allowed.index(self.size)
         allowed = _GRACE + _SHARE * self._seconds - self._cost
         for other in self._allowed[max(0, index - 1) : index + 2]:
