@@ -1,7 +1,7 @@
 """``python -m bench.peers``: the same training, by fastbp and by what a user would pick instead.
 
-Every peer trains the same network on the same samples from the same weights, one after the other, each round
-in another order; the medians of their epochs are shown, and beside each the largest difference of any weight
+Every peer trains the same network on the same samples from the same weights, one after the other, in a random
+order each round; the medians of their epochs are shown, and beside each the largest difference of any weight
 from a float64 reference after an epoch in the same order.  All of it is measured in a process that may use
 one core, and in another with two.  ``--write`` puts the tables into docs/performance.md and the READMEs, and
 makes docs/peers.svg and peers.json.

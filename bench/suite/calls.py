@@ -46,7 +46,7 @@ class Inference(Prepared):
 
 
 class OneRow(Prepared):
-    """`predict` of one row, as a service calls it, and of some hundred."""
+    """`predict` of one row, as a service calls it, and of 200."""
 
     params = [[(784, 30, 10), (8, 32, 3)]]  # noqa: RUF012
     param_names = ("sizes",)

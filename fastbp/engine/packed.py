@@ -27,7 +27,7 @@ from .machine import free_cpus, second_level_cache
 _DENSE = 0.1  # sparse rows that store at least this share of their numbers are gathered to dense blocks
 _INFERENCE_ROWS = 96  # rows of a block in a forward pass: whole tiles, and activations that stay in cache
 _INFERENCE_FLOPS = 1e9  # most operations per call and member, so that an interrupt is noticed soon
-_MEMBER_FLOPS = 2e7  # least operations per call and member, which pay for starting a thread
+_MEMBER_FLOPS = 2e7  # least of half a training's operations per call and member, to pay for a thread
 NOTHING: np.ndarray = np.zeros(0)
 
 

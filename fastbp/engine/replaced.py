@@ -9,14 +9,8 @@ from ..engine.architecture import Parts, checked
 from ..engine.packed import Engine
 
 FORWARD = ("np", "sigmoid", "feedforward")
-
-
 COMPILED = (*FORWARD, "sigmoid_prime", "update_mini_batch", "backprop", "cost_derivative")
-
-
 _OF_MODULE = ("np", "sigmoid", "sigmoid_prime", "vectorized_result")
-
-
 _OF_COST = ("fn", "delta")
 
 

@@ -204,7 +204,7 @@ def _outer(module: ir.Module, element: ir.Type, vectors: int) -> ir.Function:
     """A panel's worth of rows in full tiles; fewer rows in full tiles and a last one of any height.
 
     A single vector takes twice the rows, for every row costs it one more load a term.  W is multiplied by
-    `kept` beforehand, where that changes it: a product more in each tile slows the updates of small batches.
+    `kept` before its tiles, where that changes it: one more product in each slows updates of small batches.
     """
     s = shape(element)
     most = s.outer_rows * s.vectors // vectors

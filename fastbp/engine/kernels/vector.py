@@ -172,7 +172,7 @@ def absolute(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
 
 
 def flushed(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    """`value`, with 0 for its numbers that are subnormal: those whose exponent has no bit.
+    """`value`, with 0 for its subnormal numbers: those whose exponent bits are all 0 (-0 becomes 0, too).
 
     AVX-512 tests bits by one instruction, and takes two for an absolute value that is less than another.
     """
