@@ -30,7 +30,7 @@ def ours(names):
 def test_a_network_needs_numba_and_hardly_more(of_numba):
     found = modules(_UNPICKLE, pickle.dumps(Network([3, 4, 2], seed=0)))
     others = found - of_numba - ours(found)
-    assert len(ours(found)) <= 96 and len(others) <= 10, others
+    assert len(ours(found)) <= 97 and len(others) <= 10, others
     assert not any(
         name.startswith(("fastbp.sklearn", "fastbp.ensemble", "sklearn", "pandas")) for name in found
     )
@@ -40,7 +40,7 @@ def test_an_estimator_needs_no_search_and_no_ensemble():
     found = modules(_UNPICKLE, pickle.dumps(MLPClassifier()))
     unneeded = ("sklearn.model_selection", "sklearn.metrics", "sklearn.pipeline", "sklearn.preprocessing")
     assert not found & {*unneeded, "fastbp.ensemble", "fastbp.sklearn.search", "fastbp.sklearn.ensemble"}
-    assert len(ours(found)) <= 104
+    assert len(ours(found)) <= 105
 
 
 _FIRST_FIT = """

@@ -1,7 +1,7 @@
 """bfloat16: the rounding to it, the mode that flushes subnormals, and the form that computes products.
 
-There are two forms, with the same bits: fused multiply-adds (`kernels.groups`) and the matrix unit of x86
-(`kernels.tiles`), where the CPU has one and Linux grants it.
+There are three forms, with the same bits: fused multiply-adds (`kernels.groups`), two at once where the CPU
+can (`kernels.pairs`), and the matrix unit of x86 (`kernels.tiles`), where Linux grants it.
 """
 
 import ctypes
@@ -34,7 +34,14 @@ def form() -> str:
     if family(triple) not in ("x86", "arm"):
         return "none: expected an x86-64 or an AArch64 CPU"
     reason = why_no_tiles()
-    return f"by fused multiply-adds: {reason}" if reason else _BY_TILES
+    at_once = ", two at once (AVX512-BF16)" if has_pairs() else ""
+    return f"by fused multiply-adds{at_once}: {reason}" if reason else _BY_TILES
+
+
+def has_pairs() -> bool:
+    """Tells whether the CPU makes two fused multiply-adds of bfloat16 at once, in vectors of 512 bits."""
+    triple, _, features = target()
+    return "+avx512bf16" in features.split(",") and family(triple) == "x86" and width()[0] == 64
 
 
 @functools.cache

@@ -6,7 +6,8 @@
         c = c + (even + odd)
 
 A group that is short has zeros for what it lacks.  Subnormal operands and results are 0.  That is what the
-matrix units of x86 compute (TDPBF16PS), to the bit, and here it is computed by fused multiply-adds.
+matrix units of x86 compute (TDPBF16PS), to the bit, and here it is computed by fused multiply-adds, two at
+once where the CPU can (`kernels.pairs`).
 
 A tile has half the rows of one for single chains (`kernels.microkernel`), and keeps c in memory.  Tried on
 Zen 3, and slower: all rows, first by the even terms and then by the odd ones, with their sums in memory; a
@@ -20,7 +21,8 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from .accumulators import Accumulators, heights
-from .bfloat16 import flushing, nearest
+from .bfloat16 import flushing, has_pairs, nearest
+from .pairs import QUAD, add_products, joined, pack_columns, pack_rows, row_of, row_or_zeros
 from .vector import (
     CACHE_LINE,
     F32,
@@ -41,8 +43,12 @@ from .vector import (
 )
 
 GROUP = 32  # terms
-TERMS_AT_ONCE = 256  # of a `dot`, so that Q of all its tiles is read from L1d; no bit depends on it
+TERMS_AT_ONCE = 128  # of a `dot`, so that Q of all its tiles is read from L1d; no bit depends on it
 _ADDRESS = F32.as_pointer()
+_ROW = (
+    TERMS_AT_ONCE + 16
+)  # words of a row of P, packed: rows a power of two apart would share sets of a cache
+_SAMPLES = 128  # the most terms of an `outer`
 
 
 def rows_of_tile(rows: int) -> int:
@@ -64,6 +70,13 @@ def _up(b: ir.IRBuilder, x: ir.Value, unit: int) -> ir.Value:
     return b.sdiv(b.add(x, I64(unit - 1)), I64(unit))
 
 
+def _words(b: ir.IRBuilder, count: int) -> ir.Value:
+    """Room for packed operands."""
+    room = b.alloca(F32, size=count)
+    room.align = CACHE_LINE
+    return room
+
+
 class _Chains:
     """The even and the odd chains of rows x vectors numbers."""
 
@@ -79,8 +92,7 @@ class _Chains:
 
     def _add(self, half: int, p: ir.Value, q: ir.Value) -> None:
         self.tiles[half].add_product(p, self.row_stride, q)
-        order = ir.InlineAsm(ir.FunctionType(VOID, []), "", "~{memory}", side_effect=True)
-        self.b.call(order, [])  # LLVM leaves loads on their side of it
+        self._keep_order()
 
     def add(self, count: ir.Value, p: ir.Value, q: ir.Value) -> None:
         """Adds `count` terms, the first of which is an even one."""
@@ -94,6 +106,39 @@ class _Chains:
             last = b.sub(count, I64(1))
             p_here = at(b, p, b.mul(last, I64(self.term_stride)))
             self._add(0, p_here, at(b, q, b.mul(last, I64(self.shape.columns))))
+
+    def add_pairs(self, count: ir.Value, p: ir.Value, q: ir.Value, strides: tuple[int, int]) -> None:
+        """Adds `count` terms by pairs.
+
+        Words of P lie `strides` apart: those of four terms and the next, and those of the two chains.
+        """
+        b, s = self.b, self.shape
+        whole, left = b.sdiv(count, I64(QUAD)), b.srem(count, I64(QUAD))
+
+        def add_quad(quad: ir.Value, row: Callable[[ir.Value, int, int], ir.Value]) -> None:
+            p_here = at(b, p, b.mul(quad, I64(strides[0])))
+            q_here = at(b, q, b.mul(quad, I64(QUAD * s.columns)))
+            for half, tile in enumerate(self.tiles):
+                words = [
+                    joined(b, *(row(q_here, k, v) for k in (half, half + 2))) for v in range(tile.vectors)
+                ]
+                for i in range(tile.rows):
+                    place = half * strides[1] + i * self.row_stride
+                    word = splat(b, b.load(at(b, p_here, place)), s.lanes)
+                    for v in range(tile.vectors):
+                        slot = tile.slots[i, v]
+                        b.store(add_products(b, b.load(slot), word, words[v]), slot)
+                self._keep_order()
+
+        with loop(b, whole) as quad:
+            add_quad(quad, partial(row_of, b))
+        with b.if_then(b.icmp_signed("!=", left, I64(0))):
+            add_quad(whole, lambda panel, k, v: row_or_zeros(b, panel, k, left, v))
+
+    def _keep_order(self) -> None:
+        """LLVM leaves loads on their side of this."""
+        order = ir.InlineAsm(ir.FunctionType(VOID, []), "", "~{memory}", side_effect=True)
+        self.b.call(order, [])
 
     def add_to(self, c: ir.Value, terms: ir.Value) -> None:
         """c += even + odd, of a group of so many terms."""
@@ -127,13 +172,18 @@ def _dot_tile(module: ir.Module, rows: int, vectors: int) -> ir.Function:
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         c, start, start_stride, p, p_panel, q, terms = args
-        chains = _Chains(b, rows, vectors, (columns, 1))
+        chains = _Chains(b, rows, vectors, (_ROW if has_pairs() else columns, 1))
         for i, v in chains.tiles[0].slots:
             row = at(b, start, b.mul(start_stride, I64(i)))
             value = load(b, at(b, row, v * s.lanes), s.vector)
             store(b, value, at(b, c, chains.tiles[0].offset(i, v)))
 
         def add(done: ir.Value, count: ir.Value) -> None:
+            if has_pairs():
+                chains.add_pairs(
+                    count, at(b, p, b.sdiv(done, I64(2))), at(b, q, b.mul(done, I64(columns))), (2, 1)
+                )
+                return
             first = b.sdiv(done, I64(columns))
             with loop(b, _up(b, count, columns)) as panel:
                 before = b.mul(panel, I64(columns))
@@ -157,19 +207,23 @@ def dot(module: ir.Module) -> ir.Function:
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         rows, vectors, c, start, start_stride, p, p_panel, q, terms = args
         panels = TERMS_AT_ONCE // s.columns
+        packed = _words(b, rows_of_dot(s.dot_rows) * _ROW) if has_pairs() else None
 
         def tiles(done: ir.Value, begin: ir.Value, stride: ir.Value) -> None:
             """Adds the terms from `done` on to all rows, which begin with those of `begin`."""
             p_here = at(b, p, b.mul(b.mul(b.sdiv(done, I64(TERMS_AT_ONCE)), I64(panels)), p_panel))
             q_here = at(b, q, b.mul(done, I64(s.columns)))
             count = _least(b, b.sub(terms, done), TERMS_AT_ONCE)
+            if packed:
+                b.call(pack_rows(module, _ROW), [rows, count, packed, p_here, p_panel])
             row = cgutils.alloca_once_value(b, I64(0))
             with loop(b, _up(b, rows, most)) as number:
                 first = b.load(row)
                 left = b.sub(_up(b, rows, most), number)
                 height = b.sdiv(b.add(b.sub(rows, first), b.sub(left, I64(1))), left)
                 offset = b.mul(first, I64(s.columns))
-                places = at(b, c, offset), at(b, begin, b.mul(first, stride)), stride, at(b, p_here, offset)
+                p_rows = at(b, packed, b.mul(first, I64(_ROW))) if packed else at(b, p_here, offset)
+                places = at(b, c, offset), at(b, begin, b.mul(first, stride)), stride, p_rows
                 cases = {
                     r * s.columns + v: partial(
                         b.call, _dot_tile(module, r, v), [*places, p_panel, q_here, count]
@@ -199,7 +253,11 @@ def _outer_tile(module: ir.Module, rows: int, vectors: int) -> ir.Function:
 
         def add(done: ir.Value, count: ir.Value) -> None:
             first = b.mul(done, I64(s.columns))
-            chains.add(count, at(b, p, first), at(b, q, first))
+            if has_pairs():
+                p_here = at(b, p, b.sdiv(first, I64(2)))
+                chains.add_pairs(count, p_here, at(b, q, first), (2 * s.columns, s.columns))
+            else:
+                chains.add(count, at(b, p, first), at(b, q, first))
 
         _over_groups(chains, c, terms, add)
 
@@ -213,6 +271,11 @@ def _sums(module: ir.Module, vectors: int) -> ir.Function:
     most = rows_of_tile(s.dot_rows) * s.vectors // vectors
 
     def emit(b: ir.IRBuilder, rows: ir.Value, c: ir.Value, p: ir.Value, *rest: ir.Value) -> None:
+        if has_pairs():
+            packed = _words(b, _SAMPLES // 2 * s.columns)
+            b.call(pack_columns(module), [rest[-1], packed, p])
+            p = packed
+
         def tile(height: int, row: ir.Value | int) -> None:
             offset = row * s.columns if isinstance(row, int) else b.mul(row, I64(s.columns))
             b.call(_outer_tile(module, height, vectors), [at(b, c, offset), at(b, p, row), *rest])
