@@ -118,7 +118,7 @@ def _by_sysfs() -> int:
 
 
 def _read(path: str | Path) -> str:
-    """The text of a short file of the system's, in three system calls; those of `open` take twice as long."""
+    """The text of a short file of the system's, without what `open` does besides, for calls count CPUs."""
     file = os.open(path, os.O_RDONLY)
     try:
         return os.read(file, 1 << 16).decode().strip()

@@ -10,6 +10,7 @@ import pytest
 from llvmlite import ir
 from numba import njit
 
+import machine_code
 from fastbp import Network
 from fastbp.engine.kernels import groups
 from fastbp.engine.kernels.bfloat16 import BFLOAT16
@@ -199,12 +200,7 @@ def test_the_mode_is_set_before_the_tiles_and_restored_after(triple, writes, mon
         module.triple = triple
         function = maker(module)
         function.linkage = "external"
-        parsed = llvm.parse_assembly(str(module))
-        machine = llvm.Target.from_triple(triple).create_target_machine(opt=3)
-        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
-        builder.getModulePassManager().run(parsed, builder)
-        text = machine.emit_assembly(parsed)
-        body = re.search(rf"^{function.name}:.*?^\.Lfunc_end", text, re.MULTILINE | re.DOTALL)[0]
+        body = machine_code.bodies(machine_code.assembly(module))[function.name]
         events = re.findall(rf"{writes}|\b(?:callq?|blr?)\s", body, re.IGNORECASE)
         kinds = ["write" if re.match(writes, event, re.IGNORECASE) else "tile" for event in events]
         assert (kinds[0], kinds[-1]) == ("write", "write")

@@ -1,13 +1,13 @@
 """Two fused multiply-adds of bfloat16 at once: assembly and packed operands; bits are in test_bfloat16."""
 
 import platform
-import re
 
 import numpy as np
 import pytest
 from numba import njit, types
 from numba.extending import intrinsic
 
+import machine_code
 from experiments import in_new_process
 from fastbp.engine.kernels import pairs
 from fastbp.engine.kernels.vector import call, pointer, shape_of
@@ -17,7 +17,6 @@ WITH_PAIRS = {"NUMBA_CPU_NAME": "sapphirerapids", "NUMBA_CPU_FEATURES": "+avx512
 
 def assembly():
     """{function: lines} of both products, for the CPU that Numba compiles for."""
-    import llvmlite.binding as llvm
     from llvmlite import ir
     from numba.core.registry import cpu_target
 
@@ -28,17 +27,8 @@ def assembly():
     module.triple = triple
     for maker in (groups.dot, groups.outer):
         maker(module).linkage = "external"
-    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=3)
-    parsed = llvm.parse_assembly(str(module))
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
-    builder.getModulePassManager().run(parsed, builder)
-    bodies = re.findall(
-        r"^(\w+):\n(.*?)^\.Lfunc_end", machine.emit_assembly(parsed), re.MULTILINE | re.DOTALL
-    )
-    return {
-        name: [line.strip() for line in body.splitlines() if re.match(r"\s+[a-z]", line)]
-        for name, body in bodies
-    }
+    bodies = machine_code.bodies(machine_code.assembly(module, cpu, features))
+    return {name: machine_code.instructions(body) for name, body in bodies.items()}
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="Numba compiles for x86-64 there")

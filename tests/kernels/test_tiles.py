@@ -1,7 +1,6 @@
 """Products of bfloat16 by AMX: the code that would run there, by emulated instructions, and its assembly."""
 
 import platform
-import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import emulated_tiles
+import machine_code
 import tile_runs
 from experiments import in_new_process
 from fastbp.engine import packed
@@ -49,7 +49,6 @@ def test_the_bits_are_those_of_fused_multiply_adds(compiles, tmp_path, monkeypat
 
 def assembly():
     """{function: lines} of a product of each kind, for the CPU that Numba compiles for."""
-    import llvmlite.binding as llvm
     from llvmlite import ir
     from numba.core.registry import cpu_target
 
@@ -73,16 +72,8 @@ def assembly():
         b.call(function, caller.args)
         tiles.release(b)
         b.ret_void()
-    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=3)
-    parsed = llvm.parse_assembly(str(module))
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
-    builder.getModulePassManager().run(parsed, builder)
-    text = machine.emit_assembly(parsed)
-    bodies = re.findall(r"^(\w+):\n(.*?)^\.Lfunc_end", text, re.MULTILINE | re.DOTALL)
-    return {
-        name: [line.strip() for line in body.splitlines() if re.match(r"\s+[a-z]", line)]
-        for name, body in bodies
-    }
+    bodies = machine_code.bodies(machine_code.assembly(module, cpu, features))
+    return {name: machine_code.instructions(body) for name, body in bodies.items()}
 
 
 def numbers(lines, instruction):

@@ -43,11 +43,9 @@ from .vector import (
 )
 
 GROUP = 32  # terms
-TERMS_AT_ONCE = 128  # of a `dot`, so that Q of all its tiles is read from L1d; no bit depends on it
+TERMS_AT_ONCE = 256  # of a `dot`, so that Q of all its tiles is read from L1d; no bit depends on it
 _ADDRESS = F32.as_pointer()
-_ROW = (
-    TERMS_AT_ONCE + 16
-)  # words of a row of P, packed: rows a power of two apart would share sets of a cache
+_ROW = TERMS_AT_ONCE // 2 + 16  # words of a row of P, packed; a power of two would share a cache's sets
 _SAMPLES = 128  # the most terms of an `outer`
 
 
@@ -78,12 +76,16 @@ def _words(b: ir.IRBuilder, count: int) -> ir.Value:
 
 
 class _Chains:
-    """The even and the odd chains of rows x vectors numbers."""
+    """The even and the odd chains of rows x vectors numbers; rows and terms of P lie `strides` apart."""
 
-    def __init__(self, b: ir.IRBuilder, rows: int, vectors: int, strides: tuple[int, int]) -> None:
+    def __init__(self, b: ir.IRBuilder, rows: int, vectors: int, strides: tuple[int, ...]) -> None:
         self.b, self.shape = b, shape(F32)
         self.tiles = [Accumulators(b, self.shape, rows, vectors) for _ in range(2)]
-        self.row_stride, self.term_stride = strides  # of P
+        self.row_stride, self.term_stride = strides[:2]
+
+    def after(self, p: ir.Value, terms: ir.Value) -> ir.Value:
+        """The place in P after so many terms."""
+        return at(self.b, p, self.b.mul(terms, I64(self.term_stride)))
 
     def clear(self) -> None:
         for tile in self.tiles:
@@ -107,34 +109,6 @@ class _Chains:
             p_here = at(b, p, b.mul(last, I64(self.term_stride)))
             self._add(0, p_here, at(b, q, b.mul(last, I64(self.shape.columns))))
 
-    def add_pairs(self, count: ir.Value, p: ir.Value, q: ir.Value, strides: tuple[int, int]) -> None:
-        """Adds `count` terms by pairs.
-
-        Words of P lie `strides` apart: those of four terms and the next, and those of the two chains.
-        """
-        b, s = self.b, self.shape
-        whole, left = b.sdiv(count, I64(QUAD)), b.srem(count, I64(QUAD))
-
-        def add_quad(quad: ir.Value, row: Callable[[ir.Value, int, int], ir.Value]) -> None:
-            p_here = at(b, p, b.mul(quad, I64(strides[0])))
-            q_here = at(b, q, b.mul(quad, I64(QUAD * s.columns)))
-            for half, tile in enumerate(self.tiles):
-                words = [
-                    joined(b, *(row(q_here, k, v) for k in (half, half + 2))) for v in range(tile.vectors)
-                ]
-                for i in range(tile.rows):
-                    place = half * strides[1] + i * self.row_stride
-                    word = splat(b, b.load(at(b, p_here, place)), s.lanes)
-                    for v in range(tile.vectors):
-                        slot = tile.slots[i, v]
-                        b.store(add_products(b, b.load(slot), word, words[v]), slot)
-                self._keep_order()
-
-        with loop(b, whole) as quad:
-            add_quad(quad, partial(row_of, b))
-        with b.if_then(b.icmp_signed("!=", left, I64(0))):
-            add_quad(whole, lambda panel, k, v: row_or_zeros(b, panel, k, left, v))
-
     def _keep_order(self) -> None:
         """LLVM leaves loads on their side of this."""
         order = ir.InlineAsm(ir.FunctionType(VOID, []), "", "~{memory}", side_effect=True)
@@ -151,6 +125,48 @@ class _Chains:
         for (i, v), slot in even.slots.items():
             here = at(b, c, even.offset(i, v))
             store(b, b.fadd(load(b, here, vector), b.load(slot)), here)
+
+
+class _Pairs(_Chains):
+    """The same by pairs of terms, with `strides` of the words of P: rows, quads of terms, and chains."""
+
+    def __init__(self, b: ir.IRBuilder, rows: int, vectors: int, strides: tuple[int, ...]) -> None:
+        super().__init__(b, rows, vectors, strides)
+        self.half_stride = strides[2]
+
+    def after(self, p: ir.Value, terms: ir.Value) -> ir.Value:
+        return super().after(p, self.b.sdiv(terms, I64(QUAD)))
+
+    def add(self, count: ir.Value, p: ir.Value, q: ir.Value) -> None:
+        b, s = self.b, self.shape
+        whole, left = b.sdiv(count, I64(QUAD)), b.srem(count, I64(QUAD))
+
+        def add_quad(quad: ir.Value, row: Callable[[ir.Value, int, int], ir.Value]) -> None:
+            p_here = at(b, p, b.mul(quad, I64(self.term_stride)))
+            q_here = at(b, q, b.mul(quad, I64(QUAD * s.columns)))
+            for half, tile in enumerate(self.tiles):
+                words = [
+                    joined(b, *(row(q_here, k, v) for k in (half, half + 2))) for v in range(tile.vectors)
+                ]
+                for i in range(tile.rows):
+                    place = half * self.half_stride + i * self.row_stride
+                    word = splat(b, b.load(at(b, p_here, place)), s.lanes)
+                    for v in range(tile.vectors):
+                        slot = tile.slots[i, v]
+                        b.store(add_products(b, b.load(slot), word, words[v]), slot)
+                self._keep_order()
+
+        with loop(b, whole) as quad:
+            add_quad(quad, partial(row_of, b))
+        with b.if_then(b.icmp_signed("!=", left, I64(0))):
+            add_quad(whole, lambda panel, k, v: row_or_zeros(b, panel, k, left, v))
+
+
+def _chains(
+    b: ir.IRBuilder, rows: int, vectors: int, strides: tuple[int, int], by_pairs: tuple[int, int, int]
+) -> _Chains:
+    """The chains of a tile, with the strides of P as it is, or as packed words."""
+    return _Pairs(b, rows, vectors, by_pairs) if has_pairs() else _Chains(b, rows, vectors, strides)
 
 
 def _over_groups(
@@ -172,7 +188,7 @@ def _dot_tile(module: ir.Module, rows: int, vectors: int) -> ir.Function:
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         c, start, start_stride, p, p_panel, q, terms = args
-        chains = _Chains(b, rows, vectors, (_ROW if has_pairs() else columns, 1))
+        chains = _chains(b, rows, vectors, (columns, 1), (_ROW, 2, 1))
         for i, v in chains.tiles[0].slots:
             row = at(b, start, b.mul(start_stride, I64(i)))
             value = load(b, at(b, row, v * s.lanes), s.vector)
@@ -180,9 +196,7 @@ def _dot_tile(module: ir.Module, rows: int, vectors: int) -> ir.Function:
 
         def add(done: ir.Value, count: ir.Value) -> None:
             if has_pairs():
-                chains.add_pairs(
-                    count, at(b, p, b.sdiv(done, I64(2))), at(b, q, b.mul(done, I64(columns))), (2, 1)
-                )
+                chains.add(count, chains.after(p, done), at(b, q, b.mul(done, I64(columns))))
                 return
             first = b.sdiv(done, I64(columns))
             with loop(b, _up(b, count, columns)) as panel:
@@ -247,17 +261,12 @@ def _outer_tile(module: ir.Module, rows: int, vectors: int) -> ir.Function:
     s = shape(F32)
 
     def emit(b: ir.IRBuilder, c: ir.Value, p: ir.Value, q: ir.Value, terms: ir.Value) -> None:
-        chains = _Chains(b, rows, vectors, (1, s.columns))
+        chains = _chains(b, rows, vectors, (1, s.columns), (1, 2 * s.columns, s.columns))
         for i, v in chains.tiles[0].slots:
             store(b, constant(s.vector, 0.0), at(b, c, chains.tiles[0].offset(i, v)))
 
         def add(done: ir.Value, count: ir.Value) -> None:
-            first = b.mul(done, I64(s.columns))
-            if has_pairs():
-                p_here = at(b, p, b.sdiv(first, I64(2)))
-                chains.add_pairs(count, p_here, at(b, q, first), (2 * s.columns, s.columns))
-            else:
-                chains.add(count, at(b, p, first), at(b, q, first))
+            chains.add(count, chains.after(p, done), at(b, q, b.mul(done, I64(s.columns))))
 
         _over_groups(chains, c, terms, add)
 

@@ -113,7 +113,7 @@ def target() -> tuple[str, str, str]:
 
 @contextlib.contextmanager
 def _garbage_kept() -> Iterator[None]:
-    """Pauses the garbage collector, in every thread; it would take some 6 % of the time of compiling."""
+    """Pauses the garbage collector in every thread; it would look at the compiler's objects many times."""
     was_enabled = gc.isenabled()
     try:
         gc.disable()

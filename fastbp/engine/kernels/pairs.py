@@ -9,7 +9,7 @@ that have nothing else to do meanwhile.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from llvmlite import ir
 from llvmlite.binding import initialize_native_asmparser
@@ -34,11 +34,16 @@ def joined(b: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Value:
     return b.bitcast(b.or_(above, below), vector)
 
 
+@cache
+def _instruction(vector: ir.VectorType) -> ir.InlineAsm:
+    """By its name, for the types that LLVM's own function takes differ from version to version."""
+    initialize_native_asmparser()
+    return ir.InlineAsm(ir.FunctionType(vector, [vector] * 3), "vdpbf16ps $2, $1, $0", "=v,v,v,0")
+
+
 def add_products(b: ir.IRBuilder, total: ir.Value, p: ir.Value, q: ir.Value) -> ir.Value:
     """total + (first of p)(first of q) + (second of p)(second of q), two fused multiply-adds."""
-    initialize_native_asmparser()  # LLVM's own function for it takes other types from version to version
-    kind = ir.FunctionType(total.type, [total.type] * 3)
-    return b.call(ir.InlineAsm(kind, "vdpbf16ps $2, $1, $0", "=v,v,v,0"), [p, q, total])
+    return b.call(_instruction(total.type), [p, q, total])
 
 
 def pack_rows(module: ir.Module, row_words: int) -> ir.Function:
