@@ -1,17 +1,13 @@
 """One module decides how each function is compiled."""
 
 import ast
-import contextlib
-import gc
 import importlib
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from numba.core.dispatcher import Dispatcher
 
 import fastbp
-from fastbp.engine.kernels import jit
 
 SOURCES = sorted(Path(fastbp.__file__).parent.rglob("*.py"))
 
@@ -52,29 +48,6 @@ def test_no_fastmath_anywhere(path):
         if name == "fastmath":
             assert isinstance(value, ast.Constant) and value.value is False
     assert not LOOSE & {node.value for node in nodes(path, ast.Constant) if isinstance(node.value, str)}
-
-
-@pytest.mark.parametrize("is_enabled", [True, False])
-@pytest.mark.parametrize("error", [None, ValueError])
-def test_the_garbage_collector_rests_while_numba_compiles(is_enabled, error, monkeypatch):
-    seen = []
-
-    def compile_(signature):
-        seen.append(gc.isenabled())
-        if error:
-            raise error
-
-    monkeypatch.setattr(jit, "njit", lambda **options: lambda function: SimpleNamespace(compile=compile_))
-    monkeypatch.setattr(jit._Cache, "is_kept", lambda cache: False)
-    compiled = jit.kernel(lambda key: None)(lambda: None)
-    was_enabled = gc.isenabled()
-    try:
-        (gc.enable if is_enabled else gc.disable)()
-        with pytest.raises(error) if error else contextlib.nullcontext():
-            compiled("float32")
-        assert seen == [False] and gc.isenabled() == is_enabled
-    finally:
-        (gc.enable if was_enabled else gc.disable)()
 
 
 def inlined_functions():

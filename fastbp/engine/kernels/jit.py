@@ -9,13 +9,11 @@ Machine code is kept on disk: see `cache`.
 """
 
 import _thread
-import contextlib
 import functools
-import gc
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -111,18 +109,6 @@ def target() -> tuple[str, str, str]:
     return triple, name, features
 
 
-@contextlib.contextmanager
-def _garbage_kept() -> Iterator[None]:
-    """Pauses the garbage collector in every thread; it would look at the compiler's objects many times."""
-    was_enabled = gc.isenabled()
-    try:
-        gc.disable()
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 # ---------------------------------------------------------------- kernels
 
 
@@ -149,7 +135,7 @@ def kernel(
 
             if cache.is_kept():
                 return undisturbed(code)
-            with LOADING, _garbage_kept():
+            with LOADING:
                 return code()
 
         return functools.update_wrapper(compiled, function)
