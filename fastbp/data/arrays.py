@@ -12,7 +12,7 @@ from .sparse import Samples
 
 _KEPT = tuple(map(np.dtype, ("uint8", "float32", "float64")))  # types that kernels read
 _LARGEST = {np.dtype(name): np.finfo(name).max for name in ("float32", "float64")}
-_FEW = 1 << 12  # most numbers whose sum of squares BLAS takes without threads
+_FEW = 1 << 13  # most numbers whose sum of squares BLAS takes without threads
 _CHECKED_AT_ONCE = 1 << 20  # numbers, so that a memory-mapped array is never in memory as a whole
 _FIRST = 1 << 16  # numbers in the first rows, from which the kind of all numbers is inferred
 _WHOLE_BY_CHANCE = 1 << 43  # a measured float64 of at least this size is often a whole number
@@ -113,6 +113,8 @@ def warn_of_lost_digits(numbers: np.ndarray, dtype: np.dtype, name: str, option:
         bad = (columns.max(axis=0) > most) | (columns.min(axis=0) < -most)
     elif numbers.dtype == np.float64:
         seen = columns[: max(1, _FIRST // columns.shape[1])]
+        if -most <= seen.min() and seen.max() <= most:
+            return
         sizes = np.abs(seen).max(axis=0)
         bad = (most < sizes) & (sizes < _WHOLE_BY_CHANCE)
         bad[bad] = (np.floor(seen[:, bad]) == seen[:, bad]).all(axis=0)

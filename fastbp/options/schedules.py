@@ -75,6 +75,13 @@ class Constant(Schedule):
 
     warmup: int = 0
 
+    def rates(self, learning_rate: float, first: int, count: int, begin: int, end: int) -> Array:
+        import numpy as np
+
+        if first < self.warmup:
+            return super().rates(learning_rate, first, count, begin, end)
+        return np.full(count, learning_rate)
+
     def _factors(self, steps: Steps, begin: int, end: int) -> Array:
         import numpy as np
 

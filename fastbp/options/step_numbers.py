@@ -8,7 +8,7 @@ import numpy as np
 from .optimizers import Optimizer
 from .schedules import Schedule, rates_of
 
-_AHEAD = 16, 1024  # least and most steps whose numbers are computed at once
+_AHEAD = 128, 1024  # least and most steps whose numbers are computed at once
 
 
 class Recipe(NamedTuple):

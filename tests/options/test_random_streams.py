@@ -205,6 +205,7 @@ HARMLESS = {
         "pi",
         "arange",
         "empty",
+        "full",
         "ones",
         "zeros",
         "zeros_like",
