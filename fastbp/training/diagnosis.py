@@ -26,6 +26,8 @@ _SAME = 1e-2  # signals with a standard deviation below it hardly differ between
 
 _FIRST_STEPS = 1000  # steps after which a training that has learnt nothing is explained
 
+_BY_MEANS = ("quadratic", "cross_entropy", "poisson")  # costs whose best constant answers are means
+
 _SLOW = "; try ten times the learning rate of {:g}, optimizer='adam', or less regularisation"
 
 
@@ -46,26 +48,28 @@ class _Layer(NamedTuple):
 
 
 class Baseline:
-    """The answers that need no training, and their costs, by which a training is measured.
-
-    Attributes
-    ----------
-    rows : ndarray
-        The rows of the data that are looked at.
-    seen, every : _Targets
-        Their targets, and those of all rows where these are labels.
-    """
+    """The answers that need no training, and their costs, by which a training is measured."""
 
     def __init__(self, architecture: Architecture, data: Data, order: np.ndarray) -> None:
-        most = min(len(order), _ROWS, max(_FEW, _NUMBERS // architecture.sizes[0]))
-        rows = self.rows = order[np.linspace(0, len(order) - 1, most).astype(np.int64)]
-        scaling = architecture.target_scaling(data.outputs)
-        targets = data.targets if scaling is None else scaling.scaled(data.targets)
-        weights = data.weights[rows] if data.weights.size else NOTHING
-        self._architecture = architecture
-        self.seen = self.every = _targets_of(architecture, targets[rows], weights)
-        if data.targets.ndim == 1:
-            self.every = _counted(architecture, data.targets, data.weights)
+        self._architecture, self._data, self._order = architecture, data, order
+
+    @lazy
+    def rows(self) -> np.ndarray:
+        """The rows of the data that are looked at, from all over the order."""
+        most = min(len(self._order), _ROWS, max(_FEW, _NUMBERS // self._architecture.sizes[0]))
+        return self._order[np.linspace(0, len(self._order) - 1, most).astype(np.int64)]
+
+    @lazy
+    def seen(self) -> _Targets:
+        """Their targets."""
+        return _targets_of(self._architecture, self._data, self.rows)
+
+    @lazy
+    def every(self) -> _Targets:
+        """Those of all rows where they are labels, else of the rows that are looked at."""
+        if self._data.targets.ndim != 1:
+            return self.seen
+        return _counted(self._architecture, self._data.targets, self._data.weights)
 
     @lazy
     def answer(self) -> np.ndarray:
@@ -110,13 +114,13 @@ def notes(
     if not len(order) or not (diverged or len(losses) > 1):
         return []
     baseline = baseline or Baseline(architecture, data, order)
-    rows, seen, every = baseline.rows, baseline.seen, baseline.every
     layers: list[_Layer] = []
     with np.errstate(all="ignore"):
         if not diverged:
             former, gain = (_gain(loss, *baseline.costs) for loss in losses[-2:])
             if not gain < 10 * _LEARNT or (early and gain - former > _LEARNT * (1 - former)):
                 return []  # as nearly always, before the forward pass
+            rows, seen = baseline.rows, baseline.seen
             layers, z = _forward(parts, _inputs(data, rows))
             each = formulas.cost_of(architecture.cost, architecture.activations[-1], z, layers[-1].a, seen.y)
             cost = float(np.sum(seen.share * each))
@@ -124,8 +128,8 @@ def notes(
             if not _gain(cost, constant, perfect) < _LEARNT:
                 return []
         reasons = [
-            *_target_notes(architecture, every, data.targets.ndim == 1),
-            *_input_notes(_inputs(data, rows)),
+            *_target_notes(architecture, baseline.every, data.targets.ndim == 1),
+            *_input_notes(_inputs(data, baseline.rows)),
             *_rate_notes(rate, losses, diverged),
             *_unit_notes(architecture, layers, weights),
         ]
@@ -160,7 +164,10 @@ def divergence(place: str, what: str, rate: float, notes: Sequence[str]) -> str:
 # The costs of answers
 
 
-def _targets_of(architecture: Architecture, targets: np.ndarray, weights: np.ndarray) -> _Targets:
+def _targets_of(architecture: Architecture, data: Data, rows: np.ndarray) -> _Targets:
+    scaling = architecture.target_scaling(data.outputs)
+    targets = data.targets[rows] if scaling is None else scaling.scaled(data.targets[rows])
+    weights = data.weights[rows] if data.weights.size else NOTHING
     one_hot = targets.ndim == 1
     y = np.equal.outer(np.arange(architecture.sizes[-1]), targets) if one_hot else np.transpose(targets)
     share = weights if weights.size else np.ones(len(targets))
@@ -174,21 +181,22 @@ def _counted(architecture: Architecture, labels: np.ndarray, weights: np.ndarray
 
 
 def _constant(architecture: Architecture, targets: _Targets) -> np.ndarray:
-    """The best of five answers (outputs, 1) from the mean of each output to its median, or its quantile.
+    """The best answer (outputs, 1): means, or the best of five from the mean of each output to its median.
 
-    The mean is the best for the quadratic cost, the cross-entropy and poisson, the median for the absolute
-    cost, a quantile for that of its level, and for huber and log_cosh it lies between mean and median.  The
-    outputs of a softmax are not chosen one by one.
+    The median is the best for the absolute cost, a quantile for that of its level, and for huber and log_cosh
+    it lies between mean and median.  The outputs of a softmax are not chosen one by one.
     """
     y, share = targets.y, np.broadcast_to(targets.share, targets.y.shape)
+    mean = np.sum(share * y, axis=1, keepdims=True) / np.sum(share, axis=1, keepdims=True)
+    name, _ = costs.name_and_parameter(architecture.cost)
+    if name in _BY_MEANS or architecture.activations[-1] == "softmax":
+        return _reached(architecture, mean)
     ranks = np.argsort(y, axis=1)
     upto = np.cumsum(np.take_along_axis(share, ranks, axis=1), axis=1)
     level = architecture.cost.level if isinstance(architecture.cost, costs.Quantile) else 0.5
     middle = np.argmax(upto >= upto[:, -1:] * level, axis=1)[:, None]
     median = np.take_along_axis(y, np.take_along_axis(ranks, middle, axis=1), axis=1)
-    mean = np.sum(share * y, axis=1, keepdims=True) / upto[:, -1:]
-    parts = [0.0] if architecture.activations[-1] == "softmax" else [0.0, 0.25, 0.5, 0.75, 1.0]
-    answers = [_reached(architecture, mean + part * (median - mean)) for part in parts]
+    answers = [_reached(architecture, mean + part * (median - mean)) for part in (0.0, 0.25, 0.5, 0.75, 1.0)]
     each = [np.sum(_cost(architecture, targets, answer), axis=1, keepdims=True) for answer in answers]
     return np.asarray(np.choose(np.argmin(each, axis=0), answers))
 
@@ -225,6 +233,8 @@ def _total(architecture: Architecture, targets: _Targets, a: np.ndarray) -> floa
 
 def _costs(architecture: Architecture, targets: _Targets, answer: np.ndarray) -> tuple[float, float]:
     """The costs of a constant answer and of a perfect one, which is not 0 for shares and counts."""
+    if not costs.is_least_at_targets(architecture.cost):
+        return np.nan, np.nan
     perfect = _reached(architecture, targets.y)
     return _total(architecture, targets, answer), _total(architecture, targets, perfect)
 

@@ -276,8 +276,12 @@ def huber(a, y):
 
 def constant_cost(architecture, targets, weights=NOTHING):
     """The mean cost of the best constant answer that the outputs reach."""
-    known_by = diagnosis._counted if targets.ndim == 1 else diagnosis._targets_of
-    known = known_by(architecture, targets, weights)
+    rows = np.arange(len(targets))
+    data = Data(rows[:, None], targets, 1.0, weights)
+    if targets.ndim == 1:
+        known = diagnosis._counted(architecture, targets, weights)
+    else:
+        known = diagnosis._targets_of(architecture, data, rows)
     return diagnosis._total(architecture, known, diagnosis._constant(architecture, known))
 
 
