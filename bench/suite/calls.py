@@ -66,6 +66,24 @@ class OneRow(Prepared):
             self.net.predict(self.some)
 
 
+class ShortFit(Prepared):
+    """`fit` of 200 samples, in calls of one epoch and of ten, whose end is looked at for a failure."""
+
+    params = [1, 10]  # noqa: RUF012
+    param_names = ("epochs",)
+
+    def prepare(self, epochs: int) -> None:
+        self.net = Network([24, 8, 2], output_activation="softmax", cost="cross_entropy", seed=0)
+        self.X = np.random.default_rng(0).random((200, 24))
+        self.y = (self.X[:, 0] > 0.5).astype(int)
+        self.net.fit(self.X, self.y, epochs=50, batch_size=20, learning_rate=1.0)
+        assert self.net.score(self.X, self.y) > 0.8
+
+    def time_fit_times_100(self, epochs: int) -> None:
+        for _ in range(100):
+            self.net.fit(self.X, self.y, epochs=epochs, batch_size=20, learning_rate=0.1)
+
+
 class Gradient(Prepared):
     """`value_and_gradient` over 150 rows, as a full-batch optimizer calls it."""
 
