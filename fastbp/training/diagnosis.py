@@ -24,6 +24,7 @@ _NEAR_0, _SMALL = 0.05, 1e-3  # inputs, or a range of targets, below these are f
 _STUCK = 0.01  # a derivative below it passes almost nothing on, such as that of a sigmoid beyond 0.99
 _SAME = 1e-2  # signals with a standard deviation below it hardly differ between samples
 
+_LEAST_STEPS = 10  # steps before which no training can have learnt much
 _FIRST_STEPS = 1000  # steps after which a training that has learnt nothing is explained
 
 _BY_MEANS = ("quadratic", "cross_entropy", "poisson")  # costs whose best constant answers are means
@@ -144,10 +145,10 @@ def notes(
 def is_due(ended: int, epochs: int, steps: int) -> bool:
     """Tells whether a training is looked at after so many ended epochs, which made so many steps.
 
-    After the last one, and after the first by which it has made `_FIRST_STEPS` steps, but the second at the
-    earliest.
+    After the last one, if it has made `_LEAST_STEPS`, and after the first by which it has made `_FIRST_STEPS`,
+    but the second at the earliest.
     """
-    if ended < 2:
+    if ended < 2 or steps < _LEAST_STEPS:
         return False
     is_early = steps >= _FIRST_STEPS and (ended == 2 or steps * (ended - 1) < _FIRST_STEPS * ended)
     return ended == epochs or is_early

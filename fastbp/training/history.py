@@ -23,7 +23,8 @@ class History(Mapping[str, list[float]]):
     Attributes
     ----------
     notes : list of str
-        Observations that may explain why training failed, and reasons why it ended early.
+        Observations that may explain why training failed, if it made ten steps at least or diverged, and
+        reasons why it ended early.
     speeds : dict of int to float
         Samples per second by team size, as last measured: why ``threads="auto"`` chose as it did.
 

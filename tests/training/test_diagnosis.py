@@ -237,6 +237,14 @@ def test_bytes_are_looked_at_as_they_are_divided():
         assert found[0].startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "batch_size", "is_explained"), [(9, N, False), (10, N, True), (5, 300, True)]
+)
+def test_so_few_steps_are_no_failure(epochs, batch_size, is_explained):
+    history = network().fit(X, LABELS, epochs=epochs, batch_size=batch_size, learning_rate=1e-6)
+    assert bool(history.notes) == is_explained
+
+
 class Counting:
     """Samples that tell how many rows were read."""
 
