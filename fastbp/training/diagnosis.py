@@ -62,12 +62,12 @@ class Baseline:
 
     @lazy
     def seen(self) -> _Targets:
-        """Their targets."""
+        """The targets of the rows that are looked at."""
         return _targets_of(self._architecture, self._data, self.rows)
 
     @lazy
     def every(self) -> _Targets:
-        """Those of all rows where they are labels, else of the rows that are looked at."""
+        """The targets of all rows where these are labels, else of the rows that are looked at."""
         if self._data.targets.ndim != 1:
             return self.seen
         return _counted(self._architecture, self._data.targets, self._data.weights)
@@ -145,8 +145,8 @@ def notes(
 def is_due(ended: int, epochs: int, steps: int) -> bool:
     """Tells whether a training is looked at after so many ended epochs, which made so many steps.
 
-    After the last one, if it has made `_LEAST_STEPS`, and after the first by which it has made `_FIRST_STEPS`,
-    but the second at the earliest.
+    After the last one, if it has made `_LEAST_STEPS`, and after the first by which it has made
+    `_FIRST_STEPS`, but the second at the earliest.
     """
     if ended < 2 or steps < _LEAST_STEPS:
         return False
