@@ -62,15 +62,16 @@ class Baseline:
 
     @lazy
     def seen(self) -> _Targets:
-        """The targets of the rows that are looked at."""
+        """The targets of these rows."""
         return _targets_of(self._architecture, self._data, self.rows)
 
     @lazy
     def every(self) -> _Targets:
         """The targets of all rows where these are labels, else of the rows that are looked at."""
-        if self._data.targets.ndim != 1:
-            return self.seen
-        return _counted(self._architecture, self._data.targets, self._data.weights)
+        if self._data.targets.ndim == 1:
+            return _counted(self._architecture, self._data.targets, self._data.weights)
+        seen: _Targets = self.seen
+        return seen
 
     @lazy
     def answer(self) -> np.ndarray:

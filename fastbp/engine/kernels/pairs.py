@@ -36,7 +36,7 @@ def joined(b: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Value:
 
 @cache
 def _instruction(vector: ir.VectorType) -> ir.InlineAsm:
-    """By its name, for the types that LLVM's own function takes differ from version to version."""
+    """The instruction by its name, for the types of LLVM's own function differ from version to version."""
     initialize_native_asmparser()
     return ir.InlineAsm(ir.FunctionType(vector, [vector] * 3), "vdpbf16ps $2, $1, $0", "=v,v,v,0")
 
