@@ -80,7 +80,7 @@ class Constant(Schedule):
 
         if first < self.warmup:
             return super().rates(learning_rate, first, count, begin, end)
-        return np.full(count, learning_rate)
+        return np.full(count, learning_rate, np.float64)
 
     def _factors(self, steps: Steps, begin: int, end: int) -> Array:
         import numpy as np
