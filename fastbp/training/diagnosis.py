@@ -235,8 +235,6 @@ def _total(architecture: Architecture, targets: _Targets, a: np.ndarray) -> floa
 
 def _costs(architecture: Architecture, targets: _Targets, answer: np.ndarray) -> tuple[float, float]:
     """The costs of a constant answer and of a perfect one, which is not 0 for shares and counts."""
-    if not costs.is_least_at_targets(architecture.cost):
-        return np.nan, np.nan
     perfect = _reached(architecture, targets.y)
     return _total(architecture, targets, answer), _total(architecture, targets, perfect)
 
