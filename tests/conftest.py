@@ -22,12 +22,14 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Takes Ctrl-C, which tests send, where a shell has this process ignore it: in a background job."""
+    """Takes the signals that tests send, where a shell has this process ignore them: in a background job."""
     config.addinivalue_line("markers", "sampled: every third of its cases, all with --full")
     config.addinivalue_line("markers", "survives(fault, each=1): tries a fault of tests/support/faults.py")
     config.pluginmanager.register(faults.Record(config))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config, items):

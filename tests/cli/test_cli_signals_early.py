@@ -15,9 +15,10 @@ SIGNALS = {"SIGINT": "interrupted", "SIGTERM": "ended by SIGTERM", "SIGHUP": "en
 
 # At every import, a copy of the process is sent a signal and goes on; what it says and how it ends is noted.
 PROGRAM = """
-import json, os, sys
+import _thread, json, os, sys
 import _signal as signal
 
+here = _thread.get_ident()
 names, begin, every, *argv = json.loads(sys.argv[1])
 sys.argv = ["fastbp", *argv]
 seen, noted = [], []
@@ -26,7 +27,7 @@ class Finder:
     active = True
 
     def find_spec(self, name, path=None, target=None):
-        if not Finder.active:
+        if not Finder.active or _thread.get_ident() != here:  # whose copy would end with that thread
             return None
         seen.append(name)
         for place, signum in enumerate(names):

@@ -1,13 +1,15 @@
 """The first layer over sparse rows: only numbers that are stored are read, and the bits are the dense ones.
 
 A product skips the terms of an x that is 0, for fma(0, w, z) is z as long as w is finite and z is not -0.
-Where a chain passes through -0, which takes a bias of -0 or an underflow, the tile is computed anew by the
-dense microkernel.
+A chain that passes through -0, which takes a bias of -0 or an underflow, differs from the dense one by the
+sign of a 0 at most, and only until a term that is not -0.  So where it ends at -0, the tile is computed anew
+by the dense microkernel, and nowhere else.
 
 An update skips the weights of columns in which no sample of the batch has a number: their gradient is 0, and
 w + s 0 is w where the step s is not above 0.  Optimizers with penalties or state step all weights.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -169,21 +171,26 @@ def gather_panels(rows: Stored, positions: Any, count: int, target: Any, work: W
 
 @helper
 def gather_lists(rows: Stored, positions: Any, count: int, lists: Lists) -> None:
-    """`count` rows, at those positions, as lists."""
-    nr, _ = constants(lists.values)
-    panels = ceil_div(rows.count, nr)
-    for panel in range(panels):
-        lists.ends[panel] = 0
+    """`count` rows, at those positions, as lists row by row."""
     stored = 0
     for i in range(count):
         lists.starts[i] = stored
         for place in range(rows.starts[positions[i]], rows.starts[positions[i] + 1]):
-            column = rows.columns[place]
-            lists.columns[stored] = column
+            lists.columns[stored] = rows.columns[place]
             _read(rows, place, lists.values, stored, lists.divisor)
-            lists.ends[column // nr] += 1
             stored += 1
     lists.starts[count] = stored
+
+
+@helper
+def list_by_panels(inputs: int, count: int, lists: Lists) -> None:
+    """Lists the numbers of a block of `count` rows panel by panel as well."""
+    nr, _ = constants(lists.values)
+    panels = ceil_div(inputs, nr)
+    for panel in range(panels):
+        lists.ends[panel] = 0
+    for k in range(lists.starts[count]):
+        lists.ends[lists.columns[k] // nr] += 1
     begin = 0
     for panel in range(panels):  # to where each begins, which moves on to its end
         entries = lists.ends[panel]
@@ -201,35 +208,24 @@ def gather_lists(rows: Stored, positions: Any, count: int, lists: Lists) -> None
 # ---------------------------------------------------------------- the two products
 
 
-class _Chains:
-    """`vectors` chains of multiply-adds, and whether any has passed through -0."""
+class _NegativeZeros:
+    """Tells whether any of the vectors that it was shown has a -0."""
 
-    def __init__(self, b: ir.IRBuilder, element: ir.Type, vectors: int) -> None:
-        self.b, self.shape, self.vectors = b, shape(element), vectors
-        bits = I32 if size_of(element) == 4 else I64
-        self.integers = ir.VectorType(bits, self.shape.lanes)
-        self.negative_zero = ir.Constant(self.integers, [1 << (bits.width - 1)] * self.shape.lanes)
-        self.met = cgutils.alloca_once_value(b, ir.Constant(self.integers, [0] * self.shape.lanes))
+    def __init__(self, b: ir.IRBuilder, element: ir.Type) -> None:
+        self.b = b
+        bits, lanes = I32 if size_of(element) == 4 else I64, shape(element).lanes
+        self.integers = ir.VectorType(bits, lanes)
+        self.negative_zero = ir.Constant(self.integers, [1 << (bits.width - 1)] * lanes)
+        self.found = cgutils.alloca_once_value(b, ir.Constant(self.integers, [0] * lanes))
 
     def look(self, value: ir.Value) -> None:
         b = self.b
-        is_one = b.sext(
-            b.icmp_signed("==", b.bitcast(value, self.integers), self.negative_zero), self.integers
-        )
-        b.store(b.or_(b.load(self.met), is_one), self.met)
+        is_one = b.icmp_signed("==", b.bitcast(value, self.integers), self.negative_zero)
+        b.store(b.or_(b.load(self.found), b.sext(is_one, self.integers)), self.found)
 
-    def add(self, x: ir.Value, q: ir.Value, v: int, before: ir.Value) -> ir.Value:
-        """before + x q, of the vector number v."""
-        factor = load(self.b, at(self.b, q, v * self.shape.lanes), self.shape.vector)
-        value = fma(self.b, splat(self.b, x, self.shape.lanes), factor, before)
-        self.look(value)
-        return value
-
-    def has_met(self) -> ir.Value:
-        b = self.b
-        bits = ir.IntType(self.integers.element.width * self.shape.lanes)
-        whole = b.bitcast(b.load(self.met), bits)
-        return b.icmp_signed("!=", whole, bits(0))
+    def any(self) -> ir.Value:
+        bits = ir.IntType(self.integers.element.width * self.integers.count)
+        return self.b.icmp_signed("!=", self.b.bitcast(self.b.load(self.found), bits), bits(0))
 
 
 def _by_vectors(module: ir.Module, name: str, element: ir.Type, arguments: list[ir.Type], emit: Any) -> Any:
@@ -255,27 +251,27 @@ def _by_vectors(module: ir.Module, name: str, element: ir.Type, arguments: list[
 def dot_stored(
     typingctx: Any, vectors: Any, c: Any, start: Any, columns: Any, values: Any, count: Any, q: Any
 ) -> Any:
-    """C = start + sum over k < count of values[k] Q[columns[k]]; returns whether a chain met -0."""
+    """C = start + sum over k < count of values[k] Q[columns[k]]; returns whether a chain ends at -0."""
     element = element_of(c)
     s = shape(element)
 
     def emit(b: ir.IRBuilder, *args: ir.Value, vectors: int) -> ir.Value:
         c, start, columns, values, count, q = args
-        chains = _Chains(b, element, vectors)
-        slots = []
-        for v in range(vectors):
-            first = load(b, at(b, start, v * s.lanes), s.vector)
-            chains.look(first)
-            slots.append(cgutils.alloca_once_value(b, first))
+        negative_zeros = _NegativeZeros(b, element)
+        slots = [
+            cgutils.alloca_once_value(b, load(b, at(b, start, v * s.lanes), s.vector)) for v in range(vectors)
+        ]
         with loop(b, count) as k:
             column = b.sext(b.load(at(b, columns, k)), I64)
             row = at(b, q, b.mul(column, I64(s.columns)))
-            x = b.load(at(b, values, k))
+            x = splat(b, b.load(at(b, values, k)), s.lanes)
             for v, slot in enumerate(slots):
-                b.store(chains.add(x, row, v, b.load(slot)), slot)
+                b.store(fma(b, x, load(b, at(b, row, v * s.lanes), s.vector), b.load(slot)), slot)
         for v, slot in enumerate(slots):
-            store(b, b.load(slot), at(b, c, v * s.lanes))
-        return b.zext(chains.has_met(), I64)
+            total = b.load(slot)
+            negative_zeros.look(total)
+            store(b, total, at(b, c, v * s.lanes))
+        return b.zext(negative_zeros.any(), I64)
 
     address = element.as_pointer()
     arguments = [address, address, I32.as_pointer(), address, I64, address]
@@ -301,7 +297,7 @@ def outer_stored(
 ) -> Any:
     """W[i] = kept W[i] + scale sums[i] for the rows that have entries, or all where `kept` is not 1.
 
-    `sums`, a square of zeros, becomes the sums over entries of value Q[sample].  Returns whether one met -0;
+    `sums`, a square of zeros, becomes the sums over entries of value Q[sample].  Returns whether one is -0;
     W is untouched then.
     """
     element = element_of(w)
@@ -309,29 +305,35 @@ def outer_stored(
 
     def emit(b: ir.IRBuilder, *args: ir.Value, vectors: int) -> ir.Value:
         rows, w, sums, entries, values, count, q, scale, kept = args
-        chains = _Chains(b, element, vectors)
+        negative_zeros = _NegativeZeros(b, element)
         every = b.select(b.fcmp_unordered("!=", kept, element(1.0)), I64(-1), I64(0))
         touched = cgutils.alloca_once_value(b, every)
         with loop(b, count) as k:
             entry = b.zext(b.load(at(b, entries, k)), I64)
             column = b.and_(entry, I64((1 << BITS) - 1))
             row = at(b, q, b.mul(b.lshr(entry, I64(BITS)), I64(s.columns)))
-            x = b.load(at(b, values, k))
+            x = splat(b, b.load(at(b, values, k)), s.lanes)
             b.store(b.or_(b.load(touched), b.shl(I64(1), column)), touched)
             here = at(b, sums, b.mul(column, I64(s.columns)))
             for v in range(vectors):
-                place = at(b, here, v * s.lanes)
-                store(b, chains.add(x, row, v, load(b, place, s.vector)), place)
-        met = chains.has_met()
-        last = b.select(met, I64(0), rows)
-        with loop(b, last) as i, b.if_then(b.trunc(b.lshr(b.load(touched), i), ir.IntType(1))):
-            offset = b.mul(i, I64(s.columns))
-            for v in range(vectors):
-                target = at(b, at(b, w, offset), v * s.lanes)
-                total = load(b, at(b, at(b, sums, offset), v * s.lanes), s.vector)
-                before = b.fmul(splat(b, kept, s.lanes), load(b, target, s.vector))
-                store(b, flushed(b, fma(b, splat(b, scale, s.lanes), total, before)), target)
-        return b.zext(met, I64)
+                place, factor = (at(b, base, v * s.lanes) for base in (here, row))
+                store(b, fma(b, x, load(b, factor, s.vector), load(b, place, s.vector)), place)
+
+        def touched_sums(last: ir.Value) -> Iterator[tuple[ir.Value, ir.Value]]:
+            """Emits a loop over the rows that have entries: where each vector lies, and its sum."""
+            with loop(b, last) as i, b.if_then(b.trunc(b.lshr(b.load(touched), i), ir.IntType(1))):
+                for v in range(vectors):
+                    place = b.add(b.mul(i, I64(s.columns)), I64(v * s.lanes))
+                    yield place, load(b, at(b, sums, place), s.vector)
+
+        for _, total in touched_sums(rows):
+            negative_zeros.look(total)
+        found = negative_zeros.any()
+        for place, total in touched_sums(b.select(found, I64(0), rows)):
+            target = at(b, w, place)
+            before = b.fmul(splat(b, kept, s.lanes), load(b, target, s.vector))
+            store(b, flushed(b, fma(b, splat(b, scale, s.lanes), total, before)), target)
+        return b.zext(found, I64)
 
     address = element.as_pointer()
     arguments = [I64, address, address, I32.as_pointer(), address, I64, address, element, element]

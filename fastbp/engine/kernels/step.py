@@ -30,7 +30,16 @@ from .output import Sums, finish, output
 from .panels import Mask
 from .records import FUSED, GRADIENT, LAYER, PLAN
 from .shares import ceil_div
-from .sparse import Block, Stored, forward_listed, gather_lists, gather_panels, lists_of, update_listed
+from .sparse import (
+    Block,
+    Stored,
+    forward_listed,
+    gather_lists,
+    gather_panels,
+    list_by_panels,
+    lists_of,
+    update_listed,
+)
 from .team import WHOLE, Member, share
 from .vector import clear, constants, pointer, shift
 
@@ -425,6 +434,7 @@ def _backward_stored(
     _backward_all(net, work, x.panels, m, rule, ahead, flags, member)
     layer = net.layers[1]
     if net.plan[0].listed and not layer.frozen:
+        list_by_panels(layer.inputs, m, x.lists)
         update_listed(layer, work, x, m, rule, ahead, member)
 
 
