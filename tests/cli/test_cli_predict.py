@@ -178,21 +178,30 @@ def trained(path):
     return bits(net), net._fastbp.progress.batches
 
 
+SLOW = ("--data", POINTS, "--epochs", 1500, "--optimizer", "adam", "--dropout", 0.2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training that nothing has ended."""
+    path = tmp_path_factory.mktemp("whole") / "net"
+    assert said("train", *SLOW, "--save", path)[0] == 0
+    return trained(path)
+
+
 @POSIX
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_training_that_a_signal_ends_is_resumed_to_the_bit(tmp_path, signum):
-    whole, save, checkpoint = tmp_path / "whole", tmp_path / "net", tmp_path / "run"
-    slow = ("--data", POINTS, "--epochs", 1500, "--optimizer", "adam", "--dropout", 0.2)
-    assert said("train", *slow, "--save", whole)[0] == 0
-    process = start(*map(str, slow), "--checkpoint", str(checkpoint), "--save", str(save))
+def test_a_training_that_a_signal_ends_is_resumed_to_the_bit(whole, tmp_path, signum):
+    save, checkpoint = tmp_path / "net", tmp_path / "run"
+    process = start(*map(str, SLOW), "--checkpoint", str(checkpoint), "--save", str(save))
     time.sleep(0.05)
     process.send_signal(signum)
     process.communicate()
     assert process.returncode == 128 + signum
-    assert trained(save) != trained(whole)
+    assert trained(save) != whole
     assert trained(checkpoint) == trained(save)
-    assert said("train", *slow, "--checkpoint", checkpoint, "--resume", "--save", save)[0] == 0
-    assert trained(save) == trained(whole)
+    assert said("train", *SLOW, "--checkpoint", checkpoint, "--resume", "--save", save)[0] == 0
+    assert trained(save) == whole
 
 
 def test_resuming_begins_where_there_is_no_checkpoint_yet(tmp_path):

@@ -73,10 +73,10 @@ def wait_for_threads(others=OTHERS):
         time.sleep(1e-4)
 
 
-def in_another_process(expression, seconds=120, **environment):
-    """Evaluates an expression of this file's under a watchdog, with everything compiled beforehand."""
+def in_another_process(statement, seconds=120, **environment):
+    """Runs a statement of this file's names under a watchdog, with `meet` compiled beforehand."""
     path = os.pathsep.join(map(str, (Path(fastbp.__file__).parents[1], TESTS, TESTS.parent / "support")))
-    program = f"import test_team; test_team.team.run(2, test_team.Work(2)); test_team.{expression}"
+    program = f"from test_team import *\nteam.run(2, Work(2))\n{statement}"
     environment = {**os.environ, "PYTHONPATH": path, **environment}
     subprocess.run([sys.executable, "-c", program], env=environment, timeout=seconds, check=True)
 
@@ -150,14 +150,12 @@ def team_that_lacks_memory(members, times):
     assert work.members() == (members if not lacks else 1)
 
 
-@pytest.mark.parametrize("members", [2, 3, 5])
-def test_a_member_that_lacks_memory_at_first_begins_all_the_same(members):
-    in_another_process(f"team_that_lacks_memory({members}, 3)")
+def test_a_member_that_lacks_memory_at_first_begins_all_the_same():
+    in_another_process("for members in (2, 3, 5): team_that_lacks_memory(members, 3)")
 
 
-@pytest.mark.parametrize("members", [2, 3, 5])
-def test_the_caller_works_alone_where_a_member_finds_no_memory(members):
-    in_another_process(f"team_that_lacks_memory({members}, 10**6)")
+def test_the_caller_works_alone_where_a_member_finds_no_memory():
+    in_another_process("for members in (2, 3, 5): team_that_lacks_memory(members, 10**6)")
 
 
 def team_of_which_one_fails(members):
@@ -173,9 +171,8 @@ def team_of_which_one_fails(members):
     assert not work.met.any()
 
 
-@pytest.mark.parametrize("members", [2, 3, 5])
-def test_nobody_begins_where_a_member_fails_before_it_meets_the_others(members):
-    in_another_process(f"team_of_which_one_fails({members})")
+def test_nobody_begins_where_a_member_fails_before_it_meets_the_others():
+    in_another_process("for members in (2, 3, 5): team_of_which_one_fails(members)")
 
 
 def test_work_without_a_barrier_is_not_begun_again():
@@ -279,7 +276,7 @@ def test_a_thread_that_may_have_started_is_no_member(number, begun, error, monke
 # ---------------------------------------------------------------- the barrier
 
 
-@numba.njit("void(int64[::1], int64[:, ::1], int64, int64, int64)", nogil=True)
+@numba.njit(nogil=True)
 def meet_often(flags, met, times, rank, size):
     """Barrier after barrier, each member counts the rounds of which another had not yet come to this one."""
     for turn in range(1, times + 1):
@@ -294,6 +291,7 @@ def barriers_on_one_cpu(members, times):
     """On one CPU no member runs while another spins, so each must sleep and be woken at every barrier."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     met = np.zeros((members, 2), np.int64)
+    meet_often(np.zeros(ROW, np.int64), met, 0, 0, 1)  # compiles it
     begin = time.monotonic()
     team.run(members, lambda member, flags: meet_often(flags, met, times, member.rank, member.size))
     assert met.tolist() == [[times, 0]] * members
@@ -301,9 +299,8 @@ def barriers_on_one_cpu(members, times):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity of threads")
-@pytest.mark.parametrize("members", [2, 3, 5])
-def test_barriers_on_one_cpu(members):
-    in_another_process(f"barriers_on_one_cpu({members}, 2000)")
+def test_barriers_on_one_cpu():
+    in_another_process("for members in (2, 3, 5): barriers_on_one_cpu(members, 2000)")
 
 
 @pytest.mark.parametrize("late", [0, 1, 2])
@@ -320,7 +317,7 @@ def test_a_member_that_comes_late_finds_the_others_waiting(late):
     assert work.members() == 3
 
 
-@numba.njit("void(int64[::1], int64, int64)", nogil=True)
+@numba.njit(nogil=True)
 def pass_barrier(flags, rank, size):
     barrier(pointer(flags, 0), rank, size)
 
@@ -340,6 +337,7 @@ def test_a_team_tells_who_has_waited():
                 time.sleep(0)
         pass_barrier(flags, member.rank, member.size)
 
+    pass_barrier(np.zeros(ROW, np.int64), 0, 1)  # compiles it
     for _ in range(20):
         waited = team.run(2, work)
         assert waited[0] > 0 == waited[1]
@@ -426,7 +424,7 @@ def at_every_opcode(members, failures, error, refused=None):
 @pytest.mark.sampled
 @pytest.mark.parametrize(
     ("failures", "error"),
-    [(0, "test_team.Injected"), (1, "test_team.Injected"), (2, "test_team.Injected"), (0, "RuntimeError")],
+    [(0, "Injected"), (1, "Injected"), (2, "Injected"), (0, "RuntimeError")],
 )
 def test_an_exception_at_every_opcode(failures, error):
     in_another_process(f"at_every_opcode(3, {failures}, {error})")
@@ -444,7 +442,7 @@ def test_exceptions_at_many_opcodes():
 
 
 def test_an_exception_at_every_opcode_as_a_thread_is_refused():
-    in_another_process("at_every_opcode(3, 0, test_team.Injected, refused=1)")
+    in_another_process("at_every_opcode(3, 0, Injected, refused=1)")
 
 
 def near_the_recursion_limit():
@@ -512,7 +510,7 @@ def alarmed_teams(members, runs):
 
 @POSIX
 def test_alarms_while_teams_are_run(full):
-    in_another_process(f"alarmed_teams(3, {1500 if full else 500})")
+    in_another_process(f"alarmed_teams(3, {1500 if full else 250})")
 
 
 def alarmed_fits(runs):
@@ -527,7 +525,7 @@ def alarmed_fits(runs):
 
 @POSIX
 def test_alarms_while_networks_are_fitted(full):
-    in_another_process(f"alarmed_fits({1500 if full else 500})", FASTBP_NUM_THREADS="2")
+    in_another_process(f"alarmed_fits({1500 if full else 250})", FASTBP_NUM_THREADS="2")
 
 
 @POSIX

@@ -35,7 +35,7 @@ def interrupted_after(seconds):
         yield
     assert time.monotonic() - sent[0] < 2.0  # a chunk of 50 ms, on a busy machine
     sender.join()
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # one of another test may have ended
 
 
 signals = pytest.mark.skipif(sys.platform == "win32", reason="os.kill sends no SIGINT there")
@@ -175,6 +175,6 @@ def moments(folder, signum, times):
     ],
 )
 def test_signals_at_many_moments(signum, times, tmp_path, full, record_property):
-    times = times if full else times // 10
+    times = times if full else times // 20
     assert in_new_process(f"test_interrupts.moments({str(tmp_path)!r}, {int(signum)}, {times})") == times
     record_property("tried", times)
