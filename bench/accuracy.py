@@ -151,7 +151,7 @@ def all_seeds(peers: list[Peer], goal: float, how: str, options: argparse.Namesp
 def own_best(kind: type[Peer], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The result for each goal of the recipe that is there first from one seed, and then from most."""
     found: dict[float, list[tuple[float, Recipe]]] = {goal: [] for goal in options.goals}
-    for recipe in SEARCH:
+    for recipe in SEARCH[: options.search]:
         if peer := prepared(kind, recipe):
             for goal, spent in reach(peer, 0, tuple(options.goals), options.limit).items():
                 found[goal].append((spent, recipe))
@@ -286,6 +286,9 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=float, default=60.0, help="seconds after which a training is given up"
     )
+    parser.add_argument(
+        "--search", type=int, default=len(SEARCH), help="recipes of the search that each peer tries"
+    )
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument(
         "--write", action="store_true", help="docs/performance.md, accuracy.svg and accuracy.json"
@@ -297,7 +300,9 @@ def main() -> None:
             print(json.dumps(result), flush=True)
         return
     cores = min(options.cores, len(pinned.cores()))
-    arguments = ["--json", "--seeds", str(options.seeds), "--limit", str(options.limit)]
+    arguments = ["--json"]
+    for option in ("seeds", "limit", "search"):
+        arguments += [f"--{option}", str(getattr(options, option))]
     arguments += ["--goals", *map(str, options.goals)]
     results = []
     for result in pinned.run("bench.accuracy", arguments, cores):

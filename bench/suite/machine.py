@@ -108,7 +108,10 @@ def gflops(dtype: Any, threads: int = 1, seconds: float = 0.01, times: int = 3) 
 
 def measure(case: Case, dtype: str, threads: Any, epochs: int, inputs: str = "uint8") -> tuple[float, float]:
     """Median GFLOP/s of epochs of `fit`, and their share of the peak, measured before and after each."""
-    X, y = digits() if case in DIGITS else targets(case, max(10_000, case.batch_size))
+    if case in DIGITS:
+        X, y = digits(10_240 if max(case.sizes) > 1000 else 50_000)
+    else:
+        X, y = targets(case, max(10_000, case.batch_size))
     X = X if X.dtype == inputs else (X / (255 if X.dtype == np.uint8 else 1)).astype(inputs)
     net = Network(case.sizes, dtype=dtype, seed=0, **(PIXELS if X.dtype == np.uint8 else {}))
     net.weights, net.biases = start(case, dtype)
