@@ -1,8 +1,8 @@
 """``python -m bench.roofline``: the share of the FMA peak that whole epochs of `fit` reach.
 
 Each epoch trains on 50,000 shuffled digits, or 10,240 where layers are wide, with sigmoids and the quadratic
-cost; with ``--odd``, on small and uncommon networks, in numbers drawn for them.  The peak is measured before and
-after every epoch on as many threads; medians are shown.  Padding does not count as work.
+cost; with ``--odd``, on small and uncommon networks, in numbers drawn for them.  The peak is measured before
+and after every epoch on as many threads; medians are shown.  Padding does not count as work.
 """
 
 import argparse

@@ -581,9 +581,10 @@ class Network:
             several numbers while it trains, at a cost of about 2 % of the time, and keeps the fastest;
             `History` has that number and the speed of each.  Any number gives the same bits.
         callbacks : Callback or callable, or an iterable of them
-            `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint`, `AverageWeights`, `TimeLimit`, `CSVLogger`,
-            `ProgressBar`, `LivePlot`, `TensorBoard`, `OptunaPruning` or a user's own `Callback`.  A function is called as ``callback(network, history)`` after an
-            epoch and may change the weights; training stops early when it returns True.
+            `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint`, `AverageWeights`, `TimeLimit`,
+            `CSVLogger`, `ProgressBar`, `LivePlot`, `TensorBoard`, `OptunaPruning` or a user's own `Callback`.
+            A function is called as ``callback(network, history)`` after an epoch and may change the weights;
+            training stops early when it returns True.
         verbose : bool
             If True, shows a `ProgressBar`, or a line per epoch where stdout is no terminal.
 

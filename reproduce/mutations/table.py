@@ -400,6 +400,13 @@ MUTATIONS = (
         ("kernels/test_subnormal.py::test_sparse_rows_that_are_read_where_they_lie",),
     ),
     Mutation(
+        "engine/kernels/sparse.py",
+        "b.zext(_have_negative_zero(b, totals), I64)",
+        "I64(0)",
+        "the sign of a 0 of sparse rows",
+        ("data/test_sparse.py::test_a_chain_that_ends_at_negative_zero",),
+    ),
+    Mutation(
         "engine/kernels/lane_step.py",
         "(options.first_steps[network] + step) * last",
         "step * last",

@@ -1,8 +1,10 @@
 """Sparse samples are read where they lie: the same bits as from an array, in the memory of what is stored."""
 
+import math
 import subprocess
 import sys
 
+import numba
 import numpy as np
 import pytest
 from scipy import sparse
@@ -181,6 +183,20 @@ def test_a_stored_negative_zero_is_0_as_in_scipy():
     matrix = sparse.csr_matrix(([-0.0, 1.0], ([0, 1], [1, 0])))
     wanted = np.array([[0.0, 0.0], [1.0, 0.0]]).tobytes()
     assert compressed(matrix, "X").toarray().tobytes() == matrix.toarray().tobytes() == wanted
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_chain_that_ends_at_negative_zero(dtype):
+    """The dense chain becomes 0 in a column where the row stores nothing; a user's function sees the sign."""
+    X = sparse.csr_array(([1.0], ([0], [3])), shape=(1, 75))
+    sign = Activation(numba.njit(lambda z: math.copysign(1.0, z)), numba.njit(lambda z: 0.0 * z))
+    net = Network([75, 40], dtype=dtype, output_activation=sign)
+    net.weights = [np.full((40, 75), -0.0, dtype)]
+    net.weights[0][:33, 70] = 1.0
+    net.biases = [np.full((40, 1), -0.0, dtype)]
+    wanted = net.outputs(X.toarray())
+    assert wanted.tolist() == [[1.0] * 33 + [-1.0] * 7]
+    assert np.array_equal(net.outputs(X), wanted)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

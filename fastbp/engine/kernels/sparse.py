@@ -3,13 +3,12 @@
 A product skips the terms of an x that is 0, for fma(0, w, z) is z as long as w is finite and z is not -0.
 A chain that passes through -0, which takes a bias of -0 or an underflow, differs from the dense one by the
 sign of a 0 at most, and only until a term that is not -0.  So where it ends at -0, the tile is computed anew
-by the dense microkernel, and nowhere else.
+by the dense microkernel, and nowhere else: a user's function may see that sign.  An update makes 0 of -0.
 
 An update skips the weights of columns in which no sample of the batch has a number: their gradient is 0, and
 w + s 0 is w where the step s is not above 0.  Optimizers with penalties or state step all weights.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,12 +21,12 @@ from numba.extending import intrinsic
 from .dense import SAMPLES_AT_ONCE, Deltas, TileUpdate, Workspace, forward_by, update_by
 from .gather import SCALED
 from .jit import helper, inlined
-from .microkernel import Strided, dot, outer
-from .operands import rounded_beside
+from .microkernel import Strided, dot
 from .shares import ceil_div
 from .vector import (
     I32,
     I64,
+    VOID,
     at,
     call,
     clear,
@@ -76,7 +75,7 @@ class Stored(NamedTuple):
 def room_of(block: int, most: int, inputs: int, columns: int) -> tuple[int, int]:
     """How many integers and numbers `Stored` needs, where a panel has so many columns."""
     panels = -(-inputs // columns)
-    return block + 1 + panels + 2 * most, 1 + 2 * most + (panels + SAMPLES_AT_ONCE + columns) * columns
+    return block + 1 + panels + 2 * most, 1 + 2 * most + (panels + columns) * columns
 
 
 class Lists(NamedTuple):
@@ -92,8 +91,7 @@ class Lists(NamedTuple):
     ends: Any
     entries: Any
     parts: Any
-    row: Any  # room for a dense row, and for the samples of a dense panel
-    panel: Any
+    row: Any  # room for a dense row
     sums: Any  # and for a square
     divisor: Any
 
@@ -124,9 +122,8 @@ def lists_of(rows: Stored) -> Lists:
     values = shift(divisor, 1)
     parts = shift(values, most)
     row = shift(parts, most)
-    panel = shift(row, panels * nr)
-    sums = shift(panel, SAMPLES_AT_ONCE * nr)
-    return Lists(integers, columns, values, ends, shift(ends, panels), parts, row, panel, sums, divisor)
+    sums = shift(row, panels * nr)
+    return Lists(integers, columns, values, ends, shift(ends, panels), parts, row, sums, divisor)
 
 
 @inlined
@@ -208,43 +205,42 @@ def list_by_panels(inputs: int, count: int, lists: Lists) -> None:
 # ---------------------------------------------------------------- the two products
 
 
-class _NegativeZeros:
-    """Tells whether any of the vectors that it was shown has a -0."""
-
-    def __init__(self, b: ir.IRBuilder, element: ir.Type) -> None:
-        self.b = b
-        bits, lanes = I32 if size_of(element) == 4 else I64, shape(element).lanes
-        self.integers = ir.VectorType(bits, lanes)
-        self.negative_zero = ir.Constant(self.integers, [1 << (bits.width - 1)] * lanes)
-        self.found = cgutils.alloca_once_value(b, ir.Constant(self.integers, [0] * lanes))
-
-    def look(self, value: ir.Value) -> None:
-        b = self.b
-        is_one = b.icmp_signed("==", b.bitcast(value, self.integers), self.negative_zero)
-        b.store(b.or_(b.load(self.found), b.sext(is_one, self.integers)), self.found)
-
-    def any(self) -> ir.Value:
-        bits = ir.IntType(self.integers.element.width * self.integers.count)
-        return self.b.icmp_signed("!=", self.b.bitcast(self.b.load(self.found), bits), bits(0))
+def _have_negative_zero(b: ir.IRBuilder, vectors: list[ir.Value]) -> ir.Value:
+    """Tells whether any of some vectors has a -0."""
+    lanes, width = vectors[0].type.count, 8 * size_of(vectors[0].type.element)
+    integers = ir.VectorType(ir.IntType(width), lanes)
+    negative_zero = ir.Constant(integers, [1 << (width - 1)] * lanes)
+    found = ir.Constant(ir.VectorType(ir.IntType(1), lanes), None)
+    for vector in vectors:
+        found = b.or_(found, b.icmp_signed("==", b.bitcast(vector, integers), negative_zero))
+    return b.icmp_unsigned("!=", b.bitcast(found, ir.IntType(lanes)), ir.IntType(lanes)(0))
 
 
-def _by_vectors(module: ir.Module, name: str, element: ir.Type, arguments: list[ir.Type], emit: Any) -> Any:
-    """A routine that takes the number of vectors first, and has code for each; returns an int64."""
-    s = shape(element)
+def _by_vectors(
+    module: ir.Module,
+    name: str,
+    element: ir.Type,
+    arguments: list[ir.Type],
+    emit: Any,
+    result: ir.Type = VOID,
+) -> Any:
+    """A routine that takes the number of vectors first, and has code for each."""
 
-    def all_(b: ir.IRBuilder, vectors: ir.Value, *operands: ir.Value) -> ir.Value:
-        result = cgutils.alloca_once_value(b, I64(0))
+    def all_(b: ir.IRBuilder, vectors: ir.Value, *operands: ir.Value) -> ir.Value | None:
+        found = None if result == VOID else cgutils.alloca_once(b, result)
 
         def case(v: int) -> None:
             function = routine(
-                module, f"{name}_{element}_{v}", arguments, partial(emit, vectors=v), result=I64, tile=True
+                module, f"{name}_{element}_{v}", arguments, partial(emit, vectors=v), result=result, tile=True
             )
-            b.store(b.call(function, operands), result)
+            value = b.call(function, operands)
+            if found is not None:
+                b.store(value, found)
 
-        switch(b, vectors, {v: partial(case, v) for v in range(1, s.vectors + 1)})
-        return b.load(result)
+        switch(b, vectors, {v: partial(case, v) for v in range(1, shape(element).vectors + 1)})
+        return found and b.load(found)
 
-    return routine(module, f"{name}_{element}", [I64, *arguments], all_, result=I64)
+    return routine(module, f"{name}_{element}", [I64, *arguments], all_, result=result)
 
 
 @intrinsic
@@ -257,7 +253,6 @@ def dot_stored(
 
     def emit(b: ir.IRBuilder, *args: ir.Value, vectors: int) -> ir.Value:
         c, start, columns, values, count, q = args
-        negative_zeros = _NegativeZeros(b, element)
         slots = [
             cgutils.alloca_once_value(b, load(b, at(b, start, v * s.lanes), s.vector)) for v in range(vectors)
         ]
@@ -267,17 +262,16 @@ def dot_stored(
             x = splat(b, b.load(at(b, values, k)), s.lanes)
             for v, slot in enumerate(slots):
                 b.store(fma(b, x, load(b, at(b, row, v * s.lanes), s.vector), b.load(slot)), slot)
-        for v, slot in enumerate(slots):
-            total = b.load(slot)
-            negative_zeros.look(total)
+        totals = [b.load(slot) for slot in slots]
+        for v, total in enumerate(totals):
             store(b, total, at(b, c, v * s.lanes))
-        return b.zext(negative_zeros.any(), I64)
+        return b.zext(_have_negative_zero(b, totals), I64)
 
     address = element.as_pointer()
     arguments = [address, address, I32.as_pointer(), address, I64, address]
     i = types.int64
     return call(
-        lambda module: _by_vectors(module, "dot_stored", element, arguments, emit),
+        lambda module: _by_vectors(module, "dot_stored", element, arguments, emit, I64),
         (i, c, start, columns, values, i, q),
         i,
     )
@@ -297,15 +291,13 @@ def outer_stored(
 ) -> Any:
     """W[i] = kept W[i] + scale sums[i] for the rows that have entries, or all where `kept` is not 1.
 
-    `sums`, a square of zeros, becomes the sums over entries of value Q[sample].  Returns whether one is -0;
-    W is untouched then.
+    `sums`, a square of zeros, becomes the sums over entries of value Q[sample].  Subnormal numbers become 0.
     """
     element = element_of(w)
     s = shape(element)
 
-    def emit(b: ir.IRBuilder, *args: ir.Value, vectors: int) -> ir.Value:
+    def emit(b: ir.IRBuilder, *args: ir.Value, vectors: int) -> None:
         rows, w, sums, entries, values, count, q, scale, kept = args
-        negative_zeros = _NegativeZeros(b, element)
         every = b.select(b.fcmp_unordered("!=", kept, element(1.0)), I64(-1), I64(0))
         touched = cgutils.alloca_once_value(b, every)
         with loop(b, count) as k:
@@ -318,22 +310,13 @@ def outer_stored(
             for v in range(vectors):
                 place, factor = (at(b, base, v * s.lanes) for base in (here, row))
                 store(b, fma(b, x, load(b, factor, s.vector), load(b, place, s.vector)), place)
-
-        def touched_sums(last: ir.Value) -> Iterator[tuple[ir.Value, ir.Value]]:
-            """Emits a loop over the rows that have entries: where each vector lies, and its sum."""
-            with loop(b, last) as i, b.if_then(b.trunc(b.lshr(b.load(touched), i), ir.IntType(1))):
-                for v in range(vectors):
-                    place = b.add(b.mul(i, I64(s.columns)), I64(v * s.lanes))
-                    yield place, load(b, at(b, sums, place), s.vector)
-
-        for _, total in touched_sums(rows):
-            negative_zeros.look(total)
-        found = negative_zeros.any()
-        for place, total in touched_sums(b.select(found, I64(0), rows)):
-            target = at(b, w, place)
-            before = b.fmul(splat(b, kept, s.lanes), load(b, target, s.vector))
-            store(b, flushed(b, fma(b, splat(b, scale, s.lanes), total, before)), target)
-        return b.zext(found, I64)
+        with loop(b, rows) as i, b.if_then(b.trunc(b.lshr(b.load(touched), i), ir.IntType(1))):
+            offset = b.mul(i, I64(s.columns))
+            for v in range(vectors):
+                target, place = (at(b, at(b, base, offset), v * s.lanes) for base in (w, sums))
+                before = b.fmul(splat(b, kept, s.lanes), load(b, target, s.vector))
+                value = fma(b, splat(b, scale, s.lanes), load(b, place, s.vector), before)
+                store(b, flushed(b, value), target)
 
     address = element.as_pointer()
     arguments = [I64, address, address, I32.as_pointer(), address, I64, address, element, element]
@@ -341,7 +324,6 @@ def outer_stored(
     return call(
         lambda module: _by_vectors(module, "outer_stored", element, arguments, emit),
         (i, i, w, sums, entries, q, w.dtype, w.dtype),
-        i,
     )
 
 
@@ -386,14 +368,7 @@ def _gradient(
             entries, parts = shift(lists.entries, begin), shift(lists.parts, begin)
             stored = Entries(entries, parts, end - begin)
             clear(rows * nr, sums)
-            if outer_stored(vectors, rows, g, sums, stored, d.rows, rule.scale, kept):
-                clear(terms * nr, lists.panel)
-                for k in range(end - begin):
-                    i, column = (entries[k] >> BITS) - sample, entries[k] & ((1 << BITS) - 1)
-                    lists.panel[i * nr + column] = parts[k]
-                d_here = Strided(shift(d.rows, sample * nr), 0)
-                rounded = rounded_beside(work.rounded, work.parameters, g, False)
-                outer(d.columns, rounded, size, g, lists.panel, d_here, terms, rule.scale, kept)
+            outer_stored(vectors, rows, g, sums, stored, d.rows, rule.scale, kept)
         begin, kept = end, 1.0
 
 
