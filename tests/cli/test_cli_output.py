@@ -78,7 +78,7 @@ def test_a_terminal_shows_a_bar(bar, tmp_path):
     if "#" in bar:  # as if tqdm were not installed
         (tmp_path / "tqdm.py").write_text("raise ImportError")
         environment = environment | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{environment['PYTHONPATH']}"}
-    slow = "--hidden", "100", "--threads", "1"
+    slow = "--hidden", "200", "--threads", "1"
     shown = shown_by(command("train", "--epochs", "2", *slow), environment)
     assert re.search(bar, shown.getvalue())
     *_, first, second, _, last, nothing = shown.screen()

@@ -238,7 +238,7 @@ def _by_vectors(
                 b.store(value, found)
 
         switch(b, vectors, {v: partial(case, v) for v in range(1, shape(element).vectors + 1)})
-        return found and b.load(found)
+        return None if found is None else b.load(found)
 
     return routine(module, f"{name}_{element}", [I64, *arguments], all_, result=result)
 
