@@ -59,6 +59,7 @@ class Evaluation:
         self.sets.append(EvaluationSet(prefix, unweighted, rows, data.targets[rows], weights))
 
     def __call__(self, engine: Any, members: int) -> dict[str, float]:
+        """The costs and metrics by a team of so many members; with 0, of as many as pay."""
         scores: dict[str, float] = {}
         for number, one in enumerate(self.sets):
             losses = self.new_losses(number)

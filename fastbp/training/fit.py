@@ -95,12 +95,13 @@ def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Ru
     samples = _MANY if source.samples is None else source.samples
     progress = net._fastbp.progress
     start = start_of(progress, parts, plan.recipe, plan.epochs * -(-samples // batch_size))
-    team = sizes(plan.threads, parts.architecture, batch_size, samples)
+    team = sizes(plan.threads, parts.architecture, batch_size, samples, plan.epochs)
+    evaluating = 0 if plan.threads == "auto" else team.most  # members; 0 is as many as pay
     engine = _engine(net, parts, source, plan, team.most, start.optimizer_state)
     begin(net, learnt, plan.recipe, start)
     team_sizes = team if isinstance(engine, Engine) else ALONE
     chunks = Chunks(engine, source.data, start.numbers, progress.batches, team_sizes)
-    run = Run(net, chunks, start.numbers, source, plan, lambda: evaluation(engine, team.most), arguments)
+    run = Run(net, chunks, start.numbers, source, plan, lambda: evaluation(engine, evaluating), arguments)
     if saved:
         checkpoint.resume(run, saved)
     return run

@@ -166,7 +166,7 @@ def _engine_for(
 ) -> tuple[Any, Data, TeamSizes]:
     architecture, weights, biases = checked(net)
     data = _data(architecture, pairs, often=epochs > 2)
-    team = sizes(threads, architecture, batch_size, len(pairs))
+    team = sizes(threads, architecture, batch_size, len(pairs), epochs)
     key = mask_key(net) if architecture.dropout else 0
     if not architecture.is_compiled:
         return numpy_engine.Engine(architecture, weights, biases, batch_size, key=key), data, ALONE

@@ -26,6 +26,8 @@ def short_calls(sizes):
     net.value_and_gradient(X[:50], y[:50])
     net.value_and_gradient(X, y, threads=1)
     net.fit(X[:5], y[:5], epochs=1, batch_size=5, threads=1)
+    net.fit(X, y, epochs=2, batch_size=150)
+    net.SGD([(x[:, None], np.eye(sizes[-1])[:, [label]]) for x, label in zip(X, y, strict=True)], 1, 150, 0.1)
 
 
 @pytest.fixture
@@ -63,6 +65,9 @@ def test_a_long_one_takes_what_there_is(monkeypatch):
     for row in (0, 95, 96, 1999):
         np.testing.assert_array_equal(net.outputs(X[row : row + 1])[0], whole[row])
     assert teams == [3]
+    y = np.zeros(2000, int)
+    net.fit(X[:5], y[:5], epochs=1, batch_size=5, validation_data=(X, y))
+    assert teams == [3, 1, 3], "few rows to train on, and many to validate on"
 
 
 FORMS = {
