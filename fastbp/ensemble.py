@@ -300,7 +300,7 @@ class Ensemble:
             class_weight=class_weight,
             validation_data=validation_data,
             validation_split=validation_split,
-            shuffle=shuffle,
+            shuffle=checks.flag("shuffle", shuffle),
             data_seed=None if data_seed is None else checks.seed("data_seed", data_seed),
         )
         plans = [replace(plan, recipe=recipe) for recipe in recipes]

@@ -625,7 +625,7 @@ class Network:
             class_weight=class_weight,
             validation_data=validation_data,
             validation_split=validation_split,
-            shuffle=shuffle,
+            shuffle=checks.flag("shuffle", shuffle),
             data_seed=None if data_seed is None else checks.seed("data_seed", data_seed),
             buffer_bytes=buffer_bytes,
         )
@@ -788,7 +788,8 @@ class Network:
         """The share of rows predicted right; for values the coefficient of determination R^2.
 
         The network's `task` decides which, and y must be of that kind.  With `sample_weight`
-        (samples,) each row counts by its weight, as in scikit-learn's ``accuracy_score`` and ``r2_score``.
+        (samples,) each row counts by its weight.  Both are as in scikit-learn, ``accuracy_score`` and
+        ``r2_score(..., multioutput="variance_weighted")``: one coefficient of all outputs together.
         """
         return inference.score(self, X, y, sample_weight)
 

@@ -31,7 +31,8 @@ def same_features(
         if missing := [column for column in trained if column not in names]:
             hint = f"; it lacks {_listed(missing)}"
         elif len(names) == len({*names}):
-            hint = f"; {name}[list(net.feature_names_in_)] has them in that order"
+            ordered = "X.columns" if name == "validation_X" else "net.feature_names_in_"
+            hint = f"; {name}[list({ordered})] has them in that order"
         raise ValueError(
             f"{name}: expected the columns {_listed(trained)}, as in training, got {_listed(names)}{hint}"
         )

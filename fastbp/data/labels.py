@@ -8,7 +8,7 @@ import numpy as np
 from .arrays import array
 from .cells import are_numbers, numbers_of_objects
 
-_OTHERS = "USOmM"  # kinds of arrays whose labels are not numbers: text, objects and times
+_OTHERS = "USTOmM"  # kinds of arrays whose labels are not numbers: text, objects and times
 _PLAIN = {str, int, float, bool, np.datetime64, np.timedelta64}
 
 Classes = tuple[Any, ...] | None  # the label of each output, or None where they are 0, 1, 2 ...

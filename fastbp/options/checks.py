@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Literal
 
+OF_EVERY_HISTORY = ("loss", "seconds", "learning_rate", "threads")
+
 
 def sizes_of(sizes: Sequence[int]) -> tuple[int, ...]:
     """The numbers of neurons as plain integers."""
@@ -198,13 +200,13 @@ def callbacks(value: Any, base: type) -> list[Any]:
     return several
 
 
-def monitored(name: str, history: Mapping[str, list[float]]) -> float:
-    """The last number that the history has by a name."""
-    if not history.get(name):
+def monitor(name: str, names: Iterable[str]) -> None:
+    """Refuses to watch a number that is not among those of the history."""
+    if name not in names:
         hint = "; validation_data or validation_split gives it" if name.startswith("val_") else ""
-        names = ", ".join(map(repr, history))
-        raise ValueError(f"monitor: expected a name of the history, {names}, got {name!r}{hint}")
-    return history[name][-1]
+        raise ValueError(
+            f"monitor: expected a name of the history, {', '.join(map(repr, names))}, got {name!r}{hint}"
+        )
 
 
 def no_monitor(monitor: Any) -> None:
@@ -233,11 +235,18 @@ def metrics(value: Any, known: Mapping[str, Any], scores: Mapping[str, Any]) -> 
 
     Names are known ones, or those of scikit-learn's scores, which an error does not list.
     """
-    functions = {}
-    for metric in [value] if isinstance(value, str) or callable(value) else value:
+    functions: dict[str, Any] = {}
+    is_one = isinstance(value, str) or not isinstance(value, Iterable)
+    for metric in [value] if is_one else value:
         if callable(metric):
-            functions[getattr(metric, "__name__", type(metric).__name__)] = metric
-        elif metric in known or metric in scores:
+            name = getattr(metric, "__name__", type(metric).__name__)
+            if name in OF_EVERY_HISTORY or name.startswith("val_") or functions.get(name, metric) != metric:
+                raise ValueError(
+                    "metrics: expected functions with names that neither others nor numbers of the history "
+                    f"have, got one with the name {name!r}; give it another by def or __name__"
+                )
+            functions[name] = metric
+        elif isinstance(metric, str) and (metric in known or metric in scores):
             functions[metric] = known[metric] if metric in known else scores[metric]
         else:
             names = ", ".join(map(repr, known))

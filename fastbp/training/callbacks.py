@@ -54,7 +54,7 @@ class Monitor(Callback):
 
     def is_better(self, run: Run) -> bool:
         """Reads the epoch's number; returns True when it is the best so far."""
-        number = checks.monitored(self.monitor, run.history)
+        number = run.history[self.monitor][-1]
         gain = 0.0 if self.best is None else (number - self.best) * (1 if self._grows else -1)
         better = gain > self.min_delta or (self.best is None and not math.isnan(number))
         self.best, self.wait = (number, 0) if better else (self.best, self.wait + 1)
@@ -79,7 +79,7 @@ class EarlyStopping(Monitor):
     min_delta : float
         A change of at most this much is no improvement.
     restore_best_weights : bool
-        If True, the network ends with the weights of its best epoch, however training ends.
+        If True, the network ends with the weights of its best epoch, unless an exception ends training.
     mode : {"auto", "min", "max"}
         Whether lower or higher is better; "auto" decides by the name.
 
@@ -116,7 +116,7 @@ class EarlyStopping(Monitor):
             run.stop(f"EarlyStopping: {self.monitor} did not improve on {best} in {self.wait} epochs")
 
     def on_train_end(self, run: Run) -> None:
-        if self._weights and self.wait:
+        if self._weights and (self.wait or run.done):
             run.network.weights = [w.copy() for w in self._weights]
             run.network.biases = [b.copy() for b in self._biases]
 

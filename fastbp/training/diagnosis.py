@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..data.arrays import are_finite
 from ..data.sparse import dense
 from ..engine import formulas
 from ..engine.architecture import Architecture, Parts
@@ -113,7 +114,7 @@ def notes(
         That of the data and the order, where it is known already.
     """
     architecture, weights, _ = parts
-    if not len(order) or not (diverged or len(losses) > 1):
+    if not len(order) or not (diverged or len(losses) > 1) or (diverged and _not_finite(parts)):
         return []
     baseline = baseline or Baseline(architecture, data, order)
     layers: list[_Layer] = []
@@ -155,12 +156,26 @@ def is_due(ended: int, epochs: int, steps: int) -> bool:
     return ended == epochs or is_early
 
 
-def divergence(place: str, what: str, rate: float, notes: Sequence[str]) -> str:
-    """The message of a training that diverged at that place, with `notes` on why."""
+def divergence(parts: Parts, place: str, what: str, rate: float, notes: Sequence[str]) -> str:
+    """The message of a training that diverged at that place, with `notes` on why.
+
+    `parts` is the network as it is kept.
+    """
+    if name := _not_finite(parts):
+        return f"{place}: {name} had numbers before the epoch that are not finite; assign others"
     return (
         f"{place}: {what} is no longer finite with learning_rate {rate:g}; the last finite weights are kept. "
         + ("; ".join(notes) or "Try a smaller learning_rate")
     )
+
+
+def _not_finite(parts: Parts) -> str:
+    """The name of the first weights or biases that are not all finite; empty where all are."""
+    for name, arrays in (("weights", parts.weights), ("biases", parts.biases)):
+        for layer, array in enumerate(arrays):
+            if not are_finite(array):
+                return f"{name}[{layer}]"
+    return ""
 
 
 # The costs of answers

@@ -60,6 +60,11 @@ class NetworkRun:
         return self._trainee.source.samples
 
     @property
+    def done(self) -> int:
+        lanes, j = self.lane
+        return int(lanes.samples_done[j])
+
+    @property
     def network(self) -> Any:
         """The network with its present weights, which a hook may change."""
         if not self._lent:
@@ -368,7 +373,8 @@ class EnsembleRun:
             notes = self._explained(lanes, j, diverged=True)
             place = f"epoch {self.epoch + 1}, sample {lanes.samples_done[j]} of {lanes.samples}"
             rate = self.trainees[i].plan.recipe.rate
-            self.history.note(diagnosis.divergence(place, what, rate, notes), i)
+            parts = Parts(lanes.engine.architecture, *lanes.engine.unpack(j))
+            self.history.note(diagnosis.divergence(parts, place, what, rate, notes), i)
             self.history.diverged[i] = True
         samples_done = np.where(diverged & ~finite, 0, lanes.samples_done)
         return lanes._replace(samples_done=samples_done, active=lanes.active & ~diverged)

@@ -13,7 +13,7 @@ from ..data.schema import Schema
 from ..data.targets import Targets, Task
 from ..data.weights import check_some_weight
 from ..engine.packed import NOTHING, Data
-from ..options import random_streams
+from ..options import checks, random_streams
 from .scores import Score
 
 # The scores of tasks without an accuracy; "accuracy" for the others.
@@ -40,9 +40,11 @@ class Evaluation:
     def __init__(self, metrics: Mapping[str, Callable[..., float]], schema: Schema) -> None:
         name = _SCORES.get(schema.trained_task, "accuracy")
         self._metrics = dict(metrics) or {name: METRICS[name]}
-        for metric in self._metrics.values():
+        for name, metric in self._metrics.items():
             if isinstance(metric, Score):
                 metric.check(schema)
+            elif metric is METRICS["r2"] and schema.trained_task == "labels":
+                raise ValueError(f"metrics: expected those of labels, as y has labels, got {name!r}")
         self._takes_weights = {
             name
             for name, metric in self._metrics.items()
@@ -57,6 +59,15 @@ class Evaluation:
         check_some_weight(f"weights of the {'validation' if prefix else 'training'} data", weights)
         unweighted = data._replace(weights=NOTHING)
         self.sets.append(EvaluationSet(prefix, unweighted, rows, data.targets[rows], weights))
+
+    @property
+    def names(self) -> list[str]:
+        """The names that it adds to the history."""
+        return [
+            one.prefix + name
+            for one in self.sets
+            for name in (*(["loss"] if one.prefix else []), *self._metrics)
+        ]
 
     def __call__(self, engine: Any, members: int) -> dict[str, float]:
         """The costs and metrics by a team of so many members; with 0, of as many as pay."""
@@ -90,7 +101,7 @@ class Evaluation:
             else:
                 options = {"sample_weight": weights} if name in self._takes_weights else {}
                 value = metric(self._as_y(targets), outputs, **options)
-            scores[prefix + name] = float(value)
+            scores[prefix + name] = checks.number(f"metric {name!r}", value)
         return scores
 
     def shares(self, others: Sequence["Evaluation"], number: int) -> bool:

@@ -160,6 +160,9 @@ def evaluation_of(source: ArraySource | Blocks, plan: Plan, validation: Validati
         evaluation.add("val_", source.data, source.held_out)
     if plan.metrics and isinstance(source, ArraySource):
         evaluation.add("", source.data, source.rows)
+    for callback in plan.callbacks:
+        if callback.monitor is not None:
+            checks.monitor(callback.monitor, [*checks.OF_EVERY_HISTORY, *evaluation.names])
     return evaluation
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
+from ..options.checks import OF_EVERY_HISTORY
 from . import curves
 
-_ALWAYS = ("loss", "seconds", "learning_rate", "threads")
 _SHOWN = 20  # epochs in a notebook's table, the last ones
 
 
@@ -37,7 +37,7 @@ class History(Mapping[str, list[float]]):
     """
 
     def __init__(self, lists: Mapping[str, list[float]] = {}, notes: Iterable[str] = ()) -> None:
-        self._lists: dict[str, list[float]] = {name: [] for name in _ALWAYS} | dict(lists)
+        self._lists: dict[str, list[float]] = {name: [] for name in OF_EVERY_HISTORY} | dict(lists)
         self.notes = list(notes)
         self.speeds: dict[int, float] = {}
 

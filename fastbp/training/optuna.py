@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ..options import checks
 from .run import Callback, Run
 
 
@@ -33,7 +32,7 @@ class OptunaPruning(Callback):
         self.trial, self.monitor = trial, monitor
 
     def on_epoch_end(self, run: Run) -> None:
-        number = checks.monitored(self.monitor, run.history)
+        number = run.history[self.monitor][-1]
         self.trial.report(number, run.history.epochs)
         if self.trial.should_prune():
             import optuna

@@ -59,6 +59,8 @@ class Callback:
     ----------
     every : int
         `on_step` is called after every so many steps of the network, and never where it is 0.
+    monitor : str or None
+        A name of the history that the callback reads; `fit` refuses one that the history will not have.
 
     Examples
     --------
@@ -68,6 +70,7 @@ class Callback:
     """
 
     every: int = 0
+    monitor: str | None = None
     keeps_position: bool = False  # whether a checkpoint of it needs the state of NumPy's generator
 
     def on_train_begin(self, run: "Run") -> None:
@@ -459,7 +462,8 @@ class Run:
         notes = self._explained(diverged=True)
         self.history.notes.extend(notes)
         place = f"epoch {self.epoch + 1}, sample {done} of {samples}"
-        raise DivergenceError(diagnosis.divergence(place, what, self._numbers.recipe.rate, notes))
+        parts, rate = Parts(self._engine.architecture, *self._engine.unpack()), self._numbers.recipe.rate
+        raise DivergenceError(diagnosis.divergence(parts, place, what, rate, notes))
 
     def _explained(self, diverged: bool) -> list[str]:
         """New notes on a failure, looked for when training has diverged, once early, and at its end."""

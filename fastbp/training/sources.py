@@ -16,7 +16,7 @@ from ..data.targets import Targets
 from ..data.validation import checked_split
 from ..engine.kernels import shuffle as orders
 from ..engine.packed import Data
-from ..options import random_streams
+from ..options import checks, random_streams
 from ..options.network import Options
 from .evaluation import held_out
 from .plan import Plan
@@ -108,6 +108,7 @@ class CheckedArrays:
             samples = self.samples = checked.samples
         else:
             samples = self.samples = schema.samples(X, learns=True)
+            checks.count("rows of X", len(samples))
         self.validation_split = checked_split(plan.validation_split, plan.validation_data, len(samples))
         if checked is not None and y is checked._y and len(samples) == len(checked.samples):
             targets = self.targets = checked.targets
@@ -196,6 +197,7 @@ class ArraySource:
             "samples": self.samples,
             "type of X": str(X.dtype),
             "first sample (CRC)": zlib.crc32(np.ascontiguousarray(dense(X[:1])).tobytes()),
+            "y and weights (CRC)": zlib.crc32(self.data.weights.data, zlib.crc32(self.data.targets.data)),
         }
 
     def segments(self, epoch: int, first: int = 0) -> Generator[tuple[Data, np.ndarray]]:

@@ -15,8 +15,10 @@ ANIMALS = np.array(["cat", "dog", "eel"])[LABELS]
 TUPLES = np.fromiter([(label, "x") for label in LABELS.tolist()], object)
 DAYS = np.datetime64("2026-01-30") + LABELS
 NANOSECONDS = np.datetime64("2026-01-30T12:00:00.123456789") + LABELS  # finer than Python's own
+NUMPY = tuple(map(int, np.__version__.split(".")[:2]))
 KINDS = {
     "text": (ANIMALS, ["cat", "dog", "eel"]),
+    **({"text of any length": (ANIMALS.astype("T"), ["cat", "dog", "eel"])} if NUMPY >= (2,) else {}),
     "a list of text": (ANIMALS.tolist(), ["cat", "dog", "eel"]),
     "objects": (ANIMALS.astype(object), ["cat", "dog", "eel"]),
     "numbers from 1": (LABELS + 1, [1, 2, 3]),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Adam, Cost, Network
+from fastbp import Adam, Cost, EarlyStopping, Network, ReduceLROnPlateau
 from ids import named
 from refusals import assert_refused
 from toy import LABELS, OPTIONS, VALUES, N, X, bits
@@ -36,6 +36,14 @@ def own(network=(), **options):
 
 def rate_then(value):
     return lambda step: value if step == 5 else 0.1
+
+
+def called(name, value=0.0):
+    def metric(y, outputs):
+        return value
+
+    metric.__name__ = name
+    return metric
 
 
 REFUSED = [
@@ -208,6 +216,19 @@ REFUSED = [
         lambda: fit(y=VALUES, validation_data=(X, VALUES * 3), network={"cost": "cross_entropy"}),
         "validation_y[0, 1]: expected 0 to 1",
     ),
+    # data and numbers of the history
+    (lambda: fit(X=X[:0], y=LABELS[:0]), "rows of X: expected at least 1, got 0"),
+    (lambda: net().partial_fit(X[:0], LABELS[:0]), "rows of X: expected at least 1, got 0"),
+    (lambda: fit(shuffle="no"), TypeError, "shuffle: expected True or False, got 'no'"),
+    (lambda: fit(metrics=None), "metrics: expected one of 'accuracy'", "got None"),
+    (lambda: fit(metrics=[["f1"]]), "metrics: expected one of 'accuracy'", "got ['f1']"),
+    (lambda: fit(metrics="r2"), "metrics: expected those of labels, as y has labels, got 'r2'"),
+    (lambda: fit(metrics=[called("loss")]), "metrics: expected functions with names that", "'loss'"),
+    (lambda: fit(metrics=called("val_accuracy")), "metrics: expected functions", "'val_accuracy'"),
+    (lambda: fit(metrics=[called("f"), called("f")]), "metrics: expected functions", "'f'"),
+    (lambda: fit(metrics=called("f", None)), TypeError, "metric 'f': expected a number, got None"),
+    (lambda: fit(callbacks=EarlyStopping()), "monitor: expected a name of the history", "got 'val_loss'"),
+    (lambda: fit(callbacks=ReduceLROnPlateau("f"), metrics="mse"), "'threads', 'mse', got 'f'"),
     # with methods that a user has replaced
     (
         lambda: own(optimizer="adam"),
@@ -257,6 +278,8 @@ def test_refused(case):
         {"optimizer": "no"},
         {"clip_norm": 0},
         {"schedule": lambda step: np.nan},
+        {"metrics": "r2"},
+        {"callbacks": EarlyStopping()},
     ],
     ids=named,
 )

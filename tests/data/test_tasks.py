@@ -378,5 +378,5 @@ def test_no_false_alarm(case, use):
     fit(net, learnt)
     if use == "predict":
         net.predict(given)
-    else:
+    elif len(given):
         net.fit(given, LABELS[: len(given)], epochs=1, batch_size=5, learning_rate=1e-3)

@@ -175,6 +175,21 @@ def test_a_callback_that_is_used_again_begins_anew():
         assert history.loss == losses
 
 
+@pytest.mark.parametrize("step", [8, 9], ids=["between epochs", "within one"])
+def test_the_best_weights_are_restored_where_an_epoch_was_not_trained_to_its_end(step):
+    class Stop(fastbp.Callback):
+        every = 1
+
+        def on_step(self, run):
+            if run.step == step:
+                run.stop()
+
+    best = EarlyStopping("loss", restore_best_weights=True)
+    falling = Told("loss", [0.5, 0.4, 0.3])
+    found = fitted(callbacks=[falling, best, Stop()], epochs=3, batch_size=7)  # 4 steps an epoch
+    assert bits(found) == bits(fitted(epochs=2, batch_size=7))
+
+
 def test_a_number_that_is_not_there_is_named():
     with pytest.raises(ValueError, match=r"monitor: expected .*'loss'.*got 'val_loss'; validation_data"):
         fitted(callbacks=EarlyStopping())

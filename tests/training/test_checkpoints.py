@@ -267,6 +267,9 @@ def test_other_data_are_not_resumed_with(tmp_path):
     fresh().fit(X, LABELS, **options)
     with pytest.raises(ValueError, match=r"first sample \(CRC\) was"):
         fresh().fit(X + 1, LABELS, **options)
+    for others in ({"y": LABELS[::-1]}, {"sample_weight": np.arange(len(X))}):
+        with pytest.raises(ValueError, match=r"y and weights \(CRC\) was"):
+            fresh().fit(**{"X": X, "y": LABELS, **options, **others})
     with pytest.raises(ValueError, match="samples was 25, is 20"):
         fresh().fit(X[:20], LABELS[:20], **options)
 

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+import fastbp
 from fastbp import DivergenceError
 from toy import LABELS, VALUES, N, X, bits, fitted, fresh
 
@@ -15,6 +16,18 @@ def assert_usable(net):
         assert np.isfinite(array).all()
     assert np.isfinite(net.outputs(X / 100)).all()
     net.fit(X / 100, LABELS, epochs=1, batch_size=N, learning_rate=1e-9)
+
+
+@pytest.mark.parametrize("epoch", [0, 1], ids=["before training", "by a callback"])
+def test_numbers_that_a_user_spoils_are_named(epoch):
+    net = fresh()
+    net.weights[1][2, 0] = np.nan if epoch == 0 else 0.0
+    with pytest.raises(DivergenceError, match=rf"epoch {epoch + 1}, .*: weights\[1\] had numbers before"):
+        fitted(net=net, epochs=3, callbacks=lambda net, history: net.weights[1].fill(np.inf))
+    with pytest.raises(DivergenceError, match=r"biases\[0\] had numbers before"):
+        net = fresh()
+        net.biases[0][0] = np.nan
+        fastbp.Ensemble.of([net]).fit(X, LABELS, epochs=1, batch_size=N)
 
 
 @pytest.mark.survives("divergence")

@@ -7,7 +7,7 @@ import pytest
 
 import fastbp
 from alone import assert_same_bits
-from fastbp import DivergenceError, EarlyStopping, Ensemble, ReduceLROnPlateau
+from fastbp import DivergenceError, EarlyStopping, Ensemble, ReduceLROnPlateau, TimeLimit
 from fastbp.engine.packed import Engine
 from fastbp.training import ensemble_run
 
@@ -50,6 +50,23 @@ def test_networks_stop_one_by_one(restores, dropout):
     assert np.isnan(history.val_loss).sum() == (history.epochs - trained).sum()
     for i, epochs in enumerate(trained):
         assert history.last("val_loss")[i] == history.val_loss[epochs - 1, i]
+
+
+def test_the_best_weights_are_restored_where_an_epoch_was_not_trained_to_its_end():
+    class Stop(TimeLimit):
+        every = 1
+
+        def on_chunk(self, run):
+            if run.epoch == 2 and run.done:
+                run.stop()
+
+    stopped, whole = ensemble(), ensemble()
+    best = EarlyStopping("loss", restore_best_weights=True)
+    history = stopped.fit(X, Y, **FIT, learning_rate=0.001, callbacks=[best, Stop(seconds=1e9)])
+    assert history.epochs == 2 and (np.diff(history.loss, axis=0) < 0).all()
+    whole.fit(X, Y, **{**FIT, "epochs": 2}, learning_rate=0.001)
+    for one, other in zip(stopped, whole, strict=True):
+        assert one.parameters.tobytes() == other.parameters.tobytes()
 
 
 def test_networks_are_packed_again_when_half_of_them_have_stopped(monkeypatch):
