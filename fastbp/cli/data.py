@@ -133,9 +133,18 @@ def divisor_of(path: str | None, X: "NDArray[Any]", chosen: float | None) -> tup
 
 
 def _flat(part: Rows, name: str) -> Rows:
+    """Samples as rows of numbers, and labels that are bytes as text."""
+    import numpy as np
+
     if not len(part.y):
         raise Failure(f"{name}: expected at least one sample, got none")
-    return part._replace(X=part.X.reshape(len(part.X), math.prod(part.X.shape[1:])))
+    part = part._replace(X=part.X.reshape(len(part.X), math.prod(part.X.shape[1:])))
+    if part.y.dtype.kind != "S":
+        return part
+    try:
+        return part._replace(y=np.char.decode(part.y, "utf-8"))
+    except UnicodeDecodeError as error:
+        raise Failure(f"{name}: y: expected text in UTF-8: {error}") from error
 
 
 def task_of(y: "NDArray[Any]", chosen: str | None) -> tuple[str, str]:
@@ -152,7 +161,7 @@ def task_of(y: "NDArray[Any]", chosen: str | None) -> tuple[str, str]:
 
 
 def is_text(y: "NDArray[Any]") -> bool:
-    return y.dtype.kind in "US"
+    return y.dtype.kind == "U"
 
 
 def _is_labels(y: "NDArray[Any]") -> bool:

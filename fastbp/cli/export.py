@@ -38,6 +38,8 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     if options.out.endswith(".onnx") and (options.header or options.embedded):
         raise Failure(f"--header, --embedded: expected a file of C, got {options.out}")
     saving.writable("OUT", options.out, {"MODEL": options.model})
+    if options.header:
+        saving.writable("--header", f"{options.out.removesuffix('.c')}.h", {"MODEL": options.model})
     try:
         net = load(options.model)
     except (OSError, ValueError) as error:

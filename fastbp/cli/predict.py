@@ -3,6 +3,8 @@
 import argparse
 import csv
 import io
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -126,6 +128,10 @@ def _samples(net: "Network", options: argparse.Namespace) -> "NDArray[Any]":
     if path.endswith((".npy", ".npz")):
         kind, load = "a file of NumPy's", load_array
     else:
+        if stat.S_ISFIFO(os.stat(path).st_mode):
+            raise ValueError(
+                f"{path}: expected a file, which is read twice, got a pipe; save the table first"
+            )
         with open(path, "rb") as file:
             start = file.read(2)
         if options.header is not None and table.is_parquet(path):

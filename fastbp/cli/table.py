@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import math
 import re
 from array import array
 from collections.abc import Iterator, Sequence
@@ -60,7 +61,10 @@ def read(path: str, has_header: bool | None, names: Sequence[str]) -> "NDArray[A
                     continue
             if len(cells) != columns:
                 raise ValueError(f"expected {columns} numbers as above, got {len(cells)}")
-            table.extend(numbers(cells if positions is None else [cells[i] for i in positions], labels))
+            sample = numbers(cells if positions is None else [cells[i] for i in positions], labels)
+            if not math.isfinite(sum(sample)):
+                _check_finite(sample, labels)
+            table.extend(sample)
     if not table:
         raise ValueError(f"{path}: expected a table of numbers, got none")
     return np.frombuffer(table).reshape(-1, len(labels))
@@ -179,7 +183,8 @@ def _is_header(cells: list[str], names: Sequence[str]) -> bool:
 
     Whole numbers that rise by one may be column numbers or years; the first cell beside them is a name then.
     """
-    if names and {name.strip() for name in names} <= {cell.strip() for cell in cells}:
+    has_names = bool(names) and {name.strip() for name in names} <= {cell.strip() for cell in cells}
+    if has_names and not all(map(is_number, cells)):
         return True
     numbers = [cell for cell in cells if is_number(cell)]
     others = [cell for cell in cells if not is_number(cell) and not is_missing(cell)]
@@ -187,7 +192,7 @@ def _is_header(cells: list[str], names: Sequence[str]) -> bool:
     counts = bool(numbers) and _goes_up(numbers)
     if words and (not numbers or (counts and words[0] is cells[0])):
         return True
-    if others or (counts and (len(numbers) > 1 or int(numbers[0]) == 0)):
+    if others or has_names or (counts and (len(numbers) > 1 or int(numbers[0]) == 0)):
         raise ValueError(
             f"expected the names of columns or the numbers of a sample, got {listed(cells)}, which may be "
             "either; --header or --no-header tells which"
@@ -240,6 +245,12 @@ def numbers(cells: list[str], columns: Sequence[str]) -> list[float]:
         if not is_number(cell):
             raise NotANumber(position, columns[position], cell)
     return [_TRUTHS[cell.strip().lower()] if is_truth(cell) else float(cell) for cell in cells]
+
+
+def _check_finite(sample: list[float], columns: Sequence[str]) -> None:
+    for number, column in zip(sample, columns, strict=True):
+        if not math.isfinite(number):
+            raise ValueError(f"expected a finite number in column {column}, got {number}")
 
 
 def listed(cells: Sequence[str]) -> str:

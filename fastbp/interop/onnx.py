@@ -126,7 +126,8 @@ class _Chain:
         """The activation that several operators compute, found by its values at some z."""
         from onnx import helper, reference
 
-        kind = np.result_type(np.float32, *(a.dtype for a in self._constants.values() if a.dtype.kind == "f"))
+        read = [self._constants[name] for node in region for name in node.input if name in self._constants]
+        kind = np.result_type(np.float32, *(a.dtype for a in read if a.dtype.kind == "f"))
         z = np.array([-1000.0, *np.linspace(-6.0, 6.0, 49)], kind)[:, None]
         constants = [node for node in self._graph.node if node.op_type == "Constant"]
         ends = [

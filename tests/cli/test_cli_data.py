@@ -306,10 +306,11 @@ def test_damaged_files(tmp_path):
     refused(said("train", "--data", tmp_path), tmp_path, "expected those of an IDX file")
 
 
-def test_text_labels_are_learnt_and_columns_scaled(tmp_path):
+@pytest.mark.parametrize("type_of_y", ["U3", "S3"])
+def test_text_labels_are_learnt_and_columns_scaled(type_of_y, tmp_path):
     with np.load(POINTS) as arrays:
         X, X_test = (1e4 + 500 * arrays[name] for name in ("X", "X_test"))
-        y, y_test = (np.array(["cat", "dog", "eel"])[arrays[name]] for name in ("y", "y_test"))
+        y, y_test = (np.array(["cat", "dog", "eel"], type_of_y)[arrays[name]] for name in ("y", "y_test"))
     path = write(tmp_path / "animals.npz", X=X, X_test=X_test, y=y, y_test=y_test)
     options = "--scale-inputs", "--epochs", 20, "--save", tmp_path / "net.fastbp"
     status, lines, err = said("train", "--data", path, *options)
@@ -319,7 +320,7 @@ def test_text_labels_are_learnt_and_columns_scaled(tmp_path):
     assert float(re.fullmatch(ACCURACY, lines[-1])[1]) > 90
     np.savez(tmp_path / "new.npz", X=X_test)
     lines = said("predict", tmp_path / "net.fastbp", tmp_path / "new.npz")[1]
-    assert np.mean(np.array(lines[1:]) == y_test) > 0.9
+    assert np.mean(np.array(lines[1:]) == y_test.astype("U3")) > 0.9
     y_test = np.where(np.arange(200) == 5, "cow", y_test)
     path = write(tmp_path / "animals.npz", X=X, X_test=X_test, y=y, y_test=y_test)
     refused(said("train", "--data", path), "test part: y[5]: expected one of 'cat', 'dog', 'eel', got 'cow'")

@@ -1,6 +1,7 @@
 """Tables for ``fastbp predict``: as many answers as samples, or the line that is not understood."""
 
 import io
+import os
 
 import numpy as np
 import pandas
@@ -133,7 +134,7 @@ def test_other_whole_numbers_are_a_sample(answers, models):
 def test_a_row_of_missing_numbers_is_no_header(answers, cell):
     outcome = answers(f"{cell},{cell},{cell}\n{text(X, header=False)}")
     if cell.lower().lstrip("-") in ("nan", "inf"):
-        refused(outcome, f"X[0, 0]: expected a finite float64, got {cell}")
+        refused(outcome, f"line 1: expected a finite number in column 1, got {cell}")
     else:
         refused(outcome, f"line 1: expected a number in column 1, got {cell!r}")
 
@@ -160,6 +161,7 @@ def test_a_row_of_missing_numbers_is_no_header(answers, cell):
         ("0.5,1,2,\n", "line 1: expected a number in column 4, got ''"),
         ("x" * 200_000 + ",b,c\n1,2,4\n", "line 1: field larger than field limit"),
         ("0.5,1," + "x" * 100_000 + "\n", "got '0.5', '1', 'xxxx"),
+        ("0.5,1,2\n0.5,1,1e400\n", "line 2: expected a finite number in column 3, got inf"),
         ('0.5,1,2\n0.5,"1,2\n', "line 2: expected 3 numbers as above, got 2"),
         (text(X, header=False).encode("utf-16"), "expected text in UTF-8"),
     ],
@@ -227,8 +229,19 @@ def test_names_that_are_numbers(answers, tmp_path):
     net = Network([3, 4, 1], output_activation="linear", seed=0)
     net.fit(pandas.DataFrame(X, columns=["0", "1", "2"]), X[:, 0], epochs=1, batch_size=5)
     net.save(tmp_path / "net")
-    (tmp_path / "data.csv").write_text(text(pandas.DataFrame(X[:, ::-1], columns=["2", "1", "0"])))
-    assert numbers(said("predict", tmp_path / "net", tmp_path / "data.csv")) == net.predict(X).tolist()
+    path, wanted = tmp_path / "data.csv", net.predict(X).tolist()
+    path.write_text(text(pandas.DataFrame(X[:, ::-1], columns=["2", "1", "0"])))
+    refused(said("predict", tmp_path / "net", path), EITHER)
+    assert numbers(said("predict", tmp_path / "net", path, "--header")) == wanted
+    path.write_text(text(pandas.DataFrame(X, columns=["0", "1", "2"]).assign(y=1)))
+    assert numbers(said("predict", tmp_path / "net", path)) == wanted, "y is a name"
+
+
+def test_a_table_is_no_pipe(models, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    refused(
+        said("predict", models / "3", tmp_path / "pipe"), "expected a file, which is read twice, got a pipe"
+    )
 
 
 def test_header_is_for_tables(models, tmp_path):

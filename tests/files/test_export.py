@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from command import run
-from fastbp import ELU, GELU, Activation, Cost, LeakyReLU, Network
+from fastbp import ELU, GELU, Activation, Cost, LeakyReLU, Network, load
 from fastbp.datasets import load_mnist
 from fastbp.export import to_c, to_onnx
 from fastbp.files import c_source
@@ -271,3 +271,7 @@ def test_the_command(tmp_path):
         assert (done.returncode, done.stdout) == (2, "")
         assert message in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.c", "net.fastbp", "net.h", "net.onnx"]
+    net.save(tmp_path / "net.h")
+    done = run("export", tmp_path / "net.h", tmp_path / "net.c", "--header")
+    assert done.returncode == 2 and "net.h: expected another file, got" in done.stderr
+    assert load(tmp_path / "net.h").fingerprint() == net.fingerprint()

@@ -146,6 +146,13 @@ def test_networks_to_onnx_and_back(kind, dtype, tmp_path):
     assert (back.outputs(X) == net.outputs(X)).all()
 
 
+@pytest.mark.parametrize("kind", EVERY, ids=str)
+def test_divided_networks_to_onnx_and_back(kind, dtype, tmp_path):
+    net = Network([3, 5, 2], activation=kind, input_divisor=255.0, dtype=dtype, seed=0)
+    rows, tolerance = np.random.default_rng(0).random((20, 3)) * 255, 1e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(written(net, tmp_path).outputs(rows), net.outputs(rows), rtol=tolerance)
+
+
 def test_scaled_networks_to_onnx_and_back(tmp_path):
     net, rows = scaled()
     np.testing.assert_allclose(written(net, tmp_path).outputs(rows), net.outputs(rows), rtol=1e-9)

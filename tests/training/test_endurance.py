@@ -118,7 +118,7 @@ def test_too_little_memory_is_a_memory_error(megabytes):
 
 @pytest.mark.survives("little memory")
 @pytest.mark.parametrize("batch_size", [1, 3, 1000, 10**12, 2**63 - 1])
-@pytest.mark.parametrize("rows", [0, 1, 2])
+@pytest.mark.parametrize("rows", [1, 2])
 def test_few_rows_and_batches_of_more(rows, batch_size):
     """A batch takes no memory for rows that are not there."""
     nets = [fitted(X[:rows], LABELS[:rows], batch_size=size) for size in (batch_size, min(batch_size, 2))]

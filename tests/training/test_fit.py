@@ -56,8 +56,12 @@ def test_fit_goes_on_where_it_was():
 @pytest.mark.parametrize("rows", [0, 1])
 def test_few_rows(rows):
     net, before = fresh(), bits(fresh())
-    history = net.fit(X[:rows], LABELS[:rows], **OPTIONS)
-    assert len(history.loss) == 3 and np.isfinite(history.loss).all()
+    if rows:
+        history = net.fit(X[:rows], LABELS[:rows], **OPTIONS)
+        assert len(history.loss) == 3 and np.isfinite(history.loss).all()
+    else:
+        with pytest.raises(ValueError, match="rows of X: expected at least 1, got 0"):
+            net.fit(X[:rows], LABELS[:rows], **OPTIONS)
     assert (bits(net) == before) == (rows == 0)
     assert net.outputs(X[:rows]).shape == (rows, 3)
     assert net.predict(X[:rows]).shape == (rows,)
