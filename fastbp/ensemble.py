@@ -101,6 +101,8 @@ class Ensemble:
     def of(cls, networks: Iterable[Network]) -> "Ensemble":
         """An ensemble of copies of networks, whose sizes and functions are the same.
 
+        Those that are trained have learnt the same labels, or values, of the same columns.
+
         >>> Ensemble.of([Network([2, 3, 1], seed=5), Network([2, 3, 1], seed=7)]).seeds
         (5, 7)
         """
@@ -108,6 +110,7 @@ class Ensemble:
         ensemble._networks = [copy.deepcopy(net) for net in networks]
         checks.count("networks", len(ensemble._networks))
         _check_alike(ensemble._networks)
+        per_network.check_trained_alike([net._fastbp.learnt for net in ensemble._networks])
         ensemble.history = None
         return ensemble
 

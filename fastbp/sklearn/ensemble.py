@@ -45,10 +45,12 @@ class _PerceptronEnsemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
             y_numeric=self._y_numeric,
             dtype=(np.float64, np.float32),
         )
-        self._learn(y)
+        learnt = self._learnt(y)
         random = check_random_state(self.random_state)
         seeds = random.randint(_MOST_SEED, size=count)
         base = self._default() if self.estimator is None else self.estimator
+        if not isinstance(base, self._default):
+            raise TypeError(f"estimator: expected {self._default.__name__}, got {base!r}")
         checked_weights = None if sample_weight is None else sample_weights(sample_weight, X.shape[0])
         check_some_weight("sample_weight", checked_weights)
         tasks = []
@@ -63,18 +65,19 @@ class _PerceptronEnsemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         together.train(tasks)
         if error := next((task.error for task in tasks if task.error), None):
             raise error
-        self.estimators_ = [task.estimator for task in tasks]
+        vars(self).update(learnt, estimators_=[task.estimator for task in tasks])
         return self
 
-    def _learn(self, y: np.ndarray) -> None:
-        """Takes in what the targets tell."""
+    def _learnt(self, y: np.ndarray) -> dict[str, Any]:
+        """The attributes that follow from the targets."""
+        return {}
 
     @property
     def ensemble_(self) -> Ensemble:
-        """The networks of the estimators as an `Ensemble`, of copies."""
+        """The networks of the estimators as an `Ensemble`, of copies that have their labels or values."""
         if not hasattr(self, "estimators_"):
             raise AttributeError(f"{type(self).__name__} has no 'ensemble_' before it is fitted")
-        return Ensemble.of(estimator.network_ for estimator in self.estimators_)
+        return Ensemble.of(estimator.to_network() for estimator in self.estimators_)
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self, "estimators_")
@@ -120,9 +123,9 @@ class MLPEnsembleClassifier(ClassifierMixin, _PerceptronEnsemble):  # type: igno
 
     _default = MLPClassifier
 
-    def _learn(self, y: np.ndarray) -> None:
+    def _learnt(self, y: np.ndarray) -> dict[str, Any]:
         check_classification_targets(y)
-        self.classes_ = np.arange(y.shape[1]) if y.ndim == 2 and y.shape[1] > 1 else np.unique(y)
+        return {"classes_": np.arange(y.shape[1]) if y.ndim == 2 and y.shape[1] > 1 else np.unique(y)}
 
     def predict(self, X: Any) -> np.ndarray:
         """The labels of the largest mean probability, (n_samples,); zeros and ones for several at once."""

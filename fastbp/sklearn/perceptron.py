@@ -4,6 +4,7 @@ import contextlib
 import copy
 import itertools
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
@@ -19,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import frames
 from ..data.arrays import warn
+from ..data.sparse import is_sparse
 from ..data.targets import Task
 from ..data.validation import checked_validation_data
 from ..data.weights import check_some_weight, sample_weights
@@ -117,7 +119,8 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         Parameters
         ----------
         sample_weight : array of shape (n_samples,), optional
-            Factors of the samples' costs, also in the score of ``early_stopping``.  Their mean is irrelevant.
+            Factors of the samples' costs, also in the score of ``early_stopping``.  Their mean is irrelevant,
+            except to "lbfgs", where they also weigh against `alpha`, as in scikit-learn.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Data for ``early_stopping``, instead of a part of X.
 
@@ -153,8 +156,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def prepared(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, one: bool = False) -> Job:
         """Checks arguments and data, and builds the network."""
-        checks.choice("solver", self.solver, _SOLVERS)
-        checks.choice("learning_rate", self.learning_rate, ("constant", "invscaling", "adaptive"))
+        self._check_numbers()
         goes_on = self.warm_start or one
         if validation_data is not None and not self.early_stopping:
             raise ValueError("validation_data: expected early_stopping=True, which alone uses them")
@@ -174,6 +176,17 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             self._begin(X, random, None if first else self.network_)
         return Job(X, targets, weights, validation, one)
 
+    def _check_numbers(self) -> None:
+        """Refuses arguments that are wrong for any data, before an earlier training is lost."""
+        checks.choice("solver", self.solver, _SOLVERS)
+        checks.choice("learning_rate", self.learning_rate, ("constant", "invscaling", "adaptive"))
+        checks.nonnegative("alpha", self.alpha)
+        checks.positive("learning_rate_init", self.learning_rate_init)
+        checks.count("max_iter", self.max_iter, 0)
+        checks.threads_of(self.threads)
+        self._optimizer()
+        self._size_of_batch(None)
+
     def _fit(self, job: Job) -> Any:
         if self.solver == "lbfgs":
             self._minimize(job.X, job.targets, job.weights)
@@ -191,7 +204,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         X, y = validate_data(
             self,
             X,
-            y,
+            y.toarray() if is_sparse(y) else y,
             accept_sparse="csr",
             multi_output=True,
             y_numeric=self._y_numeric,
@@ -247,6 +260,11 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (n_in + n_out))
             weights.append(random.uniform(-bound, bound, (n_in, n_out)).T)
             biases.append(random.uniform(-bound, bound, n_out)[:, None])
+        if before is not None and list(before.sizes) != sizes:
+            raise ValueError(
+                f"hidden_layer_sizes: expected {tuple(before.sizes[1:-1])}, as of the network that training "
+                f"goes on with, got {hidden!r}; warm_start=False begins anew"
+            )
         self.network_ = self._built(sizes, X.dtype, random)
         if before is not None:
             weights, biases = before.weights, before.biases
@@ -272,13 +290,15 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """Sets what training keeps up to date, for a new network or for more training of the same one."""
         self.__dict__.pop("_given", None)
         self.n_layers_ = self.network_.num_layers
+        self._rate_factor = 1.0  # of the learning rate
         if anew:
             self.t_ = 0
             self.loss_curve_: list[float] = []
-        self._waits = 0
-        self.best_loss_ = None if self.early_stopping else np.inf
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-        self.best_validation_score_ = -np.inf if self.early_stopping else None
+        if anew or (self.validation_scores_ is not None) != self.early_stopping:
+            self._waits = 0
+            self.best_loss_ = None if self.early_stopping else np.inf
+            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
 
     def _adopt(self) -> None:
         """Builds the network of `coefs_` and `intercepts_`, if both were set before there was one."""
@@ -329,7 +349,9 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
                 expected = f"{name} = {getattr(self, name)}"
                 raise ValueError(f"coefs_: expected arrays that suit {expected}, got layers of sizes {sizes}")
 
-    def _size_of_batch(self, rows: int) -> int:
+    def _size_of_batch(self, rows: int | None) -> int:
+        """The samples of a batch, of so many in all; None where their number is not known yet."""
+        rows = sys.maxsize if rows is None else rows
         if isinstance(self.batch_size, str):
             checks.choice("batch_size", self.batch_size, ("auto",))
             return min(200, rows)
@@ -350,9 +372,11 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         size = self._size_of_batch(job.X.shape[0])
         penalty, weights = self.alpha / size, job.weights
         watch = Watch(self, penalty, self.early_stopping, job.one)
+        if self.validation_scores_:  # of an earlier training that this one continues
+            watch.best = [w.copy() for w in self.network_.weights], [b.copy() for b in self.network_.biases]
         plan = Plan(
             recipe=recipe_of(self._optimizer(), self.learning_rate_init, "constant", penalty, 0.0, None),
-            epochs=1 if job.one else checks.count("max_iter", self.max_iter, 0),
+            epochs=1 if job.one else self.max_iter,
             batch_size=size,
             sample_weight=None if weights is None else weights / weights.mean(),
             shuffle=self.shuffle,
@@ -605,20 +629,21 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         check_classification_targets(y)
         several = _is_multilabel(y)
         present = np.arange(y.shape[1]) if several else unique_labels(y)
-        if first:
-            self.classes_ = self._known if one else present
-            self.n_outputs_ = len(self.classes_) if several or len(self.classes_) > 2 else 1
-            self._several = several
-            self.out_activation_ = "softmax" if not several and self.n_outputs_ > 1 else "logistic"
-        if self.warm_start and not one and not np.array_equal(present, self.classes_):
+        known, known_several = (
+            (self._known if one else present, several) if first else (self.classes_, self._several)
+        )
+        if self.warm_start and not one and not np.array_equal(present, known):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {present}"
+                f"Previously got {known}, `y` has {present}"
             )
-        others = np.setdiff1d(present, self.classes_)
-        if len(others) or several != self._several:
-            got = others if len(others) else present
-            raise ValueError(f"y: expected labels among {self.classes_}, got {got}")
+        others = np.setdiff1d(present, known)
+        if len(others) or several != known_several:
+            raise ValueError(f"y: expected labels among {known}, got {others if len(others) else present}")
+        if first:
+            self.classes_, self._several = known, several
+            self.n_outputs_ = len(known) if several or len(known) > 2 else 1
+            self.out_activation_ = "softmax" if not several and self.n_outputs_ > 1 else "logistic"
         if several:
             return np.asarray(y, np.int64)
         return np.searchsorted(self.classes_, y)
@@ -652,7 +677,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
             else:
                 both, rows = np.concatenate([learnt, y]), len(np.asarray(learnt))
                 each = compute_sample_weight("balanced", both, indices=np.arange(rows))[rows:]
-            sample_weight = each if sample_weight is None else each * np.asarray(sample_weight)
+            sample_weight = (
+                each if sample_weight is None else each * sample_weights(sample_weight, len(each), name)
+            )
         return super()._weights(y, sample_weight, learnt, name)
 
     def to_network(self) -> Network:

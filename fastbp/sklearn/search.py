@@ -1,18 +1,22 @@
 """A grid search whose candidates and folds train together."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils import _safe_indexing, check_array, indexable
 
 from ..data.sparse import is_sparse
 from . import together
 from .perceptron import ahead
+
+_TYPES = (np.float64, np.float32)
 
 
 class MLPGridSearchCV(GridSearchCV):  # type: ignore[misc]  # scikit-learn has no types
@@ -74,6 +78,7 @@ class MLPGridSearchCV(GridSearchCV):  # type: ignore[misc]  # scikit-learn has n
         together, and others have every network train by itself.
         """
         began = time.perf_counter()
+        X, y = indexable(X, y)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(cv.split(X, y, params.get("groups")))
         trained = self._trained(X, y, splits, params)
@@ -88,11 +93,14 @@ class MLPGridSearchCV(GridSearchCV):  # type: ignore[misc]  # scikit-learn has n
         return self
 
     def _trained(self, X: Any, y: Any, splits: Sequence[Any], params: dict[str, Any]) -> list[together.Task]:
-        """The candidates on each fold that can be trained together, trained; none for other `params`."""
+        """The candidates on each fold that can be trained together, trained; none for other `params`, nor for
+        those that scikit-learn's metadata routing passes on.
+        """
         name = "sample_weight"
         if isinstance(self.estimator, Pipeline):
             name = f"{self.estimator.steps[-1][0]}__sample_weight"
-        if {*params} - {name, "groups"} or y is None:
+        routed = get_config()["enable_metadata_routing"] and {*params} - {"groups"}
+        if {*params} - {name, "groups"} or routed or y is None:
             return []
         weights, tasks = params.get(name), []
         folds = _Folds(X, y, splits)
@@ -113,7 +121,8 @@ class _Folds:
         self._parts = [(_safe_indexing(X, train), _safe_indexing(y, train)) for train in self._trains]
         self._whole = None
         if not is_sparse(X):
-            self._whole = check_array(X, dtype=(np.float64, np.float32), order="C", ensure_all_finite=False)
+            with contextlib.suppress(TypeError, ValueError):  # of text, which a pipeline may encode
+                self._whole = check_array(X, dtype=_TYPES, order="C", ensure_all_finite=False)
         self._transformed: dict[Any, Any] = {}
 
     def task(self, estimator: Any, fold: int, weights: Any) -> together.Task | None:

@@ -36,10 +36,18 @@ class Task:
     def suits(self, estimator: Any, X: Any, y: Any) -> bool:
         """Tells whether it is what `fit` of that estimator would make of X and y."""
         same = repr(estimator.get_params()) == repr(self.estimator.get_params())
-        if not same or X.shape != self.X.shape or not np.array_equal(y, self.y):
-            return False
-        arrays = isinstance(X, np.ndarray) and isinstance(self.X, np.ndarray)
-        return X is self.X or not arrays or np.array_equal(X, self.X)
+        return same and np.array_equal(y, self.y) and _are_equal(X, self.X)
+
+
+def _are_equal(X: Any, other: Any) -> bool:
+    """Tells whether samples are the same; those of a kind that is not known are not."""
+    if X is other:
+        return True
+    if type(X) is not type(other) or np.shape(X) != np.shape(other):
+        return False
+    if is_sparse(X):
+        return (other != X).nnz == 0
+    return bool(X.equals(other)) if hasattr(X, "equals") else np.array_equal(X, other)
 
 
 def can_be_together(estimator: Any) -> bool:
@@ -65,7 +73,7 @@ def train(tasks: Sequence[Task]) -> None:
             job = estimator.prepared(task.X, task.y, task.sample_weight, None)
             plan, watch = estimator.planned(job)
             assigned, arrays = ensemble_fit.assignment(estimator.network_, job.X, job.targets, plan, arrays)
-        except (ArithmeticError, TypeError, ValueError) as error:
+        except (ArithmeticError, TypeError, ValueError, Warning) as error:
             task.error = error
             continue
         source = assigned.source
@@ -103,5 +111,5 @@ def _train_group(group: Sequence[tuple[Task, Watch, Assignment]]) -> None:
             else:
                 task.estimator.finish(watch, int(history.trained_epochs[i]))
             task.estimator.check_finite()
-        except (ArithmeticError, ValueError) as error:
+        except (ArithmeticError, ValueError, Warning) as error:
             task.error = error

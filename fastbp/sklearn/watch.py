@@ -21,6 +21,9 @@ class Watch(Callback):
     one: bool  # whether this is a single epoch of `partial_fit`
     best: tuple[list[np.ndarray], list[np.ndarray]] | None = None  # weights and biases of the best score
 
+    def on_train_begin(self, run: Run) -> None:
+        run.rate_factor = self.estimator._rate_factor
+
     def on_epoch_end(self, run: Run) -> None:
         fitted = self.estimator
         loss = run.history.loss[-1] / fitted._outputs_in_loss + fitted._loss_of_targets
@@ -34,6 +37,7 @@ class Watch(Callback):
             self._wait(loss > fitted.best_loss_ - fitted.tol)
             fitted.best_loss_ = min(loss, fitted.best_loss_)
         self._adapt(run)
+        fitted._rate_factor = run.rate_factor
 
     def end_diverged(self) -> None:
         """Counts the epoch in which training diverged, whose loss and score are NaN."""

@@ -139,7 +139,13 @@ def _evaluations(
         X, y, sample_weight = checked_validation_data(plans[0].validation_data)
         parts = per_network.parts("validation_", X, y, sample_weight, count, architecture.sizes[-1])
         if parts is None:
-            validations = [validation_of(sources[0].schema, plans[0])] * count
+            known: dict[Any, Any] = {}  # by the weights of classes
+            for i, source in enumerate(sources):
+                weights = source.schema.class_weights
+                key = None if weights is None else weights.tobytes()
+                if key not in known:
+                    known[key] = validation_of(source.schema, plans[0])
+                validations[i] = known[key]
         for i, part in enumerate(parts or ()):
             with per_network.of_network(i):
                 plan = replace(plans[i], validation_data=part)

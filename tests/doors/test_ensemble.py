@@ -132,6 +132,15 @@ def test_labels_that_are_text_and_weights_of_classes():
     assert {*together.predict(X)} <= {*names}
 
 
+def test_validation_data_of_all_weigh_by_the_classes_of_each():
+    own = np.stack([np.roll(LABELS, i) % (2 + i % 2) for i in range(COUNT)])
+    options = {**ADAM, "class_weight": "balanced", "validation_data": (X[:9], LABELS[:9])}
+    together = ensemble(3, **LABEL_NET)
+    alone = [fit_alone(together, i, X, own[i], options) for i in range(COUNT)]
+    history = together.fit(X, own, **FIT, **options)
+    assert_same_bits(together, history, *zip(*alone, strict=True))
+
+
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_accuracy_on_rows_that_all_networks_hold_out(outputs, weighted):
@@ -388,5 +397,18 @@ def test_networks_that_differ_make_no_ensemble():
         Ensemble.of(nets)
     with pytest.raises(ValueError, match="networks: expected at least 1"):
         Ensemble.of([])
+    new, *trained = [Network([3, 4, 2], seed=seed) for seed in range(3)]
+    for net, names in zip(trained, (["cat", "dog"], ["eel", "fox"]), strict=True):
+        net.fit(X, np.resize(names, N), epochs=1, batch_size=8)
+    with pytest.raises(
+        ValueError, match=r"networks\[2\]: expected labels 'cat', 'dog', as networks\[1\] learn"
+    ):
+        Ensemble.of([new, *trained])
+    trained = [Network([3, 4, 2], seed=seed) for seed in range(2)]
+    pandas = pytest.importorskip("pandas")
+    for net, names in zip(trained, ("abc", "cba"), strict=True):
+        net.fit(pandas.DataFrame(X, columns=list(names)), VALUES, epochs=1, batch_size=8)
+    with pytest.raises(ValueError, match=r"networks\[1\]: expected the columns 'a', 'b', 'c', as .* got the"):
+        Ensemble.of(trained)
     with pytest.raises(TypeError, match=r"networks\[0\]: expected a fastbp.Network, got int"):
         Ensemble.of([3])

@@ -252,7 +252,25 @@ def test_partial_fits_are_epochs(name):
         getattr(ours, name)(early_stopping=True).partial_fit(X, target(name), **classes)
 
 
+@pytest.mark.parametrize("rule", ["constant", "invscaling", "adaptive"])
+def test_partial_fits_follow_the_rule_of_the_learning_rate(rule):
+    options = {
+        **{"hidden_layer_sizes": 5, "solver": "sgd", "momentum": 0, "activation": "tanh", "shuffle": False},
+        **{"learning_rate": rule, "learning_rate_init": 0.5, "batch_size": 150, "n_iter_no_change": 2},
+        "tol": 0.01,
+    }
+    mine, other = pair("MLPRegressor", **options)
+    for model in (mine, other):
+        for _ in range(30):
+            model.partial_fit(X, VALUES)
+    np.testing.assert_allclose(mine.loss_curve_, other.loss_curve_, rtol=1e-4)  # their penalty is older
+
+
 def test_partial_fit_wants_all_classes_first():
+    refused = ours.MLPClassifier(random_state=0)
+    with pytest.raises(ValueError, match=r"labels among \[0 1\], got \[2\]"):
+        refused.partial_fit(X, LABELS, classes=[0, 1])
+    assert refused.partial_fit(X, LABELS, classes=[0, 1, 2]).classes_.tolist() == [0, 1, 2]
     with pytest.raises(ValueError, match="classes: expected all labels"):
         ours.MLPClassifier().partial_fit(X, LABELS)
     model = ours.MLPClassifier(random_state=0).partial_fit(X[:50], LABELS[:50], classes=[0, 1, 2])
@@ -266,8 +284,56 @@ def test_a_warm_start_goes_on_from_the_weights():
     first = model.loss_
     model.fit(X, LABELS)
     assert model.loss_ < first and len(model.loss_curve_) == 40
+    model.set_params(hidden_layer_sizes=(7, 3))
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes: expected \(100,\), .* got \(7, 3\)"):
+        model.fit(X, LABELS)
+    assert model.set_params(hidden_layer_sizes=100).score(X, LABELS) > 0.8
     with pytest.raises(ValueError, match="classes"):
         model.fit(X[LABELS > 0], LABELS[LABELS > 0])
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_warm_start_counts_on_from_the_last_fit(early):
+    options = {"warm_start": True, "max_iter": 2, "early_stopping": early, "n_iter_no_change": 99}
+    for model in pair("MLPClassifier", hidden_layer_sizes=5, **options):
+        for _ in range(3):
+            model.fit(X, LABELS)
+        assert len(model.loss_curve_) == 6
+        if early:
+            assert len(model.validation_scores_) == 6
+            assert model.best_validation_score_ == max(model.validation_scores_)
+        else:
+            assert model.best_loss_ == min(model.loss_curve_)
+    if early:
+        best = model.best_validation_score_
+        mine, _ = pair("MLPClassifier", hidden_layer_sizes=5, learning_rate_init=1e-9, **options)
+        first = mine.fit(X, LABELS).coefs_[0].copy()
+        assert best <= 1 and (mine.fit(X, LABELS).coefs_[0] == first).all(), "no later score is better"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"alpha": -1}, {"learning_rate_init": 0}, {"max_iter": -1}, {"threads": 0}, {"batch_size": 0}),
+        *({"beta_1": 1}, {"solver": "no"}),
+    ],
+    ids=str,
+)
+def test_what_is_refused_leaves_an_earlier_training(wrong):
+    model = ours.MLPRegressor(hidden_layer_sizes=5, random_state=0).fit(X, VALUES)
+    before, curve = model.predict(X), list(model.loss_curve_)
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        model.set_params(random_state=1, **wrong).fit(X, VALUES)
+    assert (model.predict(X) == before).all() and model.loss_curve_ == curve
+
+
+def test_several_labels_as_sparse_rows():
+    sparse = pytest.importorskip("scipy.sparse")
+    dense, given = (
+        ours.MLPClassifier((5,), max_iter=5, random_state=0).fit(X, y)
+        for y in (SEVERAL, sparse.csr_matrix(SEVERAL))
+    )
+    assert (dense.predict_proba(X) == given.predict_proba(X)).all()
 
 
 def test_early_stopping_holds_out_as_many_as_theirs_but_at_least_two():

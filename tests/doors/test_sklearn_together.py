@@ -10,6 +10,7 @@ sklearn = pytest.importorskip("sklearn", "1.6")
 
 from sklearn.base import clone  # noqa: E402
 from sklearn.datasets import load_iris  # noqa: E402
+from sklearn.feature_extraction.text import CountVectorizer  # noqa: E402
 from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, StandardScaler  # noqa: E402
@@ -99,7 +100,17 @@ def test_classifiers_predict_by_their_mean_probability():
     np.testing.assert_allclose(model.predict_proba(X), mean)
     assert (model.predict(X) == model.classes_[mean.argmax(axis=1)]).all()
     assert model.score(X, names) == np.mean(model.predict(X) == names)
-    assert [*model.ensemble_.fingerprint()] == [one.network_.fingerprint() for one in model.estimators_]
+    networks = model.ensemble_
+    assert [*networks.fingerprint()] == [one.to_network().fingerprint() for one in model.estimators_]
+    assert networks.score(X, names) == model.score(X, names) and {*networks.predict(X)} <= {*names}
+    with pytest.raises(ValueError, match="alpha"):
+        clone(model).set_params(estimator__alpha=-1).fit(X, names)
+    model.estimator = changed(CLASSIFIER, alpha=-1)
+    with pytest.raises(ValueError, match="alpha: expected a finite number of at least 0, got -1"):
+        model.fit(X, LABELS)
+    assert model.classes_.tolist() == [*"abc"] and {*model.predict(X)} <= {*names}
+    with pytest.raises(TypeError, match=r"estimator: expected MLPClassifier, got MLPRegressor\("):
+        MLPEnsembleClassifier(REGRESSOR).fit(X, names)
     twin = pickle.loads(pickle.dumps(model))
     assert (twin.predict_proba(X) == model.predict_proba(X)).all()
 
@@ -210,12 +221,44 @@ def test_frames_and_sparse_rows():
     pandas = pytest.importorskip("pandas")
     sparse = pytest.importorskip("scipy.sparse")
     frame = pandas.DataFrame(X, columns=list("abcd"))
-    for given in (frame, sparse.csr_matrix(X)):
+    for given in (frame, sparse.csr_matrix(X), sparse.coo_matrix(X), X.tolist()):
         mine = MLPGridSearchCV(CLASSIFIER, {"alpha": [0.0, 0.1]}).fit(given, LABELS)
         assert_same_search(mine, GridSearchCV(CLASSIFIER, {"alpha": [0.0, 0.1]}).fit(given, LABELS))
     assert MLPGridSearchCV(CLASSIFIER, {"alpha": [0.0]}).fit(frame, LABELS).feature_names_in_.tolist() == [
         *"abcd"
     ]
+
+
+def test_an_estimator_trained_ahead_is_taken_for_the_same_samples_alone():
+    pandas = pytest.importorskip("pandas")
+    sparse = pytest.importorskip("scipy.sparse")
+    other = X + (np.arange(X.size) == 5).reshape(X.shape)
+    for kind in (np.array, pandas.DataFrame, sparse.csr_matrix):
+        task = together.Task(CLASSIFIER, kind(X), LABELS)
+        assert task.suits(clone(CLASSIFIER), kind(X), LABELS)
+        assert not task.suits(clone(CLASSIFIER), kind(other), LABELS)
+        assert not task.suits(clone(CLASSIFIER), kind(X)[:9], LABELS[:9])
+        assert not task.suits(clone(CLASSIFIER), X.tolist(), LABELS)
+
+
+def test_text_in_a_pipeline():
+    texts = np.array(["cat " * label + "dog" for label in LABELS.tolist()], object)
+    pipeline = make_pipeline(CountVectorizer(), CLASSIFIER)
+    parameters = {"mlpclassifier__alpha": [0.0, 0.1]}
+    mine = MLPGridSearchCV(pipeline, parameters, cv=3).fit(texts, LABELS)
+    assert_same_search(mine, GridSearchCV(pipeline, parameters, cv=3).fit(texts, LABELS))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_go_where_metadata_routing_sends_them():
+    weights = np.where(LABELS == 1, 10.0, 0.01)
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = clone(CLASSIFIER).set_fit_request(sample_weight=False).set_score_request(sample_weight=True)
+        mine, theirs = (
+            search(routed, {"alpha": [0.0, 0.1]}, cv=3).fit(X, LABELS, sample_weight=weights)
+            for search in (MLPGridSearchCV, GridSearchCV)
+        )
+    assert_same_search(mine, theirs)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -226,6 +269,15 @@ def test_a_candidate_that_fails_has_the_error_score():
     theirs = GridSearchCV(base, parameters, cv=3).fit(X, VALUES)
     assert_same_search(mine, theirs)
     assert np.isnan(mine.cv_results_["mean_test_score"]).sum() == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", sklearn.exceptions.ConvergenceWarning)
+        mine, theirs = (
+            search(REGRESSOR, {"max_iter": [8, 3000]}, cv=3, refit=False).fit(X, VALUES)
+            for search in (MLPGridSearchCV, GridSearchCV)
+        )
+    scores = mine.cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(scores, theirs.cv_results_["mean_test_score"])
+    assert np.isnan(scores).tolist() == [True, False]
 
 
 @pytest.mark.filterwarnings("ignore")
