@@ -1,5 +1,6 @@
 """Training on the book's lists of (x, y), column vectors, shuffled as the standard library shuffles."""
 
+import operator
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -42,6 +43,7 @@ def SGD(
     test_data: Pairs | None,
 ) -> None:
     tests = None if test_data is None else listed(test_data)
+    n_tests = len(tests or ())
 
     def begin(chunks: Chunks | None) -> Report:
         held_out = None
@@ -54,9 +56,9 @@ def SGD(
                 say(f"Epoch {epoch} complete")
             elif held_out and chunks:
                 correct = count_correct(chunks.engine.outputs(held_out[0], 1.0), held_out[1])
-                say(f"Epoch {epoch} : {correct} / {len(tests)}")
+                say(f"Epoch {epoch} : {correct} / {n_tests}")
             else:
-                say(f"Epoch {epoch} : {net.evaluate(tests)} / {len(tests)}")
+                say(f"Epoch {epoch} : {net.evaluate(tests)} / {n_tests}")
             return False
 
         return report
@@ -107,23 +109,27 @@ def _descend_compiled(
     n = len(pairs)
     engine, data, team = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs)
     chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.progress.batches, team)
-    seen, order = np.fromiter(pairs, object, n), np.arange(n)
+    shuffled, order = pairs[:], np.arange(n)
+    seen = np.fromiter(pairs, object, n)
     judged_by_methods = is_replaced(net, *net._fastbp_hooks.judging)
     report = begin(None if judged_by_methods else chunks)
     for epoch in range(epochs):
         shuffle = net._fastbp_hooks.module.random.shuffle
-        if _is_standard(shuffle):
-            _shuffle_natively(shuffle.__self__, order)
-            pairs[:] = seen[order].tolist()
-        else:  # a user's function may do anything to the list
+        is_standard = _is_standard(shuffle)
+        if not is_standard:  # a user's function may do anything to the list, and so may their methods
             shuffle(pairs)
+        if not is_standard or (judged_by_methods and not _are_same(pairs, shuffled)):
             seen, order = np.fromiter(pairs, object, len(pairs)), np.arange(len(pairs))
             chunks.data = _data(engine.architecture, pairs)
+        if is_standard:
+            _shuffle_natively(shuffle.__self__, order)
+            pairs[:] = seen[order].tolist()
+        shuffled = pairs[:]
         if size == 0:
             raise ValueError("mini_batch_size: expected at least 1, got 0")
         try:
             if size > 0:
-                chunks.pass_over(order[:n])
+                chunks.pass_over(order[: -(-n // size) * size])
         finally:
             net.weights, net.biases = engine.unpack()
             _count_batches(net, chunks.step)
@@ -132,6 +138,10 @@ def _descend_compiled(
             repack(net, engine)
         if ended:
             return
+
+
+def _are_same(pairs: list[Any], others: list[Any]) -> bool:
+    return len(pairs) == len(others) and all(map(operator.is_, pairs, others))
 
 
 def _descend_plainly(

@@ -135,6 +135,25 @@ def test_override_of_evaluate_that_changes_weights(in_place):
     assert_same_run(*train_both(SIZES, DATA, 3, 4, 0.5, TEST_DATA, builds=builds))
 
 
+@pytest.mark.parametrize("size", [3, 4])
+@pytest.mark.parametrize("change", [list.append, list.remove, lambda pairs, pair: pairs.reverse()])
+def test_override_of_evaluate_that_changes_the_list(change, size):
+    def build(cls, sizes):
+        class Net(cls):
+            def evaluate(self, list_):
+                change(list_, list_[0])
+                return 7
+
+        return Net(sizes)
+
+    runs = []
+    for cls in BOTH:
+        data = list(DATA)
+        net = seeded(partial(build, cls), SIZES)
+        runs.append(train(net, data, 2, size, 0.5, data))
+    assert_same_run(*runs)
+
+
 def test_override_that_raises_within_an_epoch():
     def build(cls):
         calls = iter(range(100))
