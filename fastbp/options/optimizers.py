@@ -116,8 +116,9 @@ class Optimizer:
             value = getattr(self, field.name)
             least, most = _BOUNDS[field.name]
             is_valid = checks.is_real(value) and least <= value < most
-            name, expected = f"{type(self).__name__}.{field.name}", f"a number in [{least:g}, {most:g})"
-            checks.require(name, is_valid, expected, value)
+            owner = type(self).__name__
+            name = field.name if owner.startswith("_") else f"{owner}.{field.name}"  # an estimator's own
+            checks.require(name, is_valid, f"a number in [{least:g}, {most:g})", value)
             object.__setattr__(self, field.name, float(value))
 
     def numbers(self, rates: Array, first: int, l2: float = 0.0, l1: float = 0.0) -> Array:
