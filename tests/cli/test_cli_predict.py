@@ -86,8 +86,8 @@ def test_values(tmp_path):
         ("5,2,3,4,5\n1,2,3\n", "line 2: expected 5 numbers as above, got 3"),
         ("5,2,3,4,5\n1,2,x,4,5\n", "line 2: expected a number in column 3, got 'x'"),
         ("3,2,1\n", "X: expected shape (samples, 5) for a network of 5 inputs, got (1, 3)"),
-        ("5,2,3,4,nan\n", "X[0, 4]: expected a finite float64, got nan"),
-        ("5,2,3,4,inf\n", "X[0, 4]: expected a finite float64, got inf"),
+        ("5,2,3,4,nan\n", "line 1: expected a finite number in column 5, got nan"),
+        ("5,2,3,4,inf\n", "line 1: expected a finite number in column 5, got inf"),
         (
             "1,2,x,4,5\n1,2,3,4,5\n",
             "line 1: expected the names of columns or the numbers of a sample, got '1'",
