@@ -35,6 +35,25 @@ class Assigned:
         del vars(net)[self._name]
 
 
+def assign(net: Any, weights: Any, biases: Any, **others: Any) -> None:
+    """Assigns trained weights, biases and other attributes at once: no signal handler comes between two."""
+    of_class = type(net)
+    if all(isinstance(getattr(of_class, name, None), Assigned) for name in ("weights", "biases")):
+        vars(net).update(others, weights=weights, biases=biases)
+        return
+    for name, value in (*others.items(), ("weights", weights), ("biases", biases)):  # a user's own properties
+        setattr(net, name, value)
+
+
+def surely(write: Callable[[], None]) -> None:
+    """Calls a function again that a signal handler has interrupted, and raises what it raised."""
+    try:
+        write()
+    except BaseException:
+        write()
+        raise
+
+
 class lazy:
     """Decorates a method: `functools.cached_property` without the lock that it has before Python 3.12.
 

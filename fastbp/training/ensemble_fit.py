@@ -21,7 +21,16 @@ from .ensemble_checkpoint import EnsembleCheckpoint
 from .ensemble_history import EnsembleHistory
 from .ensemble_run import EnsembleRun, Flops
 from .evaluation import Evaluation
-from .fit import Start, arguments_of, begin, evaluation_of, resumed, start_of, validation_of
+from .fit import (
+    Start,
+    arguments_of,
+    begin,
+    evaluation_of,
+    resumed,
+    start_of,
+    unchanged_if_it_fails,
+    validation_of,
+)
 from .lanes import Assignment, Trainee
 from .plan import Plan
 from .run import Callback
@@ -39,19 +48,20 @@ def fit(ensemble: Any, nets: Sequence[Any], X: Any, y: Any, plans: Sequence[Plan
     arguments = [arguments_of(*each) for each in zip(sources, plans, strict=True)] if keepers else []
     paths = (keeper.path for keeper in keepers if keeper.resume)
     saved = next((ensemble_checkpoint.read(path, arguments, nets) for path in paths), None)
-    if saved:
-        for network, source in zip(saved.networks, sources, strict=True):
-            learnt = resumed(saved.path, source.schema.learnt, network.state.learnt)
-            source.schema = source.schema._replace(learnt=learnt)
-        ensemble_checkpoint.adopt(nets, saved)
-    assignments = [
-        Assignment(*each, tuple(map(copy.deepcopy, watchers)))
-        for each in zip(nets, sources, plans, evaluations, strict=True)
-    ]
-    run = run_of(assignments, callbacks, ensemble)
-    run.arguments = {"each": arguments}
-    if saved:
-        ensemble_checkpoint.resume(run, saved)
+    with unchanged_if_it_fails(*nets):
+        if saved:
+            for network, source in zip(saved.networks, sources, strict=True):
+                learnt = resumed(saved.path, source.schema.learnt, network.state.learnt)
+                source.schema = source.schema._replace(learnt=learnt)
+            ensemble_checkpoint.adopt(nets, saved)
+        assignments = [
+            Assignment(*each, tuple(map(copy.deepcopy, watchers)))
+            for each in zip(nets, sources, plans, evaluations, strict=True)
+        ]
+        run = run_of(assignments, callbacks, ensemble)
+        run.arguments = {"each": arguments}
+        if saved:
+            ensemble_checkpoint.resume(run, saved)
     return run.train()
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.architecture import Parts, checked
+from ..engine.attributes import surely
 from ..engine.chunks import DivergenceError
 from ..engine.team_size import NETWORKS, TeamSizes, TeamTuner
 from ..options import checks
@@ -258,7 +259,7 @@ class EnsembleRun:
                 callback.on_interrupt(self, error)  # type: ignore[arg-type]
             raise
         finally:
-            self.keep()
+            surely(self.keep)
         return self.history
 
     def resume(self, position: EnsemblePosition) -> None:

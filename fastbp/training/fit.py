@@ -1,6 +1,7 @@
 """`fit`: builds a source of samples, an engine and a `Run` from the plan, and trains."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from ..engine.team_size import ALONE, sizes
 from ..files import resuming
 from ..files.checks import check_labels
 from ..options import checks
+from ..options.optimizers import state_names
 from ..options.schedules import Schedule
 from ..options.step_numbers import Recipe, StepNumbers
 from . import checkpoint
@@ -82,7 +84,24 @@ def callbacks_of(value: Any, verbose: bool) -> tuple[Callback, ...]:
 
 
 def _run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Run:
-    """Builds the run and moves the network to its first position; changes nothing before all checks pass."""
+    """Builds the run and moves the network to its first position; leaves it as it was where that fails."""
+    with unchanged_if_it_fails(net):
+        return _built_run(net, parts, source, plan)
+
+
+@contextlib.contextmanager
+def unchanged_if_it_fails(*nets: Any) -> Iterator[None]:
+    """Gives networks back the attributes that they had before the block, if that raises."""
+    kept = [dict(vars(net)) for net in nets]
+    try:
+        yield
+    except BaseException:
+        for net, attributes in zip(nets, kept, strict=True):
+            net.__dict__ = attributes
+        raise
+
+
+def _built_run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan) -> Run:
     learnt = source.schema.learnt
     warn_of_other_scale("X", learnt.scale, net._fastbp.learnt.scale)
     evaluation = _evaluation(source, plan)
@@ -116,12 +135,14 @@ def resumed(path: str, learnt: Learnt, former: Learnt) -> Learnt:
 
 def start_of(progress: Progress, parts: Parts, recipe: Recipe, steps: int) -> Start:
     """The start of a training of so many steps; an invalid schedule raises, before anything is changed."""
-    goes_on = progress.optimizer == recipe.optimizer and _has_shapes(progress.optimizer_state, parts)
+    state = progress.optimizer_state
+    is_there = {*state} == {*state_names(recipe.optimizer.row)}
+    goes_on = progress.optimizer == recipe.optimizer and is_there and _has_shapes(state, parts)
     started_at = progress.began if goes_on else progress.batches
     numbers = StepNumbers(recipe, started_at, progress.batches, progress.batches + steps)
     if steps:
         numbers(progress.batches, 1)
-    return Start(numbers, started_at, progress.optimizer_state if goes_on else {})
+    return Start(numbers, started_at, state if goes_on else {})
 
 
 def begin(net: Any, learnt: Learnt, recipe: Recipe, start: Start) -> None:

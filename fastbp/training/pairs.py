@@ -12,6 +12,7 @@ from ..data import book_pairs
 from ..data.metrics import count_correct
 from ..engine import formulas, numpy_engine
 from ..engine.architecture import Architecture, checked, mask_key
+from ..engine.attributes import assign, surely
 from ..engine.chunks import Chunks, Numbers, say
 from ..engine.kernels import shuffle as mersenne
 from ..engine.packed import Data, Engine, UpdateSpec
@@ -88,8 +89,7 @@ def update_mini_batch(
     engine, data, _ = _engine_for(net, mini_batch, len(mini_batch), threads=1)
     step = net._fastbp.progress.batches
     engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), numbers, step)
-    net.weights, net.biases = engine.unpack()
-    _count_batches(net, step + 1)
+    _keep(net, engine, step + 1)
 
 
 def evaluate(net: Any, test_data: Pairs) -> int:
@@ -131,8 +131,7 @@ def _descend_compiled(
             if size > 0:
                 chunks.pass_over(order[: -(-n // size) * size])
         finally:
-            net.weights, net.biases = engine.unpack()
-            _count_batches(net, chunks.step)
+            surely(lambda: _keep(net, engine, chunks.step))
         ended = report(epoch)
         if judged_by_methods:  # they may have changed the weights
             repack(net, engine)
@@ -156,13 +155,17 @@ def _descend_plainly(
             return
 
 
-def _count_batches(net: Any, batches: int) -> None:
-    """Counts batches, whose numbers dropout's masks need; without dropout nothing is counted."""
+def _keep(net: Any, engine: Any, batches: int) -> None:
+    """Gives a network its trained weights, and counts batches, whose numbers dropout's masks need."""
+    counted = {}
     if net._fastbp.options.dropout:
         progress = net._fastbp.progress
         # SGD on pairs makes no steps of the optimizer, whose own steps therefore count from later.
         started_at = progress.began + batches - progress.batches
-        net._fastbp = replace(net._fastbp, progress=replace(progress, batches=batches, began=started_at))
+        counted["_fastbp"] = replace(
+            net._fastbp, progress=replace(progress, batches=batches, began=started_at)
+        )
+    assign(net, *engine.unpack(), **counted)
 
 
 def _numbers(eta: Any, lmbda: Any = 0.0, n: int = 1) -> Numbers:

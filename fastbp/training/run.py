@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data.arrays import are_finite
 from ..engine.architecture import Parameters, Parts, Progress, State, changed
+from ..engine.attributes import assign, surely
 from ..engine.chunks import Chunks, DivergenceError
 from ..engine.numpy_engine import MethodsEngine
 from ..engine.replaced import repack
@@ -125,8 +126,7 @@ def store(
         optimizer_state=optimizer_state,
         masks=net._fastbp.progress.masks,
     )
-    net._fastbp = changed(state_before, progress=progress)
-    net.weights, net.biases = parameters
+    assign(net, *parameters, _fastbp=changed(state_before, progress=progress))
 
 
 class Run:
@@ -255,7 +255,7 @@ class Run:
                 callback.on_interrupt(self, error)
             raise
         finally:
-            self.keep()
+            surely(self.keep)
         return self.history
 
     def keep(self) -> None:

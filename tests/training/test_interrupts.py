@@ -14,9 +14,10 @@ import pytest
 
 from children import forked, in_child, wait_for
 from experiments import in_new_process
-from fastbp import Callback, ModelCheckpoint, Network
+from fastbp import Callback, Ensemble, ModelCheckpoint, Network
 from fastbp.engine.packed import Engine
-from toy import N, bits, fitted, fresh
+from fastbp.training import ensemble_run, run
+from toy import LABELS, N, X, bits, fitted, fresh
 
 
 @contextlib.contextmanager
@@ -178,3 +179,89 @@ def test_signals_at_many_moments(signum, times, tmp_path, full, record_property)
     times = times if full else times // 20
     assert in_new_process(f"test_interrupts.moments({str(tmp_path)!r}, {int(signum)}, {times})") == times
     record_property("tried", times)
+
+
+# ---------------------------------------------------------------- at any bytecode
+
+
+def interrupted_at(count, work):
+    """Calls `work`, and raises KeyboardInterrupt at that bytecode of what writes a network; None if there are
+    fewer, else whether one was raised.
+    """
+    seen = 0
+
+    def each(frame, event, argument):
+        nonlocal seen
+        if event == "opcode":
+            seen += 1
+            if seen == count:
+                raise KeyboardInterrupt
+        return each
+
+    def begin(frame, event, argument):
+        code = frame.f_code
+        if code.co_name in ("keep", "_keep", "store", "assign") and "fastbp" in code.co_filename:
+            frame.f_trace_opcodes = True
+            return each
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(begin)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+PAIRS = [(x[:, None], np.eye(3)[:, [label]]) for x, label in zip(X, LABELS.tolist(), strict=True)]
+TRAININGS = {
+    "fit": lambda net: fitted(net=net, epochs=2, optimizer="adam"),
+    "SGD": lambda net: net.SGD(PAIRS[:], 1, 5, 0.5),
+    "Ensemble": lambda net: net.fit(X, LABELS, epochs=2, batch_size=5, optimizer="adam"),
+}
+
+
+@pytest.mark.survives("Ctrl-C")
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer, of coverage or a debugger")
+@pytest.mark.parametrize("kind", TRAININGS)
+def test_a_network_is_written_as_a_whole_at_whatever_bytecode_a_signal_comes(kind):
+    def new():
+        random.seed(0)
+        return Ensemble.of([fresh(), fresh()]) if kind == "Ensemble" else fresh()
+
+    def state(net):
+        nets = list(net) if kind == "Ensemble" else [net]
+        return [(bits(one), one._fastbp.progress.batches) for one in nets]
+
+    whole = new()
+    TRAININGS[kind](whole)
+    count = 0
+    while True:
+        count += 1
+        net = new()
+        if not interrupted_at(count, lambda net=net: TRAININGS[kind](net)):
+            break
+        assert state(net) == state(whole), count
+    assert count > 20
+
+
+@pytest.mark.parametrize("kind", ["network", "ensemble"])
+def test_a_fit_that_fails_before_it_trains_leaves_all_as_it_was(kind, monkeypatch):
+    nets = [Ensemble.of([fresh()]) if kind == "ensemble" else fresh() for _ in range(2)]
+    for net in nets:
+        net.fit(X, LABELS, epochs=2, batch_size=5, optimizer="adam")
+    with monkeypatch.context() as patched:
+        patched.setattr(run.Run, "__init__", failing)
+        patched.setattr(ensemble_run.EnsembleRun, "__init__", failing)
+        with pytest.raises(MemoryError):
+            nets[0].fit(X, LABELS, epochs=2, batch_size=5, optimizer="adam")
+    for net in nets:
+        net.fit(X, LABELS, epochs=2, batch_size=5, optimizer="adam")
+    assert nets[0].fingerprint() == nets[1].fingerprint()
+
+
+def failing(*arguments, **options):
+    raise MemoryError
