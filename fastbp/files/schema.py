@@ -94,8 +94,8 @@ _ARGUMENTS = {  # arguments of the `fit` that wrote the checkpoint
 }
 _POSITION = {
     **dict.fromkeys(("epoch", "drawn", "segment", "before", "step", "done"), _COUNT),
-    **dict.fromkeys(("factor", "seconds"), real(0.0)),
-    "stopped": true_or_false,
+    **dict.fromkeys(("factor", "seconds", "rate"), real(0.0)),
+    **dict.fromkeys(("stopped", "begun", "told"), true_or_false),
     "loss": real(),
 }
 _ALWAYS = {"loss": number, "seconds": real(0.0), "learning_rate": real(0.0), "threads": whole(1)}
@@ -105,7 +105,7 @@ ARGUMENTS = fields(
 )
 _TRAINING = {
     "arguments": ARGUMENTS,
-    "position": fields(_POSITION),
+    "position": fields(_POSITION, later=("rate", "begun", "told")),
     "history": by_name(each(number), always=_ALWAYS),
     "notes": each(text),
     "callbacks": each(by_name(anything)),
@@ -127,7 +127,7 @@ _FILE = fields(
 LIST = fields({"arrays": _COUNT})  # stands for arrays elsewhere in the file
 _MONITOR = {"best": optional(ordered), "wait": _COUNT}
 _STATES = {  # states of the package's callbacks, by their class
-    "AverageWeights": fields({"updates": _COUNT, "step": _WORD, "weights": LIST, "biases": LIST}),
+    "AverageWeights": fields({"updates": _COUNT, "weights": LIST, "biases": LIST}),
     "EarlyStopping": fields({**_MONITOR, "weights": LIST, "biases": LIST}),
     "ReduceLROnPlateau": fields({**_MONITOR, "cooling": _COUNT}),
     "ModelCheckpoint": optional(fields(_MONITOR), {}),

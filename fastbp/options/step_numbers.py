@@ -60,6 +60,11 @@ class StepNumbers:
         """Drops all numbers that were computed, for a resumed training, whose factor may be another."""
         self._table, self._rates = self._table[:0], self._rates[:0]
 
+    def resume(self, step: int, rate: float) -> None:
+        """The same for a training that has made `step` at that rate."""
+        self.forget()
+        self._first, self._rates = step, np.array([rate])
+
     def __call__(self, first: int, count: int) -> np.ndarray:
         """A row of numbers for each of so many steps; see `Optimizer.numbers`."""
         begin = first - self._first

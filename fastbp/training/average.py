@@ -1,6 +1,6 @@
 """An average of the weights of many steps."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,6 @@ class _Average(NamedTuple):
     """An average, which is replaced and never changed, for an exception may come at any moment."""
 
     updates: int = 0
-    step: int = 0  # the network's step at the last of them
     weights: tuple[np.ndarray, ...] = ()
     biases: tuple[np.ndarray, ...] = ()
 
@@ -48,38 +47,28 @@ class AverageWeights(Callback):
     def __init__(self, decay: float = 0.999, every: int = 1) -> None:
         self.decay, self.every = checks.rate("decay", decay), checks.count("every", every)
         self._average = _Average()
-        self._run: Run | None = None  # the training in progress
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_run": None}
 
     def on_train_begin(self, run: Run) -> None:
-        self._average, self._run = _Average(step=run.step), run
+        self._average = _Average()
 
     def on_step(self, run: Run) -> None:
-        updates, _, *before = self._average
+        updates, *before = self._average
         net = run.kept()
         kept = min(self.decay, (1 + updates) / (10 + updates))
         averages = (
             tuple(old + (1 - kept) * (new - old) for old, new in zip(arrays or present, present, strict=True))
             for arrays, present in zip(before, (net.weights, net.biases), strict=True)
         )
-        self._average = _Average(updates + 1, run.step, *averages)
+        self._average = _Average(updates + 1, *averages)
 
     def on_train_end(self, run: Run) -> None:
         if self._average.updates:
             run.network.weights = [w.copy() for w in self._average.weights]
             run.network.biases = [b.copy() for b in self._average.biases]
-        self._run = None
 
     def state(self) -> CallbackState:
-        updates, step, weights, biases = self._average
-        return {"updates": updates, "step": step, "weights": list(weights), "biases": list(biases)}
+        updates, weights, biases = self._average
+        return {"updates": updates, "weights": list(weights), "biases": list(biases)}
 
     def restore(self, state: CallbackState) -> None:
-        self._average = _Average(
-            state["updates"], state["step"], tuple(state["weights"]), tuple(state["biases"])
-        )
-        run = self._run
-        if run is not None and run.step > state["step"] and run.step % self.every == 0:
-            self.on_step(run)  # an exception came between this step and its hook
+        self._average = _Average(state["updates"], tuple(state["weights"]), tuple(state["biases"]))

@@ -116,7 +116,7 @@ class EarlyStopping(Monitor):
             run.stop(f"EarlyStopping: {self.monitor} did not improve on {best} in {self.wait} epochs")
 
     def on_train_end(self, run: Run) -> None:
-        if self._weights and (self.wait or run.done):
+        if self._weights:
             run.network.weights = [w.copy() for w in self._weights]
             run.network.biases = [b.copy() for b in self._biases]
 
@@ -206,7 +206,7 @@ class TimeLimit(Callback):
         self._begin, self._spent = time.monotonic(), 0.0
 
     def on_chunk(self, run: Run) -> None:
-        if self._elapsed() >= self.seconds:
+        if self._elapsed() >= self.seconds and run.done != run.samples:  # else the epoch ends
             samples = f"{run.done:,} samples"
             run.stop(f"TimeLimit: {self.seconds:g} s were over in epoch {run.epoch + 1}, after {samples}")
 
@@ -237,22 +237,32 @@ class CSVLogger(Callback):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
+        self._names: list[str] = []  # those of the header
 
     def on_train_begin(self, run: Run) -> None:
+        self._names = []
         with open(self.path, "w", encoding="utf-8", newline=""):
             pass  # raises for a path that cannot be written, before training
-        self._write(run, range(run.history.epochs))
+        if run.history.epochs:
+            self._write(run)
 
     def on_epoch_end(self, run: Run) -> None:
-        self._write(run, [run.history.epochs - 1])
+        self._write(run)
 
-    def _write(self, run: Run, epochs: "range | list[int]") -> None:
+    def _write(self, run: Run) -> None:
+        """Adds the last epoch, or writes all anew where the names are not those of the epochs before."""
         history = run.history
-        with durable.naming(self.path), open(self.path, "a", encoding="utf-8", newline="") as file:
+        is_new = self._names != [*history]
+        self._names, first = [*history], 0 if is_new else history.epochs - 1
+        mode = "w" if is_new else "a"
+        with durable.naming(self.path), open(self.path, mode, encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
-            if file.tell() == 0 and epochs:
+            if is_new:
                 rows.writerow(["epoch", *history])
-            rows.writerows([epoch + 1, *(history[name][epoch] for name in history)] for epoch in epochs)
+            rows.writerows(
+                [epoch + 1, *(history[name][epoch] for name in history)]
+                for epoch in range(first, history.epochs)
+            )
 
 
 class ModelCheckpoint(Callback):
@@ -302,10 +312,10 @@ class ModelCheckpoint(Callback):
         self.monitor = monitor
         self._best = None if monitor is None else Monitor(monitor, 0, 0.0, mode)
         self._better = False
-        self._written = time.monotonic()
+        self._written, self._step = time.monotonic(), -1  # of the last file, or of the training's begin
 
     def on_train_begin(self, run: Run) -> None:
-        self._written = time.monotonic()
+        self._written, self._step = time.monotonic(), run.step
         if self._best:
             self._best.on_train_begin(run)
 
@@ -325,16 +335,20 @@ class ModelCheckpoint(Callback):
         if due and (epoch_ended or run.is_finite):  # a divergence is reported at the epoch's end
             self._write(run)
 
+    def on_train_end(self, run: Run) -> None:
+        if not self._best and run.step != self._step:  # a callback has ended training within an epoch
+            self._write(run)
+
     def on_interrupt(self, run: Run, error: BaseException) -> None:
         if not self._best and not isinstance(error, DivergenceError) and run.is_finite:
             self._write(run)
 
     def _write(self, run: Run) -> None:
-        checkpoint.write(run, self.path)
-        self._begin_waiting()
+        self._save(run)
+        self._written, self._step = time.monotonic(), run.step
 
-    def _begin_waiting(self) -> None:
-        self._written = time.monotonic()
+    def _save(self, run: Run) -> None:
+        checkpoint.write(run, self.path)
 
     def state(self) -> CallbackState:
         return self._best.state() if self._best else {}

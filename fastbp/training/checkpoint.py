@@ -44,7 +44,8 @@ def write(run: Run, path: str) -> None:
     metadata["training"] = {
         "arguments": run.arguments,
         "position": {name: getattr(position, name) for name in _COUNTS}
-        | {"done": samples_done, "loss": loss, "seconds": run.seconds},
+        | {"done": samples_done, "loss": loss, "seconds": run.seconds, "rate": run.learning_rate}
+        | {"begun": position.begun, "told": position.told == samples_done},
         "history": {name: values[: position.epoch] for name, values in run.history.items()},
         "notes": run.history.notes[: position.notes],
         "callbacks": callbacks,
@@ -69,7 +70,7 @@ def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:
         summary.arguments(net.sizes, net._fastbp.options),
     )
     history = History(training["history"], training["notes"])
-    counts = {name: training["position"][name] for name in (*_COUNTS, "seconds", "done", "loss")}
+    counts = dict(training["position"])
     states = [
         {name: value_of(arrays, f"training.{number}.{name}", kept[name]) for name in kept}
         for number, kept in enumerate(training["callbacks"])
@@ -99,8 +100,12 @@ def resume(run: Run, saved: Saved) -> None:
         index = next((i for i, (other, _) in enumerate(left) if other == kind), None)
         states.append({} if index is None else left.pop(index)[1])
     notes = len(saved.history.notes)
+    done = int(position.samples_done[0])
+    counts["begun"] = counts.get("begun", done > 0)  # older files lack it, the next and the rate
+    counts["told"] = done if counts.get("told", True) else -1
+    rate = counts.pop("rate", None)
     position = changed(position, **counts, notes=notes, states=tuple(states), generator=saved.generator)
-    run.resume(saved.path, saved.history, position)
+    run.resume(saved.path, saved.history, position, rate)
 
 
 def are_arrays(value: Any) -> bool:

@@ -22,9 +22,8 @@ _HISTORY = "training.history."
 class EnsembleCheckpoint(ModelCheckpoint):
     """A `ModelCheckpoint` of all networks together."""
 
-    def _write(self, run: Any) -> None:
+    def _save(self, run: Any) -> None:
         write(run, self.path)
-        self._begin_waiting()
 
 
 class SavedEnsemble(NamedTuple):

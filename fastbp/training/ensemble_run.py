@@ -61,11 +61,6 @@ class NetworkRun:
         return self._trainee.source.samples
 
     @property
-    def done(self) -> int:
-        lanes, j = self.lane
-        return int(lanes.samples_done[j])
-
-    @property
     def network(self) -> Any:
         """The network with its present weights, which a hook may change."""
         if not self._lent:

@@ -1,5 +1,6 @@
 """A training in progress: its epochs, history and divergence, and the base class of callbacks."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +48,8 @@ class Position:
     factor: float = 1.0  # `Run.rate_factor`
     notes: int = 0  # the number of notes in the history
     stopped: bool = False  # whether a callback has ended the training
+    begun: bool = False  # whether `on_epoch_begin` has been called in the epoch
+    told: int = 0  # samples of the segment after which the hooks of the last step have been called
     states: tuple[CallbackState, ...] = ()  # the states of the callbacks
 
 
@@ -93,7 +96,10 @@ class Callback:
         """Called about twenty times a second, sometimes within a batch."""
 
     def on_boundary(self, run: "Run") -> None:
-        """Called after the other hooks, where training may be resumed later: between batches and epochs."""
+        """Called after the other hooks, where training may be resumed later: between batches and epochs.
+
+        A checkpoint of this moment has the state from before these hooks.
+        """
 
     def on_interrupt(self, run: "Run", error: BaseException) -> None:
         """Called when an exception ends the training."""
@@ -168,6 +174,8 @@ class Run:
         self._since = 0.0  # when the present epoch began
         self._between = (0, 0.0)  # samples and cost at the last end of a chunk that lay between two batches
         self.position = Position(chunks.step, *self._zeros())
+        for callback in self._callbacks:
+            checks.count(f"{type(callback).__name__}.every", callback.every, 0)
         chunks.pauses = tuple(callback.every for callback in self._callbacks if callback.every)
 
     # The interface for hooks
@@ -241,18 +249,23 @@ class Run:
 
     def train(self) -> History:
         """Trains from the present position to the last epoch, or until a hook ends it."""
+        has_begun = False
         try:
             self._hooks("on_train_begin")
+            if self._resumed_from:
+                self.rate_factor = self.position.factor
             for callback, state in zip(self._callbacks, self.position.states, strict=False):
                 if state:
                     callback.restore(state)
+            has_begun = True
             while self.position.epoch < self.epochs and not self._stopped:
                 if not self._train_short_epochs():
                     self._train_epoch()
             self._hooks("on_train_end")
         except BaseException as error:
-            for callback in self._callbacks:
-                callback.on_interrupt(self, error)
+            with contextlib.ExitStack() as each:  # of which one may raise
+                for callback in reversed(self._callbacks if has_begun else ()):
+                    each.callback(callback.on_interrupt, self, error)
             raise
         finally:
             surely(self.keep)
@@ -272,8 +285,8 @@ class Run:
             self.keep()
         return self._net
 
-    def resume(self, path: str, history: History, position: Position) -> None:
-        """Begins at a position that the checkpoint `path` holds."""
+    def resume(self, path: str, history: History, position: Position, rate: float | None) -> None:
+        """Begins at a position that the checkpoint `path` holds, with the learning rate of the last step."""
         samples_done = int(position.samples_done[0])
         resuming.check_segment(
             path, position.segment, position.before, samples_done, self._source.segment_rows
@@ -281,7 +294,7 @@ class Run:
         self._resumed_from, self.history, self.position = path, history, position
         self._chunks.step, self._stopped = self._step_at(position), position.stopped
         self.rate_factor = position.factor
-        self._numbers.forget()
+        self._numbers.resume(self.step - 1, self._numbers.rate(self.step - 1) if rate is None else rate)
         if position.generator is not None:
             np.random.set_state(position.generator)  # noqa: NPY002
 
@@ -330,13 +343,16 @@ class Run:
 
     def _train_epoch(self) -> None:
         """One epoch, or the rest of the one that was interrupted."""
-        if self._callbacks and not self.done:
+        if self._callbacks and not self.position.begun:
             self._hooks("on_epoch_begin")
-            self._mark()
+            self._mark(begun=True)
             if self._stopped:
                 return
-        undo, step = self._engine.snapshot(), self.step
         self._since = time.perf_counter() - self.position.seconds
+        samples_done = int(self.position.samples_done[0])
+        if samples_done > self.position.told and self._tell_of_step(samples_done):
+            return  # an exception had come between the step and its hooks
+        undo, step = self._engine.snapshot(), self.step
         whole = self._train_segments()
         seconds = self.seconds
         if not self.is_finite:
@@ -359,6 +375,8 @@ class Run:
             losses=losses,
             samples_done=samples_done,
             generator=self._drawn_so_far(),
+            begun=False,
+            told=0,
         )
         self._hooks("on_boundary")
 
@@ -435,6 +453,7 @@ class Run:
                     segment=at.segment + 1,
                     before=at.before + len(order),
                     samples_done=np.zeros(1, np.int64),
+                    told=0,
                 )
         finally:
             segments.close()
@@ -447,11 +466,14 @@ class Run:
         """Calls the hooks after a chunk; returns True to end the training."""
         self._between = self.between_batches()
         self._hooks("on_chunk")
-        if self._between[0] == samples_done:
-            step = self.step
-            self._hooks("on_step", [c for c in self._callbacks if c.every and step % c.every == 0])
-            self._mark()
-            self._hooks("on_boundary")
+        return self._tell_of_step(samples_done) if self._between[0] == samples_done else self._stopped
+
+    def _tell_of_step(self, samples_done: int) -> bool:
+        """Calls the hooks after a step; returns True to end the training."""
+        step = self.step
+        self._hooks("on_step", [c for c in self._callbacks if c.every and step % c.every == 0])
+        self._mark(told=samples_done)
+        self._hooks("on_boundary")
         return self._stopped
 
     def _diverged(self, what: str, undo: Any = None, step: int = 0) -> None:

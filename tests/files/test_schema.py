@@ -118,7 +118,7 @@ GOOD_IN_NETWORK = (
 GOOD_IN_CHECKPOINT = (
     r"training\.arguments\.(l1|l2|clip_norm|validation_split|y and weights \(CRC\))"  # 0 for 0.0
     r"|trained\.optimizer\.options\.weight_decay"  # alike
-    r"|training\.position\.(factor|stopped|loss|seconds)|training\.history\.\w+\.\d|training\.notes"
+    r"|training\.position\.(factor|stopped|loss|seconds|rate|begun|told)|training\.history\.\w+\.\d|training\.notes"
     r"|training\.callbacks\.\d\.(best|wait|cooling|spent)|training\.callbacks\.5"
     r"|training\.kinds|training\.kinds\.[45]|training\.generator\.[123]"
 )

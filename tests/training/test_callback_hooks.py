@@ -286,3 +286,38 @@ def test_what_is_no_callback_is_refused(given):
 def test_options_of_callbacks_are_checked(make, message):
     with pytest.raises((TypeError, ValueError), match=message):
         make()
+
+
+def test_the_later_of_two_callbacks_that_set_weights_decides():
+    average = fastbp.AverageWeights(0.9)
+    best = EarlyStopping("loss", patience=9, restore_best_weights=True)
+    falling = Told("loss", [0.5, 0.4, 0.3])  # the last epoch is the best
+    assert bits(fitted(callbacks=[falling, average, best], epochs=3)) == bits(fitted(epochs=3))
+    averaged = fitted(callbacks=fastbp.AverageWeights(0.9), epochs=3)
+    assert bits(fitted(callbacks=[falling, best, average], epochs=3)) == bits(averaged)
+
+
+def test_a_time_limit_that_is_over_at_an_epochs_end_has_one_note():
+    history = fresh().fit(X, LABELS, callbacks=TimeLimit(1e-9), **OPTIONS)
+    assert history.epochs == 1 and history.notes == ["TimeLimit: 1e-09 s were over after epoch 1"]
+
+
+def test_a_log_has_the_names_that_a_resumed_training_adds(tmp_path):
+    def train(epochs, **options):
+        keeper = fastbp.ModelCheckpoint(tmp_path / "run", resume=True)
+        hooks = [CSVLogger(tmp_path / "log"), keeper]
+        return fresh().fit(X, LABELS, callbacks=hooks, **OPTIONS | {"epochs": epochs}, **options)
+
+    train(2)
+    history = train(4, metrics=["mse", "mae"])
+    rows = [line.split(",") for line in (tmp_path / "log").read_text().splitlines()]
+    assert rows[0] == ["epoch", *history] and {"mse", "mae"} <= {*rows[0]}
+    assert {len(row) for row in rows} == {len(rows[0])} and [row[0] for row in rows[1:]] == [*"1234"]
+
+
+@pytest.mark.parametrize("every", [-3, 2.5, "x"])
+def test_steps_between_hooks_are_a_count(every):
+    callback = fastbp.Callback()
+    callback.every = every
+    with pytest.raises((TypeError, ValueError), match=r"Callback\.every: expected"):
+        fitted(callbacks=callback)

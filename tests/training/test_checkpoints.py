@@ -1,5 +1,6 @@
 """Checkpoints: a training that was stopped, by whatever and whenever, ends with the bits of another."""
 
+import contextlib
 import datetime
 import os
 import random
@@ -362,7 +363,7 @@ def test_the_seconds_of_an_interrupted_epoch_and_of_a_time_limit_go_on(tmp_path,
     with pytest.raises(KeyboardInterrupt):
         train(100.0, Stop(10))
     history = train(5e6)
-    assert history.seconds == [7.0, 7.0, 7.0]
+    assert history.seconds == [7.0, 8.0, 7.0]  # the hooks of step 10 are called again
     assert history.notes[-1].startswith("TimeLimit: 24 s were over in epoch 4")
 
 
@@ -615,3 +616,85 @@ def test_processes_that_are_stopped_at_random_moments(tmp_path, full, record_pro
         assert finished(tmp_path / f"{number}", number, stop) == wanted, number
         assert {name for name in os.listdir(tmp_path) if name.endswith(".tmp")} == set()
     record_property("tried", trainings)
+
+
+# ---------------------------------------------------------------- hooks at the moment of an interruption
+
+
+class Halve(fastbp.Callback):
+    every = 4
+
+    def on_step(self, run):
+        run.rate_factor *= 0.5
+
+
+class Fall(fastbp.Callback):
+    def on_epoch_begin(self, run):
+        run.rate_factor *= 0.9
+
+
+class Begin(fastbp.Callback):
+    def on_train_begin(self, run):
+        run.rate_factor *= 0.25
+
+
+class Raise(fastbp.Callback):
+    """Raises in a hook, at a step of the network."""
+
+    every = 1
+
+    def __init__(self, hook, step):
+        def raises(run):
+            if run.step == step:
+                raise KeyboardInterrupt
+
+        setattr(self, hook, raises)
+
+
+@pytest.mark.survives("resumed training")
+@pytest.mark.parametrize("hook", ["on_chunk", "on_step", "on_boundary", "on_epoch_begin", "on_epoch_end"])
+@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize("step", [4, 7, 8, 14])
+def test_hooks_are_called_once_for_each_step_and_epoch_of_a_resumed_training(hook, place, step, tmp_path):
+    """7 steps an epoch; the hooks of a step are called as one, or again where an exception came between."""
+
+    def train(path, *more):
+        plateau = ReduceLROnPlateau("loss", patience=1, min_delta=9.0, factor=0.5, min_learning_rate=1e-4)
+        hooks = [Halve(), Fall(), Begin(), plateau]
+        hooks[place:place] = more
+        keeper = ModelCheckpoint(path, every=1, resume=True)
+        net = fresh()
+        return net, net.fit(X, LABELS, callbacks=[*hooks, keeper], threads=1, **BASE)
+
+    whole, expected = train(tmp_path / "whole")
+    with contextlib.suppress(KeyboardInterrupt):
+        train(tmp_path / "run", Raise(hook, step))
+    net, history = train(tmp_path / "run")
+    assert history.learning_rate == expected.learning_rate
+    assert bits(net) == bits(whole)
+
+
+def test_what_fails_before_training_leaves_a_checkpoint_and_its_error(tmp_path):
+    path = tmp_path / "run"
+    fresh().fit(X, LABELS, callbacks=ModelCheckpoint(path), **BASE)
+    before = path.read_bytes()
+    for bar in (ModelCheckpoint(path), fastbp.ProgressBar()):
+        with pytest.raises(FileNotFoundError):
+            fresh().fit(X, LABELS, callbacks=[fastbp.CSVLogger(tmp_path / "none" / "log"), bar], **BASE)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("step", [5, 10, 14])
+def test_a_checkpoint_has_the_end_of_a_training_that_a_callback_ended(step, tmp_path):
+    class End(fastbp.Callback):
+        every = step
+
+        def on_step(self, run):
+            run.stop()
+
+    net = fresh()
+    net.fit(X, LABELS, callbacks=[End(), ModelCheckpoint(tmp_path / "run")], **BASE)
+    assert bits(fastbp.load(tmp_path / "run")) == bits(net)
+    again = fresh()
+    again.fit(X, LABELS, callbacks=[End(), ModelCheckpoint(tmp_path / "run", resume=True)], **BASE)
+    assert bits(again) == bits(net), "it has ended"
