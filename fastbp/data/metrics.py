@@ -102,10 +102,13 @@ def _mean(values: np.ndarray, weights: Weights) -> float:
 
 
 def _differences(outputs: np.ndarray, targets: Targets) -> np.ndarray:
+    differences = outputs.astype(np.float64)
     y = targets.array
     if y.ndim == 1:  # labels, as one-hot rows
-        y = np.eye(outputs.shape[1])[y]
-    return np.asarray(outputs.astype(np.float64) - y)
+        differences[np.arange(len(y)), y] -= 1.0
+    else:
+        differences -= y
+    return differences
 
 
 OF_EACH = {accuracy: accuracy_of_each, r2: r2_of_each}  # of networks that have the same targets

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..options import random_streams
 from .sparse import Samples, dense
 
 _AT_ONCE = 1 << 16  # numbers of a block
@@ -28,7 +29,7 @@ class Scaling(NamedTuple):
 
 def of_pairs(targets: Scaling) -> Scaling:
     """The scaling of outputs that are a mean and the logarithm of a variance for each target."""
-    means = np.stack([targets.mean, 2 * np.log(targets.deviation)], axis=1)
+    means = np.stack([targets.mean, 2 * random_streams.log(targets.deviation)], axis=1)
     deviations = np.stack([targets.deviation, np.ones(len(targets.mean))], axis=1)
     return Scaling(means.reshape(-1), deviations.reshape(-1))
 

@@ -73,9 +73,9 @@ def free_cpus() -> int:
 
 
 def _number(variable: str) -> int:
-    """The number in an environment variable that is not ours, 0 where it holds none."""
+    """The number in an environment variable that is not ours, the first of a list; 0 where it holds none."""
     with suppress(ValueError):
-        return max(0, int(os.environ.get(variable, "")))
+        return max(0, int(os.environ.get(variable, "").partition(",")[0]))
     return 0
 
 

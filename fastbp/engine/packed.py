@@ -25,7 +25,8 @@ from .layout import BLOCK, Layout, aligned_zeros, layout
 from .machine import free_cpus, second_level_cache
 
 _DENSE = 0.1  # sparse rows that store at least this share of their numbers are gathered to dense blocks
-_INFERENCE_ROWS = 96  # rows of a block in a forward pass: whole tiles, and activations that stay in cache
+_INFERENCE_ROWS = 96  # most rows of a block in a forward pass: whole tiles
+_TILE = 12  # rows of whole tiles, which blocks of wide layers have at least
 _INFERENCE_FLOPS = 1e9  # most operations per call and member, so that an interrupt is noticed soon
 _MEMBER_FLOPS = 2e7  # least of half a training's operations per call and member, to pay for a thread
 NOTHING: np.ndarray = np.zeros(0)
@@ -391,7 +392,10 @@ class Engine:
         if architecture.dropout:
             architecture = architecture._replace(dropout=())
         n = len(data.X if rows is None else rows)
-        size = min(_INFERENCE_ROWS, 1 << max(0, n - 1).bit_length())  # few samples need little memory
+        widest = max(architecture.sizes[data.is_listed :]) * architecture.dtype.itemsize
+        room = second_level_cache().size // widest // _TILE * _TILE  # rows of activations that stay in cache
+        most = min(_INFERENCE_ROWS, max(_TILE, room))
+        size = min(most, 1 << max(0, n - 1).bit_length())  # few samples need little memory
         order = rows if rows is not None else _FIRST[:n] if n <= size else np.arange(n)
         listed = data.is_listed and architecture.compute_dtype is None
         listed = listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
@@ -401,7 +405,9 @@ class Engine:
         kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(self._kernels)
         out = np.empty((n, architecture.sizes[-1]), architecture.dtype)
         blocks = -(-n // size)
-        members, at_once = (1, 1) if n <= size else _team_for(data.flops(architecture), blocks, members)
+        members, at_once = (
+            (1, 1) if n <= size else _team_for(data.flops(architecture) * size, blocks, members)
+        )
         X, Y = self._rows_of(data, size, listed, members)
         samples = [step.Samples(rows, Y, data.weights, order) for rows in X]
 
@@ -431,9 +437,10 @@ class Engine:
 def _team_for(training_flops: float, blocks: int, members: int) -> tuple[int, int]:
     """The members of a forward pass over whole blocks, and the blocks of one call into the kernels.
 
+    `training_flops` are those of a training on one block.
     CPUs are counted only if the work is enough for more than one.
     """
-    flops = training_flops * _INFERENCE_ROWS / 2
+    flops = training_flops / 2
     if not members:
         members = max(1, int(blocks * flops / _MEMBER_FLOPS))
         members = min(members, free_cpus()) if members > 1 else 1

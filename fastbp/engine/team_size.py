@@ -4,6 +4,8 @@ No bit depends on either, so a team may grow or shrink after any chunk: measurem
 """
 
 import math
+import sys
+import threading
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -105,21 +107,26 @@ def is_one_chunk(work: Work, samples: float) -> bool:
 class _Networks:
     """Counts the networks that threads of this process train at the same time, each in a `with` block.
 
-    There is no lock, for a child would wait for one that another thread holds; a list needs none.
+    There is no lock, for a child would wait for one that another thread holds; a dict needs none.  Threads
+    that a child does not have do not count there.
     """
 
     def __init__(self) -> None:
-        self._each: list[None] = []
+        self._depths: dict[int, int] = {}  # of `with` blocks, by thread
 
     @property
     def count(self) -> int:
-        return len(self._each)
+        alive = sys._current_frames() if len(self._depths) > 1 else self._depths
+        return sum(depth for thread, depth in [*self._depths.items()] if thread in alive)
 
     def __enter__(self) -> None:
-        self._each.append(None)
+        thread = threading.get_ident()
+        self._depths[thread] = self._depths.get(thread, 0) + 1
 
     def __exit__(self, *error: object) -> None:
-        self._each.pop()
+        thread = threading.get_ident()
+        if (depth := self._depths.pop(thread, 1)) > 1:
+            self._depths[thread] = depth - 1
 
 
 NETWORKS = _Networks()

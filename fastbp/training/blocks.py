@@ -8,6 +8,7 @@ import contextlib
 import queue
 import threading
 import warnings
+import zlib
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
@@ -99,10 +100,12 @@ class Blocks:
 
     def arguments(self) -> dict[str, Any]:
         """Facts about the samples that a resumed training must share."""
+        weights = self.schema.class_weights
         return {
             "samples": "blocks",
             "type of X": str(self.data.X.dtype),
             "buffer_bytes": self._buffer_bytes,
+            "y and weights (CRC)": 0 if weights is None else zlib.crc32(weights.data),
         }
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """`fit`: builds a source of samples, an engine and a `Run` from the plan, and trains."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -207,7 +208,7 @@ def arguments_of(source: ArraySource | Blocks, plan: Plan) -> dict[str, Any]:
     return {
         **{name: getattr(recipe, name) for name in ("rate", "l2", "l1", "clip_norm")},
         "optimizer": repr(recipe.optimizer),
-        "schedule": getattr(recipe.schedule, "__qualname__", repr(recipe.schedule)),
+        "schedule": _name_of(recipe.schedule),
         "batch_size": plan.batch_size,
         "shuffle": bool(plan.shuffle),
         "validation_split": source.validation_split,
@@ -215,6 +216,19 @@ def arguments_of(source: ArraySource | Blocks, plan: Plan) -> dict[str, Any]:
         **source.arguments(),
         "callbacks": [type(callback).__name__ for callback in plan.callbacks if callback.state()],
     }
+
+
+def _name_of(schedule: Any) -> str:
+    """A schedule in words that are the same in every process; of a function, its name."""
+    if isinstance(schedule, Schedule):
+        return repr(schedule)
+    if isinstance(schedule, functools.partial):
+        arguments = [
+            *map(repr, schedule.args),
+            *(f"{name}={value!r}" for name, value in schedule.keywords.items()),
+        ]
+        return f"{_name_of(schedule.func)}({', '.join(arguments)})"
+    return str(getattr(schedule, "__qualname__", type(schedule).__qualname__))
 
 
 def _has_shapes(optimizer_state: dict[str, Parameters], parts: Parts) -> bool:

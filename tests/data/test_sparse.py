@@ -381,3 +381,13 @@ def test_nothing_is_read_before_it_is_written(density, dtype, monkeypatch):
 
     monkeypatch.setattr(packed.Engine, "_scratch", property(scratch))
     assert np.array_equal(parameters(), wanted)
+
+
+def test_subnormal_numbers_are_scaled_as_in_dense_rows(dtype):
+    X = (np.random.default_rng(0).integers(0, 3, (64, 6)) * np.float32(1e-40)).astype(dtype)
+    nets = [Network([6, 4, 2], dtype=dtype, scale_inputs=True, seed=0) for _ in range(2)]
+    for net, given in zip(nets, (X, sparse.csr_matrix(X)), strict=True):
+        net.fit(given, np.arange(64) % 2, epochs=2, batch_size=8, learning_rate=0.5)
+    assert nets[0].fingerprint() == nets[1].fingerprint()
+    assert np.ptp(nets[0].outputs(X), axis=0).all()
+    assert (nets[1].outputs(sparse.csr_matrix(X)) == nets[0].outputs(X)).all()

@@ -60,7 +60,14 @@ def test_schedulers_leave_fewer_cpus_to_what_takes_as_many_as_there_are(monkeypa
     for name in ("FASTBP_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     assert free_cpus() == 6
-    for numba, omp, expected in [("2", "", 2), ("", "3", 3), ("4", "3", 3), ("9", "", 6), ("0", "x", 6)]:
+    for numba, omp, expected in [
+        ("2", "", 2),
+        ("", "3", 3),
+        ("4", "3", 3),
+        ("9", "", 6),
+        ("0", "x", 6),
+        ("", "4,2", 4),
+    ]:
         monkeypatch.setenv("NUMBA_NUM_THREADS", numba)
         monkeypatch.setenv("OMP_NUM_THREADS", omp)
         assert free_cpus() == expected

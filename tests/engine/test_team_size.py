@@ -1,6 +1,7 @@
 """The pace of training: how long chunks are, and the team that is found fastest."""
 
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -270,3 +271,12 @@ def test_bits_do_not_depend_on_shares(members, dtype, monkeypatch):
         net.fit(X, LABELS, epochs=2, batch_size=40, learning_rate=0.1, threads=members, clip_norm=1.0)
         found.add(b"".join(array.tobytes() for array in (*net.weights, *net.biases)))
     assert len(found) == 1
+
+
+def test_networks_of_threads_that_have_ended_do_not_count(monkeypatch):
+    monkeypatch.setattr(team_size, "NETWORKS", networks := team_size._Networks())
+    entering = threading.Thread(target=networks.__enter__)
+    entering.start()
+    entering.join()
+    with networks:
+        assert networks.count == 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import os
 import random
 import signal
@@ -698,3 +699,31 @@ def test_a_checkpoint_has_the_end_of_a_training_that_a_callback_ended(step, tmp_
     again = fresh()
     again.fit(X, LABELS, callbacks=[End(), ModelCheckpoint(tmp_path / "run", resume=True)], **BASE)
     assert bits(again) == bits(net), "it has ended"
+
+
+class Rate:
+    def __call__(self, step):
+        return 0.05
+
+
+def rate(factor, step):
+    return 0.05 * factor
+
+
+@pytest.mark.parametrize("schedule", [Rate, lambda: functools.partial(rate, 0.5)], ids=["object", "partial"])
+def test_a_schedule_of_ones_own_is_known_again_in_another_process(schedule, tmp_path):
+    for epochs in (1, 2):
+        keeper = ModelCheckpoint(tmp_path / "run", resume=True)
+        options = {**BASE, "epochs": epochs, "schedule": schedule()}  # at another address each time
+        assert fresh().fit(X, LABELS, callbacks=keeper, **options).epochs == epochs
+    with pytest.raises(ValueError, match="schedule was"):
+        fresh().fit(X, LABELS, callbacks=keeper, **{**options, "schedule": functools.partial(rate, 0.25)})
+
+
+def test_blocks_are_not_resumed_with_other_weights_of_classes(tmp_path):
+    keeper = ModelCheckpoint(tmp_path / "run", resume=True)
+    blocks = [(X[:12], LABELS[:12]), (X[12:], LABELS[12:])]
+    fresh().fit(blocks, callbacks=keeper, class_weight={0: 2.0}, **BASE)
+    for other in (None, {0: 3.0}):
+        with pytest.raises(ValueError, match=r"y and weights \(CRC\) was"):
+            fresh().fit(blocks, callbacks=keeper, class_weight=other, **BASE)

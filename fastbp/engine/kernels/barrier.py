@@ -47,11 +47,13 @@ def barrier(typingctx: Any, flags: Any, rank: Any, size: Any) -> Any:
     """
 
     def emit(b: ir.IRBuilder, flags: ir.Value, rank: ir.Value, size: ir.Value) -> None:
-        mine = at(b, flags, b.mul(rank, I64(ROW)))
-        passed = b.add(b.or_(b.load(mine), I64(ASLEEP)), I64(1))
         round_, distance = (cgutils.alloca_once_value(b, I64(first)) for first in (0, 1))
-        begin, after = b.append_basic_block(), b.append_basic_block()
-        b.cbranch(b.icmp_signed(">", size, I64(1)), begin, after)
+        several, begin, after = (b.append_basic_block() for _ in range(3))
+        b.cbranch(b.icmp_signed(">", size, I64(1)), several, after)  # one member has no flags
+        b.position_at_end(several)
+        mine = at(b, flags, b.mul(rank, I64(ROW)))
+        passed = b.add(b.or_(b.load_atomic(mine, "monotonic", 8), I64(ASLEEP)), I64(1))
+        b.branch(begin)
         b.position_at_end(begin)
         other = b.sub(rank, b.load(distance))
         other = b.select(b.icmp_signed("<", other, I64(0)), b.add(other, size), other)

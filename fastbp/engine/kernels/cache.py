@@ -21,6 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
+import llvmlite
 import numba
 from numba.core import config
 from numba.core.caching import NullCache
@@ -34,8 +35,8 @@ from ... import __version__
 @functools.cache
 def _digest() -> str:
     """The digest of every kernel source, the versions and whatever else changes machine code."""
-    versions = __version__, numba.__version__, sys.version, config.OPT, config.BOUNDSCHECK
-    digest = hashlib.sha256(repr(versions).encode())
+    versions = __version__, numba.__version__, llvmlite.__version__, sys.version
+    digest = hashlib.sha256(repr((*versions, config.OPT, config.BOUNDSCHECK)).encode())
     package = files(__package__.partition(".")[0])
     folders = package / "engine" / "kernels", package / "options"
     sources = [source for folder in folders for source in folder.iterdir() if source.name.endswith(".py")]

@@ -161,7 +161,11 @@ def gather_panels(rows: Stored, positions: Any, count: int, target: Any, work: W
             k = (column // nr * work.rows + i) * nr + column % nr
             _read(rows, place, target, k, divisor)
             if scaled:
-                number = rows.doubles[place] if rows.kind % SCALED == 2 else np.float64(target[k])
+                number = np.float64(target[k])
+                if rows.kind % SCALED:  # which may be subnormal until it is scaled
+                    number = (
+                        rows.doubles[place] if rows.kind % SCALED == 2 else np.float64(rows.singles[place])
+                    )
                 target[k] = (number - rows.mean[column]) * rows.factor[column]
                 target[k] = normal_or_zero(target[k])
 

@@ -534,7 +534,7 @@ def _infer_by(block_at: Any, gather_x: Any, forward_all: Any) -> Any:
         nr, _ = constants(work.scratch)
         plan, layer = net.plan[0], net.layers[net.layers.shape[0] - 1]
         x, y = block_at(work.scratch, plan.x, samples.X), shift(work.scratch, plan.y)
-        flags = pointer(np.zeros(1, np.int64), 0)
+        flags = pointer(samples.order, 0)  # any address: one member reads no flags
         a = shift(work.scratch, layer.a)
         for begin in range(first, last, plan.block):
             m = min(plan.block, last - begin)
