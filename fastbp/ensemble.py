@@ -158,7 +158,7 @@ class Ensemble:
         return len(self._networks)
 
     @overload
-    def __getitem__(self, index: int) -> Network: ...
+    def __getitem__(self, index: int | np.integer[Any]) -> Network: ...
     @overload
     def __getitem__(self, index: Index) -> "Ensemble": ...
     def __getitem__(self, index: Any) -> Any:
@@ -222,7 +222,7 @@ class Ensemble:
         schedule: str | Schedule | Callable[[int], float] = "constant",
         l2: Numbers = 0.0,
         l1: Numbers = 0.0,
-        clip_norm: Numbers | None = None,
+        clip_norm: Numbers | Sequence[float | None] | None = None,
         sample_weight: npt.ArrayLike | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         validation_data: Validation | None = None,
@@ -262,7 +262,8 @@ class Ensemble:
             `EarlyStopping` and `ReduceLROnPlateau` watch each network by itself: one that stops is frozen, at
             its best weights if they are to be restored, and the others train on.  `ModelCheckpoint` (without
             `monitor`) writes the whole ensemble; `TimeLimit` and `ProgressBar` see all.  A function is called
-            as ``callback(ensemble, history)`` and ends the training when it returns True.
+            as ``callback(ensemble, history)``, to look at both, and ends the training when it returns True;
+            weights that it changes are not those that train on.
 
         Returns
         -------

@@ -577,9 +577,10 @@ class Network:
             its two halves by turns, and each half is shuffled.  Neither the order nor, without `shuffle`, any
             bit depends on the sizes of blocks.
         threads : int or "auto"
-            Members of the team that shares each batch, at most the CPUs this process may use.  "auto" tries
-            several numbers while it trains, at a cost of about 2 % of the time, and keeps the fastest;
-            `History` has that number and the speed of each.  Any number gives the same bits.
+            Members of the team that shares each batch, at most the CPUs this process may use, or those that
+            FASTBP_NUM_THREADS says.  "auto" tries several numbers while it trains, at a cost of about 2 % of
+            the time, and keeps the fastest; steps of fewer than 100,000 operations have one member, and no
+            trial.  `History` has that number and the speed of each.  Any number gives the same bits.
         callbacks : Callback or callable, or an iterable of them
             `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint`, `AverageWeights`, `TimeLimit`,
             `CSVLogger`, `ProgressBar`, `LivePlot`, `TensorBoard`, `OptunaPruning` or a user's own `Callback`.
@@ -644,7 +645,7 @@ class Network:
         l1: float = 0.0,
         clip_norm: float | None = None,
         sample_weight: npt.ArrayLike | None = None,
-        class_weight: Mapping[int, float] | str | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
         threads: int | str = "auto",
     ) -> History:
         """One epoch of `fit` on samples as they come, in a new order.
@@ -736,15 +737,17 @@ class Network:
         return rates.find(self, X, required("y", y), (smallest, largest), steps, arguments)
 
     @overload
-    def predict(self, X: npt.ArrayLike) -> Array: ...
+    def predict(self, X: npt.ArrayLike, *, return_std: Literal[False] = False) -> Array: ...
     @overload
     def predict(self, X: npt.ArrayLike, *, return_std: Literal[True]) -> tuple[Array, Array]: ...
+    @overload
+    def predict(self, X: npt.ArrayLike, *, return_std: bool) -> Array | tuple[Array, Array]: ...
     def predict(self, X: npt.ArrayLike, *, return_std: bool = False) -> Any:
         """Predicts each row of X, in the shape of the y that `fit` was trained on.
 
         Labels (samples,); for two classes of one output, 0 or 1; for several labels at once, zeros and ones
         (samples, outputs); else values.  A network that `fit` has not trained gives labels where it has more
-        than one output, and values (samples, 1) where it has one.
+        than one output, and values (samples, 1) where it has one, unless `classes_` or `task` says otherwise.
 
         With `return_std`, the standard deviation of each value as well, which a network of the cost
         "gaussian" has learnt; for others it is a ValueError.

@@ -159,8 +159,9 @@ def _add_layers(group: Any) -> None:
         group,
         "--output-activation",
         OUTPUT_ACTIVATIONS,
-        "of the last layer (default: linear for values and with --cost hinge, exponential with --cost "
-        "poisson; sigmoid for labels, softmax with --cost cross_entropy or focal and more than two classes)",
+        "of the last layer (default: linear for values and with --cost hinge or squared_hinge, exponential "
+        "with --cost poisson; sigmoid for labels, softmax with --cost cross_entropy or focal and more than "
+        "two classes)",
     )
     _choose(
         group,
@@ -300,7 +301,11 @@ def _add_scores(group: Any) -> None:
 
 def _add_files(group: Any) -> None:
     group.add_argument("--save", metavar="PATH", help="save the network to this file (default: not saved)")
-    group.add_argument("--checkpoint", metavar="PATH", help="save the state of the training to this file")
+    group.add_argument(
+        "--checkpoint",
+        metavar="PATH",
+        help="save the state of the training to this file, which may exist only with --resume",
+    )
     group.add_argument(
         "--report",
         metavar="PATH",

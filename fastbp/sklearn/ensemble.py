@@ -65,7 +65,7 @@ class _PerceptronEnsemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         together.train(tasks)
         if error := next((task.error for task in tasks if task.error), None):
             raise error
-        vars(self).update(learnt, estimators_=[task.estimator for task in tasks])
+        self.__dict__.update(learnt, estimators_=[task.estimator for task in tasks])
         return self
 
     def _learnt(self, y: np.ndarray) -> dict[str, Any]:

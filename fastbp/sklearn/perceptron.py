@@ -573,6 +573,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     1.0
     """
 
+    classes_: np.ndarray
+    _several: bool  # whether a sample has several labels at once
+
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),

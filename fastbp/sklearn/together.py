@@ -46,7 +46,7 @@ def _are_equal(X: Any, other: Any) -> bool:
     if type(X) is not type(other) or np.shape(X) != np.shape(other):
         return False
     if is_sparse(X):
-        return (other != X).nnz == 0
+        return bool((other != X).nnz == 0)
     return bool(X.equals(other)) if hasattr(X, "equals") else np.array_equal(X, other)
 
 

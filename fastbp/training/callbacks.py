@@ -38,6 +38,8 @@ class Monitor(Callback):
     others.
     """
 
+    monitor: str
+
     def __init__(self, monitor: str, patience: int, min_delta: float, mode: str) -> None:
         self.monitor, self.mode = monitor, checks.choice("mode", mode, ("auto", "min", "max"))
         self.patience = checks.count("patience", patience, 0)

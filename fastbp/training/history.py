@@ -16,9 +16,9 @@ class History(Mapping[str, list[float]]):
 
     "loss" is the mean cost during training, without penalties; "seconds" the time it took; "learning_rate"
     that of the epoch's last step; "threads" the size of the team that trained at its end.  Validation data
-    add "val_loss" and "val_accuracy" (labels) or "val_r2" (values); each of the ``metrics`` is under its
-    name, and with ``"val_"`` before it.  Names are attributes as well.  A notebook shows a table of the last
-    epochs; tables and plots count epochs from 1, as ``verbose=True`` does.
+    add "val_loss" and "val_accuracy" (labels) or "val_r2" (values), in whose place each of the ``metrics`` is
+    under its name, and with ``"val_"`` before it.  Names are attributes as well.  A notebook shows a table of
+    the last epochs; tables and plots count epochs from 1, as ``verbose=True`` does.
 
     Attributes
     ----------

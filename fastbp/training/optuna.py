@@ -28,6 +28,8 @@ class OptunaPruning(Callback):
     ...     return Network([8, 32, 2]).fit(X, y, learning_rate=rate, callbacks=pruning, ...).val_loss[-1]
     """
 
+    monitor: str
+
     def __init__(self, trial: Any, monitor: str = "val_loss") -> None:
         self.trial, self.monitor = trial, monitor
 

@@ -349,8 +349,8 @@ class Run:
             if self._stopped:
                 return
         self._since = time.perf_counter() - self.position.seconds
-        samples_done = int(self.position.samples_done[0])
-        if samples_done > self.position.told and self._tell_of_step(samples_done):
+        last = int(self.position.samples_done[0])
+        if last > self.position.told and self._tell_of_step(last):
             return  # an exception had come between the step and its hooks
         undo, step = self._engine.snapshot(), self.step
         whole = self._train_segments()
