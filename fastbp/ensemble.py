@@ -262,8 +262,8 @@ class Ensemble:
             `EarlyStopping` and `ReduceLROnPlateau` watch each network by itself: one that stops is frozen, at
             its best weights if they are to be restored, and the others train on.  `ModelCheckpoint` (without
             `monitor`) writes the whole ensemble; `TimeLimit` and `ProgressBar` see all.  A function is called
-            as ``callback(ensemble, history)``, to look at both, and ends the training when it returns True;
-            weights that it changes are not those that train on.
+            as ``callback(ensemble, history)`` and ends the training when it returns True; weights that it
+            changes have no effect.
 
         Returns
         -------

@@ -61,8 +61,7 @@ class StepNumbers:
         self._table, self._rates = self._table[:0], self._rates[:0]
 
     def resume(self, step: int, rate: float) -> None:
-        """The same for a training that has made `step` at that rate."""
-        self.forget()
+        """Takes in the rate of the last step, which another process has made."""
         self._first, self._rates = step, np.array([rate])
 
     def __call__(self, first: int, count: int) -> np.ndarray:

@@ -286,7 +286,7 @@ class Run:
         return self._net
 
     def resume(self, path: str, history: History, position: Position, rate: float | None) -> None:
-        """Begins at a position that the checkpoint `path` holds, with the learning rate of the last step."""
+        """Begins at the position of the checkpoint `path`; `rate` is the last step's, if it is known."""
         samples_done = int(position.samples_done[0])
         resuming.check_segment(
             path, position.segment, position.before, samples_done, self._source.segment_rows
@@ -294,7 +294,9 @@ class Run:
         self._resumed_from, self.history, self.position = path, history, position
         self._chunks.step, self._stopped = self._step_at(position), position.stopped
         self.rate_factor = position.factor
-        self._numbers.resume(self.step - 1, self._numbers.rate(self.step - 1) if rate is None else rate)
+        self._numbers.forget()
+        if rate is not None:
+            self._numbers.resume(self.step - 1, rate)
         if position.generator is not None:
             np.random.set_state(position.generator)  # noqa: NPY002
 

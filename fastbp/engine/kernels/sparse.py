@@ -162,10 +162,10 @@ def gather_panels(rows: Stored, positions: Any, count: int, target: Any, work: W
             _read(rows, place, target, k, divisor)
             if scaled:
                 number = np.float64(target[k])
-                if rows.kind % SCALED:  # which may be subnormal until it is scaled
-                    number = (
-                        rows.doubles[place] if rows.kind % SCALED == 2 else np.float64(rows.singles[place])
-                    )
+                if rows.kind % SCALED == 1:  # it may be subnormal until it is scaled
+                    number = np.float64(rows.singles[place])
+                elif rows.kind % SCALED == 2:
+                    number = rows.doubles[place]
                 target[k] = (number - rows.mean[column]) * rows.factor[column]
                 target[k] = normal_or_zero(target[k])
 
