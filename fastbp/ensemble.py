@@ -177,7 +177,9 @@ class Ensemble:
 
     def __repr__(self) -> str:
         net = self._networks[0]
-        options = replace(net._fastbp.options, seed=None)
+        dropout = [one._fastbp.options.dropout for one in self._networks]
+        of_all: Any = dropout[0] if all(one == dropout[0] for one in dropout) else dropout
+        options = replace(net._fastbp.options, seed=None, dropout=of_all)
         return f"{type(self).__name__}({len(self)}, {summary.arguments(net.sizes, options)})"
 
     def summary(self) -> str:

@@ -314,6 +314,8 @@ def test_it_prints():
         repr(together)
         == "Ensemble(5, [3, 6, 4, 2], activation='tanh', output_activation='linear', dtype='float32')"
     )
+    assert repr(Ensemble(2, [2, 3, 1], dropout=[0.1, 0.2])).endswith("dropout=[0.1, 0.2], dtype='float64')")
+    assert "dropout=0.1," in repr(Ensemble(2, [2, 3, 1], dropout=0.1))
     history = together.fit(X, VALUES, **FIT)
     assert repr(history).startswith("EnsembleHistory(networks=5, epochs=3, loss=")
     assert repr(ensemble().fit(X, VALUES, **{**FIT, "epochs": 0})) == "EnsembleHistory(networks=5, epochs=0)"

@@ -106,17 +106,6 @@ def read_by_products(typingctx: Any, parameters: Any, rounded: Any) -> Any:
     return parameters(parameters, rounded), emit
 
 
-@intrinsic
-def by_samples(typingctx: Any, rounded: Any, delta: Any, blocks: Any) -> Any:
-    """The deltas that the product of an update reads: those of a layer, or blocks of them."""
-    chosen = 2 if has_tiles(rounded) else 1
-
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        return arguments[chosen]
-
-    return (delta, blocks)[chosen - 1](rounded, delta, blocks), emit
-
-
 # ---------------------------------------------------------------- rounding
 
 
