@@ -236,24 +236,25 @@ def metrics(value: Any, known: Mapping[str, Any], scores: Mapping[str, Any]) -> 
     Names are known ones, or those of scikit-learn's scores, which an error does not list.
     """
     functions: dict[str, Any] = {}
-    is_one = isinstance(value, str) or not isinstance(value, Iterable)
+    is_one = isinstance(value, str) or callable(value) or not isinstance(value, Iterable)
     for metric in [value] if is_one else value:
         if callable(metric):
-            name = getattr(metric, "__name__", type(metric).__name__)
-            if name in OF_EVERY_HISTORY or name.startswith("val_") or functions.get(name, metric) != metric:
-                raise ValueError(
-                    "metrics: expected functions with names that neither others nor numbers of the history "
-                    f"have, got one with the name {name!r}; give it another by def or __name__"
-                )
-            functions[name] = metric
+            name, function = getattr(metric, "__name__", type(metric).__name__), metric
         elif isinstance(metric, str) and (metric in known or metric in scores):
-            functions[metric] = known[metric] if metric in known else scores[metric]
+            name, function = metric, known[metric] if metric in known else scores[metric]
         else:
             names = ", ".join(map(repr, known))
             raise ValueError(
                 f"metrics: expected one of {names}, a score of scikit-learn such as 'f1', or a function, "
                 f"got {metric!r}"
             )
+        is_taken = name in OF_EVERY_HISTORY or name.startswith("val_")
+        if is_taken or (name in functions and functions[name] is not function):
+            raise ValueError(
+                "metrics: expected functions with names that neither others nor numbers of the history "
+                f"have, got one with the name {name!r}; give it another by def or __name__"
+            )
+        functions[name] = function
     return functions
 
 

@@ -105,6 +105,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     _y_numeric = False
     _outputs_in_loss = 1  # by which the reported loss is divided
     _loss_of_targets = 0.0  # which is added to it
+    _rate_factor = 1.0  # of the learning rate, which an earlier training has set
 
     def fit(
         self,
@@ -290,7 +291,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """Sets what training keeps up to date, for a new network or for more training of the same one."""
         self.__dict__.pop("_given", None)
         self.n_layers_ = self.network_.num_layers
-        self._rate_factor = 1.0  # of the learning rate
+        self._rate_factor = 1.0
         if anew:
             self.t_ = 0
             self.loss_curve_: list[float] = []

@@ -213,7 +213,7 @@ class TimeLimit(Callback):
             run.stop(f"TimeLimit: {self.seconds:g} s were over in epoch {run.epoch + 1}, after {samples}")
 
     def on_epoch_end(self, run: Run) -> None:
-        if self._elapsed() >= self.seconds:
+        if self._elapsed() >= self.seconds and not run.is_over:
             run.stop(f"TimeLimit: {self.seconds:g} s were over after epoch {run.epoch + 1}")
 
     def _elapsed(self) -> float:
@@ -338,7 +338,7 @@ class ModelCheckpoint(Callback):
             self._write(run)
 
     def on_train_end(self, run: Run) -> None:
-        if not self._best and run.step != self._step:  # a callback has ended training within an epoch
+        if not self._best and (run.done or run.step != self._step):  # a callback has ended it within an epoch
             self._write(run)
 
     def on_interrupt(self, run: Run, error: BaseException) -> None:

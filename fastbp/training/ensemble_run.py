@@ -15,7 +15,7 @@ from . import diagnosis
 from .ensemble_history import EnsembleHistory
 from .history import History
 from .lanes import Lanes, Trainee, orders_of, packed, train_chunk
-from .run import Callback, CallbackState, store
+from .run import Callback, CallbackState, interrupt, store
 
 
 class EnsemblePosition(NamedTuple):
@@ -242,16 +242,19 @@ class EnsembleRun:
 
     def train(self) -> EnsembleHistory:
         """Trains from the present position to the last epoch, or until callbacks have ended it."""
+        has_begun = False
         try:
             self._begin()
+            has_begun = True
             with NETWORKS:
                 while not self.is_over:
                     self._train_epoch()
+            if self._stopped:
+                self._mark()
             self._end(lanes.networks[lanes.active] for lanes in self.position.lanes)
             self._hooks("on_train_end")
         except BaseException as error:
-            for callback in self.callbacks:
-                callback.on_interrupt(self, error)  # type: ignore[arg-type]
+            interrupt(self.callbacks if has_begun else (), self, error)
             raise
         finally:
             surely(self.keep)

@@ -135,6 +135,13 @@ def store(
     assign(net, *parameters, _fastbp=changed(state_before, progress=progress))
 
 
+def interrupt(callbacks: Sequence[Callback], run: Any, error: BaseException) -> None:
+    """Calls `on_interrupt` of all callbacks, of which any may raise."""
+    with contextlib.ExitStack() as each:
+        for callback in reversed(callbacks):
+            each.callback(callback.on_interrupt, run, error)
+
+
 class Run:
     """A `fit` in progress, as the hooks of a `Callback` get it.
 
@@ -258,14 +265,14 @@ class Run:
                 if state:
                     callback.restore(state)
             has_begun = True
-            while self.position.epoch < self.epochs and not self._stopped:
+            while self.position.epoch < self.epochs and (not self._stopped or self._is_epoch_done):
                 if not self._train_short_epochs():
                     self._train_epoch()
+            if self._stopped:
+                self._mark()
             self._hooks("on_train_end")
         except BaseException as error:
-            with contextlib.ExitStack() as each:  # of which one may raise
-                for callback in reversed(self._callbacks if has_begun else ()):
-                    each.callback(callback.on_interrupt, self, error)
+            interrupt(self._callbacks if has_begun else (), self, error)
             raise
         finally:
             surely(self.keep)
@@ -320,6 +327,11 @@ class Run:
         """True when all of the network's present weights are finite."""
         return are_finite(self._engine.parameters)
 
+    @property
+    def _is_epoch_done(self) -> bool:
+        """True when all samples of the present epoch have been trained on, which only has to end."""
+        return 0 < self.done == self.samples
+
     def _step_at(self, position: Position) -> int:
         """The network's step at a position between batches."""
         return position.step + -(-int(position.samples_done[0]) // self._engine.batch_size)
@@ -352,7 +364,7 @@ class Run:
                 return
         self._since = time.perf_counter() - self.position.seconds
         last = int(self.position.samples_done[0])
-        if last > self.position.told and self._tell_of_step(last):
+        if last > self.position.told and self._tell_of_step(last) and not self._is_epoch_done:
             return  # an exception had come between the step and its hooks
         undo, step = self._engine.snapshot(), self.step
         whole = self._train_segments()

@@ -517,8 +517,8 @@ MUTATIONS = (
     ),
     Mutation(
         "data/scaling.py",
-        "2 * np.log(targets.deviation)",
-        "np.log(targets.deviation)",
+        "2 * random_streams.log(targets.deviation)",
+        "random_streams.log(targets.deviation)",
         "deviations of predictions stay in the units of the network",
         ("options/test_costs.py::test_scaled_deviations_are_in_the_units_of_y",),
     ),

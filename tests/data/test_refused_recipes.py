@@ -226,6 +226,8 @@ REFUSED = [
     (lambda: fit(metrics=[called("loss")]), "metrics: expected functions with names that", "'loss'"),
     (lambda: fit(metrics=called("val_accuracy")), "metrics: expected functions", "'val_accuracy'"),
     (lambda: fit(metrics=[called("f"), called("f")]), "metrics: expected functions", "'f'"),
+    (lambda: fit(metrics=[called("accuracy"), "accuracy"]), "metrics: expected functions", "'accuracy'"),
+    (lambda: fit(metrics=["accuracy", called("accuracy")]), "metrics: expected functions", "'accuracy'"),
     (lambda: fit(metrics=called("f", None)), TypeError, "metric 'f': expected a number, got None"),
     (lambda: fit(callbacks=EarlyStopping()), "monitor: expected a name of the history", "got 'val_loss'"),
     (lambda: fit(callbacks=ReduceLROnPlateau("f"), metrics="mse"), "'threads', 'mse', got 'f'"),

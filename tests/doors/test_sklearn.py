@@ -266,6 +266,12 @@ def test_partial_fits_follow_the_rule_of_the_learning_rate(rule):
     np.testing.assert_allclose(mine.loss_curve_, other.loss_curve_, rtol=1e-4)  # their penalty is older
 
 
+def test_an_estimator_that_an_older_version_pickled_trains_on():
+    model = ours.MLPRegressor(hidden_layer_sizes=5, random_state=0).partial_fit(X, VALUES)
+    del model.__dict__["_rate_factor"]
+    assert len(pickle.loads(pickle.dumps(model)).partial_fit(X, VALUES).loss_curve_) == 2
+
+
 def test_partial_fit_wants_all_classes_first():
     refused = ours.MLPClassifier(random_state=0)
     with pytest.raises(ValueError, match=r"labels among \[0 1\], got \[2\]"):

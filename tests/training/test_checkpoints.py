@@ -16,6 +16,7 @@ import pytest
 import fastbp
 from command import said
 from fastbp import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from fastbp.engine.team_size import TeamTuner
 from fastbp.files import container, network_file
 from fastbp.training import callbacks, run
 from ids import named
@@ -727,3 +728,46 @@ def test_blocks_are_not_resumed_with_other_weights_of_classes(tmp_path):
     for other in (None, {0: 3.0}):
         with pytest.raises(ValueError, match=r"y and weights \(CRC\) was"):
             fresh().fit(blocks, callbacks=keeper, class_weight=other, **BASE)
+
+
+def test_a_training_that_ended_within_a_batch_is_not_resumed_from_averages(tmp_path, monkeypatch):
+    class End(fastbp.Callback):
+        def on_chunk(self, run):
+            if run.epoch == 1 and run.done % 1500:
+                ended.append(run.done)
+                run.stop()
+
+    monkeypatch.setattr(TeamTuner, "next", lambda self: (1, 600))  # a batch has several chunks
+    ended, rows, labels = [], np.tile(X, (120, 1)), np.tile(LABELS, 120)
+
+    def train():
+        net = fresh()
+        hooks = [End(), fastbp.AverageWeights(0.9), ModelCheckpoint(tmp_path / "run", resume=True)]
+        options = {"epochs": 3, "batch_size": 1500, "optimizer": "adam", "threads": 1}
+        return net, net.fit(rows, labels, callbacks=hooks, **options)
+
+    net, history = train()
+    assert len(ended) == 1 and history.epochs == 1
+    again, resumed = train()
+    assert len(ended) == 1 and resumed.epochs == 1
+    assert again.fingerprint() == net.fingerprint()
+
+
+def test_an_epoch_whose_last_step_ended_the_training_ends_in_a_resumed_one(tmp_path):
+    class End(fastbp.Callback):
+        every = 7
+
+        def on_step(self, run):
+            run.stop()
+
+    def train(path, *more):
+        hooks = [End(), ModelCheckpoint(path, every=1, resume=True), *more]
+        net = fresh()
+        return net, net.fit(X, LABELS, callbacks=hooks, **BASE)  # 7 steps an epoch
+
+    net, history = train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", Raise("on_boundary", 7))
+    again, resumed = train(tmp_path / "run")
+    assert resumed.epochs == history.epochs == 1 and resumed.loss == history.loss
+    assert bits(again) == bits(net)
