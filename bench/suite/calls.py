@@ -66,22 +66,38 @@ class OneRow(Prepared):
             self.net.predict(self.some)
 
 
+class WideRows(Prepared):
+    """`outputs` of rows of many columns, of which few stay in a cache together."""
+
+    params = [[(20_000, 1), (784, 10)]]  # noqa: RUF012
+    param_names = ("sizes",)
+
+    def prepare(self, sizes: tuple[int, ...]) -> None:
+        self.net = network(sizes, "float32", output_activation="linear")
+        self.X = np.random.default_rng(0).standard_normal((1000, sizes[0]), dtype=np.float32)
+        w, b = self.net.weights[0], self.net.biases[0]
+        assert np.allclose(self.net.outputs(self.X), self.X @ w.T + b.T, rtol=1e-3, atol=1e-2)
+
+    def time_outputs(self, sizes: tuple[int, ...]) -> None:
+        self.net.outputs(self.X)
+
+
 class ShortFit(Prepared):
     """`fit` of 200 samples, in calls of one epoch and of ten, whose end is looked at for a failure."""
 
-    params = [1, 10]  # noqa: RUF012
-    param_names = ("epochs",)
+    params = [[1, 10], [20, 200]]  # noqa: RUF012
+    param_names = ("epochs", "batch_size")
 
-    def prepare(self, epochs: int) -> None:
+    def prepare(self, epochs: int, batch_size: int) -> None:
         self.net = Network([24, 8, 2], output_activation="softmax", cost="cross_entropy", seed=0)
         self.X = np.random.default_rng(0).random((200, 24))
         self.y = (self.X[:, 0] > 0.5).astype(int)
         self.net.fit(self.X, self.y, epochs=50, batch_size=20, learning_rate=1.0)
         assert self.net.score(self.X, self.y) > 0.8
 
-    def time_fit_times_100(self, epochs: int) -> None:
+    def time_fit_times_100(self, epochs: int, batch_size: int) -> None:
         for _ in range(100):
-            self.net.fit(self.X, self.y, epochs=epochs, batch_size=20, learning_rate=0.1)
+            self.net.fit(self.X, self.y, epochs=epochs, batch_size=batch_size, learning_rate=0.1)
 
 
 class Gradient(Prepared):

@@ -118,7 +118,7 @@ def _of_arrays(path: str | None) -> dict[str, Rows]:
     except (OSError, ValueError) as error:
         raise Failure(reason(error)) from error
     parts = {"training": training} | ({"test": test} if test else {})
-    return {kind: _flat(Rows(*part), f"{path}, {kind} part") for kind, part in parts.items()}
+    return {kind: _plain(Rows(*part), f"{path}, {kind} part") for kind, part in parts.items()}
 
 
 def divisor_of(path: str | None, X: "NDArray[Any]", chosen: float | None) -> tuple[float, str]:
@@ -132,7 +132,7 @@ def divisor_of(path: str | None, X: "NDArray[Any]", chosen: float | None) -> tup
     return 1.0, "samples are uint8 numbers, used unchanged (--input-divisor 255 scales pixels to 0 .. 1)"
 
 
-def _flat(part: Rows, name: str) -> Rows:
+def _plain(part: Rows, name: str) -> Rows:
     """Samples as rows of numbers, and labels that are bytes as text."""
     import numpy as np
 

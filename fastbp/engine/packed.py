@@ -392,13 +392,10 @@ class Engine:
         if architecture.dropout:
             architecture = architecture._replace(dropout=())
         n = len(data.X if rows is None else rows)
-        widest = max(architecture.sizes[data.is_listed :]) * architecture.dtype.itemsize
-        room = second_level_cache().size // widest // _TILE * _TILE  # rows of activations that stay in cache
-        most = min(_INFERENCE_ROWS, max(_TILE, room))
-        size = min(most, 1 << max(0, n - 1).bit_length())  # few samples need little memory
-        order = rows if rows is not None else _FIRST[:n] if n <= size else np.arange(n)
         listed = data.is_listed and architecture.compute_dtype is None
         listed = listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
+        size = min(_rows_of_block(architecture, listed), 1 << max(0, n - 1).bit_length())  # of few, few
+        order = rows if rows is not None else _FIRST[:n] if n <= size else np.arange(n)
         layout, plan, layers, _ = _prepare(
             architecture, size, 1, _PLAIN, listed=listed, tiles=self._has_tiles
         )
@@ -432,6 +429,13 @@ class Engine:
             end = min(blocks, begin + at_once)
             run(members, work, meets=False)
         return out
+
+
+def _rows_of_block(architecture: Architecture, listed: bool) -> int:
+    """The rows of a block of a forward pass: whole tiles, whose widest activations stay in cache."""
+    widest = max(architecture.sizes[1:] if listed else architecture.sizes) * architecture.dtype.itemsize
+    room = second_level_cache().size // widest // _TILE * _TILE
+    return min(_INFERENCE_ROWS, max(_TILE, room))
 
 
 def _team_for(training_flops: float, blocks: int, members: int) -> tuple[int, int]:

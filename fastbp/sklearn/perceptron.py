@@ -186,7 +186,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         checks.count("max_iter", self.max_iter, 0)
         checks.threads_of(self.threads)
         self._optimizer()
-        self._size_of_batch(None)
+        self._size_of_batch(sys.maxsize)
 
     def _fit(self, job: Job) -> Any:
         if self.solver == "lbfgs":
@@ -350,9 +350,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
                 expected = f"{name} = {getattr(self, name)}"
                 raise ValueError(f"coefs_: expected arrays that suit {expected}, got layers of sizes {sizes}")
 
-    def _size_of_batch(self, rows: int | None) -> int:
-        """The samples of a batch, of so many in all; None where their number is not known yet."""
-        rows = sys.maxsize if rows is None else rows
+    def _size_of_batch(self, rows: int) -> int:
         if isinstance(self.batch_size, str):
             checks.choice("batch_size", self.batch_size, ("auto",))
             return min(200, rows)

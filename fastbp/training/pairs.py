@@ -109,8 +109,7 @@ def _descend_compiled(
     n = len(pairs)
     engine, data, team = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs)
     chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.progress.batches, team)
-    shuffled, order = pairs[:], np.arange(n)
-    seen = np.fromiter(pairs, object, n)
+    seen, order = np.fromiter(pairs, object, n), np.arange(n)
     judged_by_methods = is_replaced(net, *net._fastbp_hooks.judging)
     report = begin(None if judged_by_methods else chunks)
     for epoch in range(epochs):
@@ -118,13 +117,12 @@ def _descend_compiled(
         is_standard = _is_standard(shuffle)
         if not is_standard:  # a user's function may do anything to the list, and so may their methods
             shuffle(pairs)
-        if not is_standard or (judged_by_methods and not _are_same(pairs, shuffled)):
+        if not is_standard or (judged_by_methods and not _are_same(pairs, seen[order])):
             seen, order = np.fromiter(pairs, object, len(pairs)), np.arange(len(pairs))
             chunks.data = _data(engine.architecture, pairs)
         if is_standard:
             _shuffle_natively(shuffle.__self__, order)
             pairs[:] = seen[order].tolist()
-        shuffled = pairs[:]
         if size == 0:
             raise ValueError("mini_batch_size: expected at least 1, got 0")
         try:
@@ -139,7 +137,7 @@ def _descend_compiled(
             return
 
 
-def _are_same(pairs: list[Any], others: list[Any]) -> bool:
+def _are_same(pairs: list[Any], others: np.ndarray) -> bool:
     return len(pairs) == len(others) and all(map(operator.is_, pairs, others))
 
 

@@ -259,7 +259,7 @@ class Run:
         has_begun = False
         try:
             self._hooks("on_train_begin")
-            if self._resumed_from:
+            if self._resumed_from:  # the factor has what these hooks did when the training began
                 self.rate_factor = self.position.factor
             for callback, state in zip(self._callbacks, self.position.states, strict=False):
                 if state:
