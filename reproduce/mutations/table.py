@@ -437,6 +437,22 @@ MUTATIONS = (
     ),
     Mutation(
         "training/run.py",
+        "self._mark(told=samples_done)",
+        "self._mark()",
+        "a resumed training calls the hooks of its last step again",
+        (_CHECKPOINTS + "hooks_are_called_once_for_each_step_and_epoch_of_a_resumed_training",),
+    ),
+    Mutation(
+        "engine/attributes.py",
+        "    except BaseException:\n        write()\n        raise\n",
+        "    except BaseException:\n        raise\n",
+        "a signal while the trained network is written loses the training",
+        (
+            "training/test_interrupts.py::test_a_network_is_written_as_a_whole_at_whatever_bytecode_a_signal_comes",
+        ),
+    ),
+    Mutation(
+        "training/run.py",
         "if samples_done % self._engine.batch_size == 0 or self._chunks.is_complete:",
         "if samples_done >= 0:",
         "a checkpoint says that half a batch is trained on",

@@ -11,7 +11,7 @@ from scipy import sparse
 import fastbp
 from experiments import DTYPES
 from fastbp import Network
-from fastbp.data.scaling import Moments
+from fastbp.data.scaling import Moments, Scaling, of_pairs
 from fastbp.engine.replaced import Hooks
 
 N = 200
@@ -405,3 +405,11 @@ def test_numbers_whose_squares_overflow_are_refused():
     with pytest.raises(ValueError, match=r"X\[:, 0\]: expected numbers whose mean and deviation are finite"):
         net.fit([[1e200], [-1e200]], [0.0, 1.0], **OPTIONS)
     assert net._fastbp.learnt.input_scaling is None
+
+
+def test_the_scaling_of_pairs_does_not_go_by_numpys_log(monkeypatch):
+    """Its last digit depends on the CPU, and the scaling is in the fingerprint."""
+    expected = np.log([0.5, 3.0])
+    monkeypatch.setattr(np, "log", None)
+    found = of_pairs(Scaling(np.zeros(2), np.array([0.5, 3.0])))
+    np.testing.assert_allclose(found.mean, [0.0, 2 * expected[0], 0.0, 2 * expected[1]], rtol=1e-15)
