@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # the command line reads the names before it imports NumPy
 
     Array = npt.NDArray[np.float64]
 
+_BLOCK = 2**16  # numbers that `orthogonal` works on at a time; no bit depends on it
+
 
 class Draw(Protocol):
     """A source of random numbers: NumPy's module, or a stream of a seed."""
@@ -65,16 +67,32 @@ def orthogonal(draw: Draw, n_out: int, n_in: int) -> Array:
     """Orthonormal rows, or columns where there are more rows than columns, of any orientation alike
     (Saxe, McClelland and Ganguli 2014).
 
-    Standard normal numbers, made orthonormal by the modified Gram-Schmidt process.  LAPACK's QR is faster,
-    but adds in an order that depends on the CPU.
+    Standard normal numbers, made orthonormal by the modified Gram-Schmidt process, in blocks of columns that
+    stay in a cache.  LAPACK's QR is faster, but adds in an order that depends on the CPU.
     """
     w = draw.standard_normal((n_out, n_in))
     columns: Array = (w if n_out >= n_in else w.T).copy(order="C")
-    for k in range(columns.shape[1]):
-        q, rest = columns[:, k : k + 1], columns[:, k + 1 :]
-        q /= math.sqrt(_column_sums(q * q)[0])
-        rest -= q * _column_sums(q * rest)
+    rows, width = len(columns), max(1, _BLOCK // len(columns))
+    for first in range(0, columns.shape[1], width):
+        block = columns[:, first : first + width].copy()
+        room = block.copy()
+        for q in columns[:, :first].T.copy():
+            _subtract_projections(q.reshape(rows, 1), block, room)
+        for k in range(block.shape[1]):
+            q = block[:, k : k + 1]
+            q /= math.sqrt(_column_sums(q * q)[0])
+            _subtract_projections(q, block[:, k + 1 :], room[:, k + 1 :])
+        columns[:, first : first + width] = block
     return columns if n_out >= n_in else columns.T.copy(order="C")
+
+
+def _subtract_projections(q: Array, columns: Array, room: Array) -> None:
+    """Makes columns orthogonal to q, a column of norm 1; `room` of their shape is overwritten."""
+    import numpy as np
+
+    np.multiply(q, columns, out=room)
+    np.multiply(q, _column_sums(room).copy(), out=room)
+    columns -= room
 
 
 def _column_sums(x: Array) -> Array:

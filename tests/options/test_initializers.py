@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from fastbp.options import initializers
 from fastbp.options.initializers import INITIALIZERS, WITH_BIASES, default_init
 from fastbp.options.random_streams import Stream, key
 
@@ -79,6 +80,12 @@ def test_orthogonal(n_out, n_in):
     q, r = np.linalg.qr(numbers if n_out >= n_in else numbers.T)
     q *= np.sign(np.diag(r))  # the one factorisation whose diagonal is positive
     np.testing.assert_allclose(w, q if n_out >= n_in else q.T, atol=1e-12)
+
+
+@pytest.mark.parametrize("numbers", [1, 300, 1000, 2**16])
+def test_orthogonal_numbers_have_the_same_bits_in_blocks_of_any_width(monkeypatch, numbers):
+    monkeypatch.setattr(initializers, "_BLOCK", numbers)
+    assert digest(drawn("orthogonal")) == DIGESTS["orthogonal"]
 
 
 def test_draws_of_numpy_are_the_seeds():
