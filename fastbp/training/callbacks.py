@@ -32,11 +32,7 @@ class Function(Callback):
 
 
 class Monitor(Callback):
-    """The base of callbacks that follow one number of the history and keep its best.
-
-    Higher is better for scores, whose names end in accuracy or r2 or are scikit-learn's, and lower for all
-    others.
-    """
+    """The base of callbacks that follow one number of the history and keep its best."""
 
     monitor: str
 
@@ -83,7 +79,8 @@ class EarlyStopping(Monitor):
     restore_best_weights : bool
         If True, the network ends with the weights of its best epoch, unless an exception ends training.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto" decides by the name.
+        Whether lower or higher is better; "auto" decides by the name: higher for names that end in accuracy,
+        r2 or _score and for those of scikit-learn's scorers, lower for all others.
 
     Examples
     --------

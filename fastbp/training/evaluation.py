@@ -41,9 +41,7 @@ class Evaluation:
         name = _SCORES.get(schema.trained_task, "accuracy")
         self._metrics = dict(metrics) or {name: METRICS[name]}
         for name, metric in self._metrics.items():
-            if isinstance(metric, Score):
-                metric.check(schema)
-            elif metric is METRICS["r2"] and schema.trained_task == "labels":
+            if metric is METRICS["r2"] and schema.trained_task == "labels":
                 raise ValueError(f"metrics: expected those of labels, as y has labels, got {name!r}")
         self._takes_weights = {
             name
@@ -57,8 +55,12 @@ class Evaluation:
         """Adds a set whose names begin with the prefix; without a prefix, its cost is left out."""
         weights = data.weights[rows] if data.weights.size else None
         check_some_weight(f"weights of the {'validation' if prefix else 'training'} data", weights)
+        targets = data.targets[rows]
+        for metric in self._metrics.values():
+            if isinstance(metric, Score):
+                metric.check(self._schema, targets, weights)
         unweighted = data._replace(weights=NOTHING)
-        self.sets.append(EvaluationSet(prefix, unweighted, rows, data.targets[rows], weights))
+        self.sets.append(EvaluationSet(prefix, unweighted, rows, targets, weights))
 
     @property
     def names(self) -> list[str]:

@@ -47,34 +47,36 @@ class Score:
         """Measures outputs (n, outputs), or the means of pairs, against targets (n,) or (n, outputs).
 
         It is NaN where an output is not finite.  Two classes are 0 and 1 for it, whatever their labels, so
-        that "f1" is that of the second.
+        that "f1" is that of the second.  Rows of weight 0 do not count.
         """
+        options = {}
+        if weights is not None:
+            counted = weights > 0
+            outputs, y, options = outputs[counted], y[counted], {"sample_weight": weights[counted]}
         if not np.isfinite(outputs).all():
             return float("nan")
         if schema.trained_task in ("binary", "value"):
             y = y.reshape(len(y))
         if schema.trained_task not in ("value", "values"):
             y = y.astype(np.int64)
-        options = {} if weights is None else {"sample_weight": weights}
-        return float(_scorer(self.name)(_answers(schema), outputs, y, **options))
-
-    def check(self, schema: Schema) -> None:
-        """Refuses a score that the network's task or outputs do not have, before any training."""
-        task, columns = schema.trained_task, schema.columns
-        if task in ("value", "values"):
-            y: np.ndarray = np.array([[0.5], [1.75]]) * np.ones(columns)  # no whole numbers, as labels are
-            outputs = y
-        else:
-            y = np.arange(max(2, columns)) if task != "multilabel" else np.eye(2, columns, dtype=np.int64)
-            outputs = np.eye(columns)[y] if task == "labels" else y.reshape(len(y), columns) * 1.0
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of so few samples
-                self(schema, outputs, y, None)
+            return float(_scorer(self.name)(_answers(schema), outputs, y, **options))
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
-                f"metrics: expected scores that suit a network trained for {task}, got {self.name!r}: {error}"
+                f"metrics: expected scores that suit the data of a network trained for "
+                f"{schema.trained_task}, got {self.name!r}: {error}"
             ) from error
+
+    def check(self, schema: Schema, y: np.ndarray, weights: np.ndarray | None) -> None:
+        """Refuses a score that is not defined for the network's task, targets or weights."""
+        task = schema.trained_task
+        if task == "labels":
+            outputs = np.eye(schema.columns)[y]
+        else:
+            outputs = np.abs(y) + 0.25 if task in ("value", "values") else y.astype(np.float64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of outputs that are all right
+            self(schema, outputs, y, weights)
 
 
 SCORES = {name: Score(name) for name in (*_OF_LABELS, *_OF_VALUES)}
@@ -82,7 +84,7 @@ SCORES = {name: Score(name) for name in (*_OF_LABELS, *_OF_VALUES)}
 
 def grows(name: str) -> bool:
     """Tells whether higher is better for a number of the history, by its name."""
-    return name.endswith(("accuracy", "r2")) or name.removeprefix("val_") in SCORES
+    return name.endswith(("accuracy", "r2", "_score")) or name.removeprefix("val_") in SCORES
 
 
 def _scorer(name: str) -> Any:

@@ -1,5 +1,6 @@
 """Scores of scikit-learn by name, as metrics of `fit`."""
 
+import functools
 import sys
 
 import numpy as np
@@ -30,6 +31,11 @@ def scored(names, y, sizes, weights=None, **options):
         X, y, epochs=1, batch_size=10, learning_rate=0.05, metrics=names, validation_data=validation
     )
     return net, history
+
+
+def opened(net):
+    """How the network reads its data."""
+    return fastbp.engine.inference.opened(net)[1]
 
 
 def test_names_are_scikit_learn_s():
@@ -117,7 +123,9 @@ def test_pairs_of_outputs_are_measured_by_their_means():
 
 
 def test_callbacks_watch_scores_and_higher_is_better():
-    assert all(map(grows, ("f1", "val_f1", "val_roc_auc", "val_neg_log_loss", "val_accuracy", "r2")))
+    assert all(
+        map(grows, ("f1", "val_f1", "val_roc_auc", "val_neg_log_loss", "val_accuracy", "r2", "val_r2_score"))
+    )
     assert not any(map(grows, ("loss", "val_loss", "mse", "val_mae", "f1_of_mine")))
     net = Network([4, 8, 1], activation="tanh", cost="cross_entropy", seed=0)
     watch = EarlyStopping("val_f1", patience=3, restore_best_weights=True)
@@ -127,6 +135,15 @@ def test_callbacks_watch_scores_and_higher_is_better():
     )  # fmt: skip
     assert history.epochs < 200 and watch.best == max(history["val_f1"])
     assert history["val_f1"][-4] == watch.best
+
+
+def test_rows_of_weight_0_have_no_part_in_a_score():
+    outputs, weights = np.eye(3)[(LABELS + (np.arange(N) < 9)) % 2], np.ones(N)
+    weights[LABELS == 2], outputs[LABELS == 2, 0] = 0, np.nan
+    schema = opened(Network([4, 3], **SOFTMAX))
+    for name in ("f1_macro", "recall_macro"):
+        alone = SCORES[name](schema, outputs[LABELS < 2], LABELS[LABELS < 2], None)
+        assert SCORES[name](schema, outputs, LABELS, weights) == pytest.approx(alone, rel=1e-12)
 
 
 def test_networks_that_train_together_have_scores_of_their_own():
@@ -140,8 +157,7 @@ def test_networks_that_train_together_have_scores_of_their_own():
 
 def test_outputs_that_are_no_numbers_have_no_score():
     net, _ = scored("f1", BITS, [4, 1], cost="cross_entropy")
-    schema = fastbp.engine.inference.opened(net)[1]
-    assert np.isnan(SCORES["f1"](schema, np.array([[np.inf], [0.5]]), np.array([0, 1]), None))
+    assert np.isnan(SCORES["f1"](opened(net), np.array([[np.inf], [0.5]]), np.array([0, 1]), None))
 
 
 @pytest.mark.parametrize(
@@ -151,6 +167,8 @@ def test_outputs_that_are_no_numbers_have_no_score():
         ("roc_auc", LABELS, [4, 3], SOFTMAX, ("got 'roc_auc'", "multi_class")),
         ("neg_log_loss", BITS, [4, 1], {"cost": "hinge", **LINEAR}, ("got 'neg_log_loss'", "predict_proba")),
         ("balanced_accuracy", X[:, 0], [4, 1], LINEAR, ("trained for value, got 'balanced_accuracy'",)),
+        ("balanced_accuracy", LABELS + 5.0, [4, 1], LINEAR, ("trained for value, got 'balanced_accuracy'",)),
+        ("neg_mean_poisson_deviance", X[:, 0], [4, 1], LINEAR, ("'neg_mean_poisson_deviance'", "negative")),
         (
             "f2",
             BITS,
@@ -165,6 +183,17 @@ def test_scores_that_do_not_suit_are_refused_before_training(name, y, sizes, opt
     before = net.parameters
     assert_refused(lambda: net.fit(X, y, epochs=1, batch_size=10, metrics=name), ValueError, *words)
     assert (net.parameters == before).all() and net.task is None
+
+
+def test_data_on_which_a_score_is_not_defined_are_refused_before_training():
+    """Held-out labels that lack one, and weights that the score does not take."""
+    net = Network([4, 3], seed=0, **SOFTMAX)
+    few = {"metrics": "neg_log_loss", "validation_data": (X[LABELS < 2], LABELS[LABELS < 2])}
+    weighted = {"metrics": "roc_auc_ovo", "sample_weight": WEIGHTS}
+    for options in (few, weighted):
+        call = functools.partial(net.fit, X, LABELS, epochs=1, batch_size=10, **options)
+        assert_refused(call, ValueError, "metrics: expected scores that suit", options["metrics"])
+        assert net.task is None
 
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
