@@ -16,10 +16,10 @@ from .sparse import Samples
 from .targets import (
     Targets,
     Task,
-    check_targets_of_cost,
     check_task_of_scaling,
     checked_targets,
     default_task,
+    suited_to_cost,
 )
 from .weights import checked_class_weights, classes_of, sample_weights
 
@@ -99,7 +99,7 @@ class Schema(NamedTuple):
         several = allowed is costs.SIDES or (output == "sigmoid" and allowed is costs.PROBABILITIES)
         dtype = np.dtype(np.float64) if options.scale_outputs else options.dtype
         targets = checked_targets(y, rows, self.columns, dtype, name, task, several)
-        check_targets_of_cost(targets, cost, output, name)
+        targets = suited_to_cost(targets, cost, output, name)
         if self.task is None and targets.task in ("value", "values"):
             warn_of_lost_digits(plain_numbers(y, name), dtype, name, "scale_outputs")
         if options.scale_outputs:

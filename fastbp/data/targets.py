@@ -109,8 +109,8 @@ def as_labels(array: np.ndarray, outputs: int, name: str) -> np.ndarray:
     return np.ascontiguousarray(array, np.int64)
 
 
-def check_targets_of_cost(targets: Targets, cost: costs.Kind, output_activation: Any, name: str) -> None:
-    """Refuses targets that the cost is not defined for."""
+def suited_to_cost(targets: Targets, cost: costs.Kind, output_activation: Any, name: str) -> Targets:
+    """Refuses targets that the cost is not defined for; makes probabilities of a softmax add up to 1."""
     y, allowed = targets.array, costs.definition_of(cost).targets
     if allowed is costs.SIDES and targets.task in ("value", "values"):
         raise ValueError(
@@ -118,17 +118,23 @@ def check_targets_of_cost(targets: Targets, cost: costs.Kind, output_activation:
             "integers, as y.astype(int) does, and of -1 and 1 (y > 0).astype(int)"
         )
     if y.ndim == 1 or not y.size or allowed is costs.VALUES:
-        return
+        return targets
     is_allowed = (y >= allowed.least) & (y <= allowed.most)
     _check_cells(y, is_allowed, name, f"{allowed.expected}, as the cost is {cost!r}")
-    if allowed is costs.PROBABILITIES and output_activation == "softmax":
-        sums = y.sum(axis=1, dtype=np.float64)
-        if not np.allclose(sums, 1.0, rtol=0, atol=1e-3):
-            row = int(np.argmax(np.abs(sums - 1.0)))
-            raise ValueError(
-                f"{name}[{row}]: expected probabilities, which add up to 1, for a softmax, got a sum of "
-                f"{sums[row]:g}; sample_weight gives a row more or less weight"
-            )
+    if allowed is not costs.PROBABILITIES or output_activation != "softmax":
+        return targets
+    sums = np.cumsum(y, axis=1, dtype=np.float64)[:, -1]  # in order, which NumPy's sum need not keep
+    errors = np.abs(sums - 1.0)
+    if errors.max() > 1e-3:
+        row = int(np.argmax(errors))
+        raise ValueError(
+            f"{name}[{row}]: expected probabilities, which add up to 1, for a softmax, got a sum of "
+            f"{sums[row]:g}; sample_weight gives a row more or less weight"
+        )
+    rounded = errors > 1e-6  # by the user; smaller errors are those of float32
+    if not rounded.any():
+        return targets
+    return targets._replace(array=np.where(rounded[:, None], y / sums[:, None], y).astype(y.dtype))
 
 
 def check_task_of_scaling(task: Task) -> None:

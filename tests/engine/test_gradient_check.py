@@ -222,6 +222,16 @@ def test_a_wrong_derivative_is_found(wrong, compiled):
         assert (errors[1, "weights"] < 1e-6) == (wrong == "activation")  # below it alone
 
 
+def test_probabilities_that_were_rounded_add_up_to_1():
+    y = np.eye(3)[LABELS] * 0.7 + [[0.1008, 0.0995, 0.1]]
+    net = small(output_activation="softmax")
+    assert net.check_gradients(X, y).error < 1e-7
+    exact = y / y.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        net.value_and_gradient(X, y)[1], net.value_and_gradient(X, exact)[1], rtol=1e-12
+    )
+
+
 def test_a_report_leaves_out_frozen_layers_and_checks_any_order_of_memory():
     net = small(frozen=0)
     net.weights = [np.asfortranarray(w) for w in net.weights]
