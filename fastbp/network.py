@@ -528,7 +528,8 @@ class Network:
         y : array (samples,) or (samples, outputs), optional
             Labels, learnt as one-hot targets: 0 .. outputs - 1, or text, dates or anything else that has a
             hash, as many different ones as outputs; see `classes_`.  Or values: numbers, or rows of them.
-            Tuples are labels, except tuples of numbers alone, which are rows of values.  With one output,
+            Tuples are labels, except tuples of numbers alone, which are rows of values.  Probabilities as the
+            targets of a softmax may add up to 1 +- 0.001, and are divided by their sum.  With one output,
             (samples,) integers 0 and 1, or two different texts, are two classes and other numbers values.
             See `task`.
         epochs, batch_size : int
@@ -549,11 +550,13 @@ class Network:
             Largest norm of the whole gradient, penalties included; longer gradients are scaled down to it.
         sample_weight : array (samples,), optional
             Factors of the samples' costs; a batch's cost is the sum of w C over the batch's length.  They
-            apply to held-out rows and to `metrics` as well.  Not for blocks.
+            apply to held-out rows and to `metrics` as well; scalings are not learnt from rows of weight 0.
+            Not for blocks.
         class_weight : dict of label to float, or "balanced", optional
             Factors of the costs of labels; "balanced", which is not for blocks, gives every class the same
             total weight, with mean 1.  They apply to validation data and to `metrics` as well, so that with
-            "balanced" the accuracy is the mean of the classes' accuracies.
+            "balanced" the accuracy on training data, and on data that are divided into classes alike, is the
+            mean of the classes' accuracies.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Data whose cost and score are computed after every epoch: the cost as the sum of w C over the
             number of rows, as in training, the score as a weighted mean.

@@ -116,6 +116,8 @@ class CheckedArrays:
             targets = self.targets = schema.targets(y, len(samples))
         schema = schema.trained_on(targets, plan.class_weight)
         self.weights = schema.weights(targets, plan.sample_weight)
+        counted = None if plan.sample_weight is None else np.asarray(plan.sample_weight) > 0
+        self._counted = None if counted is None or counted.all() else counted
         self.schema = schema.learning(
             scale=scale_of(samples, options), feature_names=feature_names or learnt.feature_names
         )
@@ -138,7 +140,12 @@ class CheckedArrays:
         return self._of_seed[seed]
 
     def scalings(self, schema: Schema, rows: np.ndarray | None) -> tuple[Scaling | None, Scaling | None]:
-        """The scalings of inputs and outputs, learnt from those rows unless an earlier `fit` did."""
+        """The scalings of inputs and outputs, learnt from those rows unless an earlier `fit` did.
+
+        A row whose sample weight is 0 does not count.
+        """
+        if self._counted is not None:
+            rows = np.flatnonzero(self._counted) if rows is None else rows[self._counted[rows]]
         if rows is not None or schema.learnt.input_scaling or schema.learnt.output_scaling:
             return _learn_scalings(schema, self.samples, self.targets.array, rows)
         if self._of_all_rows is None:

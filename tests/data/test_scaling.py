@@ -86,6 +86,21 @@ def test_only_rows_that_are_trained_on_are_learnt_from():
     assert half._fastbp.learnt.input_scaling.mean != rows.mean
 
 
+@pytest.mark.parametrize("split", [0.0, 0.25])
+def test_rows_of_weight_0_are_not_learnt_from(split):
+    weights = (np.arange(N) % 3 > 0).astype(float)
+    spoilt_X, spoilt_y = (np.where(weights[:, None] > 0, rows, 1e9) for rows in (X, Y))
+    found = []
+    for samples, values in ((X, Y), (spoilt_X, spoilt_y)):
+        net = both()
+        net.fit(samples, values, sample_weight=weights, validation_split=split, **OPTIONS)
+        found.append(net._fastbp.learnt)
+    if not split:
+        np.testing.assert_array_equal(found[0].input_scaling, learnt(X[weights > 0]))
+    np.testing.assert_array_equal(found[0].input_scaling, found[1].input_scaling)
+    np.testing.assert_array_equal(found[0].output_scaling, found[1].output_scaling)
+
+
 def test_a_second_fit_keeps_the_scaling():
     net = both()
     net.fit(X, Y, **OPTIONS)

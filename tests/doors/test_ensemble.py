@@ -50,6 +50,7 @@ CASES = {  # options of the networks, of fit, and the names of those that each n
     "weights of each": ({}, {**ADAM, "sample_weight": WEIGHTS}),
     "float32": ({"dtype": "float32"}, ADAM),
     "scaled": ({"scale_inputs": True, "scale_outputs": True}, ADAM),
+    "folds and scaled": ({"scale_inputs": True, "scale_outputs": True}, {**ADAM, "sample_weight": WEIGHTS}),
     "split": ({}, {**ADAM, "validation_split": 0.25}),
     "split and scaled": ({"scale_inputs": True, "scale_outputs": True}, {**ADAM, "validation_split": 0.25}),
     "validation": ({}, {**ADAM, "validation_data": (X[:9], VALUES[:9], WEIGHTS[0, :9])}),
