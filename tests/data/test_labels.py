@@ -13,8 +13,10 @@ from toy import LABELS, OPTIONS, N, X, bits, fitted, fresh
 
 ANIMALS = np.array(["cat", "dog", "eel"])[LABELS]
 TUPLES = np.fromiter([(label, "x") for label in LABELS.tolist()], object)
-DAYS = np.datetime64("2026-01-30") + LABELS
-NANOSECONDS = np.datetime64("2026-01-30T12:00:00.123456789") + LABELS  # finer than Python's own
+DAYS = np.datetime64("2026-01-30") + LABELS.astype("timedelta64[D]")
+NANOSECONDS = np.datetime64("2026-01-30T12:00:00.123456789") + LABELS.astype(
+    "timedelta64[ns]"
+)  # finer than Python's own
 NUMPY = tuple(map(int, np.__version__.split(".")[:2]))
 KINDS = {
     "text": (ANIMALS, ["cat", "dog", "eel"]),
@@ -76,7 +78,7 @@ def test_times_keep_their_unit_and_are_known_in_any_other(times, tmp_path):
     in_blocks = fitted([(X[:9], times[:9]), (X[9:], times[9:].astype(f"{times.dtype.kind}8[ns]"))], None)
     assert (in_blocks.classes_ == np.unique(times)).all()
     with pytest.raises(ValueError, match=r"y\[0\]: expected one of .*, got "):
-        net.score(X[:1], times[:1] + 1000)
+        net.score(X[:1], times[:1] + np.timedelta64(1000, np.datetime_data(times.dtype)[0]))
     with pytest.raises(TypeError, match=r"expected labels that are text or numbers, got np.*; train on text"):
         net.save(tmp_path / "net")
 
@@ -181,7 +183,10 @@ def test_classes_may_be_set_before_the_first_data_have_all():
         (np.array([["a", "b", "c"]] * N), r"y\[0, 0\]: expected a number, got 'a'"),
         ([*[("a", 1)] * 24, ("b", [2])], r"y\[24\]: expected a label, got \('b', \[2\]\)"),
         (pandas.Series(["cat"] * 24 + [None], dtype="string"), r"y\[24\]: expected a label, got <NA>"),
-        (np.where(np.arange(N) == 5, np.datetime64("NaT"), DAYS), r"y\[5\]: expected a label, got .*NaT"),
+        (
+            np.where(np.arange(N) == 5, np.datetime64("NaT", "D"), DAYS),
+            r"y\[5\]: expected a label, got .*NaT",
+        ),
     ],
 )
 def test_labels_that_are_refused(y, message):

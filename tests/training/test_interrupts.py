@@ -201,11 +201,12 @@ def interrupted_at(count, work):
     def begin(frame, event, argument):
         code = frame.f_code
         if code.co_name in ("keep", "_keep", "store", "assign") and "fastbp" in code.co_filename:
-            frame.f_trace_opcodes = True
+            frame.f_trace, frame.f_trace_opcodes = each, True  # in this order, since Python 3.13
             return each
         return None
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # somewhere before, since Python 3.12
     sys.settrace(begin)
     try:
         work()
