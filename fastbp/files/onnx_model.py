@@ -156,6 +156,8 @@ class Graph:
                 return add("Div", z, add("Add", number(1.0), add("Exp", add("Neg", z))))
             case "silu":
                 return add("Mul", z, add("Sigmoid", z))
+            case "softplus" if self._parts.dtype == np.float32:  # keeps e^z that 1 + e^z would lose
+                return add("Softplus", z)
             case "softplus":
                 rest = add("Log", add("Add", number(1.0), add("Exp", add("Neg", add("Abs", z)))))
                 return add("Add", add("Relu", z), rest)

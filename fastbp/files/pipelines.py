@@ -100,7 +100,7 @@ def _statistics(step: Any, inputs: int) -> np.ndarray:
     """The numbers that an imputer puts in place of NaN."""
     _check_fitted(step, "statistics_")
     plain = isinstance(step.missing_values, float) and np.isnan(step.missing_values)
-    statistics = np.asarray(step.statistics_)
+    statistics = np.asarray(np.asarray(step.statistics_).tolist())  # of constants they are objects
     if not plain or step.add_indicator or len(statistics) != inputs or not _are_finite(statistics):
         raise ValueError(
             "model: expected a SimpleImputer of NaN that neither adds nor drops columns (missing_values=nan, "

@@ -89,6 +89,15 @@ def by_c(folder, name, rows, outputs, result):
 CASES = [(kind, "gaps") for kind in TARGETS] + [("labels", steps) for steps in STEPS if steps != "gaps"]
 
 
+def test_gaps_are_filled_with_a_constant(tmp_path):
+    imputer = SimpleImputer(strategy="constant", fill_value=-1.5)
+    model = make_pipeline(imputer, StandardScaler(), MLPRegressor(max_iter=3, random_state=0))
+    model.fit(GAPS, TARGETS["value"])
+    to_onnx(model, tmp_path / "model.onnx")
+    found = by_onnx(tmp_path / "model.onnx", GAPS)["outputs"][:, 0]
+    np.testing.assert_allclose(found, model.predict(GAPS), rtol=1e-11)
+
+
 @pytest.mark.parametrize(("kind", "steps"), CASES)
 def test_onnx_and_files_of_models(kind, steps, dtype, tmp_path):
     model, rows, predicted = fitted(kind, steps, dtype)

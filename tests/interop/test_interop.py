@@ -173,6 +173,15 @@ def onnx_model(nodes, constants, outputs=("y",), inputs=("x",)):
     )
 
 
+def test_softplus_keeps_small_numbers_in_onnx(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    net = Network.from_weights([[[1.0]]], [[0.0]], output_activation="softplus", dtype="float32")
+    written(net, tmp_path)
+    rows = np.float32([[-50.0], [-17.0], [-1.0], [30.0]])
+    (outputs,) = runtime.InferenceSession(tmp_path / "net.onnx").run(["outputs"], {"X": rows})
+    np.testing.assert_allclose(outputs, net.outputs(rows), rtol=1e-6)
+
+
 W, V, SHIFT = random.standard_normal((5, 4)), random.standard_normal((2, 4)), random.standard_normal(5)
 NODES = {
     "MatMul and Add": [("MatMul", ["x", "w"], ["h"]), ("Add", ["c", "h"], ["z"])],
