@@ -1,15 +1,19 @@
 """The steps of another library's model, and the network that computes the same."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data.arrays import warn
+from ..data.scaling import Scaling
 from ..files import pipelines
 from ..files.exported import Exported, exported
 from ..network import Network
 from ..options.activations import definition_of
+
+_LOST = 1e-3  # of a deviation; more that weights round away is worth a warning
 
 
 class Dense(NamedTuple):
@@ -58,9 +62,9 @@ class _Layer:
 
     def follow(self, scale: Scale) -> None:
         """Takes over a scaling of what the layer gives, before any activation."""
-        factor = np.broadcast_to(np.asarray(scale.factor, np.float64), self.biases.shape)
+        factor, shift = (_columns(numbers, len(self.biases)) for numbers in scale)
         self.weights = self.weights * factor[:, None]
-        self.biases = self.biases * factor + scale.shift
+        self.biases = self.biases * factor + shift
 
 
 def network_of(steps: Iterable[Step], source: str, options: Mapping[str, Any]) -> Network:
@@ -68,7 +72,7 @@ def network_of(steps: Iterable[Step], source: str, options: Mapping[str, Any]) -
 
     `options` are those of `Network.from_weights`; those that the steps say have them as defaults.
     """
-    steps = list(steps)
+    inputs, steps = _leading(list(steps), options)
     layers = _layers(steps, source)
     last, arrays = layers[-1], [array for step in steps if isinstance(step, Dense) for array in step]
     chosen = {
@@ -82,9 +86,41 @@ def network_of(steps: Iterable[Step], source: str, options: Mapping[str, Any]) -
     }
     probable = definition_of(chosen["output_activation"]).is_probability
     chosen.setdefault("cost", "cross_entropy" if probable else "quadratic")
-    return Network.from_weights(
+    net = Network.from_weights(
         [layer.weights for layer in layers], [layer.biases for layer in layers], **chosen
     )
+    if inputs is not None:
+        scaling = Scaling(*(_columns(numbers, net.sizes[0]) for numbers in inputs))
+        state = net._fastbp
+        learnt = replace(state.learnt, input_scaling=scaling)
+        net._fastbp = replace(state, options=replace(state.options, scale_inputs=True), learnt=learnt)
+    return net
+
+
+def _leading(steps: list[Step], options: Mapping[str, Any]) -> tuple[Scaling | None, list[Step]]:
+    """The first steps as the network's scaling, in float64 as it is, if they can be; and the other steps."""
+    factor, shift, count = np.ones(1), np.zeros(1), 0
+    for step in steps:
+        if not isinstance(step, Scale):
+            break
+        factor, shift, count = factor * step.factor, shift * step.factor + step.shift, count + 1
+    with np.errstate(all="ignore"):
+        scaling = Scaling(-shift / factor, 1 / factor)
+    fits = all(np.isfinite(numbers).all() for numbers in scaling) and (scaling.deviation > 0).all()
+    if not count or not fits or options.get("input_divisor"):
+        return None, steps
+    return scaling, steps[count:]
+
+
+def _columns(numbers: Any, columns: int) -> np.ndarray:
+    """A number for each column, of one for each or one for all."""
+    numbers = np.asarray(numbers, np.float64).ravel()
+    if numbers.size not in (1, columns):
+        raise ValueError(
+            f"model: expected layers that scale by one number, or one for each of {columns} columns, got "
+            f"{numbers.size}; a model that scales images before it flattens them cannot be read"
+        )
+    return np.array(np.broadcast_to(numbers, columns))
 
 
 def _layers(steps: Iterable[Step], source: str) -> list[_Layer]:
@@ -122,10 +158,10 @@ def _layers(steps: Iterable[Step], source: str) -> list[_Layer]:
 def _after(scales: Iterable[Scale], step: Dense) -> _Layer:
     """The layer whose weights hold the scalings of what it reads."""
     weights, biases = step
-    for factor, shift in reversed(list(scales)):
-        columns = np.broadcast_to(np.asarray(shift, np.float64), weights.shape[1:])
-        biases = biases + weights @ columns
-        weights = weights * np.asarray(factor, np.float64)
+    for scale in reversed(list(scales)):
+        factor, shift = (_columns(numbers, weights.shape[1]) for numbers in scale)
+        biases = biases + weights @ shift
+        weights = weights * factor
     return _Layer(weights, biases)
 
 
@@ -137,6 +173,7 @@ def folded(model: Any, name: str) -> Exported:
     parts = exported(pipelines.network_of(model))
     layers, dtype = list(parts.layers), parts.dtype
     if parts.inputs is not None:
+        _warn_of_far_means(parts.inputs, dtype, name)
         first = layers[0]
         weights = first.weights / parts.inputs.deviation
         biases = first.biases - weights @ parts.inputs.mean
@@ -150,8 +187,26 @@ def folded(model: Any, name: str) -> Exported:
         deviation = parts.outputs.deviation
         biases = last.biases * deviation + parts.outputs.mean
         layers[-1] = last._replace(weights=last.weights * deviation[:, None], biases=biases)
-    rounded = [
-        layer._replace(weights=layer.weights.astype(dtype), biases=layer.biases.astype(dtype))
-        for layer in layers
-    ]
+    with np.errstate(over="ignore"):
+        rounded = [
+            layer._replace(weights=layer.weights.astype(dtype), biases=layer.biases.astype(dtype))
+            for layer in layers
+        ]
+    for number, layer in enumerate(rounded):
+        if not (np.isfinite(layer.weights).all() and np.isfinite(layer.biases).all()):
+            raise ValueError(
+                f"{name}: expected weights of layer {number} that are finite in {dtype} with the scaling in "
+                "them, got infinite ones; to_onnx and to_c keep the scaling beside them"
+            )
     return parts._replace(layers=rounded, inputs=None, outputs=None)
+
+
+def _warn_of_far_means(inputs: Scaling, dtype: np.dtype, name: str) -> None:
+    """Warns of a column whose mean is so far from 0 that weights cannot subtract it well."""
+    far = np.abs(inputs.mean) / inputs.deviation
+    if (far * np.finfo(dtype).eps > _LOST).any():
+        warn(
+            f"{name}: the mean of column {np.argmax(far)} is {far.max():.0e} times its deviation, so weights "
+            f"in {dtype} lose as many digits; subtract it before training, or take to_onnx or to_c, which "
+            "subtract it exactly"
+        )

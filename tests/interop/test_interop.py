@@ -54,6 +54,20 @@ def test_steps_become_layers():
     np.testing.assert_allclose(net.outputs(X), wanted, rtol=1e-12, atol=1e-12)
 
 
+def test_first_scaling_keeps_all_digits():
+    from fastbp.interop import steps
+
+    mean, w = np.full(5, 1e6), random.standard_normal((4, 5)).astype("float32")
+    first = steps.standardized(mean, np.full(5, 2.0)), steps.Scale(4.0, 1.0)
+    net = steps.network_of([*first, steps.Dense(w, np.zeros(4, "float32"))], "test", {})
+    rows = (mean + X).astype("float32")
+    np.testing.assert_allclose(net.outputs(rows), ((rows - mean) * 2 + 1) @ w.T, rtol=1e-5, atol=1e-5)
+    divided = steps.network_of([*first, steps.Dense(w, np.zeros(4))], "test", {"input_divisor": 2.0})
+    np.testing.assert_allclose(divided.outputs(2 * mean + X), (X + 1) @ w.T, rtol=1e-5, atol=1e-5)
+    net.fit(rows, X[:, :4], epochs=1, batch_size=5)
+    np.testing.assert_allclose(net._fastbp.learnt.input_scaling.mean, mean - 0.5)
+
+
 # ---------------------------------------------------------------- scikit-learn
 
 
@@ -408,5 +422,23 @@ def test_scaled_outputs_must_be_linear():
     net.fit(X, X[:, :1], epochs=1, batch_size=20)
     with pytest.raises(
         ValueError, match="to_sklearn: expected linear outputs where they are scaled, got 'tanh'"
+    ):
+        interop.to_sklearn(net)
+
+
+@pytest.mark.parametrize("to", [interop.to_torch, interop.to_sklearn], ids=["torch", "sklearn"])
+def test_weights_that_overflow_with_the_scaling(to):
+    pytest.importorskip("torch" if to is interop.to_torch else "sklearn")
+    net = network("relu", "linear", dtype="float32", sizes=(5, 3, 1), scale_inputs=True)
+    net.fit(X * 1e-40, X[:, :1], epochs=1, batch_size=20)
+    assert_refused(lambda: to(net), ValueError, "expected weights of layer 0 that are finite in float32")
+
+
+def test_a_mean_that_weights_cannot_subtract():
+    pytest.importorskip("sklearn")
+    net = network("tanh", "linear", dtype="float32", sizes=(5, 3, 1), scale_inputs=True)
+    net.fit(X + 1e6 * np.eye(5)[3], X[:, :1], epochs=1, batch_size=20)
+    with pytest.warns(
+        RuntimeWarning, match="to_sklearn: the mean of column 3 is 1e[+]06 times its deviation"
     ):
         interop.to_sklearn(net)
