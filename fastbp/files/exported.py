@@ -33,6 +33,7 @@ class Exported(NamedTuple):
     columns: tuple[str, ...] = ()  # the names of the inputs, if they have names
     dropout: tuple[float, ...] = ()  # of the hidden layers in training, if there is any
     threshold: float = 0.5  # from which on an output says yes
+    is_paired: bool = False  # whether the outputs are a mean and the log of a variance for each value
 
     @property
     def sizes(self) -> list[int]:
@@ -58,7 +59,7 @@ def exported(model: Any) -> Exported:
         inputs = Scaling(np.zeros(schema.inputs), np.full(schema.inputs, divisor))
     layers = [Layer(w, b.ravel(), *row) for w, b, row in zip(weights, biases, rows, strict=True)]
     columns, dropout = schema.learnt.feature_names or (), architecture.dropout
-    more = fills, columns, dropout, schema.threshold
+    more = fills, columns, dropout, schema.threshold, schema.is_paired
     return Exported(layers, architecture.dtype, task, inputs, outputs, classes, *more)
 
 

@@ -66,8 +66,9 @@ def _ours(name: Any) -> str:
 def to_sklearn(net: Network) -> Any:
     """A fitted ``MLPClassifier`` or ``MLPRegressor`` with the network's weights, and equal predictions.
 
-    The network's task decides which.  Scaling and `input_divisor` go into the weights of the first and the
-    last layer.
+    The network's task decides which; of several labels at once a single one is a classifier of 0 and 1, and
+    of the cost ``gaussian`` the means are kept.  Scaling and `input_divisor` go into the weights of the first
+    and the last layer.  ``partial_fit`` and ``warm_start`` train on.
 
     Raises
     ------
@@ -76,7 +77,8 @@ def to_sklearn(net: Network) -> Any:
     ValueError
         For activations that scikit-learn does not have, or that differ between hidden layers; a classifier of
         other outputs than a softmax or, for one output or several labels at once, sigmoids; a regressor of
-        other outputs than linear ones; scaled outputs that are not linear.
+        other outputs than linear ones; scaled outputs that are not linear; weights that overflow with the
+        scaling in them; labels that scikit-learn does not take.
 
     Examples
     --------
@@ -86,13 +88,14 @@ def to_sklearn(net: Network) -> Any:
     """
     try:
         from sklearn.neural_network import MLPClassifier, MLPRegressor
-        from sklearn.preprocessing import LabelBinarizer
     except ImportError as error:
         raise ImportError(
             "to_sklearn: expected scikit-learn; pip install '.[sklearn]' in fastbp's source folder"
         ) from error
     parts = folded(net, "to_sklearn")
     layers = list(parts.layers)
+    if parts.is_paired:
+        layers[-1] = layers[-1]._replace(weights=layers[-1].weights[::2], biases=layers[-1].biases[::2])
     hidden, output = {layer.activation for layer in layers[:-1]} or {"relu"}, layers[-1].activation
     expected = {"labels": "softmax", "binary": "sigmoid", "multilabel": "sigmoid"}.get(parts.task, "linear")
     if len(hidden) > 1 or not hidden <= {"linear", "sigmoid", "tanh", "relu"}:
@@ -108,17 +111,33 @@ def to_sklearn(net: Network) -> Any:
     kind = MLPClassifier if is_classifier else MLPRegressor
     model = kind(hidden_layer_sizes=tuple(parts.sizes[1:-1]), activation=_THEIRS[hidden.pop()])
     if is_classifier:
-        several = parts.task == "multilabel"
-        labels: Any = np.eye(parts.sizes[-1], dtype=int) if several else list(parts.classes)
-        model._label_binarizer = LabelBinarizer().fit(labels)
+        several = parts.task == "multilabel" and parts.sizes[-1] > 1
+        labels = np.eye(parts.sizes[-1], dtype=int) if several else list(parts.classes or (0, 1))
+        model._label_binarizer = _binarizer(labels)
         model.classes_ = model._label_binarizer.classes_
         layers[-1] = _sorted(layers[-1], parts.classes, model.classes_.tolist())
     model.coefs_ = [np.ascontiguousarray(layer.weights.T) for layer in layers]
     model.intercepts_ = [layer.biases.copy() for layer in layers]
-    model.n_layers_, model.n_outputs_ = len(parts.sizes), parts.sizes[-1]
+    model.n_layers_, model.n_outputs_ = len(parts.sizes), len(layers[-1].biases)
     model.n_features_in_, model.out_activation_ = parts.sizes[0], _THEIRS[output]
     model.n_iter_, model.t_ = 0, 0
+    model.loss_curve_, model.best_loss_, model._no_improvement_count = [], np.inf, 0  # to train on
+    if parts.columns:
+        model.feature_names_in_ = np.array(parts.columns, object)
     return model
+
+
+def _binarizer(labels: Any) -> Any:
+    """The object by which scikit-learn tells labels apart."""
+    from sklearn.preprocessing import LabelBinarizer
+
+    try:
+        return LabelBinarizer().fit(labels)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"to_sklearn: expected labels that scikit-learn takes, all text or all int64, got {labels}; set "
+            "net.classes_ to others"
+        ) from error
 
 
 def _sorted(layer: Layer, classes: tuple[Any, ...], ordered: list[Any]) -> Layer:

@@ -134,6 +134,42 @@ def test_labels_that_are_not_sorted(labels):
     np.testing.assert_allclose(back.predict_proba(X), ordered, rtol=1e-10, atol=1e-12)
 
 
+def test_one_of_several_labels_is_a_binary_classifier_of_scikit_learn():
+    pytest.importorskip("sklearn")
+    net = network("tanh", "sigmoid", sizes=(5, 6, 1))
+    net.fit(X, (X[:, :1] > 0).astype(int), epochs=2, batch_size=5)
+    back = interop.to_sklearn(net)
+    assert net.task == "multilabel" and back.predict(X).tolist() == net.predict(X).ravel().tolist()
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_means_of_gaussian_outputs_are_those_of_scikit_learn(columns):
+    pytest.importorskip("sklearn")
+    net = Network(
+        [5, 4, 2 * columns], output_activation="linear", cost="gaussian", scale_outputs=True, seed=0
+    )
+    net.fit(X, X[:, 0] if columns == 1 else X[:, :2], epochs=2, batch_size=5)
+    model = interop.to_sklearn(net)
+    np.testing.assert_allclose(model.predict(X), net.predict(X), rtol=1e-9)
+    assert model.n_outputs_ == columns
+
+
+@pytest.mark.parametrize("outputs, output", [(3, "softmax"), (1, "linear")])
+def test_models_of_scikit_learn_train_on(outputs, output):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    frame, y = pandas.DataFrame(X, columns=list("abcde")), np.arange(20) % 3
+    net = network("tanh", output, sizes=(5, 6, outputs))
+    net.fit(frame, y, epochs=1, batch_size=5)
+    model = interop.to_sklearn(net)
+    np.testing.assert_allclose(model.predict(frame), net.predict(frame), rtol=1e-9)
+    before = model.coefs_[0].copy()
+    model.partial_fit(frame, y)
+    assert (model.coefs_[0] != before).any() and model.n_features_in_ == 5
+    with pytest.warns(UserWarning, match="converge"):
+        model.set_params(warm_start=True, max_iter=2).fit(frame, y)
+
+
 def test_scaling_is_in_the_weights_of_scikit_learn():
     pytest.importorskip("sklearn")
     net, rows = scaled()
@@ -351,6 +387,12 @@ def graph(*nodes, **options):
     return lambda: interop.from_onnx(onnx_model(nodes, {"w": W, "b": np.zeros(4)}, **options))
 
 
+def with_classes(labels):
+    net = network()
+    net.classes_ = labels
+    return net
+
+
 REFUSED = {
     "torch: layer": (
         lambda: interop.from_torch(Unknown([Conv2d()])),
@@ -376,6 +418,12 @@ REFUSED = {
     "sklearn: model": (lambda: interop.from_sklearn(3), "from_sklearn: expected a fitted MLPClassifier"),
     "sklearn: hidden": (lambda: interop.to_sklearn(network("gelu")), "all hidden layers, got gelu"),
     "sklearn: mixed": (lambda: interop.to_sklearn(network(["relu", "tanh"])), "got relu, tanh"),
+    "sklearn: labels": (
+        lambda: interop.to_sklearn(with_classes([0.5, 1.5, 2.5])),
+        "to_sklearn: expected labels that scikit-learn takes",
+        "[0.5, 1.5, 2.5]",
+    ),
+    "sklearn: mixed labels": (lambda: interop.to_sklearn(with_classes([1, "b", 2])), "got [1, 'b', 2]"),
     "sklearn: outputs": (
         lambda: interop.to_sklearn(network(output="sigmoid")),
         "to_sklearn: expected 'softmax' outputs of a network for labels, got 'sigmoid'",
