@@ -19,14 +19,16 @@ def from_keras(model: Any, **options: Any) -> Network:
     ----------
     model : keras.Sequential
         Of ``Dense``, activations that `Network` has, ``Dropout``, and ``BatchNormalization``,
-        ``Normalization`` and ``Rescaling``, which go into the weights.
+        ``Normalization`` and ``Rescaling``, which go into the weights or, where nothing is before them, into
+        the scaling of inputs.
     **options
         Those of `Network.from_weights`, such as ``classes``.  The type is the model's, float32 or float64.
 
     Raises
     ------
     ValueError
-        For a layer of another kind.
+        For a model or a layer of another kind, a functional model and a user's own class among them, and for
+        a model that has no weights yet.
 
     Examples
     --------
@@ -34,28 +36,44 @@ def from_keras(model: Any, **options: Any) -> Network:
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])  # doctest: +SKIP
     >>> net = from_keras(model)  # doctest: +SKIP
     """
-    if not isinstance(getattr(model, "layers", None), list):
-        raise ValueError(f"from_keras: expected keras.Sequential, got {type(model).__name__}")
+    if type(model).__name__ != "Sequential" or not _is_of_keras(type(model)):
+        raise ValueError(
+            f"from_keras: expected keras.Sequential, got {type(model).__name__}; of a model whose layers "
+            "follow each other, pass keras.Sequential(model.layers)"
+        )
+    if not model.built:
+        raise ValueError(
+            "from_keras: expected a model that knows its inputs, got one without weights; "
+            "begin it with keras.Input, or call it once"
+        )
     steps = [step for layer in model.layers for step in _of_layer(layer)]
     return network_of(steps, "from_keras", options)
 
 
+def _is_of_keras(thing: Any) -> bool:
+    """Tells whether a class or a function is Keras's own, and not a user's of the same name."""
+    return str(getattr(thing, "__module__", "")).partition(".")[0] in ("keras", "tf_keras")
+
+
 def _of_layer(layer: Any) -> Iterator[Step]:
     kind, config, arrays = type(layer).__name__, layer.get_config(), layer.get_weights()
-    match kind:
-        case "Dense":
+    arrays = [array if array.dtype == np.float64 else array.astype(np.float32) for array in arrays]
+    match kind if _is_of_keras(type(layer)) else type(layer):
+        case "Dense" if len(arrays) == 1 + config["use_bias"]:  # no adapters, no scales of int8
             w = np.ascontiguousarray(arrays[0].T)
-            yield Dense(w, arrays[1] if len(arrays) > 1 else np.zeros(len(w), w.dtype))
-            yield Activation(_kind(config["activation"]))
+            yield Dense(w, arrays[1] if config["use_bias"] else np.zeros(len(w), w.dtype))
+            yield Activation(_kind(layer.activation, config["activation"]))
         case "Activation":
-            yield Activation(_kind(config["activation"]))
+            yield Activation(_kind(layer.activation, config["activation"]))
         case "LeakyReLU":
             yield Activation(LeakyReLU(config["negative_slope"]))
         case "ELU":
             yield Activation(ELU(config["alpha"]))
-        case "Softmax" | "ReLU" if not any(config.get(name) for name in ("max_value", "threshold")):
-            slope = config.get("negative_slope")
-            yield Activation(LeakyReLU(float(slope)) if slope else kind.lower())
+        case "Softmax" if config["axis"] in (1, -1):
+            yield Activation("softmax")
+        case "ReLU" if config["max_value"] is None and not config["threshold"]:
+            slope = config["negative_slope"]
+            yield Activation(LeakyReLU(float(slope)) if slope else "relu")
         case "Dropout":
             yield Dropout(config["rate"])
         case "BatchNormalization":
@@ -72,7 +90,8 @@ def _of_layer(layer: Any) -> Iterator[Step]:
         case _:
             raise ValueError(
                 "from_keras: expected keras.Sequential of Dense, activations, Dropout, BatchNormalization, "
-                f"Normalization and Rescaling, got {kind}"
+                "Normalization and Rescaling, Keras's own classes, not quantized, and without adapters, "
+                f"max_value, threshold, invert or an axis of samples, got {layer!r}"
             )
 
 
@@ -82,8 +101,10 @@ def _moments(layer: Any) -> tuple[Any, Any]:
     return mean, np.maximum(np.sqrt(np.asarray(variance, np.float64)), 1e-7)  # as Keras bounds it
 
 
-def _kind(name: Any) -> Any:
-    """What `Network` calls an activation of Keras."""
+def _kind(function: Any, name: Any) -> Any:
+    """Translates an activation of Keras for `Network`; a user's own function may have the same name."""
+    if not _is_of_keras(function):
+        raise ValueError(f"from_keras: expected activations of Keras's own, got {function!r}")
     name = {"swish": "silu"}.get(name, name) if isinstance(name, str) else name
     if name == "leaky_relu":
         return LeakyReLU(_SLOPE)
@@ -97,13 +118,15 @@ def to_keras(net: Network) -> Any:
     """A ``keras.Sequential`` with the network's weights, and equal outputs; in the network's type.
 
     Scaling and `input_divisor` go into the weights of the first and the last layer; dropout is left out.
+    Keras 3 multiplies numbers of float64 in float32.
 
     Raises
     ------
     ImportError
-        Without Keras.
+        Without Keras or its backend.
     ValueError
-        For an activation that Keras does not name, a user's own, or scaled outputs that are not linear.
+        For an activation that Keras does not name, a user's own, scaled outputs that are not linear, or
+        weights that overflow with the scaling in them.
 
     Examples
     --------
@@ -112,7 +135,10 @@ def to_keras(net: Network) -> Any:
     try:
         import keras
     except ImportError as error:
-        raise ImportError("to_keras: expected Keras; pip install keras") from error
+        raise ImportError(
+            f"to_keras: expected Keras and its backend, got {error}; pip install keras, or set KERAS_BACKEND "
+            "to the backend that is installed"
+        ) from error
     parts = folded(net, "to_keras")
     dtype = str(parts.dtype)
     model = keras.Sequential([keras.Input((parts.sizes[0],), dtype=dtype)])

@@ -20,20 +20,21 @@ _PLAIN = {  # operator -> activation
     "Softmax": "softmax",
 }
 _PASSED = ("Identity", "Cast", "Dropout", "Flatten")  # operators that compute nothing here
+_FLOATS = (1, 10, 11, 16)  # types of numbers: float32, float16, float64, bfloat16
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 
 
 def from_onnx(model: Any, **options: Any) -> Network:
-    """A network with the weights of an ONNX model, and outputs equal to the model's first.
+    """A network with the weights of an ONNX model, and outputs equal to the model's first of floats.
 
     Parameters
     ----------
     model : str, path-like or onnx.ModelProto
         A chain of ``Gemm`` or ``MatMul``, ``Add``, ``Sub``, ``Mul`` and ``Div`` by constants, which go into
-        the weights, scikit-learn's ``Scaler``, and activations that `Network` has: ``Sigmoid``, ``Tanh``,
-        ``Relu``, ``LeakyRelu``, ``Elu``, ``Gelu``, ``Softplus``, ``Exp``, ``Softmax``, or one of them made of
-        several operators, as exporters write ``silu`` and ``gelu``.  What follows the outputs, such as
-        ``ArgMax``, is left out.
+        the weights or, at the beginning, into the scaling of inputs; scikit-learn's ``Scaler``; and
+        activations that `Network` has: ``Sigmoid``, ``Tanh``, ``Relu``, ``LeakyRelu``, ``Elu``, ``Gelu``,
+        ``Softplus``, ``Exp``, ``Softmax``, or one of them made of several operators, as exporters write
+        ``silu`` and ``gelu``.  What follows the outputs, such as ``ArgMax``, is left out.
     **options
         Those of `Network.from_weights`, such as ``classes``.  The type is that of the model's weights.
 
@@ -42,7 +43,7 @@ def from_onnx(model: Any, **options: Any) -> Network:
     ImportError
         For a path without onnx: ``pip install '.[onnx]'``.
     ValueError
-        For another operator, or a graph that is no chain.
+        For another operator, a graph that is no chain, or a file that is no model.
 
     Examples
     --------
@@ -61,18 +62,28 @@ def from_onnx(model: Any, **options: Any) -> Network:
             raise ImportError(
                 "from_onnx: expected onnx; pip install '.[onnx]' in fastbp's source folder"
             ) from error
-        model = onnx.load(os.fspath(model))
+        from google.protobuf.message import DecodeError  # onnx requires it
+
+        try:
+            model = onnx.load(os.fspath(model))
+        except DecodeError as error:
+            raise ValueError(
+                f"from_onnx: expected a file of ONNX in {os.fspath(model)}, got {error}"
+            ) from error
+    if not hasattr(model, "graph"):
+        raise ValueError(f"from_onnx: expected a path or an onnx.ModelProto, got {type(model).__name__}")
     return network_of(_Chain(model).steps(), "from_onnx", options)
 
 
 class _Chain:
-    """A graph whose nodes follow each other from its input to its first output."""
+    """A graph whose nodes follow each other from its input to its first output of floats."""
 
     def __init__(self, model: Any) -> None:
         from onnx import helper, numpy_helper
 
         self._model, self._graph = model, model.graph
-        self._outputs = {item.name for item in model.graph.output}
+        floats = [item.name for item in model.graph.output if item.type.tensor_type.elem_type in _FLOATS]
+        self._outputs = set(floats[:1])
         self._constants = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
         for node in model.graph.node:
             if node.op_type == "Constant":
@@ -128,7 +139,7 @@ class _Chain:
 
         read = [self._constants[name] for node in region for name in node.input if name in self._constants]
         kind = np.result_type(np.float32, *(a.dtype for a in read if a.dtype.kind == "f"))
-        z = np.array([-1000.0, *np.linspace(-6.0, 6.0, 49)], kind)[:, None]
+        z = np.array([-1000.0, *np.linspace(-6.0, 6.0, 49), 30.0, 1000.0], kind)[:, None]
         constants = [node for node in self._graph.node if node.op_type == "Constant"]
         ends = [
             [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(kind), None)]
@@ -166,6 +177,8 @@ class _Chain:
         elif kind == "Scaler":
             offset, factor = (np.array(numbers[name].floats) for name in ("offset", "scale"))
             yield Scale(factor, -offset * factor)
+        elif kind == "Cast" and numbers["to"].i not in _FLOATS:
+            raise ValueError(f"from_onnx: expected Cast to floats, got to={numbers['to'].i} after {tensor!r}")
         elif kind == "Softmax" and "axis" in numbers and numbers["axis"].i not in (1, -1):
             raise ValueError(f"from_onnx: expected Softmax over columns, got axis={numbers['axis'].i}")
         elif kind in _PLAIN:
@@ -192,8 +205,8 @@ class _Chain:
         if "transB" not in numbers or not numbers["transB"].i:
             w = w.T
         b = np.zeros(len(w), w.dtype)
-        if len(node.input) > 2:
-            b = np.broadcast_to(self._constant(node, node.input[2]).ravel(), b.shape)
+        if len(node.input) > 2 and node.input[2]:
+            b = np.broadcast_to(_row(self._constant(node, node.input[2])), b.shape)
         alpha, beta = (
             w.dtype.type(numbers[name].f if name in numbers else 1.0) for name in ("alpha", "beta")
         )
@@ -206,9 +219,18 @@ class _Chain:
         return constant
 
 
+def _row(constant: np.ndarray) -> np.ndarray:
+    """A constant that is the same for every sample, flat."""
+    if constant.size > max(constant.shape[-1:], default=1):
+        raise ValueError(
+            f"from_onnx: expected constants of one number for each column, got shape {constant.shape}"
+        )
+    return constant.ravel()
+
+
 def _scale(kind: str, constant: np.ndarray, is_first: bool) -> Scale:
     """A tensor, which stands first or second, and a constant, added, subtracted, multiplied or divided."""
-    numbers = constant.astype(np.float64).ravel()
+    numbers = _row(constant).astype(np.float64)
     if kind == "Add":
         return Scale(1.0, numbers)
     if kind == "Sub":

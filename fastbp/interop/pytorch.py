@@ -30,8 +30,9 @@ def from_torch(model: Any, **options: Any) -> Network:
     ----------
     model : nn.Sequential, nn.Linear or state dict
         Sequentials, nested as well, of ``Linear``, activations that `Network` has, ``Dropout`` and
-        ``BatchNorm1d``, whose running means go into the weights.  A state dict holds the weights of linear
-        layers alone, in order; `activation` is then needed.
+        ``BatchNorm1d``, whose running means go into the weights or, where nothing is before them, into the
+        scaling of inputs.  A state dict holds the weights of linear layers alone, in order; `activation` is
+        then needed.
     **options
         Those of `Network.from_weights`, such as ``output_activation="softmax"`` for a model that was trained
         with ``CrossEntropyLoss``, and ``classes``.  The type is the model's, float32 or float64.
@@ -39,7 +40,7 @@ def from_torch(model: Any, **options: Any) -> Network:
     Raises
     ------
     ValueError
-        For a layer of another kind.
+        For a layer of another kind, a user's own class among them, and for one with forward hooks.
 
     Examples
     --------
@@ -61,7 +62,13 @@ def from_torch(model: Any, **options: Any) -> Network:
 
 
 def _of_module(module: Any) -> Iterator[Step]:
-    name = type(module).__name__
+    kind = type(module)
+    name = kind.__name__ if kind.__module__.startswith("torch.nn.modules.") else repr(kind)
+    if getattr(module, "_forward_hooks", None) or getattr(module, "_forward_pre_hooks", None):
+        raise ValueError(
+            f"from_torch: expected modules without forward hooks, got some on {name}; remove them, as "
+            "torch.nn.utils.remove_weight_norm and prune.remove do"
+        )
     if name == "Sequential":
         for child in module:
             yield from _of_module(child)
@@ -77,8 +84,15 @@ def _of_module(module: Any) -> Iterator[Step]:
         yield standardized(_numbers(module.running_mean), deviation, factor, shift)
     elif name == "Dropout":
         yield Dropout(module.p)
-    elif (name == "Softplus" and module.beta != 1) or (name == "Softmax" and module.dim not in (None, 1, -1)):
-        raise ValueError(f"from_torch: expected Softplus of beta=1 and Softmax over columns, got {module!r}")
+    elif (
+        name == "BatchNorm1d"
+        or (name == "Softplus" and (module.beta != 1 or module.threshold < 20))
+        or (name == "Softmax" and module.dim not in (None, 1, -1))
+    ):
+        raise ValueError(
+            "from_torch: expected Softplus of beta=1 and of a threshold of 20 or more, BatchNorm1d with "
+            f"running statistics, and Softmax over columns, got {module!r}"
+        )
     elif name in _ACTIVATIONS:
         yield Activation(_ACTIVATIONS[name](module))
     elif name != "Flatten":
@@ -121,7 +135,8 @@ def to_torch(net: Network) -> Any:
     ImportError
         Without PyTorch.
     ValueError
-        For an activation that PyTorch has no module for, a user's own, or scaled outputs that are not linear.
+        For an activation that PyTorch has no module for, a user's own, scaled outputs that are not linear, or
+        weights that overflow with the scaling in them.
 
     Examples
     --------

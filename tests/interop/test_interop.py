@@ -1,5 +1,7 @@
 """Networks from and to other libraries: the same outputs, where the library is installed."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -223,6 +225,13 @@ def onnx_model(nodes, constants, outputs=("y",), inputs=("x",)):
     )
 
 
+def test_first_output_of_onnx_is_the_first_of_floats():
+    nodes = [("MatMul", ["x", "w"], ["z"]), ("Softmax", ["z"], ["y"]), ("ArgMax", ["y"], ["label"])]
+    model = onnx_model(nodes, {"w": W}, outputs=("label", "y", "z"))
+    model.graph.output[0].type.tensor_type.elem_type = 7  # int64
+    assert interop.from_onnx(model)._fastbp.options.output_activation == "softmax"
+
+
 def test_softplus_keeps_small_numbers_in_onnx(tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     net = Network.from_weights([[[1.0]]], [[0.0]], output_activation="softplus", dtype="float32")
@@ -351,6 +360,49 @@ def test_models_of_keras(name):
     np.testing.assert_allclose(given, net.outputs(X), **CLOSE["float32"])
 
 
+def with_adapter(keras):
+    dense = keras.layers.Dense(3)
+    model = keras.Sequential([keras.Input((5,)), dense])
+    dense.enable_lora(2)
+    return model
+
+
+def functional(keras):
+    inputs = keras.Input((5,))
+    return keras.Model(inputs, keras.layers.Dense(5)(inputs) + inputs)
+
+
+def relu(z):
+    return 2 * z
+
+
+REFUSED_OF_KERAS = {
+    "functional": (functional, "expected keras.Sequential, got Functional"),
+    "adapter": (with_adapter, "and without adapters", "got <Dense"),
+    "not built": (lambda keras: keras.Sequential([keras.layers.Dense(3)]), "a model that knows its inputs"),
+    "own function": (lambda keras: [keras.layers.Dense(3, relu)], "expected activations of Keras's own"),
+    "axis": (
+        lambda keras: [keras.layers.Dense(3), keras.layers.Softmax(0)],
+        "an axis of samples, got <Softmax",
+    ),
+    "bound": (
+        lambda keras: [keras.layers.Dense(3), keras.layers.ReLU(max_value=6)],
+        "max_value, threshold",
+        "got <ReLU",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_OF_KERAS)
+def test_refused_models_of_keras(case):
+    keras = pytest.importorskip("keras")
+    make, *words = REFUSED_OF_KERAS[case]
+    model = make(keras)
+    if isinstance(model, list):
+        model = keras.Sequential([keras.Input((5,)), *model])
+    assert_refused(lambda: interop.from_keras(model), ValueError, *words)
+
+
 @pytest.mark.parametrize("kind", EVERY, ids=str)
 def test_networks_to_keras(kind):
     keras = pytest.importorskip("keras")
@@ -367,24 +419,30 @@ class Conv2d:
     pass
 
 
-class Softplus:
-    beta = 3
+def fake(module, name, base=object, **attributes):
+    """A class as another library, which may not be installed, has it."""
+    return type(name, (base,), {"__module__": module, **attributes})
 
 
-class Softmax:
-    dim = 0
+Unknown = fake("torch.nn.modules.container", "Sequential", list)
+Linear = fake("torch.nn.modules.linear", "Linear", weight=np.ones((1, 2)), bias=None)
 
 
-class Unknown(list):
-    pass
+def activation_of_torch(name, **attributes):
+    return lambda: interop.from_torch(Unknown([fake("torch.nn.modules.activation", name, **attributes)()]))
 
 
-Unknown.__name__ = "Sequential"
+def sequential_of_keras(**attributes):
+    return lambda: interop.from_keras(fake("keras.models", "Sequential", **attributes)())
+
+
 SQUARE = Activation(lambda z: z * z, lambda z: 2 * z)
 
 
 def graph(*nodes, **options):
-    return lambda: interop.from_onnx(onnx_model(nodes, {"w": W, "b": np.zeros(4)}, **options))
+    return lambda: interop.from_onnx(
+        onnx_model(nodes, {"w": W, "b": np.zeros(4), "rows": np.ones((4, 1)), "ten": 10.0}, **options)
+    )
 
 
 def with_classes(labels):
@@ -399,8 +457,44 @@ REFUSED = {
         "expected nn.Sequential of Linear",
         "Conv2d",
     ),
-    "torch: beta": (lambda: interop.from_torch(Unknown([Softplus()])), "expected Softplus of beta=1"),
-    "torch: dim": (lambda: interop.from_torch(Unknown([Softmax()])), "and Softmax over columns"),
+    "torch: beta": (activation_of_torch("Softplus", beta=3), "expected Softplus of beta=1"),
+    "torch: threshold": (
+        activation_of_torch("Softplus", beta=1, threshold=1),
+        "of a threshold of 20 or more",
+    ),
+    "torch: dim": (activation_of_torch("Softmax", dim=0), "and Softmax over columns"),
+    "torch: statistics": (
+        activation_of_torch("BatchNorm1d", running_mean=None),
+        "BatchNorm1d with running statistics",
+    ),
+    "torch: user's class": (
+        lambda: interop.from_torch(fake("models", "Sequential", list)([Linear()])),
+        "expected nn.Sequential of Linear",
+        "got <class 'models.Sequential'>",
+    ),
+    "torch: hooks": (
+        lambda: interop.from_torch(fake("torch.nn.modules.linear", "Linear", _forward_hooks={0: print})()),
+        "expected modules without forward hooks, got some on Linear",
+    ),
+    "torch: channels": (
+        lambda: interop.from_torch(
+            Unknown(
+                [
+                    fake(
+                        "torch.nn.modules.batchnorm",
+                        "BatchNorm1d",
+                        running_mean=np.zeros(3),
+                        running_var=np.ones(3),
+                        eps=0.0,
+                        weight=None,
+                        bias=None,
+                    )(),
+                    Linear(),
+                ]
+            )
+        ),
+        "scale by one number, or one for each of 2 columns, got 3",
+    ),
     "torch: empty": (
         lambda: interop.from_torch({}),
         "from_torch: expected at least one layer of weights",
@@ -415,6 +509,11 @@ REFUSED = {
         "from_torch: expected weights and biases of linear layers, got 'bn.weight' (3,)",
     ),
     "keras: model": (lambda: interop.from_keras(3), "from_keras: expected keras.Sequential, got int"),
+    "keras: functional": (
+        lambda: interop.from_keras(fake("keras.models", "Functional", layers=[])()),
+        "from_keras: expected keras.Sequential, got Functional",
+    ),
+    "keras: not built": (sequential_of_keras(built=False), "expected a model that knows its inputs"),
     "sklearn: model": (lambda: interop.from_sklearn(3), "from_sklearn: expected a fitted MLPClassifier"),
     "sklearn: hidden": (lambda: interop.to_sklearn(network("gelu")), "all hidden layers, got gelu"),
     "sklearn: mixed": (lambda: interop.to_sklearn(network(["relu", "tanh"])), "got relu, tanh"),
@@ -445,6 +544,24 @@ REFUSED = {
     "onnx: axis": (
         graph(("MatMul", ["x", "w"], ["h"]), ("Softmax", ["h"], ["y"], {"axis": 0})),
         "from_onnx: expected Softmax over columns, got axis=0",
+    ),
+    "onnx: model": (lambda: interop.from_onnx(None), "expected a path or an onnx.ModelProto, got NoneType"),
+    "onnx: cast": (
+        graph(("MatMul", ["x", "w"], ["h"]), ("Cast", ["h"], ["y"], {"to": 7})),
+        "from_onnx: expected Cast to floats, got to=7 after 'h'",
+    ),
+    "onnx: constant of rows": (
+        graph(("MatMul", ["x", "w"], ["h"]), ("Add", ["h", "rows"], ["y"])),
+        "expected constants of one number for each column, got shape (4, 1)",
+    ),
+    "onnx: bounded": (
+        graph(
+            ("MatMul", ["x", "w"], ["h"]),
+            ("Relu", ["h"], ["a"]),
+            ("Greater", ["h", "ten"], ["above"]),
+            ("Where", ["above", "ten", "a"], ["y"]),
+        ),
+        "from_onnx: expected an activation that Network has, got Relu, Greater, Where after 'h'",
     ),
     "onnx: inputs": (graph(("Add", ["x", "z"], ["y"]), inputs=("x", "z")), "expected a graph of one input"),
     "onnx: no constant": (graph(("MatMul", ["x", "q"], ["y"])), "expected MatMul of a tensor and a constant"),
@@ -482,6 +599,12 @@ def test_weights_that_overflow_with_the_scaling(to):
     assert_refused(lambda: to(net), ValueError, "expected weights of layer 0 that are finite in float32")
 
 
+def test_a_file_that_is_no_model_of_onnx(tmp_path):
+    pytest.importorskip("onnx")
+    (tmp_path / "net.onnx").write_text("hello")
+    assert_refused(lambda: interop.from_onnx(tmp_path / "net.onnx"), ValueError, "expected a file of ONNX in")
+
+
 def test_a_mean_that_weights_cannot_subtract():
     pytest.importorskip("sklearn")
     net = network("tanh", "linear", dtype="float32", sizes=(5, 3, 1), scale_inputs=True)
@@ -490,3 +613,10 @@ def test_a_mean_that_weights_cannot_subtract():
         RuntimeWarning, match="to_sklearn: the mean of column 3 is 1e[+]06 times its deviation"
     ):
         interop.to_sklearn(net)
+
+
+def test_errors_of_keras_name_its_backend(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras", None)
+    assert_refused(
+        lambda: interop.to_keras(network()), ImportError, "pip install keras, or set KERAS_BACKEND"
+    )
