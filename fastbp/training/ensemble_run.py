@@ -140,6 +140,7 @@ class EnsembleRun:
         self._baselines: dict[tuple[int, ...], diagnosis.Baseline] = {}  # by the data of networks
         self._stopped = False
         self._since = 0.0  # when the present epoch began
+        self._undo: list[tuple[Any, np.ndarray]] = []  # weights, states and samples done then
         zeros = np.zeros(len(trainees), np.int64)
         self._team = sizes.most
         lanes = tuple(packed(trainees, group, zeros[list(group)], self._team) for group in groups)
@@ -195,17 +196,20 @@ class EnsembleRun:
 
     @property
     def is_finite(self) -> bool:
-        """True when all weights of the networks that train are finite."""
-        return all(
-            ((lanes.engine.is_finite() & np.isfinite(lanes.losses)) | ~lanes.active).all()
-            for lanes in self.position.lanes
+        """True when all weights of the networks that train are finite, and not every network has diverged."""
+        return not self.history.diverged.all() and all(
+            (lanes.engine.is_finite() | ~lanes.active).all() for lanes in self.position.lanes
         )
 
     @property
     def is_over(self) -> bool:
         """True when no epoch will follow."""
-        trains = any(lanes.active.any() for lanes in self.position.lanes)
-        return self._stopped or self.epoch >= self.epochs or not trains
+        return self._stopped or self.epoch >= self.epochs or not self._trains
+
+    @property
+    def _trains(self) -> bool:
+        """Tells whether a network is to train on."""
+        return any(lanes.active.any() for lanes in self.position.lanes)
 
     def stop(self, why: str = "") -> None:
         """Ends the training of all networks after the present hooks; `why` becomes a note in the history."""
@@ -279,7 +283,8 @@ class EnsembleRun:
             self.trainees[view.number].numbers.forget()
             for watcher, state in zip(self.trainees[view.number].watchers, states, strict=True):
                 watcher.restore(state)
-        self._end(lanes.networks[~lanes.active] for lanes in self.position.lanes)
+        diverged = self.history.diverged
+        self._end(lanes.networks[~(lanes.active | diverged[lanes.networks])] for lanes in self.position.lanes)
         self._mark()
 
     def _end(self, ended: Iterable[np.ndarray]) -> None:
@@ -312,16 +317,18 @@ class EnsembleRun:
                 for lanes in self.position.lanes
             )
         )
-        undo = [lanes.engine.snapshot() for lanes in self.position.lanes]
+        self._undo = [(lanes.engine.snapshot(), lanes.samples_done.copy()) for lanes in self.position.lanes]
         self._since = time.perf_counter() - self.position.seconds
-        whole, seconds = self._train_samples(), self.seconds
-        ended = tuple(map(self._without_diverged, self.position.lanes, undo))
-        self._mark(lanes=ended)
+        try:
+            whole, seconds = self._train_samples(), self.seconds
+        finally:
+            surely(self._end_diverged)
+        self._mark()
         if self.history.diverged.all():
             raise DivergenceError(self.history.notes[-1])
         if not whole:
             return
-        trained = any(lanes.active.any() for lanes in ended)
+        ended, trained = self.position.lanes, self._trains
         if trained:
             self._record(ended, seconds)
         active_lanes = self._call_watchers(ended)
@@ -350,33 +357,39 @@ class EnsembleRun:
             if not trained:
                 return True
             self._tuner.record(trained, time.perf_counter() - start, lanes[0].engine.waited)
-            if self.callbacks:
+            self._end_diverged(amid_epoch=True)
+            if self.callbacks and self._trains:
                 self._hooks("on_chunk")
-                if all(one.is_between.all() for one in lanes):
+                if all((one.is_between | ~one.active).all() for one in lanes):
                     self._mark()
                     self._hooks("on_boundary")
             if self._stopped:
                 return False
 
-    def _without_diverged(self, lanes: Lanes, undo: Any) -> Lanes:
-        """Ends the training of networks that diverged in the epoch, with their last finite weights."""
-        finite = lanes.engine.is_finite()
-        diverged = lanes.active & ~(finite & np.isfinite(lanes.losses))
-        if not diverged.any():
-            return lanes
-        for j in np.flatnonzero(diverged).tolist():
-            if not finite[j]:
-                lanes.engine.restore(j, undo)
-            i = int(lanes.networks[j])
-            what = "the cost" if finite[j] else "a weight"
-            notes = self._explained(lanes, j, diverged=True)
-            place = f"epoch {self.epoch + 1}, sample {lanes.samples_done[j]} of {lanes.samples}"
-            rate = self.trainees[i].plan.recipe.rate
-            parts = Parts(lanes.engine.architecture, *lanes.engine.unpack(j))
-            self.history.note(diagnosis.divergence(parts, place, what, rate, notes), i)
-            self.history.diverged[i] = True
-        samples_done = np.where(diverged & ~finite, 0, lanes.samples_done)
-        return lanes._replace(samples_done=samples_done, active=lanes.active & ~diverged)
+    def _end_diverged(self, amid_epoch: bool = False) -> None:
+        """Ends the training of networks that have diverged, with their last finite weights.
+
+        Amid an epoch the cost alone tells, so that no note depends on how the epoch falls into chunks.
+        """
+        for lanes, undo in zip(self.position.lanes, self._undo, strict=True):
+            finite = np.isfinite(lanes.losses) & (amid_epoch or lanes.engine.is_finite())
+            for j in np.flatnonzero(lanes.active & ~finite).tolist():
+                self._end_one(lanes, j, undo)
+
+    def _end_one(self, lanes: Lanes, j: int, undo: tuple[Any, np.ndarray]) -> None:
+        """Ends the training of a network that has diverged; weights that are not finite are undone."""
+        i, what = int(lanes.networks[j]), "the cost"
+        place = f"epoch {self.epoch + 1}, sample {lanes.samples_done[j]} of {lanes.samples}"
+        if not lanes.engine.is_finite()[j]:
+            what, (weights, samples_done) = "a weight", undo
+            lanes.engine.restore(j, weights)
+            lanes.samples_done[j] = samples_done[j]
+        lanes.active[j], self.history.diverged[i] = False, True
+        notes = self._explained(lanes, j, diverged=True)
+        rate = self.trainees[i].plan.recipe.rate
+        parts = Parts(lanes.engine.architecture, *lanes.engine.unpack(j))
+        self.history.note(diagnosis.divergence(parts, place, what, rate, notes), i)
+        self.position = self.position._replace(notes=len(self.history.own_notes))
 
     def _record(self, ended: Sequence[Lanes], seconds: float) -> None:
         """Adds the epoch to the history."""

@@ -48,7 +48,8 @@ class Trainee(Assignment):
 class Lanes(NamedTuple):
     """Networks that one engine trains, and the point that each has reached; replaced as one.
 
-    Within an epoch the engine advances `losses` and `samples_done` together with the weights.
+    Within an epoch the engine advances `losses` and `samples_done` together with the weights, and `active`
+    ends for networks that diverge.
     """
 
     networks: np.ndarray  # their numbers in the ensemble

@@ -561,8 +561,8 @@ MUTATIONS = (
     ),
     Mutation(
         "training/ensemble_run.py",
-        "                lanes.engine.restore(j, undo)\n",
-        "                pass\n",
+        "lanes.engine.restore(j, weights)",
+        "pass",
         "a network of an ensemble keeps weights that are not finite",
         ("training/test_ensemble_run.py",),
     ),

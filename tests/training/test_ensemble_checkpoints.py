@@ -8,10 +8,11 @@ import pytest
 
 import fastbp
 from alone import SAME
-from fastbp import EarlyStopping, Ensemble, ModelCheckpoint, ReduceLROnPlateau, load_ensemble
+from fastbp import DivergenceError, EarlyStopping, Ensemble, ModelCheckpoint, ReduceLROnPlateau, load_ensemble
 from fastbp.engine import team_size
 from fastbp.engine.lanes import LaneEngine
 from fastbp.engine.packed import Engine
+from fastbp.training import ensemble_run
 
 pytestmark = pytest.mark.usefixtures("engine")
 COUNT, N = 5, 40
@@ -141,17 +142,74 @@ def test_a_training_that_is_over_resumes_with_more_epochs(tmp_path):
     assert_same(resumed, history, whole, wanted)
 
 
-def test_networks_that_diverged_stay_so(tmp_path):
+def late(step):
+    """A rate that lets the eighth step lead too far, unless gradients are clipped."""
+    return 0.1 if step < 7 else 1e200
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 8, "learning_rate": [0.1, 1e200, 0.1, 0.1, 0.1]},
+        {"batch_size": N, "learning_rate": [0.1, 1e200, 0.1, 0.1, 0.1]},
+        {"batch_size": 8, "clip_norm": [1e-201, None, 1e-201, 1e-201, 1e-201], "schedule": late},
+    ],
+)
+def test_networks_that_diverged_stay_so(tmp_path, options):
     path = tmp_path / "ensemble.fastbp"
-    options = {"epochs": 4, "batch_size": 8, "learning_rate": [0.1, 1e200, 0.1, 0.1, 0.1]}
+    stopping = EarlyStopping("loss", patience=9, restore_best_weights=True)
+    options = {**options, "epochs": 4, "callbacks": [stopping]}
     with np.errstate(all="ignore"):
         whole = ensemble()
         wanted = whole.fit(X, Y, **options)
-        ensemble().fit(X, Y, **{**options, "epochs": 2}, callbacks=ModelCheckpoint(path))
+        options["callbacks"] = [stopping, ModelCheckpoint(path, resume=True)]
+        ensemble().fit(X, Y, **{**options, "epochs": 2})
         resumed = ensemble()
-        history = resumed.fit(X, Y, **options, callbacks=ModelCheckpoint(path, resume=True))
+        history = resumed.fit(X, Y, **options)
     assert_same(resumed, history, whole, wanted)
     assert history.diverged.tolist() == [False, True, False, False, False]
+
+
+@pytest.mark.parametrize("every", ["epoch", 1])
+def test_killed_after_networks_have_diverged_in_the_epoch(monkeypatch, tmp_path, every):
+    """Chunks are batches; the cost of one network is not finite, and the weights of another."""
+    monkeypatch.setattr(team_size, "_FIRST_FLOPS", 1.0)
+    monkeypatch.setattr(team_size, "_CHUNK", 0.0)
+    if every == 1:
+        monkeypatch.setattr(ModelCheckpoint, "on_interrupt", lambda *arguments: None)
+    path = tmp_path / "ensemble.fastbp"
+    options = {"epochs": 2, "batch_size": 8, "learning_rate": [0.1, 1e200, 0.1, 1e308, 0.1], "threads": 1}
+    whole, killed, resumed = ensemble(), ensemble(), ensemble()
+    with np.errstate(all="ignore"):
+        wanted = whole.fit(X, 1e3 * Y, **options)
+        with kills_after(COUNT * 3), pytest.raises(KeyboardInterrupt):
+            killed.fit(X, 1e3 * Y, **options, callbacks=ModelCheckpoint(path, every))
+        history = resumed.fit(X, 1e3 * Y, **options, callbacks=ModelCheckpoint(path, resume=True))
+    assert np.isfinite(killed.parameters).all()
+    assert history.diverged.tolist() == [False, True, False, True, False]
+    assert "a weight" in history.network(3).notes[0] and "the cost" in history.network(1).notes[0]
+    assert load_ensemble(path)[0]._fastbp.progress.batches > 1
+    assert_same(resumed, history, whole, wanted)
+
+
+def test_killed_in_the_chunk_in_which_all_diverge(monkeypatch, tmp_path):
+    """The checkpoint of the epoch before stays, and a resumed training ends with the error."""
+
+    def killed(*arguments):
+        trained = train_chunk(*arguments)
+        if trained and next(chunks, None) is None:
+            raise KeyboardInterrupt
+        return trained
+
+    train_chunk, chunks, path = ensemble_run.train_chunk, iter(range(1)), tmp_path / "ensemble.fastbp"
+    options = {"epochs": 3, "batch_size": N, "learning_rate": 1e200}
+    with np.errstate(all="ignore"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(ensemble_run, "train_chunk", killed)
+            ensemble().fit(X, Y, **options, callbacks=ModelCheckpoint(path))
+        assert load_ensemble(path)[0]._fastbp.progress.batches == 1
+        with pytest.raises(DivergenceError, match="network 4: epoch 2, sample 0 of 40"):
+            ensemble().fit(X, Y, **options, callbacks=ModelCheckpoint(path, resume=True))
 
 
 @pytest.mark.parametrize(
