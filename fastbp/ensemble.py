@@ -101,7 +101,7 @@ class Ensemble:
     def of(cls, networks: Iterable[Network]) -> "Ensemble":
         """An ensemble of copies of networks, whose sizes and functions are the same.
 
-        Those that are trained have learnt the same labels, or values, of the same columns.
+        They have learnt the same labels, or values, of the same columns, or none is trained.
 
         >>> Ensemble.of([Network([2, 3, 1], seed=5), Network([2, 3, 1], seed=7)]).seeds
         (5, 7)

@@ -72,24 +72,25 @@ def check_alike(name: str, networks: Sequence[Learnt]) -> None:
 
 
 def check_trained_alike(networks: Sequence[Learnt]) -> None:
-    """Refuses networks for one ensemble that were trained for different tasks, labels or columns."""
-    trained = [(i, learnt) for i, learnt in enumerate(networks) if learnt.task is not None]
-    for i, other in trained[1:]:
-        j, first = trained[0]
-        for words in (_words, _columns):
-            wanted, got = words(first), words(other)
-            if wanted and got and wanted != got:
-                raise ValueError(f"networks[{i}]: expected {wanted}, as networks[{j}] learnt, got {got}")
+    """Refuses networks for one ensemble that have learnt different tasks, labels or columns, or only some."""
+    for words in (_words, _columns):
+        wanted = words(networks[0])
+        for i, other in enumerate(networks):
+            if (got := words(other)) != wanted:
+                raise ValueError(
+                    f"networks[{i}]: expected {wanted}, as networks[0] has learnt, got {got}; train all "
+                    "networks of an ensemble on the same data, or none"
+                )
 
 
 def _words(learnt: Learnt) -> str:
-    task = str(learnt.task)
+    task = learnt.task or "nothing yet"
     return task if learnt.classes is None else f"{task} {', '.join(map(repr, learnt.classes))}"
 
 
 def _columns(learnt: Learnt) -> str:
     names = learnt.feature_names
-    return "" if names is None else f"the columns {', '.join(map(repr, names))}"
+    return "columns without names" if names is None else f"the columns {', '.join(map(repr, names))}"
 
 
 def _parts(name: str, value: Any, networks: int, shared: str) -> list[Any]:

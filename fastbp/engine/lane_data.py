@@ -65,6 +65,12 @@ def together(parts: Sequence[Data]) -> LaneData:
         each = tuple(getattr(part, name) for part in parts)
         return each[0] if all(scaling is each[0] for scaling in each) else each
 
+    types = {part.X.dtype for part in parts}
+    if len(types) > 1 and np.dtype(np.uint8) in types and parts[0].divisor != 1:
+        raise ValueError(
+            "X: expected uint8 of every network or of none, where networks divide pixels, got "
+            f"{', '.join(sorted(map(str, types)))}; give X as an array of one type"
+        )
     arrays = joined("X"), joined("targets"), parts[0].divisor, joined("weights")
     return LaneData(*arrays, scalings("inputs"), scalings("outputs"))
 

@@ -188,6 +188,22 @@ def test_pixels():
         assert_same_bits(together, history, *zip(*alone, strict=True))
 
 
+@pytest.mark.parametrize("own", ["X", "validation_data"])
+def test_bytes_beside_numbers_are_refused_where_bytes_are_divided(own):
+    pixels = RANDOM.integers(0, 256, (N, 3)).astype(np.uint8)
+    mixed = [pixels, pixels.astype(float)]
+    given = {"X": pixels, "validation_data": (mixed, VALUES)} if own != "X" else {"X": mixed}
+    together = Ensemble(2, [3, 4, 2], seed=0, input_divisor=255)
+    before, message = together.fingerprint(), "X: expected uint8 of every network or .* got float64, uint8"
+    with pytest.raises(ValueError, match=message):
+        together.fit(**given, y=VALUES, **FIT)
+    with pytest.raises(ValueError, match=message):
+        together.outputs(mixed)
+    assert together.fingerprint() == before
+    together = Ensemble(2, [3, 4, 2], seed=[0, 0], input_divisor=1)
+    assert (np.diff(together.outputs(mixed), axis=0) == 0).all()
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_second_fit_goes_on_where_the_first_ended(threads):
     together = ensemble(dropout=0.1)
@@ -404,14 +420,21 @@ def test_networks_that_differ_make_no_ensemble():
     for net, names in zip(trained, (["cat", "dog"], ["eel", "fox"]), strict=True):
         net.fit(X, np.resize(names, N), epochs=1, batch_size=8)
     with pytest.raises(
-        ValueError, match=r"networks\[2\]: expected labels 'cat', 'dog', as networks\[1\] learn"
+        ValueError, match=r"networks\[1\]: expected labels 'cat', 'dog', as networks\[0\] has learnt"
     ):
-        Ensemble.of([new, *trained])
+        Ensemble.of(trained)
+    for nets in ([new, trained[0]], [trained[0], new]):
+        with pytest.raises(ValueError, match=r"networks\[1\]: expected .*nothing yet"):
+            Ensemble.of(nets)
     trained = [Network([3, 4, 2], seed=seed) for seed in range(2)]
     pandas = pytest.importorskip("pandas")
     for net, names in zip(trained, ("abc", "cba"), strict=True):
         net.fit(pandas.DataFrame(X, columns=list(names)), VALUES, epochs=1, batch_size=8)
     with pytest.raises(ValueError, match=r"networks\[1\]: expected the columns 'a', 'b', 'c', as .* got the"):
+        Ensemble.of(trained)
+    trained[0] = Network([3, 4, 2], seed=0)
+    trained[0].fit(X, VALUES, epochs=1, batch_size=8)
+    with pytest.raises(ValueError, match=r"networks\[1\]: expected columns without names, as .* got the col"):
         Ensemble.of(trained)
     with pytest.raises(TypeError, match=r"networks\[0\]: expected a fastbp.Network, got int"):
         Ensemble.of([3])
