@@ -46,7 +46,9 @@ def fit(ensemble: Any, nets: Sequence[Any], X: Any, y: Any, plans: Sequence[Plan
     callbacks, watchers = _sorted(plans[0].callbacks)
     keepers = [callback for callback in callbacks if isinstance(callback, EnsembleCheckpoint)]
     arguments = [arguments_of(*each) for each in zip(sources, plans, strict=True)] if keepers else []
-    paths = (keeper.path for keeper in keepers if keeper.resume)
+    paths = [keeper.path for keeper in keepers if keeper.resume]
+    if paths and plans[0].shuffle:
+        _check_seeded(sources)
     saved = next((ensemble_checkpoint.read(path, arguments, nets) for path in paths), None)
     with unchanged_if_it_fails(*nets):
         if saved:
@@ -161,6 +163,16 @@ def _evaluations(
                 plan = replace(plans[i], validation_data=part)
                 validations[i] = validation_of(sources[i].schema, plan)
     return [evaluation_of(*each) for each in zip(sources, plans, validations, strict=True)]
+
+
+def _check_seeded(sources: Sequence[ArraySource]) -> None:
+    """Refuses to resume orders that are drawn from NumPy's generator, whose state no checkpoint has."""
+    for i, source in enumerate(sources):
+        if source.order_key(0) is None:
+            raise ValueError(
+                f"ModelCheckpoint.resume: expected networks with seeds, got seed=None of network {i}; "
+                "give it a seed, or fit data_seed="
+            )
 
 
 def _sorted(callbacks: Sequence[Callback]) -> tuple[list[Callback], list[Callback]]:

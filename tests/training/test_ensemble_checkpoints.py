@@ -233,6 +233,16 @@ def test_another_training_is_not_resumed(tmp_path, network, options, message):
     assert other.fingerprint() == before
 
 
+def test_networks_without_a_seed_are_not_resumed(tmp_path):
+    path = tmp_path / "ensemble.fastbp"
+    together = Ensemble.of([fastbp.Network([2, 1], seed=seed) for seed in (0, None)])
+    options = {"epochs": 1, "batch_size": 8, "callbacks": ModelCheckpoint(path, resume=True)}
+    with pytest.raises(ValueError, match=r"resume: expected networks with seeds, got seed=None of network 1"):
+        together.fit(X, Y, **options)
+    together.fit(X, Y, **options, data_seed=0)
+    together.fit(X, Y, **{**options, "callbacks": ModelCheckpoint(path)})
+
+
 def test_what_is_no_checkpoint_of_an_ensemble(tmp_path):
     path = tmp_path / "any.fastbp"
     resume = ModelCheckpoint(path, resume=True)
