@@ -145,6 +145,7 @@ class EnsembleRun:
         self._team = sizes.most
         lanes = tuple(packed(trainees, group, zeros[list(group)], self._team) for group in groups)
         self.position = EnsemblePosition(lanes)
+        self._unpacked: list[tuple[Any, ...]] = []  # what `store` takes of networks that are packed no more
         self._find_lanes()
         watched = any(trainee.watchers for trainee in trainees)
         self._network_runs = [NetworkRun(self, i) for i in range(len(trainees))] if watched else []
@@ -233,14 +234,17 @@ class EnsembleRun:
 
     def keep(self) -> None:
         """Writes the trained weights and states to all networks that have not been given them."""
+        for learnt in self._unpacked:
+            store(*learnt)
         for lanes in self.position.lanes:
             for j in range(len(lanes.networks)):
-                self._keep(lanes, j)
+                store(*self._learnt(lanes, j))
 
-    def _keep(self, lanes: Lanes, j: int) -> None:
+    def _learnt(self, lanes: Lanes, j: int) -> tuple[Any, ...]:
+        """The arguments of `store` for a network."""
         trainee = self.trainees[lanes.networks[j]]
         learnt = lanes.engine.unpack(j), lanes.engine.unpack_state(j)
-        store(trainee.net, trainee.state_before, *learnt, int(lanes.drawn[j]), lanes.made_by(j))
+        return trainee.net, trainee.state_before, *learnt, int(lanes.drawn[j]), lanes.made_by(j)
 
     # The training
 
@@ -470,7 +474,9 @@ class EnsembleRun:
                 lanes.append(one)
                 continue
             for j in range(len(one.active)):
-                self._keep(one, j)
+                store(*(learnt := self._learnt(one, j)))
+                if not one.active[j]:
+                    self._unpacked.append(learnt)
             if active.size:
                 lanes.append(
                     packed(self.trainees, one.networks[active].tolist(), one.drawn[active], self._team)

@@ -181,6 +181,20 @@ def test_a_function_sees_the_ensemble_and_ends_its_training():
     assert alone.fingerprint() == together.fingerprint()
 
 
+def test_weights_that_a_function_changes_have_no_effect():
+    """Also of networks that have stopped, and are no longer packed."""
+
+    def change(given, history):
+        given.parameters = np.zeros_like(given.parameters)
+
+    changed, wanted = ensemble(), ensemble()
+    stopping = EarlyStopping(patience=2)
+    history = changed.fit(X, Y, **FIT, learning_rate=RATES, callbacks=[stopping, change])
+    wanted.fit(X, Y, **FIT, learning_rate=RATES, callbacks=stopping)
+    assert 2 * np.isnan(history.loss[-1]).sum() >= COUNT
+    assert changed.fingerprint() == wanted.fingerprint()
+
+
 def test_a_time_limit_ends_all():
     together = ensemble()
     history = together.fit(X, Y, epochs=10**9, batch_size=8, callbacks=fastbp.TimeLimit(0.05))
