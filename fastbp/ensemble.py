@@ -151,8 +151,9 @@ class Ensemble:
         rows = np.asarray(flat)
         if rows.shape != (shape := self.parameters.shape):
             raise ValueError(f"parameters: expected shape {shape}, got {rows.shape}")
-        for net, row in zip(self._networks, rows, strict=True):
-            net.parameters = row
+        with fit.unchanged_if_it_fails(*self._networks):
+            for net, row in zip(self._networks, rows, strict=True):
+                net.parameters = row
 
     def __len__(self) -> int:
         return len(self._networks)
@@ -442,7 +443,7 @@ def _seeds(seed: Any, count: int) -> list[int]:
 
 def _dropout(dropout: Any, count: int, hidden: int) -> list[Any]:
     """The `dropout` of each network."""
-    shape = np.shape(dropout)
+    shape = per_network.shape_of(dropout)
     if shape == (count, hidden):
         return [list(rates) for rates in dropout]
     if shape not in ((), (hidden,), (count,)):
@@ -455,7 +456,7 @@ def _dropout(dropout: Any, count: int, hidden: int) -> list[Any]:
 
 def _inits(init: Any, count: int) -> list[Any]:
     """The `init` of each network."""
-    if init is None or isinstance(init, str):
+    if isinstance(init, str) or not np.iterable(init):
         return [init] * count
     layers = [np.asarray(layer) for layer in init]
     for i, layer in enumerate(layers):

@@ -11,13 +11,13 @@ from .schema import Learnt
 
 def samples(name: str, X: Any, networks: int) -> list[Any] | None:
     """The samples of each network; None where X (samples, inputs) is of all."""
-    return _parts(name, X, networks, "(samples, inputs)") if len(_shape(X)) == 3 else None
+    return _parts(name, X, networks, "(samples, inputs)") if len(shape_of(X)) == 3 else None
 
 
 def targets(name: str, y: Any, networks: int, rows: int, outputs: int) -> list[Any] | None:
     """The targets of each network; None where y, (rows,) or (rows, outputs), is of all."""
-    shape = _shape(y)
-    is_own = len(shape) == 3 or (len(shape) == 2 and shape != (rows, outputs) and shape[1] == rows != 1)
+    shape = shape_of(y)
+    is_own = len(shape) == 3 or (len(shape) == 2 and shape != (rows, outputs) and shape[1] == rows)
     return _parts(name, y, networks, "(samples,) or (samples, outputs)") if is_own else None
 
 
@@ -29,9 +29,9 @@ def parts(
     `prefix` begins their names in errors.
     """
     Xs = samples(f"{prefix}X", X, networks)
-    shape = _shape(X if Xs is None else Xs[0])
+    shape = shape_of(X if Xs is None else Xs[0])
     ys = targets(f"{prefix}y", y, networks, shape[0] if shape else 0, outputs)
-    has_own_weights = len(_shape(sample_weight)) == 2
+    has_own_weights = len(shape_of(sample_weight)) == 2
     weights = (
         _parts(f"{prefix}sample_weight", sample_weight, networks, "(samples,)") if has_own_weights else None
     )
@@ -44,10 +44,11 @@ def parts(
 
 def numbers(name: str, value: Any, networks: int, check: Callable[[str, Any], Any]) -> list[Any]:
     """The checked number of each network, of one of all or a list of them."""
-    if not isinstance(value, (list, tuple)) and not np.ndim(value):
+    shape = shape_of(value)
+    if not isinstance(value, (list, tuple)) and not shape:
         return [check(name, value)] * networks
-    if np.ndim(value) != 1 or len(value) != networks:
-        got = f"{len(value)} numbers" if np.ndim(value) == 1 else f"shape {np.shape(value)}"
+    if shape != (networks,):
+        got = f"{len(value)} numbers" if len(shape) == 1 else f"shape {shape}" if shape else "uneven lists"
         raise ValueError(f"{name}: expected one number, or one per network ({networks}), got {got}")
     return [check(f"{name}[{i}]", item) for i, item in enumerate(value)]
 
@@ -97,12 +98,12 @@ def _parts(name: str, value: Any, networks: int, shared: str) -> list[Any]:
     if len(value) != networks:
         raise ValueError(
             f"{name}: expected shape {shared} for all networks, or one such array per network ({networks}), "
-            f"got shape {_shape(value)}"
+            f"got shape {shape_of(value)}"
         )
     return list(value)
 
 
-def _shape(value: Any) -> tuple[int, ...]:
+def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of an array, a frame or nested lists; () where lists are of unequal lengths."""
     if hasattr(value, "shape"):
         return tuple(value.shape)

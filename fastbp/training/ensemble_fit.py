@@ -162,7 +162,11 @@ def _evaluations(
             with per_network.of_network(i):
                 plan = replace(plans[i], validation_data=part)
                 validations[i] = validation_of(sources[i].schema, plan)
-    return [evaluation_of(*each) for each in zip(sources, plans, validations, strict=True)]
+    evaluations = []
+    for i, each in enumerate(zip(sources, plans, validations, strict=True)):
+        with per_network.of_network(i) if sources[i].data.weights.size else contextlib.nullcontext():
+            evaluations.append(evaluation_of(*each))
+    return evaluations
 
 
 def _check_seeded(sources: Sequence[ArraySource]) -> None:

@@ -133,6 +133,7 @@ class EnsembleHistory(Mapping[str, Array]):
 
     def network(self, i: int) -> History:
         """The history of network `i`, as `fit` of it alone returns it but for seconds and threads."""
+        i = range(self._networks)[i]
         epochs = int(self.trained_epochs[i])
         lists = {
             name: [float(row if name in OF_EPOCHS else row[i]) for row in rows[:epochs]]

@@ -122,6 +122,13 @@ def test_each_network_may_have_samples_and_targets_of_its_own(own):
             assert together.outputs(OWN_X)[i].tobytes() == net.outputs(OWN_X[i]).tobytes()
 
 
+def test_each_network_may_have_one_sample_of_its_own():
+    together = Ensemble(COUNT, [3, 2, 1], seed=0, **VALUE_NET)
+    alone = [fit_alone(together, i, OWN_X[i, :1], OWN_Y[i, :1, 0], ADAM) for i in range(COUNT)]
+    history = together.fit(OWN_X[:, :1], OWN_Y[:, :1, 0], **FIT, **ADAM)
+    assert_same_bits(together, history, *zip(*alone, strict=True))
+
+
 def test_labels_that_are_text_and_weights_of_classes():
     names = np.array(["red", "green", "blue"])[LABELS]
     options = {**ADAM, "class_weight": "balanced", "validation_split": 0.2}
@@ -315,6 +322,10 @@ def test_value_and_gradient_of_each():
         assert values[i] == value and (gradients[i] == gradient).all()
     together.parameters = together.parameters * 0.5
     assert (together[2].parameters == together.parameters[2]).all()
+    before = together.fingerprint()
+    with pytest.raises(TypeError, match="expected a number, got None"):
+        together.parameters = np.where(np.arange(COUNT)[:, None] == 1, None, 0.5 * together.parameters)
+    assert together.fingerprint() == before
 
 
 def test_a_patched_module_predicts_by_the_patch_and_does_not_train(monkeypatch):
@@ -351,6 +362,11 @@ def test_it_prints():
         (
             {"learning_rate": [0.1, 0.1, -1, 0.1, 0.1]},
             r"learning_rate\[2\]: expected a finite number above 0",
+        ),
+        ({"l1": [[0.1], [0.1, 0.2]]}, r"l1: expected one number, or one per network \(5\), got uneven lists"),
+        (
+            {"sample_weight": (np.arange(N * COUNT) < N).reshape(COUNT, N), "validation_split": 0.2},
+            "network 1: weights of the validation data: expected at least one above 0",
         ),
         ({"l2": [[0.1] * COUNT]}, r"l2: expected one number, or one per network \(5\), got shape \(1, 5\)"),
         ({"optimizer": ["adam"] * 2}, r"optimizer: expected one, or one per network \(5\), got 2"),
@@ -402,6 +418,8 @@ def test_networks_must_learn_the_same_labels():
             {"init": [np.zeros((2, 6, 3)), np.zeros((4, 6)), np.zeros((2, 4))]},
             r"init\[0\]: expected one array",
         ),
+        ({"init": 5}, "init: expected a name, or 3 arrays of weights, one per layer, got 5"),
+        ({"dropout": [[0.1], [0.2, 0.3]]}, r"dropout: expected a number, got \[0\.1\]"),
     ],
 )
 def test_what_makes_no_ensemble(options, message):

@@ -216,6 +216,7 @@ def test_notes_of_a_network_that_learns_nothing_name_it():
     history = together.fit(X, Y, epochs=3, batch_size=8, learning_rate=[0.1] * 5 + [1e-9])
     own = [note for note in history.notes if note.startswith("network 5: nothing learnt")]
     assert len(own) == 1 and own[0] == f"network 5: {history.network(5).notes[-1]}"
+    assert history.network(-1).notes == history.network(5).notes
 
 
 @pytest.mark.parametrize("call", [1, 8, 20])
