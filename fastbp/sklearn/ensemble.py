@@ -99,6 +99,8 @@ class MLPEnsembleClassifier(ClassifierMixin, _PerceptronEnsemble):  # type: igno
     n_estimators : int
     bootstrap : bool
         If True, each trains on as many rows as there are, drawn with replacement: as weights 0, 1, 2 ...
+        Rows that `early_stopping` holds out have them as well, and `fit` raises where all of an estimator's
+        are 0, which ten such rows make improbable: `validation_fraction` says how many there are.
     random_state : int, RandomState instance or None
 
     Attributes
