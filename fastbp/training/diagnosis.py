@@ -14,6 +14,7 @@ from ..data.sparse import dense
 from ..engine import formulas
 from ..engine.architecture import Architecture, Parts
 from ..engine.attributes import lazy
+from ..engine.kernels.jit import LOADING
 from ..engine.packed import NOTHING, Data
 from ..options import activations, costs
 
@@ -273,10 +274,11 @@ def _forward(parts: Parts, x: np.ndarray) -> tuple[list[_Layer], np.ndarray]:
     """The layers, and the weighted input of the last."""
     layers = []
     kinds = parts.architecture.activations
-    for number, (z, a, derivative) in enumerate(formulas.forward(kinds, parts.weights, parts.biases, x)):
-        last = number == len(kinds) - 1
-        name = "output layer" if last else f"layer {number + 1}" if number else "first layer"
-        layers.append(_Layer(name, kinds[number], a, np.broadcast_to(derivative, z.shape)))
+    with LOADING:  # a fork waits, for it would wait for ever for BLAS's threads at work
+        for number, (z, a, derivative) in enumerate(formulas.forward(kinds, parts.weights, parts.biases, x)):
+            last = number == len(kinds) - 1
+            name = "output layer" if last else f"layer {number + 1}" if number else "first layer"
+            layers.append(_Layer(name, kinds[number], a, np.broadcast_to(derivative, z.shape)))
     return layers, z
 
 

@@ -29,7 +29,8 @@ import fastbp
 import kernel_runs
 from children import forked, wait_for
 from experiments import in_new_process
-from fastbp.engine import packed
+from fastbp import Network
+from fastbp.engine import formulas, packed
 from fastbp.engine.architecture import Architecture
 from fastbp.engine.kernels import cache as kernels_cache
 from fastbp.engine.kernels import jit, vector
@@ -179,6 +180,17 @@ def cold_rounds(folder, rounds):
     return rounds
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_stderr_that_cannot_be_written_stops_no_training(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    code = "from kernel_runs import permuted; print(permuted())"
+    for stderr in ("2>/dev/full", "2>&-"):
+        command = f'"{sys.executable}" -c "{code}" {stderr}'
+        done = subprocess.run(command, shell=True, env=environment, stdout=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stdout) == (0, f"{permuted()}\n")
+        shutil.rmtree(tmp_path)
+
+
 @pytest.mark.survives("cold cache")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_sixteen_processes_on_a_cold_cache(tmp_path, full, record_property):
@@ -249,6 +261,20 @@ FORKS = [
 @pytest.mark.parametrize("fork", FORKS)
 def test_a_fork_while_another_thread_holds_what_a_child_needs(fork):
     assert in_new_process(f"test_cache.{fork}()") == 0
+
+
+def test_a_fork_waits_for_the_products_of_a_diagnosis(monkeypatch):
+    """They are BLAS's, for whose threads a child would wait for ever."""
+    held, forward = [], formulas.forward
+
+    def noted(*arguments):
+        held.append(jit.LOADING._is_owned())
+        return forward(*arguments)
+
+    monkeypatch.setattr(formulas, "forward", noted)
+    net = Network([2, 3, 1], seed=0)
+    net.fit(np.eye(20, 2), np.arange(20.0), epochs=10, batch_size=5, learning_rate=1e-9)
+    assert held and all(held)
 
 
 def interrupted_amid_loading():

@@ -126,7 +126,9 @@ def _warn_not_kept(error: Exception) -> None:
 
 @functools.cache
 def _announce(cached: str) -> None:
-    print(f"fastbp: compiling kernels ({cached})", file=sys.stderr, flush=True)
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):  # a full disk, a reader that has gone, a closed file
+            print(f"fastbp: compiling kernels ({cached})", file=sys.stderr, flush=True)
 
 
 class _Cache(NullCache):
