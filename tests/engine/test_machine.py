@@ -1,6 +1,7 @@
 """The machine's CPUs and cache, on which no bit depends."""
 
 import os
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +46,18 @@ def test_a_number_of_threads_that_is_none_is_refused_where_it_counts(text, monke
             call()
     assert net.fingerprint() == before
     net.predict(X[:1])  # a row takes one thread, whatever there may be
+
+
+def test_threads_that_a_library_has_replaced_make_no_team():
+    """As gevent's, which would wait for each other on one thread of the system."""
+    code = (
+        "import _thread; start = _thread.start_new_thread; "
+        "_thread.start_new_thread = lambda *arguments: start(*arguments); "
+        "from fastbp.engine.machine import cpus; print(cpus())"
+    )
+    environment = {**os.environ, "FASTBP_NUM_THREADS": "3"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
