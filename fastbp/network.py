@@ -515,9 +515,9 @@ class Network:
         Parameters
         ----------
         X : array (samples, inputs)
-            uint8, float32 or float64 are read where they lie, memory-mapped or read-only as well, and so are
-            the rows of a sparse matrix of SciPy in CSR format; other number types are copied, other sparse
-            formats converted to CSR.  The same numbers give the same network in any type.
+            uint8, float32 or float64 in C order are read where they lie, memory-mapped or read-only as well,
+            and so are the rows of a sparse matrix of SciPy in CSR format; other types and orders are copied,
+            other sparse formats converted to CSR.  The same numbers give the same network in any type.
 
             Without y: blocks of samples, each a pair of such an X and its y, which may have any number of
             rows.  X is then a function without arguments that returns an iterator of blocks, called for every

@@ -79,7 +79,7 @@ def run_of(
     for one, start in zip(assignments, starts, strict=True):
         net = one.net
         begin(net, one.source.schema.learnt, one.plan.recipe, start)
-        trainees.append(Trainee(**vars(one), numbers=start.numbers, state_before=net._fastbp))
+        trainees.append(Trainee(**vars(one), numbers=start.numbers, before=net._fastbp.progress))
         progress = replace(net._fastbp.progress, optimizer_state=start.optimizer_state)
         net._fastbp = replace(net._fastbp, progress=progress)  # from which engines take the state
     plain = [trainee.plan.recipe.is_plain for trainee in trainees]

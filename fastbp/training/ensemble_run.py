@@ -244,7 +244,7 @@ class EnsembleRun:
         """The arguments of `store` for a network."""
         trainee = self.trainees[lanes.networks[j]]
         learnt = lanes.engine.unpack(j), lanes.engine.unpack_state(j)
-        return trainee.net, trainee.state_before, *learnt, int(lanes.drawn[j]), lanes.made_by(j)
+        return trainee.net, trainee.before, *learnt, int(lanes.drawn[j]), lanes.made_by(j)
 
     # The training
 

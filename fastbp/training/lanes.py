@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.architecture import Parts, Progress, State, checked, mask_key
+from ..engine.architecture import Parts, Progress, checked, mask_key
 from ..engine.chunks import end_of_chunk
 from ..engine.kernels.records import FUSED
 from ..engine.kernels.shuffle import permute_rows
@@ -34,15 +34,10 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Trainee(Assignment):
-    """An assignment in training: with the numbers of its steps, and the state in which it began."""
+    """An assignment in training: with the numbers of its steps, and the network's progress before it."""
 
     numbers: StepNumbers = field(kw_only=True)
-    state_before: State = field(kw_only=True)  # the network's before the training
-
-    @property
-    def before(self) -> Progress:
-        """The network's progress before the training."""
-        return self.state_before.progress
+    before: Progress = field(kw_only=True)
 
 
 class Lanes(NamedTuple):

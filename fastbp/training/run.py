@@ -114,7 +114,7 @@ class Callback:
 
 def store(
     net: Any,
-    state_before: State,
+    before: Progress,
     parameters: Parameters,
     optimizer_state: dict[str, Parameters],
     epochs: int,
@@ -122,17 +122,17 @@ def store(
 ) -> None:
     """Writes trained weights and state to a network, after so many epochs of a training and steps in all.
 
-    `state_before` is the network's state before the training.
+    `before` is the network's progress before the training.
     """
-    before = state_before.progress
+    state: State = net._fastbp
     progress = changed(
         before,
         epochs=before.epochs + epochs,
         batches=batches,
         optimizer_state=optimizer_state,
-        masks=net._fastbp.progress.masks,
+        masks=state.progress.masks,
     )
-    assign(net, *parameters, _fastbp=changed(state_before, progress=progress))
+    assign(net, *parameters, _fastbp=changed(state, progress=progress))
 
 
 def interrupt(callbacks: Sequence[Callback], run: Any, error: BaseException) -> None:
@@ -165,8 +165,7 @@ class Run:
     ) -> None:
         self.history, self.epochs = History(), plan.epochs
         self.arguments = arguments  # the arguments that a resumed training must share
-        self._state_before: State = net._fastbp  # the network's state before this `fit`
-        self.progress_before: Progress = self._state_before.progress
+        self.progress_before: Progress = net._fastbp.progress  # before this `fit`
         self._net, self._engine, self._chunks, self._numbers = net, chunks.engine, chunks, numbers
         self._source, self._scores = source, scores
         self._callbacks: tuple[Callback, ...] = plan.callbacks
@@ -284,7 +283,7 @@ class Run:
         step = self._chunks.step
         ended = (step - self.position.step) // self._short_steps if self._short_steps else 0
         drawn = max(self.position.drawn, self.epoch + ended)
-        store(self._net, self._state_before, *learnt, drawn, step)
+        store(self._net, self.progress_before, *learnt, drawn, step)
 
     def kept(self) -> Any:
         """The network with its trained weights and state, for reading only."""

@@ -21,6 +21,8 @@ from ..options.network import Options
 from .evaluation import held_out
 from .plan import Plan
 
+_ROWS_AT_ONCE = 1 << 10  # rows that are copied to learn a scaling
+
 
 class Source(Protocol):
     """The samples of each epoch, in segments, and what the network learns from them.
@@ -243,5 +245,7 @@ def _learn_scalings(
 
 def _scaling_of(array: Samples, options: Options, rows: np.ndarray | None, name: str) -> Scaling:
     moments = Moments(array.shape[1])
-    moments.add(array if rows is None else array[rows], options.bytes_divisor, options.dtype)
+    for first in range(0, len(array if rows is None else rows), _ROWS_AT_ONCE):
+        piece = slice(first, first + _ROWS_AT_ONCE)
+        moments.add(array[piece if rows is None else rows[piece]], options.bytes_divisor, options.dtype)
     return moments.scaling(name)

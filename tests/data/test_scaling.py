@@ -1,6 +1,7 @@
 """Inputs and targets scaled as they are read."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas
@@ -99,6 +100,20 @@ def test_rows_of_weight_0_are_not_learnt_from(split):
         np.testing.assert_array_equal(found[0].input_scaling, learnt(X[weights > 0]))
     np.testing.assert_array_equal(found[0].input_scaling, found[1].input_scaling)
     np.testing.assert_array_equal(found[0].output_scaling, found[1].output_scaling)
+
+
+def test_a_scaling_is_learnt_from_some_rows_without_a_copy_of_them():
+    rows = np.zeros((20_000, 100))
+    net = Network([100, 1], scale_inputs=True, seed=0, output_activation="linear")
+    net.fit(rows[:10], rows[:10, 0], epochs=0, batch_size=10)
+    net = Network([100, 1], scale_inputs=True, seed=0, output_activation="linear")
+    tracemalloc.start()
+    try:
+        net.fit(rows, rows[:, 0], epochs=0, batch_size=10, validation_split=0.5)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < rows.nbytes / 3
 
 
 def test_a_second_fit_keeps_the_scaling():

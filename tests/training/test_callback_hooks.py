@@ -95,6 +95,15 @@ def test_hooks_change_no_bit():
     assert bits(fitted(callbacks=Recorder())) == bits(fitted())
 
 
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_step", "on_epoch_end", "on_train_end"])
+def test_labels_that_a_hook_assigns_are_kept(hook):
+    callback = fastbp.Callback()
+    callback.every = 1
+    setattr(callback, hook, lambda run: setattr(run.network, "classes_", ["a", "b", "c"]))
+    net = fitted(callbacks=callback)
+    assert net.classes_.tolist() == ["a", "b", "c"] and bits(net) == bits(fitted())
+
+
 def test_a_hook_on_steps_changes_the_weights():
     class Half(fastbp.Callback):
         every = 4
