@@ -52,11 +52,17 @@ class Hooks:
             else:
                 current = getattr(of_class, name, None)
             for original in originals[name]:
-                if current is original:
+                if current is original or _is_reloaded(current, original):
                     break
             else:
                 return True
         return False
+
+
+def _is_reloaded(current: Any, original: Any) -> bool:
+    """Tells whether a function is what a reload of the original's module has made of it."""
+    code = getattr(original, "__code__", None)
+    return code is not None and getattr(current, "__code__", None) == code
 
 
 def is_replaced(net: Any, *names: str) -> bool:

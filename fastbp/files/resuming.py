@@ -6,7 +6,7 @@ from typing import Any
 from ..data.schema import Learnt
 from .checks import file_is
 
-_OF_Y = "y and weights (CRC)"  # an argument that checkpoints of 0.2.0 do not have
+_NEW = ("some samples (CRC)", "y and weights (CRC)")  # arguments that checkpoints of 0.2.0 do not have
 
 
 def check_network(path: str, saved: str, resumed: str) -> None:
@@ -37,7 +37,7 @@ def checked_training(path: str, training: Any, arguments: Mapping[str, Any]) -> 
     """The training in a checkpoint, which must be of a call of `fit` with the same arguments."""
     if not isinstance(training, dict):
         raise ValueError(f"{path}: expected a checkpoint to resume from, got a network alone")
-    there = {_OF_Y: arguments.get(_OF_Y), **training["arguments"]}
+    there = {**{name: arguments[name] for name in _NEW if name in arguments}, **training["arguments"]}
     other = [name for name in {**arguments, **there} if there.get(name) != arguments.get(name)]
     if other:
         differences = "; ".join(

@@ -79,6 +79,7 @@ LATER = (
     "target_names",
 )  # fields that older files lack
 
+_CRCS = ("first sample (CRC)", "some samples (CRC)", "y and weights (CRC)")
 _ARGUMENTS = {  # arguments of the `fit` that wrote the checkpoint
     **dict.fromkeys(("rate", "l2", "l1", "clip_norm"), real(0.0)),
     **dict.fromkeys(("optimizer", "schedule"), text),
@@ -88,7 +89,7 @@ _ARGUMENTS = {  # arguments of the `fit` that wrote the checkpoint
     "data_seed": _WORD,
     "samples": optional(_COUNT, "blocks"),
     "type of X": text,
-    **dict.fromkeys(("first sample (CRC)", "y and weights (CRC)"), whole(below=1 << 32)),  # of arrays
+    **dict.fromkeys(_CRCS, whole(below=1 << 32)),  # of arrays
     "buffer_bytes": whole(1),  # of blocks
     "callbacks": each(text),
 }
@@ -100,9 +101,7 @@ _POSITION = {
 }
 _ALWAYS = {"loss": number, "seconds": real(0.0), "learning_rate": real(0.0), "threads": whole(1)}
 _GENERATOR = row(one_of("MT19937"), whole(below=625), one_of(0, 1), real())  # NumPy's, without its words
-ARGUMENTS = fields(
-    _ARGUMENTS, later=("data_seed", "first sample (CRC)", "y and weights (CRC)", "buffer_bytes")
-)
+ARGUMENTS = fields(_ARGUMENTS, later=("data_seed", *_CRCS, "buffer_bytes"))
 _TRAINING = {
     "arguments": ARGUMENTS,
     "position": fields(_POSITION, later=("rate", "begun", "told")),

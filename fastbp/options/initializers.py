@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the command line reads the names before it imports NumPy
 
     Array = npt.NDArray[np.float64]
 
-_BLOCK = 2**16  # numbers that `orthogonal` works on at a time; no bit depends on it
+_BLOCK = 1 << 16  # numbers that `orthogonal` works on at a time; no bit depends on it
 
 
 class Draw(Protocol):

@@ -33,10 +33,17 @@ class OptunaPruning(Callback):
     def __init__(self, trial: Any, monitor: str = "val_loss") -> None:
         self.trial, self.monitor = trial, monitor
 
+    def on_train_begin(self, run: Run) -> None:
+        for epoch in range(1, run.history.epochs + 1):  # of a training that is resumed
+            self._report(run, epoch)
+
     def on_epoch_end(self, run: Run) -> None:
-        number = run.history[self.monitor][-1]
-        self.trial.report(number, run.history.epochs)
+        self._report(run, run.history.epochs)
+
+    def _report(self, run: Run, epoch: int) -> None:
+        number = run.history[self.monitor][epoch - 1]
+        self.trial.report(number, epoch)
         if self.trial.should_prune():
             import optuna
 
-            raise optuna.TrialPruned(f"{self.monitor} {number:g} after epoch {run.history.epochs}")
+            raise optuna.TrialPruned(f"{self.monitor} {number:g} after epoch {epoch}")

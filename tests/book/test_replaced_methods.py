@@ -2,6 +2,7 @@
 # ruff: noqa: NPY002  the seed draws from NumPy's global generator
 
 import copy
+import importlib
 import random
 from functools import partial
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastbp.compat.network
+import fastbp.compat.network2
 import reference
 from book_class import (
     BOTH,
@@ -33,8 +35,10 @@ from book_class import (
     train_both,
     train_on,
 )
+from experiments import in_new_process
 from fastbp import DivergenceError, Network
 from fastbp.engine.kernels.shuffle import permute
+from fastbp.engine.replaced import is_replaced
 from fastbp.options.random_streams import key
 from reference import assert_close
 
@@ -191,6 +195,21 @@ def test_replaced_functions_of_the_module(module, functions):
         assert_same_run(*runs)
         assert_same_answers(*(run.net for run in runs), DATA)
     assert_same_run(*train_on(runs, 1, 4, 0.5, TEST_DATA))  # and put back
+
+
+def reloaded():
+    """The class's functions that count as replaced after reloads of both modules, and a `fit` by Adam."""
+    before = [fastbp.Network, fastbp.compat.network2.Network]
+    nets = [kind([4, 3, 2]) for kind in before]
+    importlib.reload(fastbp.compat.network)
+    importlib.reload(fastbp.compat.network2)
+    nets += [kind([4, 3, 2]) for kind in before]
+    nets[0].fit(np.eye(4), [0, 1, 0, 1], epochs=1, batch_size=4, optimizer="adam")
+    return [name for net in nets for name in net._fastbp_hooks.training if is_replaced(net, name)]
+
+
+def test_a_reload_of_the_module_replaces_nothing():
+    assert in_new_process("test_replaced_methods.reloaded()") == []
 
 
 def test_replaced_numpy_of_the_module(monkeypatch):

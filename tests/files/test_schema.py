@@ -116,7 +116,8 @@ GOOD_IN_NETWORK = (
     r"|trained\.(epochs|batches|began|classes|classes\.\d|optimizer\.options\.\w+)"
 )
 GOOD_IN_CHECKPOINT = (
-    r"training\.arguments\.(l1|l2|clip_norm|validation_split|y and weights \(CRC\))"  # 0 for 0.0
+    r"training\.arguments\.(l1|l2|clip_norm|validation_split)"  # 0 for 0.0
+    r"|training\.arguments\.(some samples|y and weights) \(CRC\)"
     r"|trained\.optimizer\.options\.weight_decay"  # alike
     r"|training\.position\.(factor|stopped|loss|seconds|rate|begun|told)|training\.history\.\w+\.\d|training\.notes"
     r"|training\.callbacks\.\d\.(best|wait|cooling|spent)|training\.callbacks\.5"

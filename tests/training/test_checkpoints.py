@@ -270,6 +270,8 @@ def test_other_data_are_not_resumed_with(tmp_path):
     fresh().fit(X, LABELS, **options)
     with pytest.raises(ValueError, match=r"first sample \(CRC\) was"):
         fresh().fit(X + 1, LABELS, **options)
+    with pytest.raises(ValueError, match=r"some samples \(CRC\) was"):
+        fresh().fit(np.concatenate([X[:-1], X[-1:] + 1]), LABELS, **options)
     for others in ({"y": LABELS[::-1]}, {"sample_weight": np.arange(len(X))}):
         with pytest.raises(ValueError, match=r"y and weights \(CRC\) was"):
             fresh().fit(**{"X": X, "y": LABELS, **options, **others})

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastbp import Network, OptunaPruning
+from fastbp import ModelCheckpoint, Network, OptunaPruning
 from toy import LABELS, OPTIONS, X
 
 
@@ -41,6 +41,15 @@ def test_a_trial_is_pruned(monkeypatch):
     with pytest.raises(Pruned, match=r"loss 0\.\d+ after epoch 2"):
         trained(trial, "loss")
     assert len(trial.reports) == 2
+
+
+def test_a_trial_gets_the_numbers_of_a_training_that_is_resumed(tmp_path):
+    trials, trial = [Trial(), Trial()], Trial()
+    for one in trials:
+        keeper = ModelCheckpoint(tmp_path / "run", resume=True)
+        Network([6, 9, 3], seed=3).fit(X, LABELS, **OPTIONS, callbacks=[keeper, OptunaPruning(one, "loss")])
+    trained(trial, "loss")
+    assert trials[0].reports == trials[1].reports == trial.reports
 
 
 def test_a_number_that_is_not_there():
