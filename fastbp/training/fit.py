@@ -32,7 +32,7 @@ from .callbacks import Function, ModelCheckpoint, ProgressBar
 from .evaluation import Evaluation
 from .history import History
 from .plan import Plan
-from .run import Callback, Run
+from .run import Callback, Run, alone
 from .sources import ArraySource, CheckedArrays
 
 
@@ -64,11 +64,12 @@ def fit(net: Any, X: Any, y: Any, plan: Plan) -> History:
         source = ArraySource(schema, CheckedArrays(schema, X, y, plan), plan)
         if plan.batch_size > (most := max(1, source.samples)):
             plan = replace(plan, batch_size=most)
-        return _run(net, parts, source, plan).train()
+        with alone(plan.callbacks):
+            return _run(net, parts, source, plan).train()
     streams.suits_blocks(
         plan.sample_weight, plan.class_weight, plan.validation_split, plan.metrics, plan.validation_data
     )
-    with contextlib.closing(Blocks(schema, X, plan)) as blocks:
+    with alone(plan.callbacks), contextlib.closing(Blocks(schema, X, plan)) as blocks:
         schedule = plan.recipe.schedule
         blocks.learn(counts=isinstance(schedule, Schedule) and schedule.spans_call)
         return _run(net, parts, blocks, plan).train()
@@ -169,7 +170,9 @@ def validation_of(schema: Schema, plan: Plan) -> Validation:
     samples, targets = schema.pairs(X, y, "validation_")
     warn_of_other_scale("validation_X", scale_of(samples, schema.options), schema.learnt.scale)
     weights = schema.weights(targets, sample_weight, "validation_sample_weight")
-    return Validation(schema.divided(samples), targets.array, weights, np.arange(len(samples)))
+    return Validation(
+        schema.divided(samples), targets.array, weights, np.arange(len(samples), dtype=np.int64)
+    )
 
 
 def evaluation_of(source: ArraySource | Blocks, plan: Plan, validation: Validation | None) -> Evaluation:

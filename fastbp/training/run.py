@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -133,6 +133,28 @@ def store(
         masks=state.progress.masks,
     )
     assign(net, *parameters, _fastbp=changed(state, progress=progress))
+
+
+_IN_USE: dict[int, object] = {}  # the fit that uses a callback, by its id
+
+
+@contextlib.contextmanager
+def alone(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Refuses callbacks whose state another `fit`, of another thread or of a hook, keeps up to date."""
+    of_state = [callback for callback in callbacks if type(callback).state is not Callback.state]
+    fit = object()
+    try:
+        for callback in of_state:
+            if _IN_USE.setdefault(id(callback), fit) is not fit:
+                raise ValueError(
+                    f"callbacks: expected a {type(callback).__name__} that no other fit is using, got one "
+                    "that is in use; make one for each network"
+                )
+        yield
+    finally:
+        for callback in of_state:
+            if _IN_USE.get(id(callback)) is fit:
+                del _IN_USE[id(callback)]
 
 
 def interrupt(callbacks: Sequence[Callback], run: Any, error: BaseException) -> None:

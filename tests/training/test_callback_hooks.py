@@ -95,6 +95,21 @@ def test_hooks_change_no_bit():
     assert bits(fitted(callbacks=Recorder())) == bits(fitted())
 
 
+def test_a_callback_with_a_state_is_of_one_fit_at_a_time():
+    """Else one network would be given the best weights of another."""
+    watch, refused = EarlyStopping("loss", restore_best_weights=True), []
+
+    def train_another(net, history):
+        with pytest.raises(ValueError, match="expected a EarlyStopping that no other fit is using") as caught:
+            fitted(callbacks=[watch])
+        refused.append(caught)
+
+    for _ in range(2):  # it is free again
+        fitted(callbacks=[watch, train_another])
+    assert len(refused) > 1
+    fitted(callbacks=[watch])
+
+
 @pytest.mark.parametrize("hook", ["on_epoch_begin", "on_step", "on_epoch_end", "on_train_end"])
 def test_labels_that_a_hook_assigns_are_kept(hook):
     callback = fastbp.Callback()
