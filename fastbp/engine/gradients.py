@@ -46,7 +46,7 @@ class Objective:
         self._sizes = sizes(checks.threads_of(threads), self._architecture, n, n, epochs=1)
         self._is_short = is_one_chunk(self._architecture, n)
         self._shapes = [array.shape for pair in zip(*self.start, strict=True) for array in pair]
-        self._order = np.arange(n)
+        self._order = np.arange(n, dtype=np.int64)
         self._engine: Engine | None = None
 
     def __call__(self, weights: list[np.ndarray], biases: list[np.ndarray]) -> tuple[float, Parameters]:
@@ -125,7 +125,7 @@ def input_gradient(net: Any, X: Any, y: Any) -> np.ndarray:
     still = architecture._replace(frozen=tuple(range(len(architecture.sizes) - 1)))
     block = max(1, min(n, BLOCK))
     engine_ = Engine(still, parts.weights, parts.biases, block, input_gradient=True)
-    order, numbers, losses = np.arange(n), _no_steps(0, 1), engine_.new_losses()
+    order, numbers, losses = np.arange(n, dtype=np.int64), _no_steps(0, 1), engine_.new_losses()
     for first in range(0, n, engine_.block):
         last = min(n, first + engine_.block)
         engine_.begin_input_delta()

@@ -147,7 +147,7 @@ class LaneEngine:
         self._lanes = shape_of(architecture.dtype).lanes
         networks, lanes = len(parameters), self._lanes
         groups = -(-networks // lanes)
-        self._networks = np.full((groups, lanes), -1)
+        self._networks = np.full((groups, lanes), -1, np.int64)
         self._networks.ravel()[:networks] = np.arange(networks)
         row = spec.optimizer
         self._state_names = optimizers.state_names(row) if isinstance(row, str) else ()
@@ -354,7 +354,7 @@ class LaneEngine:
         Of all samples, or of some rows: (n,) of all networks, or (networks, n).
         """
         kernel = lane_step.infer_lanes(self.architecture.dtype)
-        orders = np.atleast_2d(np.arange(data.X.shape[-2]) if rows is None else rows)
+        orders = np.atleast_2d(np.arange(data.X.shape[-2], dtype=np.int64) if rows is None else rows)
         n = orders.shape[1]
         out = np.empty((len(self), n, self.architecture.sizes[-1]), self.architecture.dtype)
         samples = self._samples(data, orders)

@@ -81,7 +81,7 @@ class UpdateSpec(NamedTuple):
 
 _PLAIN = UpdateSpec()
 _UNSCALED = np.zeros(1)
-_FIRST = np.arange(_INFERENCE_ROWS)  # the rows of samples that are a single block
+_FIRST = np.arange(_INFERENCE_ROWS, dtype=np.int64)  # the rows of samples that are a single block
 
 
 def _rows(array: np.ndarray, count: int, divisor: float, scaling: Scaling | None) -> step.Rows:
@@ -395,7 +395,7 @@ class Engine:
         listed = data.is_listed and architecture.compute_dtype is None
         listed = listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
         size = min(_rows_of_block(architecture, listed), 1 << max(0, n - 1).bit_length())  # of few, few
-        order = rows if rows is not None else _FIRST[:n] if n <= size else np.arange(n)
+        order = rows if rows is not None else _FIRST[:n] if n <= size else np.arange(n, dtype=np.int64)
         layout, plan, layers, _ = _prepare(
             architecture, size, 1, _PLAIN, listed=listed, tiles=self._has_tiles
         )

@@ -130,10 +130,11 @@ class Graph:
             tensor = self.cast(self.add("GreaterOrEqual", outputs_tensor, threshold), np.int64, np.bool_)
             if task == "multilabel":
                 return tensor, integers, ["samples", outputs]
-            tensor = self.add("Squeeze", tensor, self.constant(np.array([1])))
+            tensor = self.add("Squeeze", tensor, self.constant(np.array([1], np.int64)))
         is_text = not all(isinstance(label, int) and -(2**63) <= label < 2**63 for label in classes)
         if classes != tuple(range(len(classes))):
-            names = np.array([str(label) for label in classes], object) if is_text else np.array(classes)
+            labels = [str(label) for label in classes] if is_text else classes
+            names = np.array(labels, object if is_text else np.int64)
             tensor = self.add("Gather", self.constant(names), tensor)
         return tensor, self._onnx.TensorProto.STRING if is_text else integers, ["samples"]
 

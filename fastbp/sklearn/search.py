@@ -131,7 +131,11 @@ class _Folds:
         if not isinstance(estimator, Pipeline):
             if not together.can_be_together(estimator):
                 return None
-            rows = None if self._whole is None else np.arange(len(self._whole))[self._trains[fold]]
+            rows = (
+                None
+                if self._whole is None
+                else np.arange(len(self._whole), dtype=np.int64)[self._trains[fold]]
+            )
             return together.Task(estimator, X, y, weights, self._whole, rows)
         if not together.can_be_together(estimator[-1]):
             return None

@@ -95,7 +95,7 @@ class Blocks:
         self.schema = self.schema.learning(scale=scale_of(samples, options))
         scalings = self.schema.scalings()
         self.data = Data(rows.X.copy(), rows.targets.copy(), options.bytes_divisor, rows.weights, *scalings)
-        self.seen = self.data, np.arange(len(rows.X))
+        self.seen = self.data, np.arange(len(rows.X), dtype=np.int64)
         self._make_pools(rows)
 
     def arguments(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class Blocks:
                 pool, count = filled
                 rows = pool.first(count)
                 data = self.data._replace(X=rows.X, targets=rows.targets, weights=rows.weights)
-                self.seen = data, np.arange(count)
+                self.seen = data, np.arange(count, dtype=np.int64)
                 if segment >= first:
                     word = None if key is None else random_streams.word(key, segment)
                     yield data, order_of(count, self._plan.shuffle, word)

@@ -88,7 +88,7 @@ def update_mini_batch(
     numbers = _numbers(eta, lmbda, n)(0, 1)
     engine, data, _ = _engine_for(net, mini_batch, len(mini_batch), threads=1)
     step = net._fastbp.progress.batches
-    engine.train(data, np.arange(len(mini_batch)), (0, len(mini_batch)), numbers, step)
+    engine.train(data, np.arange(len(mini_batch), dtype=np.int64), (0, len(mini_batch)), numbers, step)
     _keep(net, engine, step + 1)
 
 
@@ -109,7 +109,7 @@ def _descend_compiled(
     n = len(pairs)
     engine, data, team = _engine_for(net, pairs, max(1, min(size, n)), "auto", epochs)
     chunks = Chunks(engine, data, _numbers(*rule), net._fastbp.progress.batches, team)
-    seen, order = np.fromiter(pairs, object, n), np.arange(n)
+    seen, order = np.fromiter(pairs, object, n), np.arange(n, dtype=np.int64)
     judged_by_methods = is_replaced(net, *net._fastbp_hooks.judging)
     report = begin(None if judged_by_methods else chunks)
     for epoch in range(epochs):
@@ -118,7 +118,8 @@ def _descend_compiled(
         if not is_standard:  # a user's function may do anything to the list, and so may their methods
             shuffle(pairs)
         if not is_standard or (judged_by_methods and not _are_same(pairs, seen[order])):
-            seen, order = np.fromiter(pairs, object, len(pairs)), np.arange(len(pairs))
+            seen = np.fromiter(pairs, object, len(pairs))
+            order = np.arange(len(pairs), dtype=np.int64)
             chunks.data = _data(engine.architecture, pairs)
         if is_standard:
             _shuffle_natively(shuffle.__self__, order)

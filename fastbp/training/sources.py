@@ -70,9 +70,10 @@ class Source(Protocol):
 def order_of(n: int, shuffle: bool, key: int | None) -> np.ndarray:
     """The order of n samples: by the key, or without one by NumPy's global generator, as in the book."""
     if not shuffle:
-        return np.arange(n)
+        return np.arange(n, dtype=np.int64)
     if key is None:
-        return np.random.permutation(n)  # noqa: NPY002  the global generator
+        drawn = np.random.permutation(n)  # noqa: NPY002  the global generator
+        return drawn.astype(np.int64, copy=False)  # of 32 bits on Windows
     order = np.empty(n, np.int64)
     orders.permute(None)(np.uint64(key), order)
     return order
@@ -124,7 +125,7 @@ class CheckedArrays:
         self.schema = schema.learning(
             scale=scale_of(samples, options), feature_names=feature_names or learnt.feature_names
         )
-        self.rows = np.arange(len(samples))
+        self.rows = np.arange(len(samples), dtype=np.int64)
         self._of_seed: dict[Any, tuple[np.ndarray | None, np.ndarray | None]] = {}
         self._of_all_rows: tuple[Scaling | None, Scaling | None] | None = None
         if checked is not None and samples is checked.samples:

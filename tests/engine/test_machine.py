@@ -1,6 +1,7 @@
 """The machine's CPUs and cache, on which no bit depends."""
 
 import os
+import random
 import subprocess
 import sys
 from contextlib import suppress
@@ -46,6 +47,45 @@ def test_a_number_of_threads_that_is_none_is_refused_where_it_counts(text, monke
             call()
     assert net.fingerprint() == before
     net.predict(X[:1])  # a row takes one thread, whatever there may be
+
+
+def trained_in_many_ways():
+    """The bits of what each way of training and of computing gives."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  the global generator
+    X = np.linspace(-1, 1, 240).reshape(60, 4)
+    y, pairs = (X[:, 0] > X[:, 1]).astype(np.int64), [(x[:, None], np.ones((2, 1))) for x in X]
+    net, options = fastbp.Network([4, 5, 2]), {"epochs": 2, "batch_size": 7}
+    net.fit(X, y, validation_data=(X, y), **options)
+    net.fit([(X, y)], **options)
+    net.fit(X, y, shuffle=False, **options)
+    net.SGD(pairs, 2, 7, 0.1)
+    net.update_mini_batch(pairs, 0.1)
+    together = fastbp.Ensemble(3, [4, 5, 2], seed=0)
+    together.fit(X, y, validation_split=0.2, **options)
+    return [
+        net.fingerprint(), together.parameters.tobytes(),
+        net.outputs(X).tobytes(), together.outputs(X).tobytes(), net.predict(X).tolist(),
+        net.score(X, y), net.value_and_gradient(X, y)[1].tobytes(),
+        net.input_gradient(X, y).tobytes(),
+    ]  # fmt: skip
+
+
+def test_numpys_default_integers_may_have_32_bits(monkeypatch):
+    """As on Windows: with NumPy 1 all, and with NumPy 2 those of its older random numbers."""
+    expected = trained_in_many_ways()
+
+    def narrow(make):
+        def made(*arguments, dtype=None, **options):
+            array = make(*arguments, dtype=dtype, **options)
+            return array.astype(np.int32) if dtype is None and array.dtype == np.int64 else array
+
+        return made
+
+    permutation = np.random.permutation
+    monkeypatch.setattr(np.random, "permutation", lambda n: permutation(n).astype(np.int32))
+    monkeypatch.setattr(np, "arange", narrow(np.arange))
+    assert trained_in_many_ways() == expected
 
 
 def test_threads_that_a_library_has_replaced_make_no_team():
