@@ -78,6 +78,8 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
         raise Failure(f"{options.data}: {reason(error)}") from error
     lines = _lines(header, rows)
     if options.output is None:
+        if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8")  # as tables are read
         sys.stdout.writelines(lines)
         return 0
     try:

@@ -4,10 +4,12 @@ import errno
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, NoReturn
 
+_PAUSES = (0.01, 0.05, 0.1, 0.3, 0.5)  # seconds between attempts to rename
 _UNSYNCED = (errno.EINVAL, errno.ENOTSUP)  # of folders, on some networks' file systems
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
@@ -42,10 +44,10 @@ def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
                 keep(existing, file.fileno())
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                _flush(file.fileno())
                 if sys.platform == "win32":
                     file.close()  # it does not rename an open file; elsewhere the lock is held until then
-                os.replace(temporary, target)
+                _replace(temporary, target)
             break
         _sync(os.path.dirname(target))
     except OSError as error:
@@ -109,7 +111,7 @@ def _lock(file: int) -> None:
     """Locks a temporary file; raises an OSError if another process holds it, or no file can be locked."""
     try:
         import fcntl
-    except ImportError:  # Windows does not remove a file that is open
+    except ImportError:  # on Windows
         return
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -132,6 +134,10 @@ def _sweep(target: str) -> None:
         for name in os.listdir(folder):
             if name.startswith(start) and name.endswith(".tmp"):
                 path = os.path.join(folder, name)
+                if sys.platform == "win32":
+                    with suppress(OSError):  # it does not remove a file that is open
+                        os.unlink(path)
+                    continue
                 with suppress(OSError), open(path, "rb", opener=_cautious) as file:
                     _lock(file.fileno())
                     os.unlink(path)
@@ -140,6 +146,26 @@ def _sweep(target: str) -> None:
 def _cautious(path: str, flags: int) -> int:
     """Opens a file that anybody may have put there: follows no link, and waits for no FIFO's writer."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _flush(file: int) -> None:
+    """Flushes a file to the disk, on macOS beyond the disk's own cache, where that is possible."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(file)
+
+
+def _replace(temporary: str, target: str) -> None:
+    """Renames a file; Windows refuses while a reader has the target open, so it is tried for a second."""
+    for pause in _PAUSES if sys.platform == "win32" else ():
+        with suppress(PermissionError):
+            return os.replace(temporary, target)
+        time.sleep(pause)
+    return os.replace(temporary, target)
 
 
 def _sync(folder: str) -> None:

@@ -147,9 +147,10 @@ class _Chain:
         ]
         graph = helper.make_graph([*constants, *region], "activation", *ends, self._graph.initializer)
         part = helper.make_model(graph, opset_imports=self._model.opset_import)
+        evaluator = reference.ReferenceEvaluator(part)
         try:
             with np.errstate(all="ignore"):
-                a = reference.ReferenceEvaluator(part).run(None, {start: z})[0]
+                a = evaluator.run(None, {start: z})[0]
         except Exception:  # of whatever kind: the operators are no activation
             a = np.full((1, 1), np.nan)
         at = dict(zip(z.ravel().tolist(), a.ravel(), strict=False))

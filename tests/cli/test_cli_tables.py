@@ -8,7 +8,7 @@ import pandas
 import pytest
 
 import fastbp
-from command import refused, said
+from command import ENVIRONMENT, refused, run, said
 from fastbp import Network
 from fastbp.cli import table
 
@@ -252,6 +252,16 @@ def test_header_is_for_tables(models, tmp_path):
     )
     (tmp_path / "idx").write_bytes(b"\0\0\x08\1\0\0\0\1\0")
     refused(said("predict", models / "3", tmp_path / "idx", "--no-header"), "got an IDX file")
+
+
+def test_answers_in_a_pipe_are_utf_8_as_those_in_a_file(tmp_path):
+    net = Network([3, 2], seed=0)
+    net.fit(X, ["grün", "中文", "grün", "中文", "grün"], epochs=1, batch_size=5)
+    net.save(tmp_path / "net")
+    np.savetxt(tmp_path / "rows.csv", X, delimiter=",")
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "cp1252"}
+    done = run("predict", tmp_path / "net", tmp_path / "rows.csv", env=environment, encoding="utf-8")
+    assert done.stdout.splitlines() == ["label", *net.predict(X)]
 
 
 def test_every_number_is_read_as_python_reads_it(tmp_path):

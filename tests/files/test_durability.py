@@ -102,6 +102,30 @@ def test_whichever_call_fails_the_old_file_or_the_new_is_there(path, record_prop
     record_property("tried", n)
 
 
+def test_windows_waits_for_those_who_read_the_old_file(path, monkeypatch):
+    net, replace, refused = network(), os.replace, []
+
+    def refuse_twice(*arguments):
+        if len(refused) < 2:
+            refused.append(PermissionError(errno.EACCES, "used by another process"))
+            raise refused[-1]
+        replace(*arguments)
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "replace", refuse_twice)
+    net.save(path)
+    assert len(refused) == 2 and bits(fastbp.load(path)) == bits(net)
+
+
+def test_windows_removes_temporary_files_that_it_has_not_open(path, monkeypatch):
+    left = path.with_name(f".{path.name}.fastbp-1-abcd.tmp")
+    left.touch()
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(durable, "_lock", None)  # which would open it
+    durable._sweep(str(path))
+    assert not left.exists()
+
+
 def test_what_is_written_is_flushed_and_on_the_disk_before_it_has_the_name(path):
     net = network()  # which may compile kernels, and keep them
     with pytest.MonkeyPatch.context() as monkeypatch:

@@ -51,7 +51,8 @@ FAULTS = {  # part -> fault -> what is promised; the worst comes first
         "few rows or classes": "A documented result, or a `ValueError`.",
         "failing callback": "The exception passes through, the network is that of the last step.",
         "closed output": "What was learnt is saved.",
-        "old file": "Files and pickles of every release load and predict their bits.",
+        "old file": "Files and pickles of every release load and predict their bits; pickles need the NumPy "
+        "that wrote them, or a later one.",
         "rebuilt package": "The wheel and the sdist have the same bytes from anywhere.",
         "subnormal number": "None is in weights, states, activations or deltas.",
         "signal while importing": "One line, and the exit status that shells expect.",
