@@ -848,7 +848,9 @@ class Network:
     def input_gradient(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Array:
         """dC/dx of each row's own cost, (samples, inputs): how the cost would change with each input.
 
-        With `uint8_divisor` it is the derivative by the divided numbers.
+        It is the derivative by X as it is given, also with `scale_inputs` and `input_divisor`; with
+        `uint8_divisor`, by the divided numbers.  With `scale_outputs` the cost is that of scaled values, as
+        in training.
         """
         return gradients.input_gradient(self, X, y)
 
