@@ -147,7 +147,9 @@ def _data(
     net: Any, architecture: Architecture, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
 ) -> Data:
     """Checks and converts samples, at least one, for a network without overridden methods."""
-    user_functions.unreplaced([name for name in COMPILED if is_replaced(net, name)])
+    replaced = [name for name in COMPILED if is_replaced(net, name)]
+    hint = "backprop computes the gradient of one sample by them"
+    user_functions.unreplaced(replaced, "gradients of rows", hint)
     schema = schema_of(net, architecture, net._fastbp.learnt.task)
     samples, targets = schema.pairs(X, y)
     weights = schema.trained_on(targets, class_weight).weights(targets, sample_weight)

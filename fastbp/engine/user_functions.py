@@ -27,12 +27,11 @@ def plain_recipe(recipe: Any, architecture: Any, weights: np.ndarray, replaced: 
         )
 
 
-def unreplaced(replaced: list[str]) -> None:
-    """Refuses a gradient by the kernels if a user has overridden methods."""
+def unreplaced(replaced: list[str], what: str, hint: str) -> None:
+    """Refuses what kernels alone compute if a user has overridden methods."""
     if replaced:
         raise ValueError(
-            f"gradients of rows: expected Network's own methods, got overridden {', '.join(replaced)}; "
-            "backprop computes the gradient of one sample by them"
+            f"{what}: expected Network's own methods, got overridden {', '.join(replaced)}; {hint}"
         )
 
 

@@ -7,7 +7,6 @@ to the next pool.
 import contextlib
 import queue
 import threading
-import warnings
 import zlib
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data import frames, labels, streams
+from ..data.arrays import warn
 from ..data.labels import hashable
 from ..data.pixels import scale_of, warn_of_bytes
 from ..data.scaling import Moments, of_pairs
@@ -280,11 +280,9 @@ class _Reader:
             if type(error) is not RuntimeError or not self._unowned.acquire(blocking=False):
                 raise  # a signal handler raised it
             self._is_alone = True
-            warnings.warn(
-                f"fit: expected a thread that reads blocks while others are trained on, got {error}; they "
-                "are read by turns instead, which takes longer and gives the same bits",
-                RuntimeWarning,
-                stacklevel=2,
+            warn(
+                f"fit: cannot start a thread to read blocks ({error}); they are read between training steps: "
+                "slower, same bits"
             )
 
     def filled(self) -> tuple[_Rows, int] | None:

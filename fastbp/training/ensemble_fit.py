@@ -72,7 +72,8 @@ def run_of(
 ) -> EnsembleRun:
     """Builds the run of networks whose architectures, batches and optimizers' rows are alike."""
     for one in assignments:
-        unreplaced([name for name in COMPILED if is_replaced(one.net, name)])
+        replaced = [name for name in COMPILED if is_replaced(one.net, name)]
+        unreplaced(replaced, "networks that train together", "train each by its own fit")
         warn_of_other_scale("X", one.source.schema.learnt.scale, one.net._fastbp.learnt.scale)
     starts = _starts(assignments)
     trainees = []
