@@ -45,7 +45,7 @@ def write(run: Run, path: str) -> None:
         "arguments": run.arguments,
         "position": {name: getattr(position, name) for name in _COUNTS}
         | {"done": samples_done, "loss": loss, "seconds": run.seconds, "rate": run.learning_rate}
-        | {"begun": position.begun, "told": position.told == samples_done},
+        | {"begun": position.begun, "told": position.step_hooks_done == samples_done},
         "history": {name: values[: position.epoch] for name, values in run.history.items()},
         "notes": run.history.notes[: position.notes],
         "callbacks": callbacks,
@@ -102,7 +102,7 @@ def resume(run: Run, saved: Saved) -> None:
     notes = len(saved.history.notes)
     done = int(position.samples_done[0])
     counts["begun"] = counts.get("begun", done > 0)  # older files lack it, the next and the rate
-    counts["told"] = done if counts.get("told", True) else -1
+    counts["step_hooks_done"] = done if counts.pop("told", True) else -1
     rate = counts.pop("rate", None)
     position = changed(position, **counts, notes=notes, states=tuple(states), generator=saved.generator)
     run.resume(saved.path, saved.history, position, rate)

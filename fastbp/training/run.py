@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class Position:
     notes: int = 0  # the number of notes in the history
     stopped: bool = False  # whether a callback has ended the training
     begun: bool = False  # whether `on_epoch_begin` has been called in the epoch
-    told: int = 0  # samples of the segment after which the hooks of the last step have been called
+    step_hooks_done: int = 0  # samples of the segment when the hooks of a step were last called
     states: tuple[CallbackState, ...] = ()  # the states of the callbacks
 
 
@@ -192,10 +192,10 @@ class Run:
         self._source, self._scores = source, scores
         self._callbacks: tuple[Callback, ...] = plan.callbacks
         self._is_kept = any(callback.keeps_position for callback in self._callbacks)
-        self._is_watched = bool(
+        self._one_epoch_at_a_time = bool(
             plan.callbacks or plan.metrics or plan.validation_split or plan.validation_data is not None
-        )  # after each epoch
-        self._short_steps = 0  # of an epoch, where chunks have several
+        )  # as each of these reads the network after an epoch
+        self._short_steps = 0  # steps of an epoch, once chunks have held several epochs; else 0
         self._lent = False  # whether hooks may have changed the network's weights
         self._stopped = False
         self._resumed_from = ""  # a checkpoint's path
@@ -280,7 +280,7 @@ class Run:
         has_begun = False
         try:
             self._hooks("on_train_begin")
-            if self._resumed_from:  # the factor has what these hooks did when the training began
+            if self._resumed_from:  # on_train_begin may set it again; the checkpoint's includes that already
                 self.rate_factor = self.position.factor
             for callback, state in zip(self._callbacks, self.position.states, strict=False):
                 if state:
@@ -385,15 +385,15 @@ class Run:
                 return
         self._since = time.perf_counter() - self.position.seconds
         last = int(self.position.samples_done[0])
-        if last > self.position.told and self._tell_of_step(last) and not self._is_epoch_done:
+        if last > self.position.step_hooks_done and self._call_step_hooks(last) and not self._is_epoch_done:
             return  # an exception had come between the step and its hooks
         undo, step = self._engine.snapshot(), self.step
         whole = self._train_segments()
         seconds = self.seconds
         if not self.is_finite:
-            self._diverged("a weight", undo, step)
+            self._raise_divergence("a weight", undo, step)
         if not math.isfinite(self.position.losses[0]):
-            self._diverged("the cost")
+            self._raise_divergence("the cost")
         if not whole:
             return
         self._add_epoch(self.loss, seconds, self.learning_rate, self._scores())
@@ -411,7 +411,7 @@ class Run:
             samples_done=samples_done,
             generator=self._drawn_so_far(),
             begun=False,
-            told=0,
+            step_hooks_done=0,
         )
         self._hooks("on_boundary")
 
@@ -438,7 +438,7 @@ class Run:
         costs = self._chunks.pass_over_epochs(orders)
         if not costs.size or not self.is_finite:
             self._engine.restore(undo)
-            self._chunks.step, self._is_watched = step, True
+            self._chunks.step, self._one_epoch_at_a_time = step, True
             return False
         seconds = (time.perf_counter() - since) / count
         for cost in costs.tolist():
@@ -452,7 +452,7 @@ class Run:
     def _epochs_at_once(self) -> int:
         """The number of epochs until the network is looked at, and for which a chunk has room."""
         samples = self._source.samples
-        if self._is_watched or not samples or not self._numbers.are_known:
+        if self._one_epoch_at_a_time or not samples or not self._numbers.are_known:
             return 0
         most = min(self.epochs - self.epoch, self._chunks.epochs_at_once(samples))
         steps, ended = self.step - self.progress_before.batches, self.history.epochs
@@ -488,7 +488,7 @@ class Run:
                     segment=at.segment + 1,
                     before=at.before + len(order),
                     samples_done=np.zeros(1, np.int64),
-                    told=0,
+                    step_hooks_done=0,
                 )
         finally:
             segments.close()
@@ -501,17 +501,18 @@ class Run:
         """Calls the hooks after a chunk; returns True to end the training."""
         self._between = self.between_batches()
         self._hooks("on_chunk")
-        return self._tell_of_step(samples_done) if self._between[0] == samples_done else self._stopped
+        return self._call_step_hooks(samples_done) if self._between[0] == samples_done else self._stopped
 
-    def _tell_of_step(self, samples_done: int) -> bool:
+    def _call_step_hooks(self, samples_done: int) -> bool:
         """Calls the hooks after a step; returns True to end the training."""
         step = self.step
         self._hooks("on_step", [c for c in self._callbacks if c.every and step % c.every == 0])
-        self._mark(told=samples_done)
+        self._mark(step_hooks_done=samples_done)
         self._hooks("on_boundary")
         return self._stopped
 
-    def _diverged(self, what: str, undo: Any = None, step: int = 0) -> None:
+    def _raise_divergence(self, what: str, undo: Any = None, step: int = 0) -> NoReturn:
+        """Restores `undo` and its step, if given, and raises a DivergenceError with notes on the cause."""
         done, samples = self.done, self.samples or "many"
         if undo is not None:
             self._engine.restore(undo)

@@ -437,7 +437,7 @@ MUTATIONS = (
     ),
     Mutation(
         "training/run.py",
-        "self._mark(told=samples_done)",
+        "self._mark(step_hooks_done=samples_done)",
         "self._mark()",
         "a resumed training calls the hooks of its last step again",
         (_CHECKPOINTS + "hooks_are_called_once_for_each_step_and_epoch_of_a_resumed_training",),
