@@ -129,7 +129,7 @@ def row(networks: int, sizes: tuple[int, ...], own_orders: bool, options: argpar
     given = Given(networks, sizes, own_orders, dtype)
     found = times(ways_of(given, threads), options.rounds)
     peak = 1e9 * gflops(dtype, threads)
-    pays = LaneEngine.pays(given.architecture, networks, BATCH, threads, own_orders)
+    pays = LaneEngine.pays(given.architecture, networks, threads, own_orders)
     chosen = found["lanes" if pays else "one by one"]
     line = f"{networks:3} x {list(sizes)!s:16} {'own' if own_orders else 'one':4} {threads}"
     for name, seconds in found.items():

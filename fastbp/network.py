@@ -422,7 +422,7 @@ class Network:
         >>> Network([3, 4, 2], seed=0).feedforward([[0.1], [0.2], [0.3]]).shape
         (2, 1)
         """
-        output: Array = formulas.feedforward(self, self._fastbp_hooks.module, a)
+        output: Array = formulas.feedforward(self, a)
         return output
 
     def SGD(
@@ -468,8 +468,8 @@ class Network:
         >>> nabla_w[0].shape
         (2, 3)
         """
-        module, has_user_cost = self._fastbp_hooks.module, replaced.is_replaced(self, "cost_derivative")
-        return formulas.backprop(self, module, x, y, formulas.output_error(self, module, has_user_cost))
+        has_user_cost = replaced.is_replaced(self, "cost_derivative")
+        return formulas.backprop(self, x, y, formulas.output_error(self, has_user_cost))
 
     def evaluate(self, test_data: Pairs) -> int:
         """The number of pairs (x, label) in `test_data` whose label is the index of the largest output."""

@@ -189,7 +189,7 @@ class Network:
 
     def feedforward(self, a: npt.ArrayLike) -> Array:
         """The network's output for input `a`, of shape (inputs, 1), or (inputs, m) for m samples."""
-        output: Array = formulas.feedforward(self, self._fastbp_hooks.module, a)
+        output: Array = formulas.feedforward(self, a)
         return output
 
     def SGD(
@@ -284,7 +284,7 @@ class Network:
 
     def backprop(self, x: Any, y: Any) -> tuple[list[Array], list[Array]]:
         """The gradient of the cost of one sample: (nabla_b, nabla_w), shaped as biases and weights."""
-        return formulas.backprop(self, self._fastbp_hooks.module, x, y, self.cost.delta)
+        return formulas.backprop(self, x, y, self.cost.delta)
 
     def accuracy(self, data: Pairs, convert: bool = False) -> int:
         """The number of samples of `data`, a list of (x, label), whose largest output is that of the label.

@@ -183,8 +183,9 @@ def forward(
         yield z, a, derivative
 
 
-def feedforward(net: Any, module: Any, a: Any) -> Any:
+def feedforward(net: Any, a: Any) -> Any:
     """The outputs (outputs, m) for inputs `a` (inputs, m): a = sigma(w a' + b), layer by layer."""
+    module = net._fastbp_hooks.module
     weights, biases = parameter_arrays(net.weights, net.biases)
     signal = book_pairs.column_vectors(a, weights[0].shape[1] if weights else net.sizes[0])
     for kind, b, w in zip(net._fastbp.options.activations(len(weights)), biases, weights, strict=True):
@@ -195,7 +196,7 @@ def feedforward(net: Any, module: Any, a: Any) -> Any:
 Delta = Callable[[Any, Any, Any], Any]
 
 
-def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[list[Any], list[Any]]:
+def backprop(net: Any, x: Any, y: Any, delta_of: Delta) -> tuple[list[Any], list[Any]]:
     """The gradient of one sample's cost, (nabla_b, nabla_w), by the four equations of backpropagation.
 
     BP1  delta^L = dC/da * sigma'(z^L)
@@ -205,6 +206,7 @@ def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[li
 
     ``delta_of(z, a, y)`` is BP1.
     """
+    module = net._fastbp_hooks.module
     np, delta = module.np, None
     check_layers(net.weights, net.biases)
     weights, biases = parameter_arrays(net.weights, net.biases)
@@ -226,13 +228,14 @@ def backprop(net: Any, module: Any, x: Any, y: Any, delta_of: Delta) -> tuple[li
     return nabla_b, nabla_w
 
 
-def output_error(net: Any, module: Any, has_user_cost: bool) -> Delta:
+def output_error(net: Any, has_user_cost: bool) -> Delta:
     """BP1: by the cost's form from logits if it has one, unless a user has overridden its derivative."""
     cost_kind, kind = net._fastbp.options.cost, net._fastbp.options.output_activation
     if has_logits_form(cost_kind, kind) and not has_user_cost:
         return lambda z, a, y: delta_by_logits(cost_kind, kind, a, y)
     if kind == "softmax":
         return lambda z, a, y: output_delta(kind, z, a, net.cost_derivative(a, y))
+    module = net._fastbp_hooks.module
     return lambda z, a, y: net.cost_derivative(a, y) * _prime(kind, module, z)
 
 
@@ -267,10 +270,3 @@ def _activated(kind: activations.Kind, module: Any, z: Any) -> Any:
 
 def _prime(kind: activations.Kind, module: Any, z: Any) -> Any:
     return module.sigmoid_prime(z) if kind == "sigmoid" else activation(kind, z)[1]
-
-
-def _mixed(x: Any) -> Any:
-    """A hash of 32 bits."""
-    for shift, factor in ((16, 0x21F0AAAD), (15, 0xD35A2D97)):
-        x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
-    return x ^ (x >> np.uint32(15))

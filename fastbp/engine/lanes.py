@@ -170,14 +170,13 @@ class LaneEngine:
     def pays(
         architecture: Architecture,
         networks: int,
-        batch_size: int,
         members: int = 1,
         has_own_rows: bool = False,
     ) -> bool:
         """Tells whether a team of `members` trains so many networks in less time in lanes than one by one.
 
         With `has_own_rows` each network has its own samples, or its own order or scaling of them.  User
-        functions are not compiled for lanes.  The batch size makes lanes no slower.
+        functions are not compiled for lanes.  The batch size does not matter.
         """
         kinds = (*architecture.activations, architecture.cost)
         if costs.definition_of(architecture.cost).is_paired:

@@ -21,7 +21,6 @@ from . import user_functions
 from .architecture import Architecture, Parameters
 from .formulas import (
     Numpy,
-    _mixed,
     cost,
     cost_of,
     delta_by_logits,
@@ -300,3 +299,10 @@ class MethodsEngine(Engine):
         columns = [self.net.feedforward(x[:, i : i + 1]) for i in range(x.shape[1])]
         outputs = user_functions.user_outputs(columns, self.architecture.sizes[-1])
         return np.asarray(outputs, self.architecture.dtype, order="C")
+
+
+def _mixed(x: Any) -> Any:
+    """A hash of 32 bits."""
+    for shift, factor in ((16, 0x21F0AAAD), (15, 0xD35A2D97)):
+        x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
+    return x ^ (x >> np.uint32(15))

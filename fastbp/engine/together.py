@@ -23,7 +23,7 @@ def engine_of(
     """Packs networks for a team of at most so many members; no bit depends on which engine it is."""
     has_own_rows = has_own_orders or data.has_own_samples or data.has_own_scalings
     is_sparse = isinstance(data.X, SparseRows)
-    pays = LaneEngine.pays(architecture, len(parameters), batch_size, members, has_own_rows)
+    pays = LaneEngine.pays(architecture, len(parameters), members, has_own_rows)
     if pays and not is_sparse:
         return LaneEngine(architecture, parameters, batch_size, members, spec, states)
     listed = is_sparse and data.of(0).is_listed

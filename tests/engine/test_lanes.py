@@ -300,13 +300,13 @@ def architecture_of(*sizes, dtype="float32", cost="quadratic"):
 
 def test_lanes_are_chosen_where_they_are_faster():
     small, wide = architecture_of(8, 16, 16, 1), architecture_of(64, 256, 256, 1)
-    assert LaneEngine.pays(small, 64, 64)
-    assert LaneEngine.pays(small, 64, 64, members=2, has_own_rows=True)
-    assert not LaneEngine.pays(small, 1, 64)  # most lanes would be empty
-    assert not LaneEngine.pays(wide, 64, 64)
-    assert not LaneEngine.pays(architecture_of(784, 8, 1), 64, 64, has_own_rows=True)
+    assert LaneEngine.pays(small, 64)
+    assert LaneEngine.pays(small, 64, members=2, has_own_rows=True)
+    assert not LaneEngine.pays(small, 1)  # most lanes would be empty
+    assert not LaneEngine.pays(wide, 64)
+    assert not LaneEngine.pays(architecture_of(784, 8, 1), 64, has_own_rows=True)
     own = costs.Cost(lambda a, y: (a - y) ** 2, lambda a, y: 2 * (a - y))
-    assert not LaneEngine.pays(architecture_of(8, 16, 1, cost=own), 64, 64)
+    assert not LaneEngine.pays(architecture_of(8, 16, 1, cost=own), 64)
 
 
 def test_a_team_that_is_refused_threads_trains_all_groups(monkeypatch):
