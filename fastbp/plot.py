@@ -18,7 +18,7 @@ from .data.sparse import dense
 from .engine import formulas, inference
 from .engine.architecture import checked, schema_of
 from .options import checks
-from .training import pictures
+from .training import plot_checks
 from .training.curves import COLORS, history, pyplot
 
 __all__ = ["activations", "confusion_matrix", "history", "residuals", "weights"]
@@ -59,8 +59,8 @@ def weights(net: Any, layer: int = 0, *, shape: tuple[int, int] | None = None, m
     """
     plt = pyplot("plot.weights")
     layers, _ = parameter_arrays(net.weights, net.biases)
-    w = np.asarray(layers[pictures.index("layer", layer, len(layers))])[: checks.count("most", most)]
-    height, width = pictures.image_shape("shape", shape, w.shape[1])
+    w = np.asarray(layers[plot_checks.index("layer", layer, len(layers))])[: checks.count("most", most)]
+    height, width = plot_checks.image_shape("shape", shape, w.shape[1])
     columns = math.ceil(math.sqrt(len(w)))
     rows = math.ceil(len(w) / columns)
     figure, axes = plt.subplots(
@@ -131,12 +131,12 @@ def confusion_matrix(net: Any, X: Any, y: Any, *, ax: Any = None) -> Any:
 
 def _confusion(net: Any, X: Any, y: Any) -> tuple[np.ndarray, list[str]]:
     """Counts (labels, labels), true by predicted, and the labels."""
-    pictures.trained_for_labels(net.task)
+    plot_checks.trained_for_labels(net.task)
     labels = inference.classes(net).tolist()
     indices = {label: index for index, label in enumerate(labels)}
     predicted = indices_of(net.predict(X).tolist(), indices, "predicted")
     true = indices_of(labels_or_numbers(y, "y").tolist(), indices, "y")
-    pictures.same_rows("y", len(true), len(predicted))
+    plot_checks.same_rows("y", len(true), len(predicted))
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, (true, predicted), 1)
     return counts, list(map(str, labels))
@@ -177,11 +177,11 @@ def residuals(net: Any, X: Any, y: Any, *, output: int = 0, ax: Any = None) -> A
     [[2.0, 0.5], [4.0, -0.5]]
     """
     plt = pyplot("plot.residuals")
-    pictures.trained_for_values(net.task)
+    plot_checks.trained_for_values(net.task)
     predicted = np.asarray(net.predict(X))
-    true = pictures.same_shape("y", array(y, "y"), predicted.shape).reshape(len(predicted), -1)
+    true = plot_checks.same_shape("y", array(y, "y"), predicted.shape).reshape(len(predicted), -1)
     predicted = predicted.reshape(true.shape)
-    column = pictures.index("output", output, true.shape[1])
+    column = plot_checks.index("output", output, true.shape[1])
     if ax is None:
         _, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
     ax.scatter(predicted[:, column], (true - predicted)[:, column], s=12, color=COLORS[0], alpha=0.5)
@@ -234,7 +234,9 @@ def activations(net: Any, x: Any, *, shape: tuple[int, int] | None = None) -> An
     )
     side = math.isqrt(len(signals[0]))
     if shape is not None or (side * side == len(signals[0]) and side > 1):
-        axes[0].imshow(signals[0].reshape(pictures.image_shape("shape", shape, len(signals[0]))), cmap="gray")
+        axes[0].imshow(
+            signals[0].reshape(plot_checks.image_shape("shape", shape, len(signals[0]))), cmap="gray"
+        )
         axes[0].set_axis_off()
     else:
         _bars(axes[0], signals[0], [])

@@ -36,7 +36,7 @@ def writable(option: str, path: str, read: Mapping[str, str | None]) -> str:
         temporary = os.path.join(os.path.dirname(target), f".fastbp-{os.getpid()}-{os.urandom(4).hex()}.tmp")
         try:
             with open(temporary, "xb") as file:
-                durable.keep(existing, file.fileno())
+                durable.copy_owner_and_mode(existing, file.fileno())
         finally:
             with suppress(OSError):
                 os.unlink(temporary)

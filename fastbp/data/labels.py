@@ -41,7 +41,7 @@ def encoded(y: Any, classes: Classes, outputs: int, name: str, learnt: bool) -> 
     return indices_of(listed(values), indices, name), classes
 
 
-def are_other(y: np.ndarray, outputs: int) -> bool:
+def must_be_learnt(y: np.ndarray, outputs: int) -> bool:
     """Tells whether y has labels other than 0 .. outputs - 1, so that the classes follow from all of y."""
     if y.ndim != 1 or y.dtype.kind not in _OTHERS + "iuf":
         return False

@@ -45,6 +45,14 @@ def _panel_rows(rows: int, row_bytes: int) -> int:
     return (pages | 1) * _PAGE // row_bytes
 
 
+class PanelShape(NamedTuple):
+    """The shape of panels of a dtype."""
+
+    columns: int  # of a panel
+    side: int  # of the square blocks in which deltas are transposed
+    multiple: int  # a panel of weights has a multiple of so many rows
+
+
 class Layout(NamedTuple):
     """Offsets for one network, batch size, dtype and team, as the records that kernels read."""
 
@@ -104,7 +112,7 @@ def layout(
     batch_size: int,
     members: int,
     dtype: np.dtype,
-    shape: tuple[int, int, int],
+    shape: PanelShape,
     cache: int,
     shared: bool = False,
     input_gradient: bool = False,
@@ -112,12 +120,10 @@ def layout(
 ) -> Layout:
     """The layout of a network of `sizes` for batches of at most `batch_size`.
 
-    `shape` holds, for `dtype`, the columns of a panel, the side of the square blocks in which deltas are
-    transposed, and the number whose multiple a panel of weights has rows.  `cache` has the bytes of the
-    second-level cache.  If a block of inputs fits into a quarter of it, every member gathers the block for
-    itself, which costs less than reading it from the cache of the core that wrote it.  `shared` asks for a
-    second buffer of parameters even if a batch is one block, `input_gradient` for the delta of the inputs;
-    `listed` samples need no dense block.
+    `cache` has the bytes of the second-level cache.  If a block of inputs fits into a quarter of it, every
+    member gathers the block for itself, which costs less than reading it from the cache of the core that
+    wrote it.  `shared` asks for a second buffer of parameters even if a batch is one block, `input_gradient`
+    for the delta of the inputs; `listed` samples need no dense block.
     """
     columns, side, multiple = shape
     row_bytes = columns * np.dtype(dtype).itemsize

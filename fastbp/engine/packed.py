@@ -21,7 +21,7 @@ from .kernels.records import FUSED, GRADIENT
 from .kernels.team import Member, member_of, run
 from .kernels.tiles import SIDE
 from .kernels.vector import shape_of
-from .layout import BLOCK, Layout, aligned_zeros, layout
+from .layout import BLOCK, Layout, PanelShape, aligned_zeros, layout
 from .machine import free_cpus, second_level_cache
 
 _DENSE = 0.1  # sparse rows that store at least this share of their numbers are gathered to dense blocks
@@ -159,7 +159,7 @@ def _prepare(
         batch_size,
         members,
         dtype,
-        (shape.columns, SIDE, SIDE) if tiles else (shape.columns, shape.lanes, 1),
+        PanelShape(shape.columns, SIDE, SIDE) if tiles else PanelShape(shape.columns, shape.lanes, 1),
         second_level_cache().size,
         shared,
         input_gradient,
@@ -396,7 +396,7 @@ class Engine:
         listed = listed and bool(np.isfinite(self.parameters).all())  # 0 times infinity is NaN
         size = min(_rows_of_block(architecture, listed), 1 << max(0, n - 1).bit_length())  # of few, few
         order = rows if rows is not None else _FIRST[:n] if n <= size else np.arange(n, dtype=np.int64)
-        layout, plan, layers, _ = _prepare(
+        blocks_layout, plan, layers, _ = _prepare(
             architecture, size, 1, _PLAIN, listed=listed, tiles=self._has_tiles
         )
         kernel = (step.infer_stored if isinstance(data.X, SparseRows) else step.infer)(self._kernels)
@@ -410,7 +410,7 @@ class Engine:
 
         def net() -> step.Net:
             """The kernels' record of the network, with a scratch for one member."""
-            parameters, scratch = self.parameters, aligned_zeros(layout.scratch, layout.dtype)
+            parameters, scratch = self.parameters, aligned_zeros(blocks_layout.scratch, blocks_layout.dtype)
             return step.Net(parameters, parameters[:0], scratch, plan, layers, NOTHING, self._rounded)
 
         if n <= size:

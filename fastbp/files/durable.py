@@ -41,7 +41,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             with open(temporary, "xb", opener=_private if existing else None) as file:
                 if not _claimed(file.fileno(), temporary):
                     continue
-                keep(existing, file.fileno())
+                copy_owner_and_mode(existing, file.fileno())
                 yield file
                 file.flush()
                 _flush(file.fileno())
@@ -88,7 +88,7 @@ def status(path: str) -> os.stat_result | None:
     return None
 
 
-def keep(former: os.stat_result | None, file: int) -> None:
+def copy_owner_and_mode(former: os.stat_result | None, file: int) -> None:
     """Gives a new file the owner and the mode of the former one, which it will replace."""
     if former is None or sys.platform == "win32":
         return

@@ -17,10 +17,10 @@ def save(nets: Sequence[Any], path: str | os.PathLike[str]) -> None:
     """`Ensemble.save`."""
     for net in nets:
         checks.check_labels(os.fspath(path), net._fastbp.learnt.classes or ())
-    keep(nets, os.fspath(path), {}, None)
+    write_checked(nets, os.fspath(path), {}, None)
 
 
-def keep(
+def write_checked(
     nets: Sequence[Any], path: str, training_arrays: Mapping[str, np.ndarray], training: dict[str, Any] | None
 ) -> None:
     """Writes networks, with a training in progress or none, after making sure that they can be read again."""

@@ -155,7 +155,7 @@ def functions_of(net: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if _is_user_function(_plain(value))}
 
 
-def keep(net: Any, path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+def write_checked(net: Any, path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
     """Writes a network, as `described` returns it, after checking that it can be read again."""
     text = checks.as_json(path, metadata)
     network_from(path, arrays, json.loads(text), functions_of(net), "not saved")
@@ -208,7 +208,7 @@ def _word(value: Any) -> str:
 def save(net: Any, path: str | os.PathLike[str]) -> None:
     """`Network.save`."""
     checks.check_labels(os.fspath(path), net._fastbp.learnt.classes or ())
-    keep(net, os.fspath(path), *described(net))
+    write_checked(net, os.fspath(path), *described(net))
 
 
 def load(path: str, user_functions: Mapping[str, Any]) -> SavedNetwork:

@@ -56,7 +56,7 @@ class Job(NamedTuple):
     targets: np.ndarray
     weights: np.ndarray | None
     validation: dict[str, Any]  # arguments of `Plan`
-    one: bool  # whether it is an epoch of `partial_fit`
+    is_partial: bool  # whether it is an epoch of `partial_fit`
 
 
 class Trained(Protocol):
@@ -153,15 +153,17 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             raise ValueError(
                 "partial_fit does not support early_stopping=True; use fit, or early_stopping=False"
             )
-        return self._fit(self.prepared(X, y, sample_weight, None, one=True))
+        return self._fit(self.prepared(X, y, sample_weight, None, is_partial=True))
 
-    def prepared(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, one: bool = False) -> Job:
+    def prepared(
+        self, X: Any, y: Any, sample_weight: Any, validation_data: Any, is_partial: bool = False
+    ) -> Job:
         """Checks arguments and data, and builds the network."""
         self._check_numbers()
-        goes_on = self.warm_start or one
+        goes_on = self.warm_start or is_partial
         if validation_data is not None and not self.early_stopping:
             raise ValueError("validation_data: expected early_stopping=True, which alone uses them")
-        X, targets = self._checked(X, y, not (goes_on and "network_" in vars(self)), one)
+        X, targets = self._checked(X, y, not (goes_on and "network_" in vars(self)), is_partial)
         if goes_on:
             self._adopt()
         first = not (goes_on and "network_" in vars(self))
@@ -173,9 +175,9 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         elif self.early_stopping:
             validation["validation_split"] = self._share_held_out(targets)
         random = check_random_state(self.random_state)
-        if first or not one:
+        if first or not is_partial:
             self._begin(X, random, None if first else self.network_)
-        return Job(X, targets, weights, validation, one)
+        return Job(X, targets, weights, validation, is_partial)
 
     def _check_numbers(self) -> None:
         """Refuses arguments that are wrong for any data, before an earlier training is lost."""
@@ -201,7 +203,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         if not all(np.isfinite(array).all() for array in (*self.network_.weights, *self.network_.biases)):
             raise ValueError(_NOT_FINITE)
 
-    def _checked(self, X: Any, y: Any, first: bool, one: bool) -> tuple[Any, np.ndarray]:
+    def _checked(self, X: Any, y: Any, first: bool, is_partial: bool) -> tuple[Any, np.ndarray]:
         X, y = validate_data(
             self,
             X,
@@ -214,16 +216,16 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        return X, self._targets(y, first, one)
+        return X, self._targets(y, first, is_partial)
 
     def _checked_validation(self, data: Any, learnt: Any) -> tuple[Any, Any, np.ndarray | None]:
         """Samples, targets and weights of validation data; `learnt` is the y of the training data."""
         X, y, sample_weight = checked_validation_data(data)
-        X, targets = self._checked(X, y, first=False, one=True)
+        X, targets = self._checked(X, y, first=False, is_partial=True)
         weights = self._weights(y, sample_weight, learnt, "validation_sample_weight")
         return X, targets, None if weights is None else weights / weights.mean()
 
-    def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
+    def _targets(self, y: np.ndarray, first: bool, is_partial: bool) -> np.ndarray:
         raise NotImplementedError
 
     def _share_held_out(self, targets: np.ndarray) -> float:
@@ -370,12 +372,12 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """How to train on mini-batches, by scikit-learn's rules between epochs, which are a callback."""
         size = self._size_of_batch(job.X.shape[0])
         penalty, weights = self.alpha / size, job.weights
-        watch = Watch(self, penalty, self.early_stopping, job.one)
+        watch = Watch(self, penalty, self.early_stopping, job.is_partial)
         if self.validation_scores_:  # of an earlier training that this one continues
             watch.best = [w.copy() for w in self.network_.weights], [b.copy() for b in self.network_.biases]
         plan = Plan(
             recipe=recipe_of(self._optimizer(), self.learning_rate_init, "constant", penalty, 0.0, None),
-            epochs=1 if job.one else self.max_iter,
+            epochs=1 if job.is_partial else self.max_iter,
             batch_size=size,
             sample_weight=None if weights is None else weights / weights.mean(),
             shuffle=self.shuffle,
@@ -407,7 +409,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
 
     def finish(self, watch: Watch, epochs: int) -> None:
         """Ends a training of so many epochs: warns if there were too few, and takes the best weights."""
-        if not watch.one and epochs == self.max_iter:
+        if not watch.is_partial and epochs == self.max_iter:
             warn(
                 f"fit: max_iter={self.max_iter} epochs are over before convergence; increase max_iter",
                 ConvergenceWarning,
@@ -627,14 +629,14 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         fitted: MLPClassifier = self._partial_fit(X, y, sample_weight)
         return fitted
 
-    def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
+    def _targets(self, y: np.ndarray, first: bool, is_partial: bool) -> np.ndarray:
         check_classification_targets(y)
         several = _is_multilabel(y)
         present = np.arange(y.shape[1]) if several else unique_labels(y)
         known, known_several = (
-            (self._known if one else present, several) if first else (self.classes_, self._several)
+            (self._known if is_partial else present, several) if first else (self.classes_, self._several)
         )
-        if self.warm_start and not one and not np.array_equal(present, known):
+        if self.warm_start and not is_partial and not np.array_equal(present, known):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {known}, `y` has {present}"
@@ -789,7 +791,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         fitted: MLPRegressor = self._partial_fit(X, y, sample_weight)
         return fitted
 
-    def _targets(self, y: np.ndarray, first: bool, one: bool) -> np.ndarray:
+    def _targets(self, y: np.ndarray, first: bool, is_partial: bool) -> np.ndarray:
         outputs = 1 if y.ndim == 1 else y.shape[1]
         if first:
             self.n_outputs_ = outputs

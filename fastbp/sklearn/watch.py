@@ -18,7 +18,7 @@ class Watch(Callback):
     estimator: Any
     penalty: float  # per half the sum of squared weights, in the loss
     early: bool  # whether the validation score decides when to stop
-    one: bool  # whether this is a single epoch of `partial_fit`
+    is_partial: bool  # whether this is a single epoch of `partial_fit`
     best: tuple[list[np.ndarray], list[np.ndarray]] | None = None  # weights and biases of the best score
 
     def on_train_begin(self, run: Run) -> None:
@@ -29,7 +29,7 @@ class Watch(Callback):
         loss = run.history.loss[-1] / fitted._outputs_in_loss + fitted._loss_of_targets
         if self.penalty:
             loss += 0.5 * self.penalty * sum(float(np.vdot(w, w)) for w in run.kept().weights)
-        self._append(loss, 1 if self.one else len(run.history.loss))
+        self._append(loss, 1 if self.is_partial else len(run.history.loss))
         fitted.t_ += run.samples
         if self.early:
             self._take_score(run.history.validation_score[-1], run)
@@ -78,7 +78,7 @@ class Watch(Callback):
                 run.rate_factor /= 5
                 fitted._waits = 0
                 self._print(f"{why} Setting learning rate to {fitted.learning_rate_init * run.rate_factor:f}")
-            elif not self.one:
+            elif not self.is_partial:
                 run.stop(why)
                 self._print(f"{why}{' Learning rate too small.' * (rule == 'adaptive')} Stopping.")
 

@@ -77,17 +77,17 @@ class Blocks:
         """Reads the first block, and all of them where their number, labels or a scaling must be known."""
         options, learnt = self.schema.options, self.schema.learnt
         block = self._first_block()
-        others = learnt.classes is None and labels.are_other(block.y, self.schema.columns)
-        if not others:
+        learns_labels = learnt.classes is None and labels.must_be_learnt(block.y, self.schema.columns)
+        if not learns_labels:
             self.schema = self.schema.trained_on(self._targets(block), self._plan.class_weight)
         learns = [
             options.scale_inputs and learnt.input_scaling is None,
             options.scale_outputs and learnt.output_scaling is None,
         ]
-        if counts or others or any(learns):
-            what = "a schedule's end" if counts else "the labels" if others else "the scaling"
+        if counts or learns_labels or any(learns):
+            what = "a schedule's end" if counts else "the labels" if learns_labels else "the scaling"
             streams.passes_again(self._again, what)
-            self._survey(others, learns)
+            self._survey(learns_labels, learns)
             block = self._first_block()
         rows = next(self._rows_of(block))
         samples = self.schema.samples(block.X[: len(rows.X)], block.name)
@@ -157,7 +157,7 @@ class Blocks:
             for _ in range(2)
         ]
 
-    def _survey(self, others: bool, learns: list[bool]) -> None:
+    def _survey(self, learns_labels: bool, learns: list[bool]) -> None:
         """Passes over all blocks: counts samples, and learns labels and scalings that are not known yet."""
         options, columns = self.schema.options, (self.schema.inputs, self.schema.columns)
         moments = [Moments(n) if is_learnt else None for n, is_learnt in zip(columns, learns, strict=True)]
@@ -165,14 +165,14 @@ class Blocks:
         self.samples = 0
         for block in self._pass():
             self.samples += len(block.X)
-            if others:
+            if learns_labels:
                 distinct.update(dict.fromkeys(hashable(labels.listed(block.y), block.name + "y")))
-            for rows in self._rows_of(block, checks_targets=not others) if any(learns) else ():
+            for rows in self._rows_of(block, checks_targets=not learns_labels) if any(learns) else ():
                 if moments[0]:
                     moments[0].add(rows.X, options.bytes_divisor, options.dtype)
-                if moments[1] and not others:
+                if moments[1] and not learns_labels:
                     moments[1].add(rows.targets)
-        if others:
+        if learns_labels:
             y = labels.as_array(tuple(distinct))
             targets = self.schema.targets(y, len(y))
             self.schema = self.schema.trained_on(targets, self._plan.class_weight)

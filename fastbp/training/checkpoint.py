@@ -54,7 +54,7 @@ def write(run: Run, path: str) -> None:
         "epochs": run.progress_before.epochs,
         "batches": run.progress_before.batches,
     }
-    network_file.keep(run.kept(), path, arrays, metadata)
+    network_file.write_checked(run.kept(), path, arrays, metadata)
 
 
 def read(path: str, arguments: dict[str, Any], net: Any) -> Saved | None:

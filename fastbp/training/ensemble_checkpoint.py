@@ -80,7 +80,7 @@ def write(run: EnsembleRun, path: str) -> None:
         "epochs": [trainee.before.epochs for trainee in run.trainees],
         "batches": [trainee.before.batches for trainee in run.trainees],
     }
-    ensemble_file.keep(nets, path, arrays, training)
+    ensemble_file.write_checked(nets, path, arrays, training)
 
 
 def _plain(state: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Evaluation:
         for name, metric in self._metrics.items():
             if metric is METRICS["r2"] and schema.trained_task == "labels":
                 raise ValueError(f"metrics: expected those of labels, as y has labels, got {name!r}")
-        self._takes_weights = {
+        self._weighted = {
             name
             for name, metric in self._metrics.items()
             if not isinstance(metric, Score) and metric is not METRICS.get(name) and _takes_weights(metric)
@@ -101,7 +101,7 @@ class Evaluation:
             elif isinstance(metric, Score):
                 value = metric(self._schema, outputs, targets, weights)
             else:
-                options = {"sample_weight": weights} if name in self._takes_weights else {}
+                options = {"sample_weight": weights} if name in self._weighted else {}
                 value = metric(self._as_y(targets), outputs, **options)
             scores[prefix + name] = checks.number(f"metric {name!r}", value)
         return scores

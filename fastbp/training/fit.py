@@ -201,8 +201,8 @@ def _checkpoint(
     for keeper in keepers:
         check_labels(keeper.path, source.schema.learnt.classes or ())
     arguments = arguments_of(source, plan)
-    resumed = (keeper.path for keeper in keepers if keeper.resume)
-    return arguments, next((checkpoint.read(path, arguments, net) for path in resumed), None)
+    paths = (keeper.path for keeper in keepers if keeper.resume)
+    return arguments, next((checkpoint.read(path, arguments, net) for path in paths), None)
 
 
 def arguments_of(source: ArraySource | Blocks, plan: Plan) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..options import checks
-from . import curves, pictures
+from . import curves, plot_checks
 from .run import Callback, Run
 
 _SUFFIX = ".fastbp"  # of the files that this callback writes into a folder of TensorBoard's
@@ -43,7 +43,7 @@ class LivePlot(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         self._handle = None
-        pictures.in_notebook(_is_notebook())
+        plot_checks.in_notebook(_is_notebook())
         curves.pyplot("LivePlot")
 
     def on_epoch_end(self, run: Run) -> None:

@@ -215,7 +215,7 @@ def test_a_checkpoint_that_is_refused_is_a_line(tmp_path, monkeypatch):
     def refuse(*arguments):
         raise ValueError("not kept")
 
-    monkeypatch.setattr(network_file, "keep", refuse)
+    monkeypatch.setattr(network_file, "write_checked", refuse)
     outcome = said("train", "--data", POINTS, *FEW, "--checkpoint", tmp_path / "run")
     assert (outcome[0], outcome[2]) == (1, ["fastbp: error: not kept"])
 

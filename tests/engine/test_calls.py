@@ -13,7 +13,7 @@ from fastbp.data import schema
 from fastbp.engine import machine
 from fastbp.engine import packed as engine_packed
 from fastbp.engine.kernels.vector import shape_of
-from fastbp.engine.layout import layout
+from fastbp.engine.layout import PanelShape, layout
 
 RANDOM = np.random.default_rng(0)
 
@@ -112,7 +112,7 @@ def test_weights_that_a_user_writes_into_count_at_once(dtype):
 def test_panels_hold_the_weights(sizes, dtype):
     shape = shape_of(dtype)
     nr = shape.columns
-    found = layout(sizes, 4, 1, np.dtype(dtype), (nr, shape.lanes, 1), 1 << 20)
+    found = layout(sizes, 4, 1, np.dtype(dtype), PanelShape(nr, shape.lanes, 1), 1 << 20)
     weights = [RANDOM.random((m, n)).astype(dtype) for n, m in itertools.pairwise(sizes)]
     biases = [RANDOM.random((m, 1)).astype(dtype) for m in sizes[1:]]
     packed = found.pack(weights, biases)

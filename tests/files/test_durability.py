@@ -242,10 +242,13 @@ def test_names_as_long_as_they_can_be(tmp_path):
 def test_nobody_else_can_read_a_new_file_before_it_has_its_mode(path, monkeypatch):
     path.write_bytes(b"secret")
     path.chmod(0o600)
-    modes, keep = [], durable.keep
-    monkeypatch.setattr(
-        durable, "keep", lambda found, file: (modes.append(os.fstat(file).st_mode & 0o077), keep(found, file))
-    )
+    modes, copy = [], durable.copy_owner_and_mode
+
+    def copy_owner_and_mode(former, file):
+        modes.append(os.fstat(file).st_mode & 0o077)
+        copy(former, file)
+
+    monkeypatch.setattr(durable, "copy_owner_and_mode", copy_owner_and_mode)
     fresh().save(path)
     assert modes == [0]
 
