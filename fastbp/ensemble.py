@@ -272,15 +272,17 @@ class Ensemble:
         -------
         EnsembleHistory
 
-        A network whose cost or weights are no longer finite keeps its last finite weights and has a note in
-        the history; the others train on.
-
         Raises
         ------
         ValueError, TypeError
             For invalid arguments or data; the ensemble is unchanged then.
         DivergenceError
             When every network has diverged.
+
+        Notes
+        -----
+        A network whose cost or weights are no longer finite keeps its last finite weights and has a note in
+        the history; the others train on.
 
         Examples
         --------

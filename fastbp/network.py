@@ -130,9 +130,10 @@ class Network:
         type are float64 until the mean is subtracted.  `predict`, `outputs` and `score` are in the units of
         y; costs and the methods for column vectors are in the network's.
     compute_dtype : {"bfloat16"}, optional
-        Type of what products read.  "bfloat16", with `dtype` float32, rounds weights, inputs, activations and
-        deltas to bfloat16 where they enter a product, forward, backward and in updates; weights, sums and all
-        else stay float32.  The bits are the same on every x86-64 CPU, but others than without it.
+        Type of the operands of matrix products.  "bfloat16", with `dtype` float32, rounds weights, inputs,
+        activations and deltas to bfloat16 where they enter a product, forward, backward and in updates;
+        weights, sums and all else stay float32.  Results are bit-identical on every x86-64 CPU, but differ
+        from those without it.
 
     Attributes
     ----------
@@ -273,7 +274,7 @@ class Network:
     def classes_(self) -> Array:
         """The label that each output stands for, or 0 and 1 where there is one output.  May be set.
 
-        A network that no `fit` has trained and that has them predicts labels.
+        An untrained network predicts labels once they are set.
 
         They are 0, 1, 2 ... unless `fit` first learnt other labels: text, dates (``datetime64``), or
         anything that has a hash, in sorted order; or other numbers.
@@ -294,8 +295,8 @@ class Network:
     def feature_names_in_(self) -> Array:
         """The column names of the frame that `fit` trained on, an array of `str` objects.
 
-        Later frames of pandas or polars must have the same columns in the same order.  Where no training had
-        a frame whose names are all strings, there is no such attribute (AttributeError).
+        Later frames of pandas or polars must have the same columns in the same order.  Raises AttributeError
+        unless the network was trained on a frame whose column names are all strings.
 
         >>> import pandas
         >>> X = pandas.DataFrame({"width": [0.0, 1.0], "height": [2.0, 1.0]})
@@ -361,9 +362,9 @@ class Network:
     def __getitem__(self, layers: slice) -> "Network":
         """Some layers in a row as a `Network` of copies of their weights: ``net[:2]`` has the first two.
 
-        Layers are counted as in ``weights``.  A part that begins with the first layer reads X as the network
-        does, scaled or divided; one that ends with the last has its cost, task and labels, and others predict
-        their activations.  Nothing of an optimizer's state goes along.
+        Layers are counted as in ``weights``.  A slice that includes the first layer reads X as the network
+        does, scaled or divided.  One that includes the last keeps its cost, task and labels; any other
+        predicts activations.  Optimizer state is not copied.
 
         Raises
         ------
@@ -446,6 +447,8 @@ class Network:
         test_data : list of (x, label), optional
             Evaluated after every epoch.
 
+        Notes
+        -----
         Each epoch prints ``Epoch 0 : 9123 / 10000``, or ``Epoch 0 complete`` without test data; the book's
         own line has no space before the colon.
         """
@@ -596,19 +599,24 @@ class Network:
         -------
         History
 
-        Where a subclass or a patch has replaced one of the book's methods or functions, training goes through
-        `update_mini_batch`, a sample at a time, in NumPy, and takes no optimizer but "sgd".
-
         Raises
         ------
         ValueError, TypeError
             For invalid arguments or data; the network is unchanged then.
+        DivergenceError
+            When the cost or a weight is no longer finite; the last finite weights are kept.
+
+        Warns
+        -----
         RuntimeWarning
             For whole numbers up to 255 beside numbers from 0 to 1, which may be pixels that were divided; and
             for uint8 numbers above 1 without `input_divisor`.  For whole numbers that float32 or float64
             rounds, beyond 2^24 or 2^53.
-        DivergenceError
-            When the cost or a weight is no longer finite; the last finite weights are kept.
+
+        Notes
+        -----
+        Where a subclass or a patch has replaced one of the book's methods or functions, training goes through
+        `update_mini_batch`, a sample at a time, in NumPy, and takes no optimizer but "sgd".
 
         Examples
         --------
@@ -653,7 +661,8 @@ class Network:
     ) -> History:
         """One epoch of `fit` on samples as they come, in a new order.
 
-        Where the network is trained already, y is of the same kind as it was; see `task`.
+        Where the network is trained already, y is of the same kind as it was; see `task`.  Arguments that are
+        not named here are those of `fit`.
 
         Parameters
         ----------
@@ -663,8 +672,6 @@ class Network:
             Defaults to 200, or to all samples where there are fewer.
         optimizer : str or object, optional
             Defaults to that of the last training, whose state continues, or to "sgd".
-
-        Other arguments are those of `fit`.
 
         Examples
         --------

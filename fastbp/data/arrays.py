@@ -103,7 +103,8 @@ def first_nonfinite(array: np.ndarray, dtype: np.dtype) -> tuple[int, int] | Non
 def warn_of_lost_digits(numbers: np.ndarray, dtype: np.dtype, name: str, option: str) -> None:
     """Warns of a column of whole numbers that `dtype` rounds; `option` keeps their digits.
 
-    They may be float64, as in a frame of which any column is; the first rows decide whether they are whole.
+    One float column makes a whole frame float64, so whole numbers may be float64; of these, only the first
+    rows are checked.
     """
     most = 1 << np.finfo(dtype).nmant + 1
     columns = numbers[:, None] if numbers.ndim == 1 else numbers

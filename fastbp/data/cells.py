@@ -16,7 +16,7 @@ def are_numbers(cells: Iterable[Any]) -> bool:
 
 
 def numbers_of_frame(values: Any, data: np.ndarray, name: str) -> np.ndarray:
-    """Converts a frame to numbers, and one of its columns where it holds any.
+    """Converts a frame to numbers, or one of its columns if that holds numbers.
 
     `data` is NumPy's array of it, of objects or times: pandas makes objects of columns of different kinds, of
     its nullable types, and of sparse columns beside others.

@@ -54,11 +54,11 @@ class Schema(NamedTuple):
 
     @property
     def columns(self) -> int:
-        """The columns of y, where y is no labels."""
+        """The number of columns of y, unless y holds labels."""
         return costs.columns_of(self.options.cost, self.outputs)
 
     def values(self, outputs: np.ndarray) -> np.ndarray:
-        """The outputs that answer for y: of pairs the means."""
+        """The outputs to compare with y: of (mean, log variance) pairs, the means."""
         return outputs[..., ::2] if self.is_paired else outputs
 
     @property

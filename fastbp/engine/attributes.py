@@ -9,8 +9,8 @@ import numpy as np
 class Assigned:
     """A network's weights or biases: a list of arrays that a user may assign, kept in its ``__dict__``.
 
-    `checked` returns the list to keep, and raises for arrays that no network can have.  Where a user has
-    replaced one of the methods, these alone decide what they take, and all is kept as it is.
+    `checked` returns the list to keep, and raises for arrays that no network can have.  If the user has
+    replaced a training method or function, any value is stored unchecked.
     """
 
     def __init__(self, checked: Callable[[Any], Any]) -> None:
@@ -46,7 +46,7 @@ def assign(net: Any, weights: Any, biases: Any, **others: Any) -> None:
 
 
 def surely(write: Callable[[], None]) -> None:
-    """Calls a function again that a signal handler has interrupted, and raises what it raised."""
+    """Calls `write`; if a signal handler interrupts it, calls it again, then re-raises."""
     try:
         write()
     except BaseException:

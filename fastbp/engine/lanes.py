@@ -29,8 +29,8 @@ _LINE = 64  # bytes of a cache line
 # Samples that go through all layers at once: as many as keep a layer's activations in the second-level cache.
 _ROWS = (64, 32, 16)
 _CACHED = 160 << 10  # bytes
-# (Weights of the largest matrix, the speed of lanes by that of networks one by one, at least): a Zen 2 core,
-# float32 and float64 (`python -m bench.ensembles --widths`).
+# (Most weights in a matrix, least measured speedup of lanes over one by one): a Zen 2 core, float32 and
+# float64 (`python -m bench.ensembles --widths`).
 _SPEEDS = ((16 * 16, 1.35), (32 * 32, 1.25), (64 * 64, 1.15), (96 * 96, 1.08))
 # Inputs of samples that are gathered for each lane, likewise: a Zen 3 core (`--inputs`).
 _MOST_OWN_INPUTS = 64
@@ -326,11 +326,12 @@ class LaneEngine:
         losses: np.ndarray,
         position: np.ndarray,
     ) -> None:
-        """Trains the active networks on the rows at these positions of their orders: one of all, or one each.
+        """Trains the active networks on the rows `orders[:, positions[0]:positions[1]]`.
 
-        `numbers` (networks, steps, numbers) holds those of each step, of which the first is `first_step` of
-        the network.  `losses` holds running costs, `position` where each network ended: at the first position
-        of a batch whose cost was not finite.
+        `orders` is (1, n) if all share one order, else (networks, n).  `numbers` (networks, steps, numbers)
+        holds those of each step, of which the first is `first_step` of the network.  `losses` holds running
+        costs, `position` where each network ended: at the first position of a batch whose cost was not
+        finite, else at the last.
         """
         kernel = lane_step.train_lanes(self.architecture.dtype)
         samples = self._samples(data, orders)
@@ -350,7 +351,7 @@ class LaneEngine:
     def infer(self, data: LaneData, losses: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """The outputs, and each sample's cost to `losses` (networks, n), where there is room.
 
-        Of all samples, or of some rows: (n,) of all networks, or (networks, n).
+        `rows` is (n,) for all networks, (networks, n) for each, or None for all samples.
         """
         kernel = lane_step.infer_lanes(self.architecture.dtype)
         orders = np.atleast_2d(np.arange(data.X.shape[-2], dtype=np.int64) if rows is None else rows)

@@ -85,6 +85,8 @@ class OneByOne:
         position: np.ndarray,
     ) -> None:
         """Trains the active networks; arguments are those of `LaneEngine.train`."""
+        # Losses of `new_losses` are a view of `_room`, which the kernels write together with the weights, so
+        # that an interrupt leaves them true; others are copied once a kernel has returned.
         room = self._room if losses.base is self._room else None
         parts = self._parts_of(data)
 
@@ -106,7 +108,7 @@ class OneByOne:
     def infer(self, data: LaneData, losses: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """The outputs, and each sample's cost to `losses` (networks, n), where there is room.
 
-        Of all samples, or of some rows: (n,) of all networks, or (networks, n).
+        `rows` is (n,) for all networks, (networks, n) for each, or None for all samples.
         """
         parts = self._parts_of(data)
         n = parts[0].X.shape[0] if rows is None else rows.shape[-1]

@@ -28,7 +28,8 @@ _DENSE = 0.1  # sparse rows that store at least this share of their numbers are 
 _INFERENCE_ROWS = 96  # most rows of a block in a forward pass: whole tiles
 _TILE = 12  # rows of whole tiles, which blocks of wide layers have at least
 _INFERENCE_FLOPS = 1e9  # most operations per call and member, so that an interrupt is noticed soon
-_MEMBER_FLOPS = 2e7  # least of half a training's operations per call and member, to pay for a thread
+_MEMBER_FLOPS = 2e7  # least operations per call and member of a forward pass that pay for a thread
+# No array: recognized by `is` where targets of no rows are empty too, elsewhere by its size
 NOTHING: np.ndarray = np.zeros(0)
 
 

@@ -81,9 +81,8 @@ def to_c(
         const char *const predict_labels[];     /* and their names */
 
     T is float or double, the network's type; U is T, or double where values are scaled.  x has what the
-    model was trained on, in its units, not yet divided by `input_divisor` or scaled by a pipeline; what
-    `uint8_divisor` divides, is to be divided before.
-    The stack holds two layers' activations.
+    model was trained on, in its units, not yet divided by `input_divisor` or scaled by a pipeline; samples
+    that `uint8_divisor` divides must be divided beforehand.  The stack holds two layers' activations.
 
     Sums are taken in ascending order without fused multiply-add, and exp and the like are the C library's, so
     outputs agree with `Network.outputs` but for rounding.
@@ -96,8 +95,8 @@ def to_c(
     path : str or path-like
         Compile it by ``cc -std=c99 -c`` and link with ``-lm``.
     name : str
-        Of the function, and the beginning of every other name, so that several networks fit in one program;
-        none that the C library has.
+        Name of the function and prefix of all other names, so that several networks fit in one program; must
+        not be a name of the C library.
     header : bool
         If True, also writes the declarations, to a file whose name ends in .h instead of .c.
     embedded : bool

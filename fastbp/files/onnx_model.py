@@ -18,9 +18,9 @@ def to_onnx(model: Any, path: str | os.PathLike[str]) -> None:
     """Writes a network as an ONNX model, which onnxruntime and many others run.
 
     Its input is ``X``, (samples, inputs) in the network's type and in the units that it was trained in,
-    not yet divided by `input_divisor` or scaled by a pipeline; what `uint8_divisor` divides, is to be divided
-    before.  Its outputs are ``outputs``, those of `Network.outputs` in the network's type, and, but for
-    values, ``label``, those of `Network.predict`: int64, or text where a label is none.
+    not yet divided by `input_divisor` or scaled by a pipeline; samples that `uint8_divisor` divides must be
+    divided beforehand.  Its outputs are ``outputs``, those of `Network.outputs` in the network's type, and,
+    but for values, ``label``, those of `Network.predict`: int64, or text if any label is not an int64.
 
     Runtimes add in an order of their own, so outputs agree but for rounding; those of ``gelu``, not of its
     tanh form, agree to float32 in float64 too, for onnxruntime has the error function in float32 alone.  The

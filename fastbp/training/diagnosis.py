@@ -148,8 +148,8 @@ def notes(
 def is_due(ended: int, epochs: int, steps: int) -> bool:
     """Tells whether a training is looked at after so many ended epochs, which made so many steps.
 
-    After the last one, if it has made `_LEAST_STEPS`, and after the first by which it has made
-    `_FIRST_STEPS`, but the second at the earliest.
+    True after the last epoch, given `_LEAST_STEPS` steps, and after the epoch that reached `_FIRST_STEPS`; in
+    place of the first epoch, after the second.
     """
     if ended < 2 or steps < _LEAST_STEPS:
         return False

@@ -45,7 +45,11 @@ class Start(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """Validation data, checked and converted for an engine."""
+    """Validation data, checked and converted for an engine.
+
+    Networks that train together share one object where they can, because `Evaluation.shares` compares
+    `targets` and `rows` by identity.
+    """
 
     X: Samples
     targets: np.ndarray
