@@ -14,7 +14,7 @@ from .data.metrics import METRICS
 from .data.targets import required
 from .engine import ensemble_inference, summary
 from .files import container, ensemble_file
-from .network import Callbacks, Metric, Network, Validation, network_of, recipe_of
+from .network import Callbacks, Metric, Network, Validation, network_from_saved, recipe_of
 from .options import checks, random_streams
 from .options.costs import definition_of
 from .options.optimizers import Optimizer
@@ -429,7 +429,7 @@ def load_ensemble(
     user_functions = {"activation": activation, "output_activation": output_activation, "cost": cost}
     saved = ensemble_file.load(os.fspath(path), user_functions)
     with container.understood(os.fspath(path), "damaged"):
-        return Ensemble.of(map(network_of, saved))
+        return Ensemble.of(map(network_from_saved, saved))
 
 
 def _seeds(seed: Any, count: int) -> list[int]:

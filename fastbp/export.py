@@ -6,7 +6,7 @@ from typing import Any
 from .files import network_file
 from .files.c_source import to_c
 from .files.onnx_model import to_onnx
-from .files.pipelines import network_of
+from .files.pipelines import network_without_fills
 
 __all__ = ["save", "to_c", "to_onnx"]
 
@@ -45,4 +45,4 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     >>> bool((fastbp.load(path).predict(X) == model.predict(X)).all())
     True
     """
-    network_file.save(network_of(model), path)
+    network_file.save(network_without_fills(model), path)

@@ -386,7 +386,7 @@ class Network:
         """
         begin, end = checks.consecutive("layers", layers, len(self.weights))
         sizes, parameters, state = part.part_of(self, begin, end)
-        return network_of(network_file.SavedNetwork(sizes, *parameters, state))
+        return network_from_saved(network_file.SavedNetwork(sizes, *parameters, state))
 
     def fingerprint(self) -> str:
         """SHA-256 in hexadecimal of what defines the network's outputs and cost: layers, weights, scaling.
@@ -918,10 +918,10 @@ def load(
     Network([3, 2], seed=0, dtype='float64')
     """
     user_functions = {"activation": activation, "output_activation": output_activation, "cost": cost}
-    return network_of(network_file.load(os.fspath(path), user_functions))
+    return network_from_saved(network_file.load(os.fspath(path), user_functions))
 
 
-def network_of(saved: network_file.SavedNetwork) -> Network:
+def network_from_saved(saved: network_file.SavedNetwork) -> Network:
     """The network that a file holds."""
     net = Network.__new__(Network)
     net.num_layers, net.sizes = len(saved.sizes), saved.sizes

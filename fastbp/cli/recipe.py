@@ -111,7 +111,7 @@ def network(options: argparse.Namespace, sizes: list[int]) -> "Network":
         raise Failure(f"network {','.join(map(str, sizes))}: {reason(error)}") from error
 
 
-def network_of(options: argparse.Namespace, dataset: data.Dataset) -> "Network":
+def described_network(options: argparse.Namespace, dataset: data.Dataset) -> "Network":
     """Makes the network that completed options describe, which knows the labels and the names of columns."""
     net = network(options, options.sizes)
     if dataset.task == "labels":

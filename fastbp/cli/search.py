@@ -116,7 +116,7 @@ def _made(candidate: Candidate, dataset: data.Dataset) -> "Network":
     try:
         options, _ = recipe.completed(candidate.options, dataset)
         recipe.steps(options)
-        net = recipe.network_of(options, dataset)
+        net = recipe.described_network(options, dataset)
         data.check(dataset, net)
     except Failure as error:
         raise candidate.refused(error) from error
@@ -181,7 +181,7 @@ def _score(
     from ..engine.chunks import DivergenceError
 
     options, _ = recipe.completed(candidate.options, dataset)
-    net = recipe.network_of(options, dataset)
+    net = recipe.described_network(options, dataset)
     training, test = parts["training"], parts["test"]
     arguments = recipe.arguments(options, parts)
     try:

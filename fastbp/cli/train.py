@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
             return 0
         chosen, note = recipe.completed(found.best if found else options, dataset)
         if found:
-            net = recipe.network_of(chosen, dataset)
+            net = recipe.described_network(chosen, dataset)
             if options.folds:
                 print(f"training on all: {_counts(dataset.name, parts, held_out)}")
         print(recipe.described(chosen), flush=True)

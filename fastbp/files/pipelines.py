@@ -51,7 +51,7 @@ def folded(model: Any) -> Folded:
     return Folded(net, fills)
 
 
-def network_of(model: Any) -> Any:
+def network_without_fills(model: Any) -> Any:
     """The network of a model, for a file, which cannot fill what is missing."""
     net, fills = folded(model)
     if fills is not None:

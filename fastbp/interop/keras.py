@@ -7,7 +7,16 @@ import numpy as np
 
 from ..network import Network
 from ..options.activations import ELU, OUTPUT_ACTIVATIONS, LeakyReLU
-from .steps import Activation, Dense, Dropout, Scale, Step, folded, network_of, standardized
+from .steps import (
+    Activation,
+    Dense,
+    Dropout,
+    Scale,
+    Step,
+    network_from_steps,
+    standardized,
+    with_scaling_folded,
+)
 
 _SLOPE = 0.2  # of Keras's activation "leaky_relu"
 
@@ -47,7 +56,7 @@ def from_keras(model: Any, **options: Any) -> Network:
             "begin it with keras.Input, or call it once"
         )
     steps = [step for layer in model.layers for step in _of_layer(layer)]
-    return network_of(steps, "from_keras", options)
+    return network_from_steps(steps, "from_keras", options)
 
 
 def _is_of_keras(thing: Any) -> bool:
@@ -139,7 +148,7 @@ def to_keras(net: Network) -> Any:
             f"to_keras: expected Keras and its backend, got {error}; pip install keras, or set KERAS_BACKEND "
             "to the backend that is installed"
         ) from error
-    parts = folded(net, "to_keras")
+    parts = with_scaling_folded(net, "to_keras")
     dtype = str(parts.dtype)
     model = keras.Sequential([keras.Input((parts.sizes[0],), dtype=dtype)])
     for layer in parts.layers:

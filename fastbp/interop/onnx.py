@@ -9,7 +9,7 @@ import numpy as np
 from ..engine import formulas
 from ..network import Network
 from ..options.activations import ELU, GELU, LeakyReLU
-from .steps import Activation, Dense, Scale, Step, network_of
+from .steps import Activation, Dense, Scale, Step, network_from_steps
 
 _PLAIN = {  # operator -> activation
     "Sigmoid": "sigmoid",
@@ -72,7 +72,7 @@ def from_onnx(model: Any, **options: Any) -> Network:
             ) from error
     if not hasattr(model, "graph"):
         raise ValueError(f"from_onnx: expected a path or an onnx.ModelProto, got {type(model).__name__}")
-    return network_of(_Chain(model).steps(), "from_onnx", options)
+    return network_from_steps(_Chain(model).steps(), "from_onnx", options)
 
 
 class _Chain:

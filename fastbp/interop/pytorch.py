@@ -7,7 +7,7 @@ import numpy as np
 
 from ..network import Network
 from ..options.activations import ELU, GELU, LeakyReLU
-from .steps import Activation, Dense, Dropout, Step, folded, network_of, standardized
+from .steps import Activation, Dense, Dropout, Step, network_from_steps, standardized, with_scaling_folded
 
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {  # module's class -> what `Network` calls it
     "Identity": lambda module: "linear",
@@ -58,7 +58,7 @@ def from_torch(model: Any, **options: Any) -> Network:
             )
     else:
         steps = list(_of_module(model))
-    return network_of(steps, "from_torch", options)
+    return network_from_steps(steps, "from_torch", options)
 
 
 def _of_module(module: Any) -> Iterator[Step]:
@@ -146,7 +146,7 @@ def to_torch(net: Network) -> Any:
         import torch
     except ImportError as error:
         raise ImportError("to_torch: expected PyTorch; pip install torch") from error
-    parts = folded(net, "to_torch")
+    parts = with_scaling_folded(net, "to_torch")
     modules: list[Any] = []
     rates = (*parts.dropout, *[0.0] * len(parts.layers))  # as many, or more
     for layer, rate in zip(parts.layers, rates, strict=False):

@@ -7,7 +7,7 @@ import numpy as np
 from ..files.exported import Layer
 from ..network import Network
 from ..options.activations import SCIKIT_LEARNS
-from .steps import Activation, Dense, Step, folded, network_of
+from .steps import Activation, Dense, Step, network_from_steps, with_scaling_folded
 
 _OURS = SCIKIT_LEARNS | {name: name for name in ("tanh", "relu", "softmax")}
 _THEIRS = {ours: theirs for theirs, ours in _OURS.items()}
@@ -44,7 +44,7 @@ def from_sklearn(model: Any, **options: Any) -> Network:
     steps[-1] = Activation(output)
     if output == "exponential":
         options = {"cost": "poisson", **options}
-    net = network_of(steps, "from_sklearn", options)
+    net = network_from_steps(steps, "from_sklearn", options)
     several = model.n_outputs_ > 1
     if not hasattr(model, "classes_"):
         net.task = "values" if several else "value"
@@ -92,7 +92,7 @@ def to_sklearn(net: Network) -> Any:
         raise ImportError(
             "to_sklearn: expected scikit-learn; pip install '.[sklearn]' in fastbp's source folder"
         ) from error
-    parts = folded(net, "to_sklearn")
+    parts = with_scaling_folded(net, "to_sklearn")
     layers = list(parts.layers)
     if parts.is_paired:
         layers[-1] = layers[-1]._replace(weights=layers[-1].weights[::2], biases=layers[-1].biases[::2])

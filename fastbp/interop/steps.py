@@ -67,7 +67,7 @@ class _Layer:
         self.biases = self.biases * factor + shift
 
 
-def network_of(steps: Iterable[Step], source: str, options: Mapping[str, Any]) -> Network:
+def network_from_steps(steps: Iterable[Step], source: str, options: Mapping[str, Any]) -> Network:
     """The network that computes the steps; `source` names the model in errors.
 
     `options` are those of `Network.from_weights`; those that the steps say have them as defaults.
@@ -165,12 +165,12 @@ def _after(scales: Iterable[Scale], step: Dense) -> _Layer:
     return _Layer(weights, biases)
 
 
-def folded(model: Any, name: str) -> Exported:
+def with_scaling_folded(model: Any, name: str) -> Exported:
     """The parts of a model's network with the scaling of inputs and outputs in the weights, rounded once.
 
     `name` is that of the function that writes them, for errors.
     """
-    parts = exported(pipelines.network_of(model))
+    parts = exported(pipelines.network_without_fills(model))
     layers, dtype = list(parts.layers), parts.dtype
     if parts.inputs is not None:
         _warn_of_far_means(parts.inputs, dtype, name)

@@ -37,7 +37,7 @@ def test_steps_become_layers():
 
     w, v = random.standard_normal((4, 5)), random.standard_normal((2, 4))
     shift, factor = random.standard_normal((2, 5))
-    net = steps.network_of(
+    net = steps.network_from_steps(
         [
             steps.Scale(1.0, shift),
             steps.Scale(factor, 2.0),
@@ -61,10 +61,10 @@ def test_first_scaling_keeps_all_digits():
 
     mean, w = np.full(5, 1e6), random.standard_normal((4, 5)).astype("float32")
     first = steps.standardized(mean, np.full(5, 2.0)), steps.Scale(4.0, 1.0)
-    net = steps.network_of([*first, steps.Dense(w, np.zeros(4, "float32"))], "test", {})
+    net = steps.network_from_steps([*first, steps.Dense(w, np.zeros(4, "float32"))], "test", {})
     rows = (mean + X).astype("float32")
     np.testing.assert_allclose(net.outputs(rows), ((rows - mean) * 2 + 1) @ w.T, rtol=1e-5, atol=1e-5)
-    divided = steps.network_of([*first, steps.Dense(w, np.zeros(4))], "test", {"input_divisor": 2.0})
+    divided = steps.network_from_steps([*first, steps.Dense(w, np.zeros(4))], "test", {"input_divisor": 2.0})
     np.testing.assert_allclose(divided.outputs(2 * mean + X), (X + 1) @ w.T, rtol=1e-5, atol=1e-5)
     net.fit(rows, X[:, :4], epochs=1, batch_size=5)
     np.testing.assert_allclose(net._fastbp.learnt.input_scaling.mean, mean - 0.5)
