@@ -15,7 +15,7 @@ from .kernels.records import GRADIENT
 from .layout import BLOCK
 from .packed import Data, Engine, UpdateSpec
 from .replaced import COMPILED, is_replaced
-from .team_size import is_one_chunk, sizes
+from .team_size import is_one_chunk, team_sizes
 
 
 class Objective:
@@ -43,7 +43,7 @@ class Objective:
         self._is_compiled = architecture.is_compiled
         self._data = _data(net, self._architecture, X, y, sample_weight, class_weight)
         n = self._samples = len(self._data.X)
-        self._sizes = sizes(checks.threads_of(threads), self._architecture, n, n, epochs=1)
+        self._team_sizes = team_sizes(checks.threads_of(threads), self._architecture, n, n, epochs=1)
         self._is_short = is_one_chunk(self._architecture, n)
         self._shapes = [array.shape for pair in zip(*self.start, strict=True) for array in pair]
         self._order = np.arange(n, dtype=np.int64)
@@ -90,7 +90,7 @@ class Objective:
         """The cost and its gradient, summed over all samples."""
         n, engine = self._samples, self._engine
         if engine is None:
-            update_spec, most, listed = UpdateSpec(GRADIENT), self._sizes.most, self._data.is_listed
+            update_spec, most, listed = UpdateSpec(GRADIENT), self._team_sizes.most, self._data.is_listed
             engine = Engine(self._architecture, weights, biases, n, most, update_spec, listed=listed)
             self._engine = engine
         else:
@@ -99,7 +99,7 @@ class Objective:
         if self._is_short:
             engine.train(self._data, self._order, (0, n), _NO_STEP, losses=losses)
         else:
-            Chunks(engine, self._data, _no_steps, sizes=self._sizes).pass_over(self._order, losses)
+            Chunks(engine, self._data, _no_steps, sizes=self._team_sizes).pass_over(self._order, losses)
         return float(losses[0]), engine.gradient()
 
 

@@ -61,7 +61,7 @@ class TeamSizes(NamedTuple):
 ALONE = TeamSizes(1, (1,))
 
 
-def sizes(
+def team_sizes(
     threads: int | str, work: Work, batch_size: int, samples: float, epochs: float = math.inf
 ) -> TeamSizes:
     """Team sizes for ``threads``, never more than CPUs, with so many samples per epoch.
@@ -71,8 +71,7 @@ def sizes(
     counted only for more than one thread.
     """
     if threads != "auto":
-        size = 1 if threads == 1 else max(1, min(cpus(), int(threads)))
-        return TeamSizes(size, (size,))
+        return _chosen(threads)
     flops = work.flops()
     step, epoch = flops * batch_size, flops * samples
     busy = int(min(max(step / _MEMBER_FLOPS, 2 if step >= _PAIR_FLOPS else 1), epoch / _EPOCH_FLOPS))
@@ -86,17 +85,22 @@ def sizes(
     return TeamSizes(size, tuple(sorted({size, most, *(1 << bit for bit in range(most.bit_length()))})))
 
 
-def sizes_of_many(threads: int | str, work: Work, samples: float, networks: int) -> TeamSizes:
+def team_sizes_of_many(threads: int | str, work: Work, samples: float, networks: int) -> TeamSizes:
     """Team sizes for networks that train together, each by one member: `work` is that of all of them."""
     if threads != "auto":
-        size = 1 if threads == 1 else max(1, min(cpus(), int(threads)))
-        return TeamSizes(size, (size,))
+        return _chosen(threads)
     busy = int(work.flops() * samples / _EPOCH_FLOPS)
     if busy < 2 or networks < 2:
         return ALONE
     most = min(free_cpus(), networks)
     candidates = {most, *(1 << bit for bit in range(most.bit_length()))}
     return TeamSizes(min(busy, most), tuple(sorted({min(busy, most), *candidates})))
+
+
+def _chosen(threads: int | str) -> TeamSizes:
+    """The team of a number of threads, never more than CPUs; these are counted only for more than one."""
+    size = 1 if threads == 1 else max(1, min(cpus(), int(threads)))
+    return TeamSizes(size, (size,))
 
 
 def is_one_chunk(work: Work, samples: float) -> bool:

@@ -11,7 +11,7 @@ from ..data.pixels import warn_of_other_scale
 from ..data.validation import checked_validation_data
 from ..engine.architecture import checked, schema_of
 from ..engine.replaced import COMPILED, is_replaced
-from ..engine.team_size import sizes_of_many
+from ..engine.team_size import team_sizes_of_many
 from ..engine.user_functions import unreplaced
 from ..options import checks
 from ..options.schedules import SCHEDULES
@@ -87,8 +87,8 @@ def run_of(
     groups = [[i for i, it in enumerate(plain) if it is kind] for kind in (True, False)]
     flops = sum(checked(one.net).architecture.flops() for one in assignments)
     first = trainees[0]
-    sizes = sizes_of_many(first.plan.threads, Flops(flops), first.source.samples, len(trainees))
-    return EnsembleRun(trainees, filter(None, groups), sizes, flops, callbacks, ensemble)
+    team = team_sizes_of_many(first.plan.threads, Flops(flops), first.source.samples, len(trainees))
+    return EnsembleRun(trainees, filter(None, groups), team, flops, callbacks, ensemble)
 
 
 def assignment(

@@ -19,7 +19,7 @@ from ..engine.chunks import Chunks
 from ..engine.kernels.records import FUSED
 from ..engine.packed import Engine, UpdateSpec
 from ..engine.replaced import COMPILED, is_replaced
-from ..engine.team_size import ALONE, sizes
+from ..engine.team_size import ALONE, team_sizes
 from ..files import resuming
 from ..files.checks import check_labels
 from ..options import checks
@@ -120,12 +120,12 @@ def _built_run(net: Any, parts: Parts, source: ArraySource | Blocks, plan: Plan)
     samples = _MANY if source.samples is None else source.samples
     progress = net._fastbp.progress
     start = start_of(progress, parts, plan.recipe, plan.epochs * -(-samples // batch_size))
-    team = sizes(plan.threads, parts.architecture, batch_size, samples, plan.epochs)
+    team = team_sizes(plan.threads, parts.architecture, batch_size, samples, plan.epochs)
     evaluating = 0 if plan.threads == "auto" else team.most  # members; 0 is as many as pay
     engine = _engine(net, parts, source, plan, team.most, start.optimizer_state)
     begin(net, learnt, plan.recipe, start)
-    team_sizes = team if isinstance(engine, Engine) else ALONE
-    chunks = Chunks(engine, source.data, start.numbers, progress.batches, team_sizes)
+    sizes = team if isinstance(engine, Engine) else ALONE
+    chunks = Chunks(engine, source.data, start.numbers, progress.batches, sizes)
     run = Run(net, chunks, start.numbers, source, plan, lambda: evaluation(engine, evaluating), arguments)
     if saved:
         checkpoint.resume(run, saved)

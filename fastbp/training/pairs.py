@@ -17,7 +17,7 @@ from ..engine.chunks import Chunks, Numbers, say
 from ..engine.kernels import shuffle as mersenne
 from ..engine.packed import Data, Engine, UpdateSpec
 from ..engine.replaced import FORWARD, inference_engine, is_replaced, repack
-from ..engine.team_size import ALONE, TeamSizes, sizes
+from ..engine.team_size import ALONE, TeamSizes, team_sizes
 from ..options import checks, costs
 from ..options.optimizers import SGD as _SGD
 
@@ -178,7 +178,7 @@ def _engine_for(
 ) -> tuple[Any, Data, TeamSizes]:
     architecture, weights, biases = checked(net)
     data = _data(architecture, pairs, often=epochs > 2)
-    team = sizes(threads, architecture, batch_size, len(pairs), epochs)
+    team = team_sizes(threads, architecture, batch_size, len(pairs), epochs)
     key = mask_key(net) if architecture.dropout else 0
     if not architecture.is_compiled:
         return numpy_engine.Engine(architecture, weights, biases, batch_size, key=key), data, ALONE

@@ -11,7 +11,7 @@ from fastbp.engine import chunks as engine_chunks
 from fastbp.engine import team_size
 from fastbp.engine.architecture import Architecture
 from fastbp.engine.kernels.team import WHOLE
-from fastbp.engine.team_size import TeamSizes, TeamTuner, sizes
+from fastbp.engine.team_size import TeamSizes, TeamTuner, team_sizes
 
 NET = Architecture((784, 100, 10), ("sigmoid", "sigmoid"), np.dtype(np.float32))
 TINY = Architecture((2, 2, 1), ("sigmoid", "sigmoid"), np.dtype(np.float32))
@@ -135,20 +135,20 @@ def test_chunks_take_50_ms_and_grow_by_8_at_most():
 def test_sizes(monkeypatch):
     monkeypatch.setattr(team_size, "cpus", lambda: 6)
     monkeypatch.setattr(team_size, "free_cpus", lambda: 6)
-    assert sizes(1, NET, 32, 1e9) == TeamSizes(1, (1,))
-    assert sizes(4, NET, 32, 1e9) == TeamSizes(4, (4,))
-    assert sizes(100, NET, 32, 1e9) == TeamSizes(6, (6,))
-    assert sizes("auto", NET, 400, 1e9) == TeamSizes(6, (1, 2, 4, 6))
-    assert sizes("auto", NET, 40, 1e9) == TeamSizes(3, (1, 2, 3, 4, 6))
-    assert sizes("auto", NET, 4, 1e9) == TeamSizes(2, (1, 2, 4, 6))
-    assert sizes("auto", NET, 1, 1e9) == TeamSizes(1, (1, 2, 4, 6))
-    assert sizes("auto", NET, 32, 100) == TeamSizes(1, (1, 2, 4, 6)), (
+    assert team_sizes(1, NET, 32, 1e9) == TeamSizes(1, (1,))
+    assert team_sizes(4, NET, 32, 1e9) == TeamSizes(4, (4,))
+    assert team_sizes(100, NET, 32, 1e9) == TeamSizes(6, (6,))
+    assert team_sizes("auto", NET, 400, 1e9) == TeamSizes(6, (1, 2, 4, 6))
+    assert team_sizes("auto", NET, 40, 1e9) == TeamSizes(3, (1, 2, 3, 4, 6))
+    assert team_sizes("auto", NET, 4, 1e9) == TeamSizes(2, (1, 2, 4, 6))
+    assert team_sizes("auto", NET, 1, 1e9) == TeamSizes(1, (1, 2, 4, 6))
+    assert team_sizes("auto", NET, 32, 100) == TeamSizes(1, (1, 2, 4, 6)), (
         "an epoch too short to start a thread for"
     )
-    assert sizes("auto", TINY, 32, 1e9) == TeamSizes(1, (1,)), "no step of this can be shared"
+    assert team_sizes("auto", TINY, 32, 1e9) == TeamSizes(1, (1,)), "no step of this can be shared"
     monkeypatch.setattr(team_size, "free_cpus", lambda: 1)
-    assert sizes("auto", NET, 32, 1e9) == TeamSizes(1, (1,))
-    assert sizes(3, NET, 32, 1e9) == TeamSizes(3, (3,)), "a number is taken as it is"
+    assert team_sizes("auto", NET, 32, 1e9) == TeamSizes(1, (1,))
+    assert team_sizes(3, NET, 32, 1e9) == TeamSizes(3, (3,)), "a number is taken as it is"
 
 
 def test_the_work_of_a_network_is_that_of_its_products():
