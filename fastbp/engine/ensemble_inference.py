@@ -10,11 +10,11 @@ from ..data.targets import Targets, Task
 from ..data.weights import check_some_weight, sample_weights
 from ..options import activations, checks
 from . import inference, user_functions
-from .lane_data import LaneSpec, together
+from .choice import engine_of
+from .lane_data import LaneSpec, joined_data
 from .machine import free_cpus
 from .packed import NOTHING, Data
 from .replaced import FORWARD, is_replaced
-from .together import engine_of
 
 _TEAM_FLOPS = 1e7  # of a call, from which another thread pays
 
@@ -38,7 +38,7 @@ def outputs(nets: Sequence[Any], X: Any) -> np.ndarray:
     members = min(len(nets), free_cpus()) if flops > _TEAM_FLOPS else 1
     architecture = parts[0].architecture._replace(dropout=())
     parameters = [(part.weights, part.biases) for part in parts]
-    joined = together(data)
+    joined = joined_data(data)
     engine = engine_of(architecture, parameters, 1, members, LaneSpec(), (), joined, False)
     raw: np.ndarray = engine.outputs(joined)
     if data[0].outputs is None:

@@ -54,7 +54,7 @@ class LaneData(NamedTuple):
         )
 
 
-def together(parts: Sequence[Data]) -> LaneData:
+def joined_data(parts: Sequence[Data]) -> LaneData:
     """The data of networks that train together; what is one object in all of their parts is shared."""
 
     def joined(name: str) -> Any:

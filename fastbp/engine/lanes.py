@@ -16,7 +16,9 @@ from .formulas import Numpy
 from .kernels import lane_step
 from .kernels.dense import SAMPLES_AT_ONCE
 from .kernels.gather import DTYPE_CODES, LABELS, SCALED
-from .kernels.lane_step import LaneRows, Lanes, LaneSamples, LaneSteps, Options
+from .kernels.lane_step import LaneRows, LaneSamples, LaneSteps
+from .kernels.lane_step import Lanes as LaneNet
+from .kernels.lane_step import Options as LaneOptions
 from .kernels.lanes import COLUMNS
 from .kernels.records import LANE_LAYER, LANE_PLAN
 from .kernels.team import Member, run
@@ -281,7 +283,7 @@ class LaneEngine:
             X, Y, weights.ravel(), weights.shape[1] if weights.ndim == 2 else 0, np.ascontiguousarray(orders)
         )
 
-    def _net(self) -> Lanes:
+    def _net(self) -> LaneNet:
         layout, members = self._layout, self.members
         if self._scratch is None or len(self._scratch.numbers) < members:
             self._scratch = _Scratch(
@@ -289,7 +291,7 @@ class LaneEngine:
                 aligned_zeros(members * layout.doubles, np.float64).reshape(members, -1),
                 np.zeros((members, layout.integers), np.int64),
             )
-        return Lanes(
+        return LaneNet(
             self._parameters,
             self._state,
             self._targets,
@@ -301,12 +303,12 @@ class LaneEngine:
             self._networks,
         )
 
-    def _options(self, first_steps: np.ndarray, has_dropout: bool) -> Options:
+    def _options(self, first_steps: np.ndarray, has_dropout: bool) -> LaneOptions:
         spec, networks = self._spec, len(self)
         clip_norms = spec.clip_norms if spec.clip_norms.size else np.zeros(networks)
         keys = spec.keys if spec.keys.size else np.zeros(networks, np.uint64)
         rates = spec.dropout if has_dropout and np.any(spec.dropout) else np.zeros((networks, 0))
-        return Options(
+        return LaneOptions(
             self.active.astype(np.int64),
             np.ascontiguousarray(clip_norms, np.float64),
             np.ascontiguousarray(keys, np.uint64).view(np.int64),

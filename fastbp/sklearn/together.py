@@ -11,7 +11,7 @@ from ..data.sparse import is_sparse
 from ..engine.chunks import DivergenceError
 from ..training import ensemble_fit
 from ..training.fit import evaluation_of
-from ..training.lanes import Assignment
+from ..training.packs import Assignment
 from .perceptron import MLPClassifier, MLPRegressor
 from .watch import Watch
 

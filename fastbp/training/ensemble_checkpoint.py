@@ -41,21 +41,21 @@ def write(run: EnsembleRun, path: str) -> None:
     position, history, count = run.position, run.history, len(run.trainees)
     nets = [trainee.net for trainee in run.trainees]
     arrays = {f"training.{name}": np.zeros(count, dtype) for name, dtype in POSITION.items()}
-    for i, trainee in enumerate(run.trainees):  # those that have ended are in no lane
+    for i, trainee in enumerate(run.trainees):  # those that have ended are in no pack
         progress = trainee.net._fastbp.progress
         arrays["training.steps"][i] = progress.batches
         arrays["training.drawn"][i] = progress.epochs - trainee.before.epochs
-    for lanes in position.lanes:
-        whole, size = lanes.is_between, lanes.engine.batch_size
+    for pack in position.packs:
+        whole, size = pack.is_between, pack.engine.batch_size
         values = {
-            "steps": lanes.steps,
-            "drawn": lanes.drawn,
-            "active": lanes.active,
-            "samples_done": np.where(whole, lanes.samples_done, lanes.samples_done // size * size),
-            "losses": np.where(lanes.active, np.where(whole, lanes.losses, lanes.between), 0.0),
+            "steps": pack.steps,
+            "drawn": pack.drawn,
+            "active": pack.active,
+            "samples_done": np.where(whole, pack.samples_done, pack.samples_done // size * size),
+            "losses": np.where(pack.active, np.where(whole, pack.losses, pack.between), 0.0),
         }
         for name, numbers in values.items():
-            arrays[f"training.{name}"][lanes.networks] = numbers
+            arrays[f"training.{name}"][pack.networks] = numbers
     arrays["training.diverged"][...] = history.diverged
     arrays |= {f"{_HISTORY}{name}": numbers[: position.epoch] for name, numbers in history.items()}
     for i, watched in enumerate(position.watched):
@@ -121,13 +121,13 @@ def resume(run: EnsembleRun, saved: SavedEnsemble) -> None:
     history = {name: arrays[f"{_HISTORY}{name}"] for name in training["history"]}
     run.history = EnsembleHistory(len(run.trainees), history, [(i, text) for i, text in training["notes"]])
     run.history.diverged = arrays["training.diverged"].astype(bool)
-    lanes = []
-    for one in run.position.lanes:
-        at = {name: arrays[f"training.{name}"][one.networks] for name in POSITION}
-        one.losses[...] = at["losses"]
+    packs = []
+    for pack in run.position.packs:
+        at = {name: arrays[f"training.{name}"][pack.networks] for name in POSITION}
+        pack.losses[...] = at["losses"]
         steps = {name: at[name] for name in ("steps", "drawn", "samples_done")}
         active = at["active"].astype(bool)
-        lanes.append(one._replace(**steps, active=active, between=at["losses"].copy()))
+        packs.append(pack._replace(**steps, active=active, between=at["losses"].copy()))
     kinds = dict(zip(training["kinds"], training["callbacks"], strict=True))
     states = tuple(kinds.get(type(callback).__name__, {}) for callback in run.callbacks)
     watched = tuple(
@@ -138,7 +138,7 @@ def resume(run: EnsembleRun, saved: SavedEnsemble) -> None:
     )
     run.resume(
         EnsemblePosition(
-            tuple(lanes),
+            tuple(packs),
             training["epoch"],
             training["seconds"],
             len(training["notes"]),

@@ -31,7 +31,7 @@ from .fit import (
     unchanged_if_it_fails,
     validation_of,
 )
-from .lanes import Assignment, Trainee
+from .packs import Assignment, Trainee
 from .plan import Plan
 from .run import Callback
 from .sources import ArraySource, CheckedArrays

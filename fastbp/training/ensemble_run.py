@@ -14,14 +14,14 @@ from ..options import checks
 from . import diagnosis
 from .ensemble_history import EnsembleHistory
 from .history import History
-from .lanes import Lanes, Trainee, orders_of, packed, train_chunk
+from .packs import Pack, Trainee, orders_of, pack_networks, train_chunk
 from .run import Callback, CallbackState, interrupt, store
 
 
 class EnsemblePosition(NamedTuple):
     """The point that a training of many networks has reached; replaced by one assignment."""
 
-    lanes: tuple[Lanes, ...]
+    packs: tuple[Pack, ...]
     epoch: int = 0  # of this fit
     seconds: float = 0.0  # of the epoch, in a process that was interrupted
     notes: int = 0  # in the history
@@ -48,9 +48,9 @@ class NetworkRun:
         self._lent = False  # whether a hook may have changed the weights
 
     @property
-    def lane(self) -> tuple[Lanes, int]:
-        """The packed networks of which this is one, and its index among them."""
-        return self._run.lane_of(self.number)
+    def pack_and_index(self) -> tuple[Pack, int]:
+        """The pack of this network, and its index in it."""
+        return self._run.pack_of(self.number)
 
     @property
     def epoch(self) -> int:
@@ -72,15 +72,15 @@ class NetworkRun:
         """The network with its trained weights, for reading only."""
         net = self._trainee.net
         if not self._lent:  # else a hook may have changed them
-            lanes, j = self.lane
-            net.weights, net.biases = lanes.engine.unpack(j)
+            pack, j = self.pack_and_index
+            net.weights, net.biases = pack.engine.unpack(j)
         return net
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the last step."""
-        lanes, j = self.lane
-        return rate_of(self._trainee, lanes.made_by(j))
+        pack, j = self.pack_and_index
+        return rate_of(self._trainee, pack.made_by(j))
 
     @property
     def rate_factor(self) -> float:
@@ -103,8 +103,8 @@ class NetworkRun:
             getattr(watcher, hook)(self)
         if self._lent:
             _, weights, biases = checked(self._trainee.net)
-            lanes, j = self.lane
-            lanes.engine.pack(j, weights, biases)
+            pack, j = self.pack_and_index
+            pack.engine.pack(j, weights, biases)
             self._lent = False
 
 
@@ -125,7 +125,7 @@ class EnsembleRun:
         self,
         trainees: Sequence[Trainee],
         groups: Iterable[Sequence[int]],
-        sizes: TeamSizes,
+        team_sizes: TeamSizes,
         flops: int,
         callbacks: Sequence[Callback] = (),
         ensemble: Any = None,
@@ -136,17 +136,17 @@ class EnsembleRun:
         self.callbacks, self._ensemble = tuple(callbacks), ensemble
         self._is_kept = any(callback.keeps_position for callback in self.callbacks)
         self._pauses = tuple(callback.every for callback in self.callbacks if callback.every)
-        self._tuner = TeamTuner(Flops(flops), sizes)
+        self._tuner = TeamTuner(Flops(flops), team_sizes)
         self._baselines: dict[tuple[int, ...], diagnosis.Baseline] = {}  # by the data of networks
         self._stopped = False
         self._since = 0.0  # when the present epoch began
         self._undo: list[tuple[Any, np.ndarray]] = []  # weights, states and samples done then
         zeros = np.zeros(len(trainees), np.int64)
-        self._team = sizes.most
-        lanes = tuple(packed(trainees, group, zeros[list(group)], self._team) for group in groups)
-        self.position = EnsemblePosition(lanes)
+        self._team = team_sizes.most
+        packs = tuple(pack_networks(trainees, group, zeros[list(group)], self._team) for group in groups)
+        self.position = EnsemblePosition(packs)
         self._unpacked: list[tuple[Any, ...]] = []  # what `store` takes of networks that are packed no more
-        self._find_lanes()
+        self._index_networks()
         watched = any(trainee.watchers for trainee in trainees)
         self._network_runs = [NetworkRun(self, i) for i in range(len(trainees))] if watched else []
 
@@ -171,14 +171,14 @@ class EnsembleRun:
     def done(self) -> int:
         """The number of samples of the present epoch that networks have been trained on, of all networks."""
         samples_done = [
-            int(lanes.samples_done[lanes.active].min()) for lanes in self.position.lanes if lanes.active.any()
+            int(pack.samples_done[pack.active].min()) for pack in self.position.packs if pack.active.any()
         ]
         return min(samples_done, default=0) * len(self.trainees)
 
     @property
     def step(self) -> int:
         """The number of steps that the network with the most steps has made, in earlier calls as well."""
-        return max((int(lanes.made.max()) for lanes in self.position.lanes), default=0)
+        return max((int(pack.made.max()) for pack in self.position.packs), default=0)
 
     @property
     def seconds(self) -> float:
@@ -189,8 +189,8 @@ class EnsembleRun:
     def loss(self) -> float:
         """The mean cost of the present epoch so far, over the networks that train."""
         means = [
-            (lanes.losses / np.maximum(1, lanes.samples_done))[lanes.active & np.isfinite(lanes.losses)]
-            for lanes in self.position.lanes
+            (pack.losses / np.maximum(1, pack.samples_done))[pack.active & np.isfinite(pack.losses)]
+            for pack in self.position.packs
         ]
         every = np.concatenate([np.zeros(0), *means])
         return float(every.mean()) if every.size else 0.0
@@ -199,7 +199,7 @@ class EnsembleRun:
     def is_finite(self) -> bool:
         """True when all weights of the networks that train are finite, and not every network has diverged."""
         return not self.history.diverged.all() and all(
-            (lanes.engine.is_finite() | ~lanes.active).all() for lanes in self.position.lanes
+            (pack.engine.is_finite() | ~pack.active).all() for pack in self.position.packs
         )
 
     @property
@@ -210,7 +210,7 @@ class EnsembleRun:
     @property
     def _trains(self) -> bool:
         """Tells whether a network is to train on."""
-        return any(lanes.active.any() for lanes in self.position.lanes)
+        return any(pack.active.any() for pack in self.position.packs)
 
     def stop(self, why: str = "") -> None:
         """Ends the training of all networks after the present hooks; `why` becomes a note in the history."""
@@ -220,31 +220,31 @@ class EnsembleRun:
 
     # The networks
 
-    def lane_of(self, i: int) -> tuple[Lanes, int]:
-        """The lanes of network `i`, and its index in them."""
-        group, j = self._lanes[i]
-        return self.position.lanes[group], j
+    def pack_of(self, i: int) -> tuple[Pack, int]:
+        """The pack of network `i`, and its index in it."""
+        group, j = self._indices[i]
+        return self.position.packs[group], j
 
-    def _find_lanes(self) -> None:
-        self._lanes = {
+    def _index_networks(self) -> None:
+        self._indices = {  # of the pack of each network, and of the network in it
             int(i): (group, j)
-            for group, lanes in enumerate(self.position.lanes)
-            for j, i in enumerate(lanes.networks)
+            for group, pack in enumerate(self.position.packs)
+            for j, i in enumerate(pack.networks)
         }
 
     def keep(self) -> None:
         """Writes the trained weights and states to all networks that have not been given them."""
         for learnt in self._unpacked:
             store(*learnt)
-        for lanes in self.position.lanes:
-            for j in range(len(lanes.networks)):
-                store(*self._learnt(lanes, j))
+        for pack in self.position.packs:
+            for j in range(len(pack.networks)):
+                store(*self._learnt(pack, j))
 
-    def _learnt(self, lanes: Lanes, j: int) -> tuple[Any, ...]:
+    def _learnt(self, pack: Pack, j: int) -> tuple[Any, ...]:
         """The arguments of `store` for a network."""
-        trainee = self.trainees[lanes.networks[j]]
-        learnt = lanes.engine.unpack(j), lanes.engine.unpack_state(j)
-        return trainee.net, trainee.before, *learnt, int(lanes.drawn[j]), lanes.made_by(j)
+        trainee = self.trainees[pack.networks[j]]
+        learnt = pack.engine.unpack(j), pack.engine.unpack_state(j)
+        return trainee.net, trainee.before, *learnt, int(pack.drawn[j]), pack.made_by(j)
 
     # The training
 
@@ -259,7 +259,7 @@ class EnsembleRun:
                     self._train_epoch()
             if self._stopped:
                 self._mark()
-            self._end(lanes.networks[lanes.active] for lanes in self.position.lanes)
+            self._end(pack.networks[pack.active] for pack in self.position.packs)
             self._hooks("on_train_end")
         except BaseException as error:
             interrupt(self.callbacks if has_begun else (), self, error)
@@ -288,7 +288,7 @@ class EnsembleRun:
             for watcher, state in zip(self.trainees[view.number].watchers, states, strict=True):
                 watcher.restore(state)
         diverged = self.history.diverged
-        self._end(lanes.networks[~(lanes.active | diverged[lanes.networks])] for lanes in self.position.lanes)
+        self._end(pack.networks[~(pack.active | diverged[pack.networks])] for pack in self.position.packs)
         self._mark()
 
     def _end(self, ended: Iterable[np.ndarray]) -> None:
@@ -316,12 +316,12 @@ class EnsembleRun:
         """One epoch of the networks that train, or the rest of the one that was interrupted."""
         epoch = self.epoch
         self.position = self.position._replace(
-            lanes=tuple(
-                lanes._replace(drawn=np.where(lanes.active, epoch + 1, lanes.drawn))
-                for lanes in self.position.lanes
+            packs=tuple(
+                pack._replace(drawn=np.where(pack.active, epoch + 1, pack.drawn))
+                for pack in self.position.packs
             )
         )
-        self._undo = [(lanes.engine.snapshot(), lanes.samples_done.copy()) for lanes in self.position.lanes]
+        self._undo = [(pack.engine.snapshot(), pack.samples_done.copy()) for pack in self.position.packs]
         self._since = time.perf_counter() - self.position.seconds
         try:
             whole, seconds = self._train_samples(), self.seconds
@@ -332,39 +332,39 @@ class EnsembleRun:
             raise DivergenceError(self.history.notes[-1])
         if not whole:
             return
-        ended, trained = self.position.lanes, self._trains
+        ended, trained = self.position.packs, self._trains
         if trained:
             self._record(ended, seconds)
-        active_lanes = self._call_watchers(ended)
-        lanes = tuple(
-            one.begun()._replace(active=active) for one, active in zip(ended, active_lanes, strict=True)
+        train_on = self._call_watchers(ended)
+        packs = tuple(
+            pack.begun()._replace(active=active) for pack, active in zip(ended, train_on, strict=True)
         )
-        self._mark(lanes=lanes, epoch=epoch + trained, seconds=0.0)
+        self._mark(packs=packs, epoch=epoch + trained, seconds=0.0)
         self._end(
             new.networks[old.active & ~new.active]
-            for old, new in zip(ended, self.position.lanes, strict=True)
+            for old, new in zip(ended, self.position.packs, strict=True)
         )
         self._pack_again()
         self._hooks("on_boundary")
 
     def _train_samples(self) -> bool:
         """Trains to the end of the epoch, chunk by chunk; False if a callback ended it earlier."""
-        lanes = self.position.lanes
-        orders = [orders_of(self.trainees, one, self.epoch) for one in lanes]
+        packs = self.position.packs
+        orders = [orders_of(self.trainees, pack, self.epoch) for pack in packs]
         while True:
             members, samples = self._tuner.next()
             start, trained = time.perf_counter(), 0
-            for one, order in zip(lanes, orders, strict=True):
-                one.engine.members = members
-                chunk = train_chunk(self.trainees, one, order, samples, self._pauses)
+            for pack, order in zip(packs, orders, strict=True):
+                pack.engine.members = members
+                chunk = train_chunk(self.trainees, pack, order, samples, self._pauses)
                 trained = max(trained, chunk)
             if not trained:
                 return True
-            self._tuner.record(trained, time.perf_counter() - start, lanes[0].engine.waited)
+            self._tuner.record(trained, time.perf_counter() - start, packs[0].engine.waited)
             self._end_diverged(amid_epoch=True)
             if self.callbacks and self._trains:
                 self._hooks("on_chunk")
-                if all((one.is_between | ~one.active).all() for one in lanes):
+                if all((pack.is_between | ~pack.active).all() for pack in packs):
                     self._mark()
                     self._hooks("on_boundary")
             if self._stopped:
@@ -375,76 +375,76 @@ class EnsembleRun:
 
         Amid an epoch the cost alone tells, so that no note depends on how the epoch falls into chunks.
         """
-        for lanes, undo in zip(self.position.lanes, self._undo, strict=True):
-            finite = np.isfinite(lanes.losses) & (amid_epoch or lanes.engine.is_finite())
-            for j in np.flatnonzero(lanes.active & ~finite).tolist():
-                self._end_one(lanes, j, undo)
+        for pack, undo in zip(self.position.packs, self._undo, strict=True):
+            finite = np.isfinite(pack.losses) & (amid_epoch or pack.engine.is_finite())
+            for j in np.flatnonzero(pack.active & ~finite).tolist():
+                self._end_one(pack, j, undo)
 
-    def _end_one(self, lanes: Lanes, j: int, undo: tuple[Any, np.ndarray]) -> None:
+    def _end_one(self, pack: Pack, j: int, undo: tuple[Any, np.ndarray]) -> None:
         """Ends the training of a network that has diverged; weights that are not finite are undone."""
-        i, what = int(lanes.networks[j]), "the cost"
-        place = f"epoch {self.epoch + 1}, sample {lanes.samples_done[j]} of {lanes.samples}"
-        if not lanes.engine.is_finite()[j]:
+        i, what = int(pack.networks[j]), "the cost"
+        place = f"epoch {self.epoch + 1}, sample {pack.samples_done[j]} of {pack.samples}"
+        if not pack.engine.is_finite()[j]:
             what, (weights, samples_done) = "a weight", undo
-            lanes.engine.restore(j, weights)
-            lanes.samples_done[j] = samples_done[j]
-        lanes.active[j], self.history.diverged[i] = False, True
-        notes = self._explained(lanes, j, diverged=True)
+            pack.engine.restore(j, weights)
+            pack.samples_done[j] = samples_done[j]
+        pack.active[j], self.history.diverged[i] = False, True
+        notes = self._explained(pack, j, diverged=True)
         rate = self.trainees[i].plan.recipe.rate
-        parts = Parts(lanes.engine.architecture, *lanes.engine.unpack(j))
+        parts = Parts(pack.engine.architecture, *pack.engine.unpack(j))
         self.history.note(diagnosis.divergence(parts, place, what, rate, notes), i)
         self.position = self.position._replace(notes=len(self.history.own_notes))
 
-    def _record(self, ended: Sequence[Lanes], seconds: float) -> None:
+    def _record(self, ended: Sequence[Pack], seconds: float) -> None:
         """Adds the epoch to the history."""
         count = len(self.trainees)
         numbers: dict[str, np.ndarray] = {}
-        for lanes in ended:
-            active = np.flatnonzero(lanes.active).tolist()
-            steps = lanes.made.tolist()
-            means = lanes.losses / max(1, lanes.samples)
-            scores = self._scores(lanes)
-            trainees = [self.trainees[i] for i in lanes.networks]
+        for pack in ended:
+            active = np.flatnonzero(pack.active).tolist()
+            steps = pack.made.tolist()
+            means = pack.losses / max(1, pack.samples)
+            scores = self._scores(pack)
+            trainees = [self.trainees[i] for i in pack.networks]
             for j in active:
                 row = {"loss": means[j], "learning_rate": rate_of(trainees[j], steps[j]), **scores[j]}
                 for name, number in row.items():
                     if name not in numbers:
                         numbers[name] = np.full(count, np.nan)
-                    numbers[name][lanes.networks[j]] = number
+                    numbers[name][pack.networks[j]] = number
         of_all = {"seconds": seconds, "threads": float(self._tuner.size)}
         self.history.append(numbers, of_all)
-        for lanes in ended:
-            for j, made in enumerate(lanes.made.tolist()):
-                i = int(lanes.networks[j])
+        for pack in ended:
+            for j, made in enumerate(pack.made.tolist()):
+                i = int(pack.networks[j])
                 steps = made - self.trainees[i].before.batches
-                if lanes.active[j] and diagnosis.is_due(self.epoch + 1, self.epochs, steps):
-                    for note in self._explained(lanes, j, diverged=False):
+                if pack.active[j] and diagnosis.is_due(self.epoch + 1, self.epochs, steps):
+                    for note in self._explained(pack, j, diverged=False):
                         self.history.note(note, i)
         self._hooks("on_epoch_end")
 
-    def _scores(self, lanes: Lanes) -> list[dict[str, float]]:
+    def _scores(self, pack: Pack) -> list[dict[str, float]]:
         """The measurements of each network."""
-        scores: list[dict[str, float]] = [{} for _ in lanes.networks]
-        evaluations = [self.trainees[i].evaluation for i in lanes.networks]
-        for number, (data, rows) in enumerate(lanes.sets):
+        scores: list[dict[str, float]] = [{} for _ in pack.networks]
+        evaluations = [self.trainees[i].evaluation for i in pack.networks]
+        for number, (data, rows) in enumerate(pack.sets):
             losses = np.zeros((len(evaluations), len(evaluations[0].new_losses(number))))
-            outputs = lanes.engine.infer(data, losses, rows)
+            outputs = pack.engine.infer(data, losses, rows)
             if evaluations[0].shares(evaluations, number):
                 for score, more in zip(
                     scores, evaluations[0].scores_of_each(number, outputs, losses), strict=True
                 ):
                     score |= more
                 continue
-            for j in np.flatnonzero(lanes.active):
+            for j in np.flatnonzero(pack.active):
                 scores[j] |= evaluations[j].scores(number, outputs[j], losses[j])
         return scores
 
-    def _explained(self, lanes: Lanes, j: int, diverged: bool) -> list[str]:
+    def _explained(self, pack: Pack, j: int, diverged: bool) -> list[str]:
         """Notes on the failure of a network."""
-        i = int(lanes.networks[j])
+        i = int(pack.networks[j])
         trainee = self.trainees[i]
         losses = self.history.losses_of(i)
-        parts = Parts(lanes.engine.architecture, *lanes.engine.unpack(j))
+        parts = Parts(pack.engine.architecture, *pack.engine.unpack(j))
         rate, early = trainee.plan.recipe.rate, len(losses) < self.epochs
         data, order = trainee.source.seen
         key = id(data.targets), id(data.weights), id(data.outputs), id(order)
@@ -452,13 +452,13 @@ class EnsembleRun:
             self._baselines[key] = diagnosis.Baseline(parts.architecture, data, order)
         return diagnosis.notes(parts, data, order, rate, losses, diverged, early, self._baselines[key])
 
-    def _call_watchers(self, ended: Sequence[Lanes]) -> list[np.ndarray]:
+    def _call_watchers(self, ended: Sequence[Pack]) -> list[np.ndarray]:
         """Calls the watchers of the networks that have trained the epoch; returns which train on."""
         on = []
-        for lanes in ended:
-            active = lanes.active.copy()
+        for pack in ended:
+            active = pack.active.copy()
             for j in np.flatnonzero(active) if self._network_runs else ():
-                view = self._network_runs[lanes.networks[j]]
+                view = self._network_runs[pack.networks[j]]
                 view.history.append(self.history.numbers_of(view.number))
                 view.call("on_epoch_end")
                 active[j] = not view.stopped
@@ -467,22 +467,24 @@ class EnsembleRun:
 
     def _pack_again(self) -> None:
         """Repacks the networks that still train, once these are at most half of those packed together."""
-        lanes = []
-        for one in self.position.lanes:
-            active = np.flatnonzero(one.active)
-            if 2 * len(active) > len(one.active) or self.is_over:
-                lanes.append(one)
+        packs = []
+        for pack in self.position.packs:
+            active = np.flatnonzero(pack.active)
+            if 2 * len(active) > len(pack.active) or self.is_over:
+                packs.append(pack)
                 continue
-            for j in range(len(one.active)):
-                store(*(learnt := self._learnt(one, j)))
-                if not one.active[j]:
+            for j in range(len(pack.active)):
+                store(*(learnt := self._learnt(pack, j)))
+                if not pack.active[j]:
                     self._unpacked.append(learnt)
             if active.size:
-                lanes.append(
-                    packed(self.trainees, one.networks[active].tolist(), one.drawn[active], self._team)
+                packs.append(
+                    pack_networks(
+                        self.trainees, pack.networks[active].tolist(), pack.drawn[active], self._team
+                    )
                 )
-        self.position = self.position._replace(lanes=tuple(lanes))
-        self._find_lanes()
+        self.position = self.position._replace(packs=tuple(packs))
+        self._index_networks()
 
 
 def rate_of(trainee: Trainee, step: int) -> float:

@@ -70,8 +70,10 @@ def test_the_best_weights_are_restored_where_an_epoch_was_not_trained_to_its_end
 
 
 def test_networks_are_packed_again_when_half_of_them_have_stopped(monkeypatch):
-    sizes, packed = [], ensemble_run.packed
-    monkeypatch.setattr(ensemble_run, "packed", lambda t, n, d, m: sizes.append(len(n)) or packed(t, n, d, m))
+    sizes, pack = [], ensemble_run.pack_networks
+    monkeypatch.setattr(
+        ensemble_run, "pack_networks", lambda t, n, d, m: sizes.append(len(n)) or pack(t, n, d, m)
+    )
     compared(ensemble(), callbacks=EarlyStopping(patience=2))
     assert sizes[0] == COUNT and all(2 * b <= a for a, b in itertools.pairwise(sizes))
     assert len(sizes) > 1
@@ -82,7 +84,7 @@ def test_the_engine_is_chosen_by_what_pays(engine):
 
     class WatcherStates(EarlyStopping):
         def on_train_begin(self, run):
-            kinds.append(type(run.lane[0].engine).__name__)
+            kinds.append(type(run.pack_and_index[0].engine).__name__)
 
     ensemble().fit(X, Y, **FIT, callbacks=WatcherStates("loss"))
     assert {*kinds} == {"LaneEngine" if engine == "lanes" else "OneByOne"}

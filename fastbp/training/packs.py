@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.architecture import Parts, Progress, checked, mask_key
+from ..engine.choice import engine_of
 from ..engine.chunks import end_of_chunk
 from ..engine.kernels.records import FUSED
 from ..engine.kernels.shuffle import permute_rows
-from ..engine.lane_data import LaneData, LaneSpec, together
+from ..engine.lane_data import LaneData, LaneSpec, joined_data
 from ..engine.packed import NOTHING
-from ..engine.together import engine_of
 from ..options.optimizers import NUMBERS
 from ..options.step_numbers import StepNumbers
 from .evaluation import Evaluation
@@ -40,7 +40,7 @@ class Trainee(Assignment):
     before: Progress = field(kw_only=True)
 
 
-class Lanes(NamedTuple):
+class Pack(NamedTuple):
     """Networks that one engine trains, and the point that each has reached; replaced as one.
 
     Within an epoch the engine advances `losses` and `samples_done` together with the weights, and `active`
@@ -77,7 +77,7 @@ class Lanes(NamedTuple):
         size, done = int(self.engine.batch_size), int(self.samples_done[j])
         return int(self.steps[j]) + (-(-done // size) if done == self.samples else done // size)
 
-    def begun(self) -> "Lanes":
+    def begun(self) -> "Pack":
         """The same networks where an epoch begins."""
         losses, zeros = self.engine.new_losses(), np.zeros_like(self.samples_done)
         return self._replace(steps=self.made, losses=losses, samples_done=zeros, between=losses.copy())
@@ -87,7 +87,7 @@ class Lanes(NamedTuple):
         return np.asarray(self.active & (self.samples_done < self.samples) & np.isfinite(self.losses))
 
 
-def packed(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarray, team: int) -> Lanes:
+def pack_networks(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarray, team: int) -> Pack:
     """Packs networks, whose options differ in numbers only, to train on from where each is.
 
     For a team of at most so many members.
@@ -98,16 +98,16 @@ def packed(trainees: Sequence[Trainee], networks: Sequence[int], drawn: np.ndarr
     states = [net._fastbp.progress.optimizer_state for net in nets]
     parameters = [(part.weights, part.biases) for part in parts]
     architecture = parts[0].architecture._replace(dropout=())
-    data = together([member.source.data for member in members])
+    data = joined_data([member.source.data for member in members])
     spec, one_order = _spec(members, parts), _has_one_order(members)
     engine = engine_of(architecture, parameters, plan.batch_size, team, spec, states, data, not one_order)
     sets = []
     for each in zip(*(member.evaluation.sets for member in members), strict=True):
         rows = [one.rows for one in each]
         shared = all(array is rows[0] for array in rows)
-        sets.append((together([one.data for one in each]), rows[0] if shared else np.stack(rows)))
+        sets.append((joined_data([one.data for one in each]), rows[0] if shared else np.stack(rows)))
     losses = engine.new_losses()
-    return Lanes(
+    return Pack(
         networks=np.array(networks),
         engine=engine,
         data=data,
@@ -147,16 +147,16 @@ def _has_one_order(members: Sequence[Trainee]) -> bool:
     return not shuffles or len(keys) == 1
 
 
-def orders_of(trainees: Sequence[Trainee], lanes: Lanes, epoch: int) -> np.ndarray:
+def orders_of(trainees: Sequence[Trainee], pack: Pack, epoch: int) -> np.ndarray:
     """The rows of the epoch in the order of each network, (networks, n), or in that of all, (1, n)."""
-    which = np.zeros(1, np.int64) if lanes.has_one_order else np.flatnonzero(lanes.active)
-    members = [trainees[i] for i in lanes.networks[which]]
+    which = np.zeros(1, np.int64) if pack.has_one_order else np.flatnonzero(pack.active)
+    members = [trainees[i] for i in pack.networks[which]]
     rows = [member.source.rows for member in members]
     keys = [member.source.order_key(member.before.epochs + epoch) for member in members]
-    orders = np.zeros((1 if lanes.has_one_order else len(lanes.networks), lanes.samples), np.int64)
+    orders = np.zeros((1 if pack.has_one_order else len(pack.networks), pack.samples), np.int64)
     if None in keys or not members or not members[0].plan.shuffle:
         for j, member, key in zip(which, members, keys, strict=True):
-            orders[j] = member.source.rows[order_of(lanes.samples, member.plan.shuffle, key)]
+            orders[j] = member.source.rows[order_of(pack.samples, member.plan.shuffle, key)]
         return orders
     given = rows[0][None] if all(each is rows[0] for each in rows) else np.stack(rows)
     permute_rows(None)(which, np.array(keys, np.uint64), given, orders)
@@ -164,27 +164,27 @@ def orders_of(trainees: Sequence[Trainee], lanes: Lanes, epoch: int) -> np.ndarr
 
 
 def train_chunk(
-    trainees: Sequence[Trainee], lanes: Lanes, orders: np.ndarray, samples: int, pauses: Sequence[int]
+    trainees: Sequence[Trainee], pack: Pack, orders: np.ndarray, samples: int, pauses: Sequence[int]
 ) -> int:
     """Trains about so many samples of the networks that are farthest behind; returns how many it was.
 
     All networks are equally far, unless an exception has ended an earlier chunk.
     """
-    behind, samples_done, engine = lanes.behind(), lanes.samples_done, lanes.engine
+    behind, samples_done, engine = pack.behind(), pack.samples_done, pack.engine
     if not behind.any():
         return 0
     done = int(samples_done[behind].min())
     engine.active = behind & (samples_done == done)
     size = engine.batch_size
-    steps = lanes.steps + done // size
+    steps = pack.steps + done // size
     step = int(steps[np.argmax(engine.active)])
-    last = end_of_chunk(engine, done, lanes.samples, samples, step, pauses)
+    last = end_of_chunk(engine, done, pack.samples, samples, step, pauses)
     others = samples_done[behind & (samples_done > done)]
     last = min(last, int(others.min())) if others.size else last
     count = 1 + (last - 1) // size - done // size
     numbers = np.zeros((len(samples_done), count, NUMBERS))
     for j in np.flatnonzero(engine.active):
-        numbers[j] = trainees[lanes.networks[j]].numbers(int(steps[j]), count)
-    engine.train(lanes.data, orders, (done, last), numbers, steps, lanes.losses, samples_done)
-    np.copyto(lanes.between, lanes.losses, where=lanes.is_between)
+        numbers[j] = trainees[pack.networks[j]].numbers(int(steps[j]), count)
+    engine.train(pack.data, orders, (done, last), numbers, steps, pack.losses, samples_done)
+    np.copyto(pack.between, pack.losses, where=pack.is_between)
     return last - done
