@@ -335,6 +335,8 @@ class EnsembleRun:
         ended, trained = self.position.packs, self._trains
         if trained:
             self._record(ended, seconds)
+            self._note_failures(ended)
+            self._hooks("on_epoch_end")
         train_on = self._call_watchers(ended)
         packs = tuple(
             pack.begun()._replace(active=active) for pack, active in zip(ended, train_on, strict=True)
@@ -413,6 +415,9 @@ class EnsembleRun:
                     numbers[name][pack.networks[j]] = number
         of_all = {"seconds": seconds, "threads": float(self._tuner.size)}
         self.history.append(numbers, of_all)
+
+    def _note_failures(self, ended: Sequence[Pack]) -> None:
+        """Adds notes on networks that have learnt nothing, after an epoch in which that is looked for."""
         for pack in ended:
             for j, made in enumerate(pack.made.tolist()):
                 i = int(pack.networks[j])
@@ -420,7 +425,6 @@ class EnsembleRun:
                 if pack.active[j] and diagnosis.is_due(self.epoch + 1, self.epochs, steps):
                     for note in self._explained(pack, j, diverged=False):
                         self.history.note(note, i)
-        self._hooks("on_epoch_end")
 
     def _scores(self, pack: Pack) -> list[dict[str, float]]:
         """The measurements of each network."""
