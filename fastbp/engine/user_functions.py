@@ -81,7 +81,7 @@ def with_deviations(has_them: bool, cost: Any) -> None:
     """Refuses to give standard deviations that a network has not learnt."""
     if not has_them:
         raise ValueError(
-            f"return_std: expected a network of the cost 'gaussian', whose outputs tell them, got {cost!r}"
+            f"return_std: expected a network with cost='gaussian', which learns deviations, got {cost!r}"
         )
 
 

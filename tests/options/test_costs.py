@@ -284,7 +284,7 @@ def test_an_exported_gaussian_has_all_outputs(tmp_path):
         ),
         (
             lambda: fresh().predict(X, return_std=True),
-            ("return_std: expected a network of the cost 'gaussian'", "got 'quadratic'"),
+            ("return_std: expected a network with cost='gaussian'", "got 'quadratic'"),
         ),
         (
             lambda: fitted(y=VALUES, net=fresh([6, 4], cost="gaussian", output_activation="linear")),
