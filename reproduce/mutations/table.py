@@ -625,7 +625,7 @@ MUTATIONS = (
     ),
     Mutation(
         "files/durable.py",
-        "                os.fsync(file.fileno())\n",
+        "                _flush(file.fileno())\n",
         "",
         "a file is renamed before it is on the disk",
         ("files/test_durability.py",),
