@@ -101,7 +101,7 @@ class Network:
         "quadratic", ``|a - y|^2 / 2``; "cross_entropy", with outputs of sigmoids (several labels at once) or
         a softmax, or `CrossEntropy` with label smoothing; "focal" or `Focal`; "hinge", "squared_hinge";
         "huber" or `Huber`; "absolute"; "log_cosh"; "quantile" or `Quantile`; "poisson"; "gaussian", which has
-        two outputs for each value; or a user's own `Cost`.
+        two outputs for each value in turn, a mean and a log variance; or a user's own `Cost`.
     init : str or list of arrays, optional
         Initial weights: "normal" (the book's), "lecun_normal" (the book's later ones), "glorot_uniform",
         "glorot_normal", "he_normal", "he_uniform", "orthogonal", or the arrays themselves.  Without it

@@ -32,12 +32,22 @@ _ACTIVATIONS = {
     "softplus": "return (z > 0 ? z : 0) + log1p{f}(exp{f}(-fabs{f}(z)));",
     "exponential": "return exp{f}(z);",
 }
-_C_WORDS = (
+_WORDS = (
     "auto break case char const continue default do double else enum extern float for goto if inline int "
     "long main register restrict return short signed sizeof static struct switch typedef union unsigned "
     "void volatile while "
+    "alignas alignof and asm bitand bitor bool catch class compl constexpr decltype delete explicit export "
+    "false friend mutable namespace new noexcept not nullptr operator or private protected public template "
+    "this throw true try typeid typename using virtual xor "  # of C++, which may include the header
     "x outputs"  # the function's own arguments
 )
+_MATH = (  # in math.h; most have forms that end in f and l
+    "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim "
+    "floor fma fmax fmin fmod frexp hypot ilogb isfinite isinf isnan isnormal ldexp lgamma llrint llround "
+    "log log10 log1p log2 logb lrint lround modf nan nearbyint nextafter nexttoward pow remainder remquo "
+    "rint round scalbln scalbn signbit sin sinh sqrt tan tanh tgamma trunc"
+)
+_TAKEN = {*_WORDS.split(), *(word + suffix for word in _MATH.split() for suffix in ("", "f", "l"))}
 _LAYER = """\
 static void {name}_layer(const {real} *w, const {real} *b, const {real} *x, {real} *z, int n_in, int n_out)
 {{
@@ -106,17 +116,18 @@ def to_c(
     Raises
     ------
     ValueError
-        For a name that is none in C, an activation of a user's own, weights that are not finite, scaling
-        that `fit` has not learnt, a step that cannot be folded in, or, with `header`, a path that ends in .h.
+        For a name that is none in C or is taken by C, C++ or math.h, an activation of a user's own, weights
+        that are not finite, scaling that `fit` has not learnt, a step that cannot be folded in, or, with
+        `header`, a path that ends in .h.
 
     Examples
     --------
     >>> import pathlib, tempfile
     >>> from fastbp import Network
-    >>> path = pathlib.Path(tempfile.mkdtemp(), "xor.c")
-    >>> to_c(Network([2, 3, 1], seed=0), path, name="xor")
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "gate.c")
+    >>> to_c(Network([2, 3, 1], seed=0), path, name="gate")
     >>> [line for line in path.read_text().splitlines() if line.startswith("void")]
-    ['void xor(const double *x, double *outputs)']
+    ['void gate(const double *x, double *outputs)']
     """
     name = _checked_name(name)
     source = pathlib.Path(path)
@@ -155,12 +166,10 @@ def _narrow(parts: Exported) -> Exported:
 
 def _checked_name(name: Any) -> str:
     """Returns the name of a function, which C must allow."""
-    if (
-        not isinstance(name, str)
-        or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
-        or name in _C_WORDS.split()
-    ):
-        raise ValueError(f"name: expected a name in C, such as 'predict', got {name!r}")
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name in _TAKEN:
+        raise ValueError(
+            f"name: expected a name in C, such as 'predict', that C, C++ and math.h leave free, got {name!r}"
+        )
     return name
 
 
@@ -233,12 +242,18 @@ def _output_type(parts: Exported, embedded: bool) -> np.dtype:
 
 
 def _meaning(parts: Exported) -> str:
-    probable = parts.layers[-1].activation in ("softmax", "sigmoid")
+    activation = parts.layers[-1].activation
+    probable = activation in ("softmax", "sigmoid")
+    if parts.is_paired:
+        values = "a mean and a log variance v for each value, in the units of the training"
+        return f"{values}; its deviation is exp(v / 2)"
     match parts.task:
         case "value" | "values":
             return "values, in the units of the training"
         case "binary":
             return f"{'the probability' if probable else 'the output'} of the second label"
+        case "labels" if activation == "sigmoid":
+            return "the sigmoid of each label, which predict_proba divides by their sum"
     return f"{'the probability' if probable else 'the output'} of each label"
 
 

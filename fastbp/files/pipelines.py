@@ -89,9 +89,11 @@ def _affine(step: Any, number: int, inputs: int) -> tuple[np.ndarray, np.ndarray
         deviation = 1.0 / np.asarray(step.scale_, np.float64)
         mean = -np.asarray(step.min_, np.float64) * deviation
     else:
+        clip = " with clip" if getattr(step, "clip", False) else ""
         raise ValueError(
             f"model: step {number} of the pipeline: expected one of {_STEPS} (without clip), which can be "
-            f"folded into a network, got {step!r}; export the estimator alone and transform X before"
+            f"folded into a network, got {_name(step)}{clip}; export the estimator alone and transform X "
+            "before, or convert the pipeline to ONNX by skl2onnx"
         )
     return mean, deviation
 

@@ -192,6 +192,18 @@ def test_large_logits_and_ties(dtype, tmp_path):
         assert found["label"].tolist() == list(map(int, texts)) == labels
 
 
+def test_c_says_how_outputs_are_read(tmp_path):
+    meanings = {
+        "labels": "3 numbers: the probability of each label\n",
+        "sigmoids": "3 numbers: the sigmoid of each label, which predict_proba divides by their sum\n",
+        "multilabel": "2 numbers: the probability of each label\n",
+        "gaussian": "2 numbers: a mean and a log variance v for each value, in the units of the training; ",
+    }
+    for name, net in tasks("float64"):
+        to_c(net, tmp_path / "net.c")
+        assert f"   outputs  {meanings.get(name, '')}" in (tmp_path / "net.c").read_text()
+
+
 @NEEDS_CC
 def test_numbers_that_differ_in_their_exponent_alone(tmp_path):
     net = Network([3, 2, 2, 1], activation=[LeakyReLU(1e-16), LeakyReLU(1e16)], seed=0)
@@ -237,7 +249,7 @@ def test_what_cannot_be_exported(tmp_path):
     for write in (to_onnx, to_c):
         with pytest.raises(ValueError, match=r"weights\[1\]\[0, 2\]: expected a finite float64, got nan"):
             write(broken, tmp_path / "net")
-    for name in ("", "1st", "a-b", "double", "é", "_x", "x", "outputs", None):
+    for name in (*("", "1st", "a-b", "é", "_x", "x", "outputs", None), *("double", "class", "exp", "fabsf")):
         with pytest.raises(ValueError, match="name: expected a name in C"):
             to_c(Network([2, 1]), tmp_path / "net", name=name)
     assert not list(tmp_path.iterdir())
