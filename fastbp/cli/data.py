@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PIXELS = 255.0  # the largest number of a pixel
 _HELD_OUT = 10  # one sample in so many, for each part that is missing
+_LISTED = 20  # labels in a line
 
 
 class Rows(NamedTuple):
@@ -214,6 +215,13 @@ def classes(y: "NDArray[Any]", outputs: int, name: str, why: str) -> "Classes":
         raise Failure(f"{error}; y is read as labels, {why}") from error
 
 
+def listed(labels: Sequence[Any]) -> str:
+    """Lists labels, or the ends and their count where they are too many for a line."""
+    if len(labels) > _LISTED:
+        return f"{labels[0]}, {labels[1]} ... {labels[-1]} ({len(labels):,} of them)"
+    return ", ".join(map(str, labels))
+
+
 def check(dataset: Dataset, net: "Network") -> None:
     """Refuses data that `Network.fit` would refuse, naming the file."""
     for kind, part in dataset.parts.items():
@@ -245,35 +253,37 @@ def _check(part: Rows, net: "Network", dataset: Dataset, name: str) -> None:
 
 
 def split(
-    parts: dict[str, Rows], options: argparse.Namespace, needed: Sequence[str], name: str
+    dataset: Dataset, options: argparse.Namespace, needed: Sequence[str]
 ) -> tuple[dict[str, Rows], str]:
-    """Holds out those parts that are `needed` and missing from the training part; notes which.
+    """Holds out those parts that are `needed` and missing, each a fold of ten.
 
-    Draws the samples held out at random, because samples may be sorted by label.
+    Notes which parts those are, and the labels of which a part has no sample.
     """
     import numpy as np
 
-    parts = {kind: part for kind, part in parts.items() if kind in needed}
+    name, training = dataset.name, dataset.training
+    parts = {kind: part for kind, part in dataset.parts.items() if kind in needed}
     lacking = [kind for kind in needed if kind not in parts]
     if not lacking:
         return parts, ""
-    training = parts["training"]
     missing = f"no {' part and no '.join(lacking)} part"
     samples = len(training.y)
-    count = samples // _HELD_OUT
-    if not count:
+    if samples < _HELD_OUT:
         raise Failure(
             f"{name}: {samples} samples and {missing}, expected at least {_HELD_OUT} samples, "
             f"a tenth of which is held out; {_way_out(options)}"
         )
-    order = np.random.RandomState(options.seed).permutation(samples)
-    drawn = np.split(order, [count * (i + 1) for i in range(len(lacking))])
-    held_out = {kind: training.at(rows) for kind, rows in zip([*lacking, "training"], drawn, strict=True)}
-    for kind, part in held_out.items():
+    folds = _fold_of(training.y, dataset.task, _HELD_OUT, options.seed)
+    place = np.maximum(0, folds - (_HELD_OUT - 1 - len(lacking)))  # in the training part, or in a lacking one
+    each = " for each" if len(lacking) > 1 else ""
+    note = f" ({missing}: a tenth{each}, drawn by the seed, is held out)"
+    for number, kind in enumerate(["training", *lacking]):
+        parts[kind] = part = training.at(np.flatnonzero(place == number))
         if part.weights is not None and not part.weights.any():
             raise Failure(f"{name}: expected weights above 0 in the {kind} part, got zeros alone")
-    each = " for each" if len(lacking) > 1 else ""
-    return parts | held_out, f" ({missing}: a tenth{each}, drawn by the seed, is held out)"
+        if dataset.are_exclusive and len(absent := np.setdiff1d(training.y, part.y)):
+            note += f"\nlabels too rare for the {kind} part: {listed(absent.tolist())}"
+    return parts, note
 
 
 def _way_out(options: argparse.Namespace) -> str:
@@ -283,11 +293,7 @@ def _way_out(options: argparse.Namespace) -> str:
 
 
 def folds(dataset: Dataset, count: int, seed: int) -> "list[NDArray[Any]]":
-    """Returns the indices of the samples that each fold holds out, drawn by the seed.
-
-    Each fold has the same share of every label, where a sample has one, up to a sample; or else of small and
-    large values.
-    """
+    """Returns the indices of the samples that each fold holds out, drawn by the seed."""
     import numpy as np
 
     training = dataset.training
@@ -295,16 +301,7 @@ def folds(dataset: Dataset, count: int, seed: int) -> "list[NDArray[Any]]":
     most = samples if dataset.task == "labels" else samples // 2  # one value has no R^2
     if count > most:
         raise Failure(f"--folds {count}: expected at most {most} folds of {samples} samples")
-    random = np.random.RandomState(seed)
-    order, places = random.permutation(samples), np.arange(samples) % count
-    y = training.y.reshape(samples, -1)
-    if y.shape[1] == 1:
-        order = order[np.argsort(y[order, 0], kind="stable")]
-    if dataset.task == "values":  # no fold always has the smallest of its block of the order
-        whole = samples - samples % count
-        places[:whole] = random.rand(samples // count, count).argsort(axis=1).reshape(-1)
-    fold_of = np.empty(samples, np.int64)
-    fold_of[order] = places
+    fold_of = _fold_of(training.y, dataset.task, count, seed)
     if (weights := training.weights) is not None:
         for fold in range(count):
             for rows, where in ((fold_of == fold, "in"), (fold_of != fold, "outside")):
@@ -313,3 +310,24 @@ def folds(dataset: Dataset, count: int, seed: int) -> "list[NDArray[Any]]":
                         f"--folds {count}: expected weights above 0 {where} fold {fold + 1}, got zeros alone"
                     )
     return [np.flatnonzero(fold_of == fold) for fold in range(count)]
+
+
+def _fold_of(y: "NDArray[Any]", task: str, count: int, seed: int) -> "NDArray[Any]":
+    """Draws the fold of each sample, from 0.
+
+    Each fold has the same share of every label, where a sample has one, up to a sample; or else of small and
+    large values.
+    """
+    import numpy as np
+
+    samples, random = len(y), np.random.RandomState(seed)
+    order, places = random.permutation(samples), np.arange(samples) % count
+    y = y.reshape(samples, -1)
+    if y.shape[1] == 1:
+        order = order[np.argsort(y[order, 0], kind="stable")]
+    if task == "values":  # no fold always has the smallest of its block of the order
+        whole = samples - samples % count
+        places[:whole] = random.rand(samples // count, count).argsort(axis=1).reshape(-1)
+    fold_of = np.empty(samples, np.int64)
+    fold_of[order] = places
+    return fold_of

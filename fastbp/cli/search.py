@@ -169,8 +169,9 @@ def _splits(
         return
     needed = ["training"] + ["validation"] * (options.patience is not None)
     for fold, held_out in enumerate(data.folds(dataset, options.folds, options.seed), 1):
-        rest = {"training": dataset.training.without(held_out)}
-        of_fold, _ = data.split(rest, options, needed, f"{dataset.name} without fold {fold}")
+        parts = {"training": dataset.training.without(held_out)}
+        rest = dataset._replace(name=f"{dataset.name} without fold {fold}", parts=parts)
+        of_fold, _ = data.split(rest, options, needed)
         yield of_fold | {"test": dataset.training.at(held_out)}
 
 

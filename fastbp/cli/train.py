@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..training.history import History
 
 _CHECKPOINT_SECONDS = 30.0
-_LISTED = 20  # labels in a line
 _NOTHING_EXPLAINED = 0.01  # an R^2 below it is none
 
 
@@ -43,7 +42,7 @@ def _run(options: argparse.Namespace, interrupt: Interrupt) -> int:
     with _warnings_as_lines(interrupt):
         dataset = data.load(options)
         net = search.checked(candidates, dataset)
-        parts, held_out = data.split(dataset.parts, options, _needed(options, dataset), dataset.name)
+        parts, held_out = data.split(dataset, options, _needed(options, dataset))
         _introduce(options, dataset, net, _counts(dataset.name, parts, held_out))
         found = search.run(candidates, dataset, parts, interrupt) if options.folds or grid else None
         if options.folds and target is None:
@@ -138,16 +137,9 @@ def _introduce(options: argparse.Namespace, dataset: data.Dataset, net: "Network
     labels = ""
     if dataset.are_exclusive:
         classes = net._fastbp.learnt.classes
-        labels = f" {_listed(classes)}" if classes else f" 0 .. {max(1, net.sizes[-1] - 1)}"
+        labels = f" {data.listed(classes)}" if classes else f" 0 .. {max(1, net.sizes[-1] - 1)}"
     notes = columns.counters(dataset.training.X, dataset.inputs) if dataset.inputs else []
     print("\n".join([f"learning {dataset.task}{labels}, {dataset.why}", *notes]), flush=True)
-
-
-def _listed(classes: Sequence[Any]) -> str:
-    """Lists the labels, or the ends and their count where they are too many for a line."""
-    if len(classes) > _LISTED:
-        return f"{classes[0]}, {classes[1]} ... {classes[-1]} ({len(classes):,} of them)"
-    return ", ".join(map(str, classes))
 
 
 def _files_read(options: argparse.Namespace) -> dict[str, str | None]:

@@ -37,16 +37,16 @@ your own data:
   test part, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; each plain or .gz), or a file written by
   numpy.savez(path, X=..., y=..., X_test=..., y_test=...), the last two where there is a test part.  Its y
   holds a label per sample, integers or text, or a row of zeros and ones (several labels at once), or values.
-  A tenth of the training samples, drawn by the seed, is held out for validation after every epoch, and
-  another tenth for the test at the end where there is no test part.
+  A tenth of the training samples, drawn by the seed with the same share of each label, or of small and large
+  values, is held out for validation after every epoch, and another tenth for the test at the end where there
+  is no test part.
   There is an output for each different label of the training part.  Pixels, which MNIST and IDX folders hold,
   are divided by 255; other samples are used unchanged, unless --scale is given.
 
 scores and searches:
   --folds K trains K networks, each on all samples but a K-th part, on which it is scored: by accuracy, or by
-  R^2 of values.  Folds have the same share of each label, or of small and large values.  No sample is held
-  out for a test, and no network is left behind, unless --save is given: then one more is trained on
-  everything.
+  R^2 of values.  Folds are drawn as held-out parts are.  No sample is held out for a test, and no network is
+  left behind, unless --save is given: then one more is trained on everything.
   --search 'learning_rate=0.001,0.01 hidden=32,64/32' trains by each combination, lists the scores, by the
   folds or else by the validation part, and then trains by the best as usual.  A slash is between layers.
 

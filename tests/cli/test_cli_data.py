@@ -1,5 +1,6 @@
 """The data of ``fastbp train``: a user's own, parts held out, what is refused."""
 
+import argparse
 import re
 import shutil
 from pathlib import Path
@@ -8,15 +9,15 @@ import numpy as np
 import pytest
 
 import fastbp
-from command import ACCURACY, EPOCH, FEW, MNIST, POINTS, network, refused, said, write
+from command import ACCURACY, EPOCH, FEW, MNIST, POINTS, held_out, network, refused, said, write
 from fastbp import Network
+from fastbp.cli import data
 from fastbp.datasets import load_npz
 
 
-def parts(X, y, *counts, seed=0):
-    """The samples, drawn into as many parts as the counts tell, and the rest."""
-    order = np.random.RandomState(seed).permutation(len(y))
-    return [(X[rows], y[rows]) for rows in np.split(order, np.cumsum(counts))]
+def parts(X, y, count):
+    """The samples of so many parts held out, and the rest."""
+    return [(X[rows], y[rows]) for rows in held_out(y, count)]
 
 
 def trained(part, **options):
@@ -33,7 +34,7 @@ def test_a_tenth_is_held_out_for_validation(tmp_path):
         "(no validation part: a tenth, drawn by the seed, is held out)"
     )
     (X, y), test = load_npz(POINTS)
-    validation, kept = parts(X, y, 20)
+    validation, kept = parts(X, y, 1)
     net, history = trained(kept, validation_data=validation)
     np.testing.assert_array_equal(network(tmp_path / "net.fastbp").weights[0], net.weights[0])
     scores = [re.fullmatch(EPOCH.format(r"\d", 3), line)[1] for line in lines[3:6]]
@@ -49,11 +50,28 @@ def test_without_a_test_part_another_tenth_is_held_out(tmp_path):
         "160 samples to train on, 20 for validation after every epoch, 20 for the test "
         "(no test part and no validation part: a tenth for each, drawn by the seed, is held out)"
     )
-    test, validation, kept = parts(*load_npz(path)[0], 20, 20)
+    test, validation, kept = parts(*load_npz(path)[0], 2)
     net, history = trained(kept, validation_data=validation)
     np.testing.assert_array_equal(network(tmp_path / "net.fastbp").weights[0], net.weights[0])
     assert f"validation {history.validation_score[-1]:.4f}" in lines[5]
     assert lines[-1].endswith(f"({round(20 * net.score(*test))} / 20)")
+
+
+def test_parts_have_the_same_share_of_each_label(tmp_path):
+    y = np.repeat(["common", "few", "rare", "single"], [4897, 100, 2, 1])
+    path = write(tmp_path / "rare.npz", test=False, X=np.arange(5000.0)[:, None], y=y)
+    options = argparse.Namespace(
+        data=path, target=(), weights=None, drop=(), test_data=None, task=None, seed=3
+    )
+    drawn, note = data.split(data.load(options), options, ("training", "test", "validation"))
+    assert [len(part.y) for part in drawn.values()] == [4000, 500, 500]
+    assert [np.count_nonzero(part.y == "few") for part in drawn.values()] == [80, 10, 10]
+    assert note.splitlines()[1:] == [
+        "labels too rare for the training part: single",
+        "labels too rare for the test part: single",
+        "labels too rare for the validation part: rare",
+    ]
+    assert sorted(np.concatenate([part.X[:, 0] for part in drawn.values()])) == [*range(5000)]
 
 
 @pytest.mark.parametrize("has_test", [False, True])
@@ -64,7 +82,7 @@ def test_without_validation_nothing_is_held_out_for_it(tmp_path, has_test):
     assert status == 0
     kept, test = load_npz(path)
     if not has_test:
-        test, kept = parts(*kept, 20)
+        test, kept = parts(*kept, 1)
     assert f"{len(kept[1])} samples to train on, none for validation after every epoch" in lines[0]
     assert ("no test part: a tenth, drawn by the seed, is held out" in lines[0]) == (not has_test)
     assert not any("validation" in line for line in lines[3:] if line.startswith("epoch"))
@@ -198,7 +216,7 @@ def test_any_integers_are_labels_as_they_are_to_a_network(tmp_path, labels, show
     net = fastbp.load(saved)
     assert (net.sizes, net.classes_.tolist()) == ([5, 20, 3], sorted(labels))
     (X, y), test = load_npz(path)
-    validation, kept = parts(X, y, 20)
+    validation, kept = parts(X, y, 1)
     alone, _ = trained(kept, validation_data=validation)
     assert net.fingerprint() == alone.fingerprint()
     assert lines[-1].endswith(f"({round(200 * alone.score(*test))} / 200)")

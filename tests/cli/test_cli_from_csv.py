@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from command import ACCURACY, ENVIRONMENT, POINTS, refused, said, without_compiling, write
+from command import ACCURACY, ENVIRONMENT, POINTS, held_out, refused, said, without_compiling, write
 from fastbp import Network
 from fastbp.datasets import load_npz
 
@@ -135,8 +135,7 @@ def test_weights_of_samples_are_those_of_a_column(tmp_path, points):
     options = "--hidden", 9, "--epochs", 4, "--validation-data", "none", "--save", tmp_path / "net"
     status, lines, err = said("train", "--data", path, "--target", "species", "--weights", "w", *options)
     assert (status, err) == (0, [])
-    order = np.random.RandomState(0).permutation(200)
-    test, rows = order[:20], order[20:]
+    test, rows = held_out(y, 1)
     net = Network([5, 9, 3], seed=0)
     net.fit(X[rows], KINDS[y[rows]], sample_weight=weights[rows], epochs=4, batch_size=10, learning_rate=3.0)
     assert fastbp.load(tmp_path / "net").fingerprint() == net.fingerprint()

@@ -95,6 +95,14 @@ def refused(outcome, *parts, status=2):
         assert str(part) in err[0]
 
 
+def held_out(y, parts):
+    """The rows of so many parts, and the rest: of the rows by label, in a random order, each tenth."""
+    order = np.random.RandomState(0).permutation(len(y))
+    order = order[np.argsort(y[order], kind="stable")]
+    tenths = [np.sort(order[first::10]) for first in range(10)]
+    return [*tenths[10 - parts :], np.sort(np.concatenate(tenths[: 10 - parts]))]
+
+
 def network(saved):
     """The network in a file, which has learnt labels."""
     net = fastbp.load(saved)
