@@ -5,7 +5,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import data, recipe
 from .failure import FAILED, REFUSED, Failure
@@ -13,6 +13,8 @@ from .interrupt import Interrupt
 from .train_options import SEARCHED
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..network import Network
 
 
@@ -188,13 +190,27 @@ def _score(
     try:
         net.fit(training.X, training.y, callbacks=recipe.stopping(options), **arguments)
         interrupt.check()
-        score = net.score(test.X, test.y, sample_weight=test.weights)
+        weights = _balanced(test, training.y) if options.class_weight else test.weights
+        score = net.score(test.X, test.y, sample_weight=weights)
     except DivergenceError:
         return math.nan
     except (TypeError, ValueError) as error:  # a recipe that makes no sense
         raise candidate.refused(error) from error
     interrupt.check()
     return float(score)
+
+
+def _balanced(test: data.Rows, y: "NDArray[Any]") -> "NDArray[Any]":
+    """Returns the weights of rows, times those that `fit` gives the classes of y, as in lines of epochs."""
+    import numpy as np
+
+    from ..data.weights import checked_class_weights
+
+    different, indices = np.unique(y, return_inverse=True)
+    labels = different.tolist()
+    of_label = dict(zip(labels, checked_class_weights("balanced", indices, labels), strict=True))
+    weights = np.array([of_label.get(label, 1.0) for label in test.y.tolist()])
+    return weights if test.weights is None else weights * test.weights
 
 
 def smaller_steps(options: argparse.Namespace) -> str:

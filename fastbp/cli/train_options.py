@@ -45,8 +45,9 @@ your own data:
 
 scores and searches:
   --folds K trains K networks, each on all samples but a K-th part, on which it is scored: by accuracy, or by
-  R^2 of values.  Folds are drawn as held-out parts are.  No sample is held out for a test, and no network is
-  left behind, unless --save is given: then one more is trained on everything.
+  R^2 of values, weighted by --weights and --class-weight.  Folds are drawn as held-out parts are.  No sample
+  is held out for a test, and no network is left behind, unless --save is given: then one more is trained on
+  everything.
   --search 'learning_rate=0.001,0.01 hidden=32,64/32' trains by each combination, lists the scores, by the
   folds or else by the validation part, and then trains by the best as usual.  A slash is between layers.
 

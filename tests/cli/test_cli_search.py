@@ -129,6 +129,16 @@ def test_a_search_trains_by_every_combination_and_then_by_the_best(tmp_path):
     assert found[best] == f"{net.score(X[rows], y[rows]):.4f}"
 
 
+def test_a_search_scores_by_the_number_of_the_last_epoch(tmp_path):
+    y = np.repeat(["few", "many"], [50, 150])  # whatever X is
+    path = write(tmp_path / "points.npz", test=False, y=y)
+    arguments = "--search", "hidden=4", "--epochs", 5, "--class-weight", "balanced"
+    status, lines, err = said("train", "--data", path, *arguments)
+    assert (status, err) == (0, [])
+    (score,) = ranking(lines).values()
+    assert any(re.match(rf"epoch +5/5 .* validation {score} ", line) for line in lines), lines
+
+
 def test_a_search_by_folds(tmp_path):
     arguments = "--search", "hidden=2,9 learning-rate=3", "--folds", 3, "--epochs", 2
     status, lines, _ = said("train", "--data", POINTS, *arguments)
