@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from ..options.optimizers import Optimizer, state_names
 from . import checks, schema
 from .container import read, understood, write
 
+_LISTED = 20  # names in a line
 _USER_CLASSES = (activations.Activation, costs.Cost)  # classes of functions, which no file holds
 _DEFAULTS = vars(Options())  # of options that older files lack
 _SCALINGS = ("input_scaling", "output_scaling")
@@ -185,16 +186,22 @@ def in_words(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Descriptions of the network of a file, by name."""
     network, trained = metadata["network"], metadata["trained"]
     shown = {name: value for name, value in network.items() if value not in (None, 0.0, [])}
+    several = {"columns": "feature_names", "targets": "target_names", "labels": "classes"}
     return {
         "sizes": ", ".join(map(str, metadata["sizes"])),
         **{name: _word(value) for name, value in shown.items()},
-        **({"columns": ", ".join(names)} if (names := trained.get("feature_names")) else {}),
-        **({"targets": ", ".join(names)} if (names := trained.get("target_names")) else {}),
+        **{name: _names(names) for name, key in several.items() if (names := trained.get(key))},
         "trained for": trained["task"] or "nothing yet",
         "epochs": trained["epochs"],
         "steps": trained["batches"],
         "optimizer": _word(trained["optimizer"]),
     }
+
+
+def _names(names: Sequence[Any]) -> str:
+    """Names or labels, those of text in quotes; the first of them where there are many."""
+    more = f" ... ({len(names):,} of them)" if len(names) > _LISTED else ""
+    return ", ".join(map(repr, names[:_LISTED])) + more
 
 
 def _word(value: Any) -> str:

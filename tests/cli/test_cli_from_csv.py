@@ -57,8 +57,8 @@ def test_a_table_trains_as_its_arrays_do_and_the_network_knows_its_names(tmp_pat
     assert one.fingerprint() == other.fingerprint()
     assert one.feature_names_in_.tolist() == NAMES
     shown = said("info", tmp_path / "a")[1]
-    assert f"{'columns':<20}width, height, the depth, age, mass" in shown
-    assert f"{'targets':<20}species" in shown
+    assert f"{'columns':<20}'width', 'height', 'the depth', 'age', 'mass'" in shown
+    assert f"{'targets':<20}'species'" in shown
 
 
 def test_answers_have_the_names_of_the_table(tmp_path, points, animals):

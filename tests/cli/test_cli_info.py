@@ -37,6 +37,21 @@ def test_info(tmp_path):
     assert told["cache"] == "0 files, 0 bytes, writable"
 
 
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        (["no, never", "yes"], "'no, never', 'yes'"),
+        ([3, 7], "3, 7"),
+        ([*range(1, 31)], f"{', '.join(map(str, range(1, 21)))} ... (30 of them)"),
+    ],
+)
+def test_info_about_labels(tmp_path, labels, shown):
+    net = fastbp.Network([1, len(labels)])
+    net.classes_ = labels
+    net.save(tmp_path / "net")
+    assert f"labels              {shown}" in said("info", tmp_path / "net")[1]
+
+
 def test_info_about_fma_is_what_the_cpu_says():
     try:
         flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)

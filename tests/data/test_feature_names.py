@@ -45,7 +45,7 @@ def test_names_are_kept_in_memory_copies_pickles_and_files(tmp_path, frame):
         assert np.array_equal(one.predict(frame(X)), net.predict(X))
     assert net.fingerprint() == network().fingerprint()
     lines = said("info", tmp_path / "net")[1]
-    assert "columns             width, height, depth" in lines
+    assert "columns             'width', 'height', 'depth'" in lines
 
 
 @pytest.mark.parametrize(
