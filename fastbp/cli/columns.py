@@ -19,7 +19,7 @@ _MOST_LABELS = 20  # different whole numbers that are labels; more are values
 _NO_VALUE = {"", "na", "n/a", "#n/a", "nan", "null"}  # cells of a target, in lower case
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _PADDED = re.compile(r"[+-]?0[0-9]")
-_DATE = re.compile(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}(\D.*)?")
+_DATE = re.compile(r"\s*\d{1,4}([-/.])(\d{1,2}|[A-Z][a-z]{2})\1\d{1,4}(\D.*)?")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 _FILL = (
     "fill missing numbers first, by pandas' fillna or scikit-learn's SimpleImputer, or delete such rows "
@@ -221,7 +221,7 @@ def _advice(cell: str, name: str) -> str:
     if _DECIMAL_COMMA.fullmatch(cell):
         return "write decimals with a point"
     if _DATE.fullmatch(cell):
-        return f"make numbers of dates, such as a column of years and one of months, or {leave_out}"
+        return f"make a number of each date, such as the days since the first one, or {leave_out}"
     return f"make a column of zeros and ones for each text, as pandas.get_dummies does, or {leave_out}"
 
 

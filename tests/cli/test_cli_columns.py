@@ -186,8 +186,9 @@ TEXTS = HEADER + "1,2,0\n3,Paris,1\n"
             ["line 3: expected a finite number in column 'b', got nan", FIXED],
         ),
         (TEXTS.replace("Paris", "inf"), {}, ["line 3: expected a finite number in column 'b', got inf"]),
-        (TEXTS.replace("Paris", "2024-02-29"), {}, ["got '2024-02-29'; make numbers of dates, such as"]),
-        (TEXTS.replace("Paris", "29.02.2024 12:00"), {}, ["make numbers of dates, such as"]),
+        (TEXTS.replace("Paris", "2024-02-29"), {}, ["'2024-02-29'; make a number of each date, such as"]),
+        (TEXTS.replace("Paris", "29.02.2024 12:00"), {}, ["make a number of each date, such as the days"]),
+        (TEXTS.replace("Paris", "29-Feb-2024"), {}, ["make a number of each date, such as the days"]),
         (TEXTS.replace(",", ";").replace("Paris", "0,5"), {}, ["got '0,5'; write decimals with a point"]),
         (HEADER + "1,2,0\n3,4,\n", {}, ["line 3: expected a label or a number in the target 'y', got ''"]),
         (
