@@ -750,4 +750,25 @@ MUTATIONS = (
         "a signal within an exec of text ends the command by SIGINT",
         ("cli/test_cli_signals_early.py::test_a_signal_within_executed_text_keeps_its_status",),
     ),
+    Mutation(
+        "training/sources.py",
+        "        if self._counted is not None:\n",
+        "        if False:\n",
+        "rows of weight 0 have a part in scalings",
+        ("data/test_scaling.py::test_rows_of_weight_0_are_not_learnt_from",),
+    ),
+    Mutation(
+        "training/run.py",
+        "if _IN_USE.setdefault(id(callback), fit) is not fit:",
+        "if False:",
+        "two trainings at once share the best weights of one EarlyStopping",
+        ("training/test_callback_hooks.py::test_a_callback_with_a_state_is_of_one_fit_at_a_time",),
+    ),
+    Mutation(
+        "engine/replaced.py",
+        "if current is original or _is_reloaded(current, original):",
+        "if current is original:",
+        "a reload of the book's module makes its networks train a sample at a time",
+        ("book/test_replaced_methods.py::test_a_reload_of_the_module_replaces_nothing",),
+    ),
 )
