@@ -275,6 +275,9 @@ def split(
         )
     folds = _fold_of(training.y, dataset.task, _HELD_OUT, options.seed)
     place = np.maximum(0, folds - (_HELD_OUT - 1 - len(lacking)))  # in the training part, or in a lacking one
+    if dataset.are_exclusive:  # a label that the training part lacks could not be learnt
+        _, label, counts = np.unique(training.y, return_inverse=True, return_counts=True)
+        place[counts[label] <= len(lacking)] = 0
     each = " for each" if len(lacking) > 1 else ""
     note = f" ({missing}: a tenth{each}, drawn by the seed, is held out)"
     for number, kind in enumerate(["training", *lacking]):

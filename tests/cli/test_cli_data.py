@@ -64,12 +64,11 @@ def test_parts_have_the_same_share_of_each_label(tmp_path):
         data=path, target=(), weights=None, drop=(), test_data=None, task=None, seed=3
     )
     drawn, note = data.split(data.load(options), options, ("training", "test", "validation"))
-    assert [len(part.y) for part in drawn.values()] == [4000, 500, 500]
+    assert [len(part.y) for part in drawn.values()] == [4002, 499, 499]
     assert [np.count_nonzero(part.y == "few") for part in drawn.values()] == [80, 10, 10]
     assert note.splitlines()[1:] == [
-        "labels too rare for the training part: single",
-        "labels too rare for the test part: single",
-        "labels too rare for the validation part: rare",
+        "labels too rare for the test part: rare, single",
+        "labels too rare for the validation part: rare, single",
     ]
     assert sorted(np.concatenate([part.X[:, 0] for part in drawn.values()])) == [*range(5000)]
 
