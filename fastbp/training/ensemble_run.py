@@ -387,15 +387,23 @@ class EnsembleRun:
         i, what = int(pack.networks[j]), "the cost"
         place = f"epoch {self.epoch + 1}, sample {pack.samples_done[j]} of {pack.samples}"
         if not pack.engine.is_finite()[j]:
-            what, (weights, samples_done) = "a weight", undo
-            pack.engine.restore(j, weights)
-            pack.samples_done[j] = samples_done[j]
-        pack.active[j], self.history.diverged[i] = False, True
-        notes = self._explained(pack, j, diverged=True)
-        rate = self.trainees[i].plan.recipe.rate
-        parts = Parts(pack.engine.architecture, *pack.engine.unpack(j))
-        self.history.note(diagnosis.divergence(parts, place, what, rate, notes), i)
-        self.position = self.position._replace(notes=len(self.history.own_notes))
+            what = "a weight"
+
+        def end() -> None:
+            if what == "a weight":
+                weights, samples_done = undo
+                pack.engine.restore(j, weights)
+                pack.samples_done[j] = samples_done[j]
+            notes = self._explained(pack, j, diverged=True)
+            rate = self.trainees[i].plan.recipe.rate
+            parts = Parts(pack.engine.architecture, *pack.engine.unpack(j))
+            note = i, diagnosis.divergence(parts, place, what, rate, notes)
+            if note not in self.history.own_notes:
+                self.history.note(note[1], i)
+            pack.active[j], self.history.diverged[i] = False, True
+            self.position = self.position._replace(notes=len(self.history.own_notes))
+
+        surely(end)
 
     def _record(self, ended: Sequence[Pack], seconds: float) -> None:
         """Adds the epoch to the history."""

@@ -143,18 +143,22 @@ def alone(callbacks: Sequence[Callback]) -> Iterator[None]:
     """Refuses callbacks whose state another `fit`, of another thread or of a hook, keeps up to date."""
     of_state = [callback for callback in callbacks if type(callback).state is not Callback.state]
     fit = object()
+
+    def release() -> None:
+        for callback in of_state:
+            if _IN_USE.get(id(callback)) is fit:
+                del _IN_USE[id(callback)]
+
     try:
         for callback in of_state:
             if _IN_USE.setdefault(id(callback), fit) is not fit:
                 raise ValueError(
-                    f"callbacks: expected a {type(callback).__name__} that no other fit is using, got one "
-                    "that is in use; make one for each network"
+                    "callbacks: expected one that no other fit is using, got "
+                    f"{type(callback).__name__} that is in use; make one for each network"
                 )
         yield
     finally:
-        for callback in of_state:
-            if _IN_USE.get(id(callback)) is fit:
-                del _IN_USE[id(callback)]
+        surely(release)
 
 
 def interrupt(callbacks: Sequence[Callback], run: Any, error: BaseException) -> None:

@@ -184,9 +184,9 @@ def test_signals_at_many_moments(signum, times, tmp_path, full, record_property)
 # ---------------------------------------------------------------- at any bytecode
 
 
-def interrupted_at(count, work):
-    """Calls `work`, and raises KeyboardInterrupt at that bytecode of what writes a network; None if there are
-    fewer, else whether one was raised.
+def interrupted_at(count, work, functions=("keep", "_keep", "store", "assign")):
+    """Calls `work`, and raises KeyboardInterrupt at that bytecode of functions, by default of those that
+    write a network; tells whether there are so many.
     """
     seen = 0
 
@@ -200,7 +200,7 @@ def interrupted_at(count, work):
 
     def begin(frame, event, argument):
         code = frame.f_code
-        if code.co_name in ("keep", "_keep", "store", "assign") and "fastbp" in code.co_filename:
+        if code.co_name in functions and "fastbp" in code.co_filename:
             frame.f_trace, frame.f_trace_opcodes = each, True  # in this order, since Python 3.13
             return each
         return None
@@ -223,6 +223,30 @@ TRAININGS = {
     "SGD": lambda net: net.SGD(PAIRS[:], 1, 5, 0.5),
     "Ensemble": lambda net: net.fit(X, LABELS, epochs=2, batch_size=5, optimizer="adam"),
 }
+
+
+@pytest.mark.survives("Ctrl-C")
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer, of coverage or a debugger")
+def test_a_network_that_diverges_is_ended_as_a_whole_at_whatever_bytecode_a_signal_comes(monkeypatch):
+    """With the same note and weights as without the signal, while the others of its ensemble train."""
+    runs, train = [], ensemble_run.EnsembleRun.train
+    monkeypatch.setattr(ensemble_run.EnsembleRun, "train", lambda run: (runs.append(run), train(run))[1])
+
+    def trained(count):
+        ensemble = Ensemble(2, [6, 4, 1], output_activation="linear", seed=0)
+        recipe = {"epochs": 2, "batch_size": 25, "learning_rate": [0.01, 1e308]}
+        came = interrupted_at(count, lambda: ensemble.fit(X, 100 * LABELS, **recipe), ("_end_one", "end"))
+        notes = [note for note in runs[-1].history.notes if note.startswith("network 1")]
+        return came, notes, ensemble.parameters[1].tobytes()
+
+    _, *whole = trained(10**9)
+    assert "a weight is no longer finite" in whole[0][0]
+    for count in range(1, 10**9):
+        came, *found = trained(count)
+        assert found == whole, count
+        if not came:
+            break
+    assert count > 50
 
 
 @pytest.mark.survives("Ctrl-C")
