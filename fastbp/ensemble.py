@@ -106,11 +106,17 @@ class Ensemble:
         >>> Ensemble.of([Network([2, 3, 1], seed=5), Network([2, 3, 1], seed=7)]).seeds
         (5, 7)
         """
+        ensemble = cls._of(networks)
+        per_network.check_trained_alike([net._fastbp.learnt for net in ensemble._networks])
+        return ensemble
+
+    @classmethod
+    def _of(cls, networks: Iterable[Network]) -> "Ensemble":
+        """An ensemble of copies of networks, whatever they have learnt."""
         ensemble = cls.__new__(cls)
         ensemble._networks = [copy.deepcopy(net) for net in networks]
         checks.count("networks", len(ensemble._networks))
         _check_alike(ensemble._networks)
-        per_network.check_trained_alike([net._fastbp.learnt for net in ensemble._networks])
         ensemble.history = None
         return ensemble
 
@@ -166,7 +172,7 @@ class Ensemble:
         """A copy of one network, or an ensemble of copies of several, by a slice, a list or a mask."""
         if isinstance(index, slice) or np.ndim(index):
             indices = np.arange(len(self))[index]
-            return Ensemble.of([self._networks[i] for i in indices.tolist()])
+            return Ensemble._of([self._networks[i] for i in indices.tolist()])
         return copy.deepcopy(self._networks[checks.integer("index", index)])
 
     def __iter__(self) -> Iterator[Network]:
@@ -174,7 +180,7 @@ class Ensemble:
         return (self[i] for i in range(len(self)))
 
     def __copy__(self) -> "Ensemble":
-        return Ensemble.of(self._networks)
+        return Ensemble._of(self._networks)
 
     def __repr__(self) -> str:
         net = self._networks[0]
@@ -429,7 +435,7 @@ def load_ensemble(
     user_functions = {"activation": activation, "output_activation": output_activation, "cost": cost}
     saved = ensemble_file.load(os.fspath(path), user_functions)
     with container.understood(os.fspath(path), "damaged"):
-        return Ensemble.of(map(network_from_saved, saved))
+        return Ensemble._of(map(network_from_saved, saved))
 
 
 def _seeds(seed: Any, count: int) -> list[int]:

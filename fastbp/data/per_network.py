@@ -62,14 +62,14 @@ def of_network(i: int) -> Iterator[None]:
         raise type(error)(f"network {i}: {error}") from error
 
 
-def check_alike(name: str, networks: Sequence[Learnt]) -> None:
-    """Refuses targets that make networks of one ensemble learn different tasks or labels."""
+def check_alike(networks: Sequence[Learnt]) -> None:
+    """Refuses data that make networks of one ensemble learn different tasks, labels or names of columns."""
     first = networks[0]
     for i, other in enumerate(networks):
         if (other.task, other.classes) != (first.task, first.classes):
-            raise ValueError(
-                f"{name}[{i}]: expected {_words(first)}, as network 0 learns, got {_words(other)}"
-            )
+            raise ValueError(f"y[{i}]: expected {_words(first)}, as network 0 learns, got {_words(other)}")
+        if None not in (names := (other.feature_names, first.feature_names)) and names[0] != names[1]:
+            raise ValueError(f"X[{i}]: expected {_columns(first)}, as of network 0, got {_columns(other)}")
 
 
 def check_trained_alike(networks: Sequence[Learnt]) -> None:

@@ -33,7 +33,7 @@ from .fit import (
 )
 from .packs import Assignment, Trainee
 from .plan import Plan
-from .run import Callback
+from .run import Callback, alone
 from .sources import ArraySource, CheckedArrays
 
 
@@ -64,7 +64,8 @@ def fit(ensemble: Any, nets: Sequence[Any], X: Any, y: Any, plans: Sequence[Plan
         run.arguments = {"each": arguments}
         if saved:
             ensemble_checkpoint.resume(run, saved)
-    return run.train()
+    with alone(callbacks):
+        return run.train()
 
 
 def run_of(
@@ -138,7 +139,7 @@ def _sources(nets: Sequence[Any], X: Any, y: Any, plans: Sequence[Plan]) -> list
                 plan_here = replace(plan, sample_weight=weights)
                 arrays = CheckedArrays(schema, X_here, y_here, plan_here, arrays)
         sources.append(ArraySource(schema, arrays, plan))
-    per_network.check_alike("y", [source.schema.learnt for source in sources])
+    per_network.check_alike([source.schema.learnt for source in sources])
     return sources
 
 

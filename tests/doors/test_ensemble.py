@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import numpy as np
+import pandas
 import pytest
 
 import fastbp
@@ -91,6 +92,18 @@ def test_each_network_has_the_bits_that_it_has_alone(case):
     alone = [fit_alone(together, i, X, VALUES, options) for i in range(COUNT)]
     history = together.fit(X, VALUES, **{**FIT, **options})
     assert_same_bits(together, history, *zip(*alone, strict=True))
+
+
+def test_networks_that_have_learnt_unlike_columns_are_kept_and_read(tmp_path):
+    """Of arrays and of frames; frames of other names are refused."""
+    frame, together = pandas.DataFrame(X, columns=list("abc")), ensemble()
+    with pytest.raises(ValueError, match=r"X\[1\]: expected the columns 'a', 'b', 'c', as of network 0, got"):
+        Ensemble(2, [3, 2], seed=0, **VALUE_NET).fit([frame, frame[list("cba")]], VALUES, **FIT)
+    together.fit([frame, *[X] * (COUNT - 1)], VALUES, **FIT)
+    together.save(tmp_path / "ensemble")
+    read = fastbp.load_ensemble(tmp_path / "ensemble")
+    assert read.fingerprint() == together.fingerprint() == copy.copy(together).fingerprint()
+    assert len(together[:2]) == 2
 
 
 def test_initial_networks_are_those_of_their_seeds():
