@@ -2,7 +2,7 @@
 
 import copy
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -121,7 +121,8 @@ class CheckedArrays:
         schema = schema.trained_on(targets, plan.class_weight)
         self.weights = schema.weights(targets, plan.sample_weight)
         counted = None if plan.sample_weight is None else np.asarray(plan.sample_weight) > 0
-        self._counted = None if counted is None or counted.all() else counted
+        some = counted is not None and counted.any() and not counted.all()
+        self._counted = counted if some else None
         self.schema = schema.learning(
             scale=scale_of(samples, options), feature_names=feature_names or learnt.feature_names
         )
@@ -146,14 +147,15 @@ class CheckedArrays:
     def scalings(self, schema: Schema, rows: np.ndarray | None) -> tuple[Scaling | None, Scaling | None]:
         """The scalings of inputs and outputs, learnt from those rows unless an earlier `fit` did.
 
-        A row whose sample weight is 0 does not count.
+        A row whose sample weight is 0 does not count, unless all are.
         """
-        if self._counted is not None:
-            rows = np.flatnonzero(self._counted) if rows is None else rows[self._counted[rows]]
+        if self._counted is not None and rows is not None:
+            rows = rows[self._counted[rows]]
         if rows is not None or schema.learnt.input_scaling or schema.learnt.output_scaling:
             return _learn_scalings(schema, self.samples, self.targets.array, rows)
         if self._of_all_rows is None:
-            self._of_all_rows = _learn_scalings(schema, self.samples, self.targets.array, None)
+            rows = None if self._counted is None else np.flatnonzero(self._counted)
+            self._of_all_rows = _learn_scalings(schema, self.samples, self.targets.array, rows)
         return self._of_all_rows
 
 
@@ -204,12 +206,12 @@ class ArraySource:
     def arguments(self) -> dict[str, Any]:
         """Facts about the samples that a resumed training must share."""
         X = self.data.X
-        some = np.linspace(0, len(X) - 1, min(len(X), _COMPARED)).astype(np.int64)
+        some = np.linspace(0, len(X) - 1, min(len(X), _COMPARED)).astype(np.int64).tolist()
         return {
             "samples": self.samples,
             "type of X": str(X.dtype),
-            "first sample (CRC)": _crc_of(X[:1]),
-            "some samples (CRC)": _crc_of(X[some]),
+            "first sample (CRC)": _crc_of(X, [0]),
+            "some samples (CRC)": _crc_of(X, some),
             "y and weights (CRC)": zlib.crc32(self.data.weights.data, zlib.crc32(self.data.targets.data)),
         }
 
@@ -233,8 +235,12 @@ class ArraySource:
         return None if self._key is None else random_streams.word(self._key, epoch)
 
 
-def _crc_of(samples: Samples) -> int:
-    return zlib.crc32(np.ascontiguousarray(dense(samples)).data)
+def _crc_of(samples: Samples, rows: Sequence[int]) -> int:
+    """The checksum of some rows, one after the other, for wide sparse rows take much room when dense."""
+    crc = 0
+    for row in rows:
+        crc = zlib.crc32(np.ascontiguousarray(dense(samples[row : row + 1])).data, crc)
+    return crc
 
 
 def _learn_scalings(

@@ -102,6 +102,19 @@ def test_rows_of_weight_0_are_not_learnt_from(split):
     np.testing.assert_array_equal(found[0].output_scaling, found[1].output_scaling)
 
 
+def test_weights_that_are_all_0_have_no_part_in_a_scaling():
+    net = both()
+    net.partial_fit(X, Y, sample_weight=np.zeros(N))
+    np.testing.assert_array_equal(net._fastbp.learnt.input_scaling, learnt(X))
+
+
+def test_networks_with_the_same_weights_share_a_scaling():
+    together = fastbp.Ensemble(2, [4, 1], seed=0, output_activation="linear", scale_inputs=True)
+    together.fit(X, Y[:, 0], epochs=1, batch_size=50, sample_weight=np.arange(N) % 2)
+    first, second = (net._fastbp.learnt.input_scaling for net in together._networks)
+    assert first is second
+
+
 def test_a_scaling_is_learnt_from_some_rows_without_a_copy_of_them():
     rows = np.zeros((20_000, 100))
     net = Network([100, 1], scale_inputs=True, seed=0, output_activation="linear")
