@@ -7,6 +7,10 @@ import numpy as np
 from ..options import checks, costs
 from .arrays import array, as_numbers, check_finite
 
+_ROUNDED = (
+    1e-6  # the least error of a sum of probabilities that a user has rounded; float32 makes smaller ones
+)
+
 Task = Literal["labels", "binary", "multilabel", "values", "value"]
 
 
@@ -123,18 +127,20 @@ def suited_to_cost(targets: Targets, cost: costs.Kind, output_activation: Any, n
     _check_cells(y, is_allowed, name, f"{allowed.expected}, as the cost is {cost!r}")
     if allowed is not costs.PROBABILITIES or output_activation != "softmax":
         return targets
-    sums = np.cumsum(y, axis=1, dtype=np.float64)[:, -1]  # in order, which NumPy's sum need not keep
+    rows = np.flatnonzero(np.abs(y.sum(axis=1, dtype=np.float64) - 1.0) > 0.5 * _ROUNDED)
+    if not rows.size:
+        return targets
+    sums = np.cumsum(y[rows], axis=1, dtype=np.float64)[:, -1]  # in order, which NumPy's sum need not keep
     errors = np.abs(sums - 1.0)
     if errors.max() > 1e-3:
-        row = int(np.argmax(errors))
+        worst = int(np.argmax(errors))
         raise ValueError(
-            f"{name}[{row}]: expected probabilities, which add up to 1, for a softmax, got a sum of "
-            f"{sums[row]:g}; sample_weight gives a row more or less weight"
+            f"{name}[{rows[worst]}]: expected probabilities, which add up to 1, for a softmax, got a sum of "
+            f"{sums[worst]:g}; sample_weight gives a row more or less weight"
         )
-    rounded = errors > 1e-6  # by the user; smaller errors are those of float32
-    if not rounded.any():
-        return targets
-    return targets._replace(array=np.where(rounded[:, None], y / sums[:, None], y).astype(y.dtype))
+    rounded, array = errors > _ROUNDED, y.copy()
+    array[rows[rounded]] = y[rows[rounded]] / sums[rounded, None]
+    return targets._replace(array=array)
 
 
 def check_task_of_scaling(task: Task) -> None:

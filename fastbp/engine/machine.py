@@ -7,7 +7,6 @@ from _thread import start_new_thread
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import BuiltinFunctionType
 from typing import NamedTuple
 
 from ..options import environment
@@ -16,15 +15,18 @@ _PER_CPU = 4  # threads that FASTBP_NUM_THREADS may ask for, per CPU of the mach
 _CPUS = Path("/sys/devices/system/cpu")
 _OWN_GROUPS = "/proc/self/cgroup"
 _GROUPS = "/sys/fs/cgroup"
-_HAS_THREADS = isinstance(start_new_thread, BuiltinFunctionType)  # not gevent's, all on one thread
+_HAS_THREADS = start_new_thread.__module__.partition(".")[0] not in (
+    "gevent",
+    "eventlet",
+)  # all on one thread
 _SMALLEST = 1 << 12  # bytes; a smaller number from the system is not the size of a cache
 
 
 def cpus() -> int:
     """CPUs this process may use: FASTBP_NUM_THREADS, else its affinity and its control group's quota.
 
-    FASTBP_NUM_THREADS may ask for more threads than the machine has CPUs, up to four times as many.  Where a
-    library has replaced Python's threads, a team would wait for itself, so there is one.
+    FASTBP_NUM_THREADS may ask for more threads than the machine has CPUs, up to four times as many.  Where
+    gevent or eventlet has replaced Python's threads, a team would wait for itself, so there is one.
     """
     if not _HAS_THREADS:
         return 1

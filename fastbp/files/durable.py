@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, NoReturn
 
+_ABANDONED = 60.0  # seconds after which a temporary file on Windows is one of a process that was killed
 _PAUSES = (0.01, 0.05, 0.1, 0.3, 0.5)  # seconds between attempts to rename
 _UNSYNCED = (errno.EINVAL, errno.ENOTSUP)  # of folders, on some networks' file systems
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
@@ -134,9 +135,10 @@ def _sweep(target: str) -> None:
         for name in os.listdir(folder):
             if name.startswith(start) and name.endswith(".tmp"):
                 path = os.path.join(folder, name)
-                if sys.platform == "win32":
-                    with suppress(OSError):  # it does not remove a file that is open
-                        os.unlink(path)
+                if sys.platform == "win32":  # it does not remove a file that is open
+                    with suppress(OSError):
+                        if time.time() - os.stat(path).st_mtime > _ABANDONED:  # not one that is being renamed
+                            os.unlink(path)
                     continue
                 with suppress(OSError), open(path, "rb", opener=_cautious) as file:
                     _lock(file.fileno())

@@ -61,7 +61,7 @@ def from_keras(model: Any, **options: Any) -> Network:
 
 def _is_of_keras(thing: Any) -> bool:
     """Tells whether a class or a function is Keras's own, and not a user's of the same name."""
-    return str(getattr(thing, "__module__", "")).partition(".")[0] in ("keras", "tf_keras")
+    return str(getattr(thing, "__module__", "")).partition(".")[0] in ("keras", "tf_keras", "tensorflow")
 
 
 def _of_layer(layer: Any) -> Iterator[Step]:

@@ -81,7 +81,8 @@ def orthogonal(draw: Draw, n_out: int, n_in: int) -> Array:
         for k in range(block.shape[1]):
             q = block[:, k : k + 1]
             q /= math.sqrt(_column_sums(q * q)[0])
-            _subtract_projections(q, block[:, k + 1 :], room[:, k + 1 :])
+            rest = block[:, k + 1 :]
+            rest -= q * _column_sums(q * rest)
         columns[:, first : first + width] = block
     return columns if n_out >= n_in else columns.T.copy(order="C")
 

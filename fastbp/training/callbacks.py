@@ -80,7 +80,7 @@ class EarlyStopping(Monitor):
         If True, the network ends with the weights of its best epoch, unless an exception ends training.
     mode : {"auto", "min", "max"}
         Whether lower or higher is better; "auto" decides by the name: higher for names that end in accuracy,
-        r2 or _score and for those of scikit-learn's scorers, lower for all others.
+        r2 or score and for those of scikit-learn's scorers, lower for all others.
 
     Examples
     --------

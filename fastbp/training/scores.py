@@ -84,7 +84,7 @@ SCORES = {name: Score(name) for name in (*_OF_LABELS, *_OF_VALUES)}
 
 def grows(name: str) -> bool:
     """Tells whether higher is better for a number of the history, by its name."""
-    return name.endswith(("accuracy", "r2", "_score")) or name.removeprefix("val_") in SCORES
+    return name.endswith(("accuracy", "r2", "score")) or name.removeprefix("val_") in SCORES
 
 
 def _scorer(name: str) -> Any:

@@ -505,7 +505,7 @@ MUTATIONS = (
     ),
     Mutation(
         "training/scores.py",
-        'name.endswith(("accuracy", "r2", "_score"))',
+        'name.endswith(("accuracy", "r2", "score"))',
         'name.endswith(("accuracy",))',
         "the lowest R^2 is the best",
         ("training/test_callback_hooks.py::test_early_stopping_by_a_score_that_grows_and_by_a_least_gain",),

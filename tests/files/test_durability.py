@@ -123,6 +123,9 @@ def test_windows_removes_temporary_files_that_it_has_not_open(path, monkeypatch)
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(durable, "_lock", None)  # which would open it
     durable._sweep(str(path))
+    assert left.exists(), "another process may be about to rename it"
+    os.utime(left, (0, 0))
+    durable._sweep(str(path))
     assert not left.exists()
 
 

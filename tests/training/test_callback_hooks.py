@@ -100,7 +100,9 @@ def test_a_callback_with_a_state_is_of_one_fit_at_a_time():
     watch, refused = EarlyStopping("loss", restore_best_weights=True), []
 
     def train_another(net, history):
-        with pytest.raises(ValueError, match="expected a EarlyStopping that no other fit is using") as caught:
+        with pytest.raises(
+            ValueError, match="expected one that no other fit is using, got EarlyStopping"
+        ) as caught:
             fitted(callbacks=[watch])
         refused.append(caught)
 
