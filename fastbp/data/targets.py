@@ -7,9 +7,7 @@ import numpy as np
 from ..options import checks, costs
 from .arrays import array, as_numbers, check_finite
 
-_ROUNDED = (
-    1e-6  # the least error of a sum of probabilities that a user has rounded; float32 makes smaller ones
-)
+_ROUNDED = 1e-6  # the least error of a sum of probabilities that is not float32's but the user's
 
 Task = Literal["labels", "binary", "multilabel", "values", "value"]
 

@@ -15,10 +15,7 @@ _PER_CPU = 4  # threads that FASTBP_NUM_THREADS may ask for, per CPU of the mach
 _CPUS = Path("/sys/devices/system/cpu")
 _OWN_GROUPS = "/proc/self/cgroup"
 _GROUPS = "/sys/fs/cgroup"
-_HAS_THREADS = start_new_thread.__module__.partition(".")[0] not in (
-    "gevent",
-    "eventlet",
-)  # all on one thread
+_OWN_THREADS = ("gevent", "eventlet")  # libraries whose threads are all on one of the system
 _SMALLEST = 1 << 12  # bytes; a smaller number from the system is not the size of a cache
 
 
@@ -28,7 +25,7 @@ def cpus() -> int:
     FASTBP_NUM_THREADS may ask for more threads than the machine has CPUs, up to four times as many.  Where
     gevent or eventlet has replaced Python's threads, a team would wait for itself, so there is one.
     """
-    if not _HAS_THREADS:
+    if str(start_new_thread.__module__).partition(".")[0] in _OWN_THREADS:
         return 1
     if threads := environment.threads_variable():
         return min(threads, _PER_CPU * (os.cpu_count() or 1))

@@ -384,13 +384,12 @@ class EnsembleRun:
 
     def _end_one(self, pack: Pack, j: int, undo: tuple[Any, np.ndarray]) -> None:
         """Ends the training of a network that has diverged; weights that are not finite are undone."""
-        i, what = int(pack.networks[j]), "the cost"
+        i, is_lost = int(pack.networks[j]), not pack.engine.is_finite()[j]
+        what = "a weight" if is_lost else "the cost"
         place = f"epoch {self.epoch + 1}, sample {pack.samples_done[j]} of {pack.samples}"
-        if not pack.engine.is_finite()[j]:
-            what = "a weight"
 
         def end() -> None:
-            if what == "a weight":
+            if is_lost:
                 weights, samples_done = undo
                 pack.engine.restore(j, weights)
                 pack.samples_done[j] = samples_done[j]
