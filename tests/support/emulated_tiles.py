@@ -1,4 +1,4 @@
-"""Processes in which the tile instructions of AMX are emulated: kernels for them then run on any x86-64."""
+"""Processes whose kernels compute by the tile instructions of AMX, emulated where the CPU has none."""
 
 import ctypes
 import platform
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 import numpy as np
+
+from fastbp.engine.kernels import bfloat16
 
 SOURCE = Path(__file__).with_suffix(".c")
 COUNTED = ("ldtilecfg", "tilerelease", "tilezero", "tileloadd", "tilestored", "tdpbf16ps", "live")
@@ -21,11 +23,22 @@ def why_not():
     features = llvm.get_host_cpu_features()
     if not (features.get("avx2") and features.get("fma")):
         return "the emulator needs AVX2 and FMA"
+    if has_unit():
+        refusal = bfloat16.permission()
+        return f"a unit that is there cannot be emulated: {refusal}" if refusal else ""
     return "" if shutil.which("cc") else "no cc, which compiles the emulator"
 
 
+def has_unit():
+    """Tells whether this CPU executes the instructions itself."""
+    features = llvm.get_host_cpu_features()
+    return bool(features.get("amx-tile") and features.get("amx-bf16"))
+
+
 def built(folder):
-    """The emulator, compiled into a folder."""
+    """The emulator, compiled into a folder; None where the CPU needs none."""
+    if has_unit():
+        return None
     library = Path(folder) / "emulated_tiles.so"
     flags = ["-O3", "-mavx2", "-mfma", "-ffp-contract=off", "-shared", "-fPIC"]
     subprocess.run(["cc", *flags, SOURCE, "-o", library], check=True)
@@ -33,14 +46,14 @@ def built(folder):
 
 
 def environment():
-    """The variables of a process that compiles for this CPU as if it had tiles."""
+    """The variables of a process that compiles for this CPU, with tiles."""
     features = {**llvm.get_host_cpu_features(), "amx-tile": True, "amx-bf16": True}
     listed = ",".join(f"{'+' if has else '-'}{name}" for name, has in features.items())
     return {"NUMBA_CPU_NAME": llvm.get_host_cpu_name(), "NUMBA_CPU_FEATURES": listed, "FASTBP_AMX": "1"}
 
 
-class Emulator:
-    """Emulates in this process; every network of bfloat16 is then computed by tiles.
+class Tiles:
+    """Every network of bfloat16 in this process is computed by tiles, which a library emulates if given.
 
     Vectors have the 16 lanes that they have on all CPUs with tiles, and LLVM splits them.  Every scratch
     begins as NaN, so that padding which is not written shows.
@@ -48,12 +61,14 @@ class Emulator:
 
     def __init__(self, library):
         from fastbp.engine import packed
-        from fastbp.engine.kernels import bfloat16, vector
+        from fastbp.engine.kernels import vector
 
-        self._library = ctypes.CDLL(str(library))
-        assert self._library.install() == 0
+        self._library = None
+        if library:
+            self._library = ctypes.CDLL(library)
+            assert self._library.install() == 0
+            bfloat16.permission = lambda: ""
         vector.width = bfloat16.width = lambda: (64, 32)
-        bfloat16.permission = lambda: ""
         assert bfloat16.why_no_tiles() == ""
         packed.kernels_for = lambda sizes, batch_size: bfloat16.TILES
         zeros = packed.aligned_zeros
@@ -67,7 +82,9 @@ class Emulator:
         packed.aligned_zeros = poisoned
 
     def counts(self):
-        """How often each instruction ran, and how many threads hold a configuration."""
+        """How often each emulated instruction ran, and how many threads hold a configuration."""
+        if not self._library:
+            return None
         counts = (ctypes.c_long * len(COUNTED))()
         self._library.counted(counts)
         return dict(zip(COUNTED, counts, strict=True))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 from numba import njit
 
-from emulated_tiles import Emulator
+from emulated_tiles import Tiles
 from fastbp import Activation, DivergenceError, Network
 from fastbp.options.activations import ACTIVATIONS
 from fastbp.options.optimizers import OPTIMIZERS
@@ -107,12 +107,12 @@ def runs(seeds, compiles):
     return {str(seed): run(seed, compiles) for seed in seeds}
 
 
-def emulated(library, seeds, compiles):
-    """Those by the tile instructions, golden tiles that were right, and the counts of instructions."""
-    emulator = Emulator(library)
+def by_tiles(library, seeds, compiles):
+    """Those by the tile instructions, golden tiles that were right, and the counts of what was emulated."""
+    tiles = Tiles(library)
     equal = golden()
     os.environ["FASTBP_NUM_THREADS"] = "3"
-    return {"equal": equal, "runs": runs(seeds, compiles), "counts": emulator.counts()}
+    return {"equal": equal, "runs": runs(seeds, compiles), "counts": tiles.counts()}
 
 
 def golden():
