@@ -16,6 +16,7 @@ from fastbp.engine.architecture import Architecture
 from fastbp.engine.kernels.apply import apply
 from fastbp.engine.kernels.barrier import barrier
 from fastbp.engine.kernels.dense import TileUpdate, backward, forward, numbers, square, update
+from fastbp.engine.kernels.operands import begin_tiles, end_tiles
 from fastbp.engine.kernels.output import output
 from fastbp.engine.kernels.panels import Formula, Mask, activate, drop
 from fastbp.engine.kernels.shares import ceil_div
@@ -44,6 +45,7 @@ def repeat(phase, times, number, m, net, samples):
     nothing = _ahead(work.rounded, samples, plan, 0, 0, member)
     last = net.layers.shape[0] - 1
     positions = pointer(samples.order, 0)
+    begin_tiles(work.rounded)
     for turn in range(times):
         if phase == 0:
             begin = turn * m % (samples.order.size - 2 * m)
@@ -79,6 +81,7 @@ def repeat(phase, times, number, m, net, samples):
                     apply(plan.optimizer, rows, vectors, w, square(work), state, work.stride, h, nr * nr)
         else:
             barrier(flags, 0, 1)
+    end_tiles(work.rounded)
 
 
 def measure(case: Case, dtype: str, inputs: str, optimizer: str = "sgd", activation: str = "sigmoid") -> None:
@@ -86,7 +89,11 @@ def measure(case: Case, dtype: str, inputs: str, optimizer: str = "sgd", activat
     X = X if X.dtype == inputs else (X / (255 if X.dtype == np.uint8 else 1)).astype(inputs)
     layers = len(case.sizes) - 1
     kinds = (*(activations.ACTIVATIONS[activation],) * (layers - 1), "sigmoid")
-    architecture = Architecture(case.sizes, kinds, np.dtype(dtype), dropout=(0.0,) * (layers - 1))
+    compute_dtype, dtype = (dtype, "float32") if dtype == "bfloat16" else (None, dtype)
+    drops = (0.0,) * (layers - 1)
+    architecture = Architecture(
+        case.sizes, kinds, np.dtype(dtype), dropout=drops, compute_dtype=compute_dtype
+    )
     chosen = optimizers.OPTIMIZERS[optimizer]
     update_spec = UpdateSpec() if optimizer == "sgd" else UpdateSpec(chosen.row)
     engine = Engine(architecture, *start(case, dtype), case.batch_size, update_spec=update_spec)
@@ -102,7 +109,8 @@ def measure(case: Case, dtype: str, inputs: str, optimizer: str = "sgd", activat
     step = min(whole)
     net = engine._net()
     arguments: tuple[Any, ...] = (m, net, engine._samples(data, order))
-    print(f"\n{case.name}, {dtype}, X {inputs}, {activation}, {optimizer}: {1e6 * step:.2f} us per block")
+    recipe = f"{compute_dtype or dtype}, X {inputs}, {activation}, {optimizer}"
+    print(f"\n{case.name}, {recipe}: {1e6 * step:.2f} us per block")
     shape = shape_of(dtype)
     total = 0.0
     for phase, name in enumerate(PHASES):
