@@ -158,7 +158,7 @@ def check_gradient(options):
 
     for arrays, gradients in ((weights, found.weights), (biases, found.biases), ([X], [found.X])):
         for array, gradient in zip(arrays, gradients, strict=True):
-            np.testing.assert_allclose(gradient, numerical_gradient(value, array, 1e-6), rtol=1e-5, atol=1e-7)
+            np.testing.assert_allclose(gradient, numerical_gradient(value, array, 1e-5), rtol=1e-5, atol=1e-7)
 
 
 # ---------------------------------------------------------------- training
