@@ -36,8 +36,8 @@ def _up(number: int, multiple: int) -> int:
 def _panel_rows(rows: int, row_bytes: int) -> int:
     """The rows from one panel to the next; large panels fill an odd number of pages.
 
-    A product reads the same few rows of every panel.  If panels lay a power of two apart, those rows would
-    share the sets of a cache.
+    A product or an update reads the same few rows of every panel.  If panels lay a power of two apart, those
+    rows would share the sets of a cache.
     """
     if rows * row_bytes <= 4 * _PAGE:
         return rows
@@ -142,7 +142,8 @@ def layout(
 
     plan, layers = np.zeros(1, PLAN), np.zeros(len(sizes), LAYER)
     cached = cache // 4 // np.dtype(dtype).itemsize
-    plan["rows"], plan["block"], plan["cached"] = rows, block, cached
+    plan["rows"], plan["block"] = rows, block
+    plan["cached"] = cache // 4 // 2 if has_blocks else cached  # an operand's number takes two bytes there
     width = 0 if listed else sizes[0]
     plan["x"], plan["x_next"], plan["y"] = block_of(width), block_of(width), block_of(sizes[-1])
     plan["listed"] = listed
@@ -167,6 +168,7 @@ def layout(
         parameters += _up(n_out, columns)
         layer["a"], layer["delta"] = block_of(n_out), block_of(n_out)
         if number > 1 or input_gradient or has_blocks:
-            layer["delta_t"] = take(_up(rows, columns) * _up(n_out, side))
+            panel = _panel_rows(_up(n_out, side), row_bytes) * columns
+            layer["delta_t"], layer["delta_t_panel"] = take(_up(rows, columns) // columns * panel), panel
     plan["shared"] = take(parameters) if shared or batch_size > block else -1
     return Layout(tuple(sizes), np.dtype(dtype), columns, plan, layers, tuple(offsets), parameters, scratch)

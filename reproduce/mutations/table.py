@@ -317,8 +317,8 @@ MUTATIONS = (
     ),
     Mutation(
         "engine/kernels/tiles.py",
-        "store(b, masked(row, v, flushed(b, blend(row, v))), place)",
-        "store(b, flushed(b, blend(row, v)), place)",
+        "value = masked(row, v, flushed(b, fma(b, step, gradient, kept_part)))",
+        "value = flushed(b, fma(b, step, gradient, kept_part))",
         "what the matrix unit left in padding is written to the weights",
         (_TILES,),
     ),

@@ -14,8 +14,8 @@ import machine_code
 from fastbp import Network
 from fastbp.engine.kernels import groups
 from fastbp.engine.kernels.bfloat16 import BFLOAT16
-from fastbp.engine.kernels.microkernel import Strided, dot, dot_rows, outer
-from fastbp.engine.kernels.operands import rounded_beside
+from fastbp.engine.kernels.microkernel import dot, dot_rows, outer
+from fastbp.engine.kernels.operands import Strided, if_wanted
 from fastbp.engine.kernels.records import LAYER
 from fastbp.engine.kernels.step import round_parameters
 from fastbp.engine.kernels.vector import constants, pointer
@@ -55,7 +55,7 @@ def dots(c, start, x, w, terms):
 @njit
 def outers(w, x, d, terms, scale, kept, rounds):
     nr, lanes, _ = sizes_of(w)
-    here = rounded_beside(pointer(rounds, 0), pointer(w, 0), pointer(w, 0), rounds.size > 1)
+    here = Strided(if_wanted(pointer(rounds, 0), rounds.size > 1), 0)
     q = Strided(pointer(d, 0), 0)
     outer(nr, here, (nr, nr // lanes), pointer(w, 0), pointer(x, 0), q, terms, scale, kept)
 

@@ -117,8 +117,8 @@ def by_tiles(library, seeds, compiles):
 
 def golden():
     """How many numbers of the golden tiles the kernels' product makes."""
-    from fastbp.engine.kernels.microkernel import Strided, dot
-    from fastbp.engine.kernels.operands import begin_tiles, end_tiles
+    from fastbp.engine.kernels.microkernel import dot
+    from fastbp.engine.kernels.operands import Strided, begin_tiles, end_tiles
     from fastbp.engine.kernels.vector import pointer
 
     @njit
@@ -130,8 +130,8 @@ def golden():
 
     tiles, equal = np.load(GOLDEN), 0
     for A, B, C, D in zip(*(tiles[name] for name in "ABCD"), strict=True):
-        c, b = np.zeros((32, 32), np.float32), np.zeros((4, 256), np.float32)
-        b[2] = np.ascontiguousarray(B).view(np.float32).ravel()
+        c, b = np.zeros((32, 32), np.float32), np.zeros((2, 256), np.float32)
+        b[0] = np.ascontiguousarray(B).view(np.float32).ravel()
         a = np.ascontiguousarray(A).view(np.float32).ravel()
         product(c, np.ascontiguousarray(C, np.float32).ravel(), a, b.ravel(), np.zeros(1, np.int32))
         found = c[:16, :16]

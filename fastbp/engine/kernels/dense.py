@@ -15,19 +15,23 @@ from ...options.optimizers import NUMBERS
 from .apply import apply
 from .gather import Prefetch, line_count, prefetch_next
 from .jit import helper, inlined
-from .microkernel import Strided, bias, dot, dot_rows, outer
+from .microkernel import bias, dot, dot_rows, outer
 from .operands import (
+    Strided,
     block_rows,
+    if_wanted,
     prefetch_rounded,
     read_by_products,
     round_rows,
-    rounded_beside,
+    rounded_at,
+    second,
+    words,
     write_block,
     write_deltas,
     write_signals,
     write_weights,
 )
-from .output import delta_t, padded_outputs
+from .output import delta_t
 from .panels import Formula, Mask, activate, drop, multiply_transposed
 from .shares import PARTS, Cursor, Share, after, begin_of, ceil_div, count, share_of, units
 from .team import Member, share
@@ -69,8 +73,8 @@ class Deltas(NamedTuple):
     """The deltas of a panel of outputs."""
 
     rows: Any  # pointer to those of the samples
-    blocks: Any  # pointer to the blocks of the same, where products read blocks
-    stride: int  # from one block of samples to the next
+    blocks: Any  # pointer to the operands made of the same, where products read tiles
+    stride: int  # from those of one block of samples to the next
     columns: int  # outputs of the panel
 
 
@@ -109,9 +113,26 @@ def weights_of(unit: Cursor, layer: Any, width: int, nr: int) -> int:
 
 
 @helper
+def operand_of(unit: Cursor, layer: Any, work: Workspace, width: int, nr: int) -> Strided:
+    """Where the words of these weights lie that products read."""
+    first = unit.panel * width
+    row = words(work.rounded, unit.other * nr * nr)
+    offset = layer.weights + first // nr * layer.panel + row + first % nr
+    return Strided(rounded_at(work.rounded, offset), second(work.rounded, layer.panel))
+
+
+@helper
 def way_to(unit: Cursor, offset: int, layer: Any, width: int, nr: int) -> int:
     """How far beyond `offset` the weights of the next unit lie; 0 after the last."""
     return 0 if unit.panel == unit.last_panel else weights_of(unit, layer, width, nr) - offset
+
+
+@helper
+def operand_at(panel: int, row: int, block: Any, work: Workspace) -> Strided:
+    """Where the operands of samples from `row` on begin, in the panel at that place in a block."""
+    nr, _ = constants(work.scratch)
+    first = shift(block, panel + words(work.rounded, row * nr))
+    return Strided(first, second(work.rounded, work.rows * nr))
 
 
 def forward_by(product: Any) -> Any:
@@ -144,11 +165,11 @@ def forward_by(product: Any) -> Any:
                 rows = (min(m, row + side) if side else m * (tile + 1) // tiles) - row
                 vectors = ceil_div(min(width, layer.outputs - first), lanes)
                 offset = (panel * work.rows + row) * nr + column
-                a = shift(work.scratch, layer.a + offset)
                 b = shift(work.parameters, layer.biases + first)
                 weights = read_by_products(work.parameters, work.rounded)
-                w = shift(weights, layer.weights + panel * layer.panel + column)
-                z = square(work) if side and hidden else a
+                right = second(work.rounded, layer.panel)
+                w = shift(weights, layer.weights + panel * layer.panel + right + column)
+                z = square(work) if side and hidden else shift(work.scratch, layer.a + offset)
                 product(layer, work, x, row, (rows, vectors), z, b, w)
                 if hidden:
                     d = shift(work.scratch, layer.delta + offset)
@@ -158,6 +179,7 @@ def forward_by(product: Any) -> Any:
                         drop(rows, vectors, z, d, mask, unit, layer.outputs, layer.dropout)
                     if side and layer.activation == CUSTOM:  # which may be subnormal
                         round_rows(work.rounded, rows, vectors, z)
+                    a = operand_at(layer.a + panel * work.rows * nr + column, row, work.scratch, work)
                     write_signals(work.rounded, (rows, vectors), layer.outputs - first, a, z)
                 cursor = after(cursor, mine)
 
@@ -170,7 +192,7 @@ def _product(
 ) -> None:
     rows, vectors = size
     nr, _ = constants(work.scratch)
-    panels = Strided(shift(x, row * nr), work.rows * nr)
+    panels = Strided(shift(x, words(work.rounded, row * nr)), work.rows * nr)
     dot(work.rounded, rows, vectors, a, Strided(b, 0), panels, w, layer.inputs)
 
 
@@ -195,9 +217,10 @@ def backward(layer: Any, below: Any, work: Workspace, m: int, member: Member) ->
                 row = inputs * tile // tiles
                 rows = inputs * (tile + 1) // tiles - row
                 weights = read_by_products(work.parameters, work.rounded)
-                w = Strided(shift(weights, layer.weights + (panel * nr + row) * nr), layer.panel)
+                here = layer.weights + words(work.rounded, (panel * nr + row) * nr)
+                w, right = Strided(shift(weights, here), layer.panel), shift(d_t.first, d_t.stride)
                 vectors = ceil_div(samples, lanes)
-                dot(work.rounded, rows, vectors, shift(g, row * nr), zeros, w, d_t, layer.outputs)
+                dot(work.rounded, rows, vectors, shift(g, row * nr), zeros, w, right, layer.outputs)
             d = shift(work.scratch, below.delta + (panel * work.rows + sample) * nr)
             multiply_transposed(inputs, samples, d, g)
             if below.inputs > 0:  # the gradient by the network's inputs is no operand
@@ -211,8 +234,8 @@ def backward(layer: Any, below: Any, work: Workspace, m: int, member: Member) ->
 def update_by(gradient: Any) -> Any:
     """The update of a layer over samples that ``gradient`` knows how to read.
 
-    ``gradient(work, x, panel, m, size, g, d, rule)`` makes a tile, g = kept g + scale x^T d, of the size
-    (rows, vectors), for a panel of inputs.
+    ``gradient(work, x, panel, m, size, g, there, d, rule)`` makes a tile, g = kept g + scale x^T d, of the
+    size (rows, vectors), for a panel of inputs, and its words where it makes a step.
     """
 
     @inlined
@@ -237,8 +260,8 @@ def update_by(gradient: Any) -> Any:
                 panel, column = first // nr, first % nr
                 vectors = ceil_div(min(width, layer.outputs - first), lanes)
                 d = shift(work.scratch, layer.delta + panel * work.rows * nr + column)
-                stride = padded_outputs(layer, work) * nr
-                deltas = Deltas(d, delta_t(layer, work, first, 0), stride, layer.outputs - first)
+                blocks = delta_t(layer, work, first, 0).first
+                deltas = Deltas(d, blocks, layer.delta_t_panel, layer.outputs - first)
                 if k == 0:
                     offset = layer.biases + first
                     g = square(work) if rule.at_once else shift(work.target, offset)
@@ -252,15 +275,15 @@ def update_by(gradient: Any) -> Any:
                 rows = min(nr, layer.inputs - k * nr)
                 g = square(work) if rule.at_once else shift(work.target, offset)
                 w, state = shift(work.parameters, offset), shift(work.state, offset)
+                there = operand_of(cursor, layer, work, width, nr)
                 if rule.steps:
-                    prefetch_rounded(work.rounded, rows, offset)
-                gradient(work, x, k, m, (rows, vectors), g, deltas, rule)
+                    prefetch_rounded(there, rows)
+                gradient(work, x, k, m, (rows, vectors), g, there, deltas, rule)
                 following = after(cursor, mine)
                 if rule.at_once:
                     coming = way_to(following, offset, layer, width, nr)
                     apply(rule.optimizer, rows, vectors, w, g, state, work.stride, h, coming)
-                if rule.at_once or (block_rows(work.rounded) and rule.steps):
-                    write_weights(work.rounded, (rows, vectors), offset, w)
+                    write_weights(there, (rows, vectors), w)
                 ahead = prefetch_next(ahead, lines_per_unit)
                 cursor = following
 
@@ -269,19 +292,27 @@ def update_by(gradient: Any) -> Any:
 
 @inlined
 def _gradient(
-    work: Workspace, x: Any, panel: int, m: int, size: tuple[int, int], g: Any, d: Deltas, rule: TileUpdate
+    work: Workspace,
+    x: Any,
+    panel: int,
+    m: int,
+    size: tuple[int, int],
+    g: Any,
+    there: Strided,
+    d: Deltas,
+    rule: TileUpdate,
 ) -> None:
     nr, _ = constants(work.scratch)
-    x_here = shift(x, panel * work.rows * nr)
+    x_here = shift(x, panel * work.rows * nr + second(work.rounded, work.rows * nr))
     for sample in range(0, m, SAMPLES_AT_ONCE):
         terms = min(SAMPLES_AT_ONCE, m - sample)
         kept = rule.kept if sample == 0 else 1.0
-        x_now, d_now = shift(x_here, sample * nr), shift(d.rows, sample * nr)
+        x_now, d_now = shift(x_here, words(work.rounded, sample * nr)), shift(d.rows, sample * nr)
         if block_rows(work.rounded):
             d_now = shift(d.blocks, sample // nr * d.stride)
         writes = rule.steps and not rule.at_once and sample + terms == m
-        rounded = rounded_beside(work.rounded, work.parameters, g, writes)
-        outer(d.columns, rounded, size, g, x_now, Strided(d_now, d.stride), terms, rule.scale, kept)
+        place = Strided(if_wanted(there.first, writes), there.stride)
+        outer(d.columns, place, size, g, x_now, Strided(d_now, d.stride), terms, rule.scale, kept)
 
 
 update = update_by(_gradient)
@@ -311,7 +342,7 @@ def step_all(layer: Any, work: Workspace, optimizer: int, member: Member) -> Non
             rows = min(nr, layer.inputs - k * nr)
             w, g = shift(work.parameters, offset), shift(work.target, offset)
             apply(optimizer, rows, vectors, w, g, shift(work.state, offset), work.stride, h, coming)
-            write_weights(work.rounded, (rows, vectors), offset, w)
+            write_weights(operand_of(cursor, layer, work, width, nr), (rows, vectors), w)
             for row in range(rows):
                 clear(vectors * lanes, shift(g, row * nr))
             cursor = following
@@ -324,8 +355,9 @@ def write_blocks(layer: Any, rounded: Any, parameters: Any, member: Member) -> N
     blocks = ceil_div(layer.inputs, nr)
     first, last = share(ceil_div(layer.outputs, nr) * blocks, member)
     for number in range(first, last):
-        offset = layer.weights + number // blocks * layer.panel + number % blocks * nr * nr
-        write_block(rounded, offset, shift(parameters, offset))
+        panel, block = layer.weights + number // blocks * layer.panel, number % blocks * nr * nr
+        there = Strided(rounded_at(rounded, panel + words(rounded, block)), second(rounded, layer.panel))
+        write_block(there, shift(parameters, panel + block))
 
 
 @helper

@@ -21,7 +21,7 @@ rows, whose Q then stays in the first-level cache; prefetches of P a block of te
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -52,13 +52,6 @@ from .vector import (
 )
 
 TERMS_PER_TURN = 4  # of the loop of `dot`; divides the columns of every panel
-
-
-class Strided(NamedTuple):
-    """Rows or panels that lie `stride` numbers apart, from `first` on; 0 repeats one row."""
-
-    first: Any
-    stride: int
 
 
 def _add_panel(
@@ -267,7 +260,7 @@ def _outer_of(module: ir.Module, element: ir.Type) -> ir.Function:
 def outer(
     typingctx: Any,
     columns: Any,
-    rounded: Any,
+    there: Any,
     size: Any,
     w: Any,
     p: Any,
@@ -279,24 +272,26 @@ def outer(
     """W[i] = kept W[i] + scale (sum over k < terms of P[k, i] Q[k]), for at most one panel of rows.
 
     `size` has the rows and vectors.  Where `kept` is 0, W is not read.  Its subnormal numbers become 0.
-    Unless `rounded` is None, terms are in groups (kernels.groups, kernels.tiles), and `groups` also rounds W
-    to there, if that is not null.  `tiles` reads blocks of Q, a stride apart, and makes 0 of W from the
-    column `columns` on; others read Q's first row and those after it.
+    Unless `there` is None, terms are in groups (kernels.groups, kernels.tiles), and W is rounded to there as
+    well, if that is not null.  `tiles` reads blocks of Q, a stride apart, and makes 0 of W from the column
+    `columns` on; others read Q's first row and those after it.
     """
+    rounded = there.types[0]
 
     def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         columns, there, size, w, p, q, *rest = arguments
+        there, apart = cgutils.unpack_tuple(b, there, 2)
         (q, stride), places = cgutils.unpack_tuple(b, q, 2), [*cgutils.unpack_tuple(b, size, 2), w, p]
         if rounded == types.none:
             b.call(_outer_of(b.module, element_of(signature.args[3])), [*places, q, *rest])
         elif has_tiles(rounded):
-            b.call(tiles.outer(b.module), [columns, *places, q, stride, *rest])
+            b.call(tiles.outer(b.module), [columns, there, apart, *places, q, stride, *rest])
         else:
             b.call(groups.outer(b.module), [there, *places, q, *rest])
         return context.get_dummy_value()
 
     i = types.int64
-    return types.void(i, rounded, size, w, p, q, i, w.dtype, w.dtype), emit
+    return types.void(i, there, size, w, p, q, i, w.dtype, w.dtype), emit
 
 
 @intrinsic

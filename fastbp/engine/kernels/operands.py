@@ -10,7 +10,7 @@ So one source serves all three.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 
 from . import tiles
 from .bfloat16 import rounded as rounding
+from .jit import helper
 from .panels import transposed
 from .vector import (
     CACHE_LINE,
@@ -38,6 +39,13 @@ from .vector import (
 )
 
 _i64 = types.int64
+
+
+class Strided(NamedTuple):
+    """Rows, panels or operands that lie `stride` numbers apart, from `first` on; 0 repeats one row."""
+
+    first: Any
+    stride: int
 
 
 def has_tiles(rounded: Any) -> bool:
@@ -81,6 +89,18 @@ def block_rows(typingctx: Any, rounded: Any) -> Any:
         return I64(rows)
 
     return _i64(rounded), emit
+
+
+@helper
+def words(rounded: Any, numbers: int) -> int:
+    """The places that so many numbers of a panel's operand take: in tiles two share one."""
+    return numbers // 2 if block_rows(rounded) else numbers
+
+
+@helper
+def second(rounded: Any, panel: int) -> int:
+    """Where the second operand begins that shares a panel of so many numbers; elsewhere it is the first."""
+    return panel // 2 if block_rows(rounded) else 0
 
 
 @intrinsic
@@ -144,105 +164,155 @@ def round_rows(typingctx: Any, rounded: Any, rows: Any, vectors: Any, target: An
 
 @intrinsic
 def write_signals(typingctx: Any, rounded: Any, size: Any, columns: Any, target: Any, source: Any) -> Any:
-    """target = source rounded, samples or activations: rows x vectors of a panel, or a block of `columns`."""
+    """target = source rounded, activations: rows x vectors of a panel, or a block of `columns`.
+
+    `target` is `Strided`: where an operand goes, and how far on the second.
+    """
     if rounded == types.none:
         return _nothing(rounded, size, columns, target, source)
 
     def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         _, size, columns, target, source = arguments
         rows, vectors = cgutils.unpack_tuple(b, size, 2)
+        first, apart = cgutils.unpack_tuple(b, target, 2)
         if has_tiles(rounded):
-            b.call(tiles.signals(b.module), [target, source, rows, columns])
+            places = [first, at(b, first, apart), source, I64(0)]
+            b.call(tiles.signals(b.module), [*places, rows, columns])
         else:
-            b.call(_round_rows(b.module), [rows, vectors, target, I64(0), source])
+            b.call(_round_rows(b.module), [rows, vectors, first, I64(0), source])
         return context.get_dummy_value()
 
     return types.void(rounded, size, _i64, target, source), emit
 
 
 @intrinsic
-def write_weights(typingctx: Any, rounded: Any, size: Any, offset: Any, source: Any) -> Any:
-    """(rounded + offset) = source rounded, weights after a step: rows x vectors of a panel, or a block."""
+def round_gathered(typingctx: Any, rounded: Any, rows: Any, columns: Any, place: Any) -> Any:
+    """Makes operands of samples in their places: rows x columns of a panel, or a block.
+
+    `place` is as in `write_signals`; rows of a block from the 16th on lie where the second operand goes.
+    """
     if rounded == types.none:
-        return _nothing(rounded, size, offset, source)
+        return _nothing(rounded, rows, columns, place)
 
     def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        target, size, offset, source = arguments
-        rows, vectors = cgutils.unpack_tuple(b, size, 2)
+        _, rows, columns, place = arguments
+        first, apart = cgutils.unpack_tuple(b, place, 2)
         if has_tiles(rounded):
-            block = b.bitcast(at(b, target, offset), source.type)
-            b.call(tiles.weights(b.module, True), [block, source])
+            gap = b.sub(apart, I64(tiles.PAIR))
+            b.call(tiles.signals(b.module), [first, at(b, first, apart), first, gap, rows, columns])
         else:
-            b.call(_round_rows(b.module), [rows, vectors, target, offset, source])
+            vectors = I64(shape(F32).vectors)
+            b.call(_round_rows(b.module), [rows, vectors, first, I64(0), first])
         return context.get_dummy_value()
 
-    return types.void(rounded, size, _i64, source), emit
+    return types.void(rounded, _i64, _i64, place), emit
 
 
 @intrinsic
-def write_block(typingctx: Any, rounded: Any, offset: Any, source: Any) -> Any:
-    """(rounded + offset) = a block of weights at `source`, of any numbers, where operands have blocks."""
-    if not has_tiles(rounded):
-        return _nothing(rounded, offset, source)
+def write_weights(typingctx: Any, there: Any, size: Any, source: Any) -> Any:
+    """There = source rounded, weights after a step: rows x vectors of a panel, or a block.
+
+    `there` is `Strided`, as `rounded_beside` makes it.
+    """
+    rounded = there.types[0]
+    if rounded == types.none:
+        return _nothing(there, size, source)
 
     def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        target, offset, source = arguments
-        b.call(tiles.weights(b.module, False), [b.bitcast(at(b, target, offset), source.type), source])
+        there, size, source = arguments
+        rows, vectors = cgutils.unpack_tuple(b, size, 2)
+        first, apart = cgutils.unpack_tuple(b, there, 2)
+        first = b.bitcast(first, source.type)
+        if has_tiles(rounded):
+            b.call(tiles.weights(b.module, True), [first, at(b, first, apart), source])
+        else:
+            b.call(_round_rows(b.module), [rows, vectors, first, I64(0), source])
         return context.get_dummy_value()
 
-    return types.void(rounded, _i64, source), emit
+    return types.void(there, size, source), emit
+
+
+@intrinsic
+def write_block(typingctx: Any, there: Any, source: Any) -> Any:
+    """There = a block of weights at `source`, of any numbers, where operands have blocks."""
+    if not has_tiles(there.types[0]):
+        return _nothing(there, source)
+
+    def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        there, source = arguments
+        first, apart = cgutils.unpack_tuple(b, there, 2)
+        first = b.bitcast(first, source.type)
+        b.call(tiles.weights(b.module, False), [first, at(b, first, apart), source])
+        return context.get_dummy_value()
+
+    return types.void(there, source), emit
 
 
 @intrinsic
 def write_deltas(typingctx: Any, rounded: Any, rows: Any, columns: Any, target: Any, source: Any) -> Any:
-    """target[column, row] = source[row, column], deltas of a panel that are rounded, or a block of tiles."""
+    """target[column, row] = source[row, column], deltas of a panel that are rounded, or a block of tiles.
+
+    `target` is as in `write_signals`.
+    """
     element = element_of(source)
 
     def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         _, rows, columns, target, source = arguments
+        first, apart = cgutils.unpack_tuple(b, target, 2)
         if has_tiles(rounded):
-            b.call(tiles.deltas(b.module), [target, source, rows, columns])
+            b.call(tiles.deltas(b.module), [first, at(b, first, apart), source, rows, columns])
         else:
-            b.call(transposed(b.module, element), [rows, columns, target, source])
+            b.call(transposed(b.module, element), [rows, columns, first, source])
         return context.get_dummy_value()
 
     return types.void(rounded, _i64, _i64, target, source), emit
 
 
 @intrinsic
-def rounded_beside(typingctx: Any, rounded: Any, parameters: Any, target: Any, wanted: Any) -> Any:
-    """Where the rounded weights lie of those at `target`, null if a product is not to write them."""
+def rounded_at(typingctx: Any, rounded: Any, offset: Any) -> Any:
+    """The address of the rounded weight there; None where none are rounded."""
     if rounded == types.none:
-        return types.none(rounded, parameters, target, wanted), _no_code
+        return types.none(rounded, offset), _no_code
 
     def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        rounded_weights, parameters, target, wanted = arguments
-        nothing = ir.Constant(rounded_weights.type, None)
-        if has_tiles(rounded):
-            return nothing
-        bytes_ = b.sub(b.ptrtoint(target, I64), b.ptrtoint(parameters, I64))
-        here = b.gep(rounded_weights, [b.sdiv(bytes_, I64(4))])
-        return b.select(wanted, here, nothing)
+        return at(b, *arguments)
 
-    return rounded(rounded, parameters, target, types.boolean), emit
+    return rounded(rounded, _i64), emit
 
 
 @intrinsic
-def prefetch_rounded(typingctx: Any, rounded: Any, rows: Any, offset: Any) -> Any:
-    """Prefetches that many rows of a panel of rounded weights, which will be written."""
+def if_wanted(typingctx: Any, rounded: Any, wanted: Any) -> Any:
+    """The same address if it is wanted, else null; None stays None."""
     if rounded == types.none:
-        return _nothing(rounded, rows, offset)
+        return types.none(rounded, wanted), _no_code
+
+    def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        address, wanted = arguments
+        return b.select(wanted, address, ir.Constant(address.type, None))
+
+    return rounded(rounded, types.boolean), emit
+
+
+@intrinsic
+def prefetch_rounded(typingctx: Any, there: Any, rows: Any) -> Any:
+    """Prefetches that many rows of a panel of rounded weights, or a block, which will be written."""
+    rounded = there.types[0]
+    if rounded == types.none:
+        return _nothing(there, rows)
     s = shape(F32)
-    address = (I32 if has_tiles(rounded) else F32).as_pointer()
+    halves = 2 if has_tiles(rounded) else 1
+    kind = (I32 if has_tiles(rounded) else F32).as_pointer()
 
-    def emit(b: ir.IRBuilder, rounded: ir.Value, rows: ir.Value, offset: ir.Value) -> None:
+    def emit(b: ir.IRBuilder, first: ir.Value, apart: ir.Value, rows: ir.Value) -> None:
         with loop(b, rows) as i:
-            for line in range(0, s.columns, CACHE_LINE // 4):
-                place = b.add(offset, b.add(b.mul(i, I64(s.columns)), I64(line)))
-                prefetch(b, at(b, rounded, place), near=True)
+            for half in range(halves):
+                here = at(b, first, b.mul(apart, I64(half)))
+                for line in range(0, s.columns // halves, CACHE_LINE // 4):
+                    place = b.add(b.mul(i, I64(s.columns // halves)), I64(line))
+                    prefetch(b, at(b, here, place), near=True)
 
-    arguments = [address, I64, I64]
-    return call(lambda module: routine(module, "prefetch_rounded", arguments, emit), (rounded, _i64, _i64))
+    arguments = [kind, I64, I64]
+    return call(lambda module: routine(module, "prefetch_rounded", arguments, emit), (there, _i64))
 
 
 @intrinsic

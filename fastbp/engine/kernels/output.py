@@ -18,7 +18,7 @@ from ...options import costs as cost_rows
 from ...options.activations import CODES
 from .elementary import Elementary
 from .jit import helper, inlined
-from .operands import block_rows, round_rows, write_deltas
+from .operands import Strided, block_rows, round_rows, second, words, write_deltas
 from .panels import Formula, activate, call_address, converted, row_of
 from .shares import ceil_div
 from .team import Member, share
@@ -376,16 +376,9 @@ def output(
 
 
 @helper
-def padded_outputs(layer: Any, work: Any) -> int:
-    """The rows of a panel of the transposed delta: whole blocks."""
-    _, lanes = constants(work.scratch)
-    side = block_rows(work.rounded) if block_rows(work.rounded) else lanes
-    return ceil_div(layer.outputs, side) * side
-
-
-@helper
-def delta_t(layer: Any, work: Any, neuron: int, sample: int) -> Any:
-    """Where the transposed delta of that neuron and sample lies."""
+def delta_t(layer: Any, work: Any, neuron: int, sample: int) -> Strided:
+    """Where the transposed delta of that neuron and sample lies, and how far on a second operand of it."""
     nr, _ = constants(work.scratch)
-    padded = padded_outputs(layer, work)
-    return shift(work.scratch, layer.delta_t + (sample // nr * padded + neuron) * nr + sample % nr)
+    panel = sample // nr * layer.delta_t_panel
+    first = shift(work.scratch, layer.delta_t + panel + words(work.rounded, neuron * nr) + sample % nr)
+    return Strided(first, second(work.rounded, layer.delta_t_panel))

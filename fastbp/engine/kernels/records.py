@@ -15,6 +15,7 @@ LAYER = np.dtype(  # one layer; an offset counts numbers in the parameters or in
         ("a", np.int64),  # offset into the scratch
         ("delta", np.int64),  # offset into the scratch
         ("delta_t", np.int64),  # offset of the transposed delta; negative where no layer below needs it
+        ("delta_t_panel", np.int64),  # numbers from one panel of it to the next
         ("dropout", np.float64),  # the probability that a unit is dropped
         ("frozen", np.int64),  # 1 where weights and biases stay as they are
     ]

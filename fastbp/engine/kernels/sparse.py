@@ -21,7 +21,8 @@ from numba.extending import intrinsic
 from .dense import SAMPLES_AT_ONCE, Deltas, TileUpdate, Workspace, forward_by, update_by
 from .gather import SCALED
 from .jit import helper, inlined
-from .microkernel import Strided, dot
+from .microkernel import dot
+from .operands import Strided
 from .shares import ceil_div
 from .vector import (
     I32,
@@ -142,7 +143,7 @@ def _read(rows: Stored, place: int, target: Any, i: int, divisor: Any) -> None:
 
 @helper
 def gather_panels(rows: Stored, positions: Any, count: int, target: Any, work: Workspace) -> None:
-    """`count` rows, at those positions, to the first rows of dense panels, as `gather` writes an array's."""
+    """`count` rows, at those positions, to the rows of dense panels that begin at `target`."""
     nr, _ = constants(work.scratch)
     divisor = pointer(rows.numbers, 0)
     divisor[0] = rows.divisor
@@ -352,7 +353,15 @@ def _product(
 
 @inlined
 def _gradient(
-    work: Workspace, x: Block, panel: int, m: int, size: tuple[int, int], g: Any, d: Deltas, rule: TileUpdate
+    work: Workspace,
+    x: Block,
+    panel: int,
+    m: int,
+    size: tuple[int, int],
+    g: Any,
+    there: Strided,
+    d: Deltas,
+    rule: TileUpdate,
 ) -> None:
     """g = kept g + scale x^T d, for a panel of inputs, by the samples that have numbers in it."""
     rows, vectors = size

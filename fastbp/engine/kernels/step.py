@@ -18,6 +18,7 @@ from .dense import (
     backward,
     forward,
     numbers,
+    operand_at,
     squares,
     step_all,
     update,
@@ -25,7 +26,16 @@ from .dense import (
 )
 from .gather import LABELS, SCALED, Prefetch, Units, ends, gather, one_hot
 from .jit import helper, inlined, kernel
-from .operands import begin_tiles, block_rows, end_tiles, pointer_if_any, round_all, write_signals
+from .operands import (
+    begin_tiles,
+    block_rows,
+    end_tiles,
+    pointer_if_any,
+    round_all,
+    round_gathered,
+    second,
+    words,
+)
 from .output import Sums, finish, output
 from .panels import Mask
 from .records import FUSED, GRADIENT, LAYER, PLAN
@@ -364,26 +374,42 @@ def _block_at(scratch: Any, offset: int, rows: Rows) -> Any:
     return shift(scratch, offset)
 
 
+@helper
+def _rows_at_once(work: Workspace) -> int:
+    """The most rows of a block of inputs that lie side by side when they are gathered."""
+    return block_rows(work.rounded) // 2 if block_rows(work.rounded) else work.rows
+
+
+@helper
+def _row_at(row: int, x: Any, work: Workspace) -> Any:
+    """Where a row of a block of inputs is gathered; of blocks of operands, see `round_gathered`."""
+    nr, _ = constants(work.scratch)
+    height = block_rows(work.rounded)
+    if height == 0:
+        return shift(x, row * nr)
+    within = row % height
+    is_second = 2 * within // height
+    half = is_second * second(work.rounded, work.rows * nr)
+    return shift(x, words(work.rounded, (row - within) * nr) + half + (within - is_second * height // 2) * nr)
+
+
 @inlined
 def _round_block(columns: int, first: int, count: int, x: Any, work: Workspace) -> None:
     """Rounds `count` rows of a block of inputs from `first` on, where products read rounded numbers."""
-    nr, lanes = constants(work.scratch)
-    unit = block_rows(work.rounded)
+    nr, _ = constants(work.scratch)
+    height = block_rows(work.rounded) if block_rows(work.rounded) else work.rows
     for column in range(0, columns, nr):
-        panel = shift(x, column * work.rows + first * nr)
-        if unit:
-            for row in range(0, count, unit):
-                here, size = shift(panel, row * nr), (min(unit, count - row), nr // lanes)
-                write_signals(work.rounded, size, columns - column, here, here)
-        else:
-            write_signals(work.rounded, (count, nr // lanes), columns - column, panel, panel)
+        for row in range(0, count, height):
+            here = operand_at(column * work.rows, first + row, x, work)
+            round_gathered(work.rounded, min(height, count - row), columns - column, here)
 
 
 @inlined
 def _gather_rows(rows: Rows, positions: Any, first: int, count: int, x: Any, work: Workspace) -> None:
     """`count` rows, at those positions, to the rows of a block from `first` on."""
-    nr, _ = constants(work.scratch)
-    _gather(rows, positions, count, shift(x, first * nr), work)
+    for row in range(0, count, _rows_at_once(work)):
+        here = _row_at(first + row, x, work)
+        _gather(rows, shift(positions, row), min(_rows_at_once(work), count - row), here, work)
     _round_block(rows.count, first, count, x, work)
 
 
@@ -395,11 +421,12 @@ def _block_of_stored(scratch: Any, offset: int, rows: Stored) -> Block:
 @inlined
 def _gather_stored(rows: Stored, positions: Any, first: int, count: int, x: Block, work: Workspace) -> None:
     """The same; each member makes lists of all rows for itself."""
-    nr, _ = constants(work.scratch)
     if rows.most > 0:
         gather_lists(rows, positions, count, x.lists)
     else:
-        gather_panels(rows, positions, count, shift(x.panels, first * nr), work)
+        for row in range(0, count, _rows_at_once(work)):
+            here = _row_at(first + row, x.panels, work)
+            gather_panels(rows, shift(positions, row), min(_rows_at_once(work), count - row), here, work)
         _round_block(rows.count, first, count, x.panels, work)
 
 

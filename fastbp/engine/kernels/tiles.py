@@ -6,14 +6,16 @@ The unit has eight tiles of 16 rows of 64 bytes, and TDPBF16PS, which adds to a 
 
 what `kernels.groups` computes for one group.  A word of B holds two terms of a column, the even one below.
 
-Operands lie where those of the other form lie, in panels of 32 columns.  A block of 32 rows there has room
-for four tiles, and holds the numbers twice, as the left and as the right operand, or for sums over columns
-and over rows:
+Operands lie in panels of 32 columns, as those of the other form do.  Two numbers share a word, so a panel
+has room for two operands, one in its first half and one in its second, and holds the numbers twice: as the
+left and as the right operand, or for sums over columns and over rows.  In each half two tiles of 1 KiB
+follow each other for every 32 rows of
 
-    block of                     first two tiles                  last two
-    x and a [samples, inputs]    rows: left of forward            rows of its transpose: left of update
-    W [inputs, outputs]          rows: left of backward           pairs of rows: right of forward
-    d [samples, outputs]         pairs of rows: right of update   pairs of columns: right of backward
+                                 in the first half             in the second
+    x and a [samples, inputs]    rows: left of forward         rows of its transpose: left of update
+    W [inputs, outputs]          rows: left of backward        pairs of rows: right of forward
+    d [samples, outputs]         pairs of rows: right of       pairs of columns: right of backward
+                                 update
 
 Deltas stay float32 as well, and their blocks lie where the other form has the transposed delta.  The
 transpose of a tile's words makes rows of the transpose from pairs of rows, and pairs of columns from rows.
@@ -21,6 +23,7 @@ Where a block reaches beyond the samples, inputs or outputs that there are, it h
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -52,9 +55,10 @@ from .vector import (
 SIDE = 32  # of a block, and the terms of a product of two tiles
 _HALF = SIDE // 2  # rows, pairs or columns of a tile
 _TILE = _HALF * _HALF  # words
-_PAIR = 2 * _TILE  # words of the two tiles that hold a block's numbers once
-_BLOCK = SIDE * SIDE  # words
+PAIR = 2 * _TILE  # words of two tiles, which hold a block's numbers once
+_BLOCK = SIDE * SIDE  # numbers
 _ROW = I64(CACHE_LINE)  # bytes from a tile's row to the next
+_NOTHING = I64(0)
 _ADDRESS = F32.as_pointer()
 _WORDS = ir.VectorType(I32, _HALF)
 _BYTES = I8.as_pointer()
@@ -100,12 +104,13 @@ def release(b: ir.IRBuilder) -> None:
 # ---------------------------------------------------------------- operands
 
 
-def _write(
-    b: ir.IRBuilder, number: Callable[[ir.Value, int], ir.Value], left: ir.Value, right: ir.Value
-) -> None:
+_Rows = Sequence[Sequence[ir.Value]]  # two rows of two vectors
+
+
+def _write(b: ir.IRBuilder, numbers: Callable[[ir.Value], _Rows], left: ir.Value, right: ir.Value) -> None:
     """Writes two tiles of a block's rows to `left` and two of its pairs of rows to `right`.
 
-    ``number(row, v)`` is the rounded vector v of a row; `left` may be where it reads the rows.
+    ``numbers(pair)`` are two rows, rounded; it may read them from `left` on.
     """
     shorts = ir.VectorType(ir.IntType(16), SIDE)
 
@@ -117,17 +122,17 @@ def _write(
     side_by_side = list(range(SIDE))
     in_turn = [i + _HALF * second for i in range(_HALF) for second in (0, 1)]
     with loop(b, I64(_HALF)) as pair:
-        rows = [b.add(b.mul(pair, I64(2)), I64(odd)) for odd in (0, 1)]
-        words = [[b.bitcast(number(row, v), shorts) for v in (0, 1)] for row in rows]
-        for row, halves in zip(rows, words, strict=True):
-            _store_words(b, upper_halves(*halves, side_by_side), at(b, left, b.mul(row, I64(_HALF))))
+        words = [[b.bitcast(vector, shorts) for vector in row] for row in numbers(pair)]
+        for odd, halves in enumerate(words):
+            line = b.add(b.mul(pair, I64(SIDE)), I64(odd * _HALF))
+            _store_words(b, upper_halves(*halves, side_by_side), at(b, left, line))
         for v in (0, 1):
             word = upper_halves(words[0][v], words[1][v], in_turn)
             _store_words(b, word, at(b, at(b, right, v * _TILE), b.mul(pair, I64(_HALF))))
 
 
 def _store_words(b: ir.IRBuilder, words: ir.Value, target: ir.Value) -> None:
-    instruction = b.store(words, b.bitcast(target, _WORDS.as_pointer()))
+    instruction = b.store(b.bitcast(words, _WORDS), b.bitcast(target, _WORDS.as_pointer()))
     instruction.align = CACHE_LINE
 
 
@@ -137,7 +142,7 @@ def _write_transposed(b: ir.IRBuilder, target: ir.Value, source: ir.Value) -> No
         here, there = at(b, source, tile * _TILE), at(b, target, tile * _TILE)
         words = [load(b, at(b, here, row * _HALF), shape(F32).vector) for row in range(_HALF)]
         for row, word in enumerate(transpose(b, words)):
-            _store_words(b, b.bitcast(word, _WORDS), at(b, there, row * _HALF))
+            _store_words(b, word, at(b, there, row * _HALF))
 
 
 def _room(b: ir.IRBuilder, words: int) -> ir.Value:
@@ -161,49 +166,70 @@ def _real(
     return masked
 
 
-def _rows_of(b: ir.IRBuilder, source: ir.Value) -> Callable[[ir.Value, int], ir.Value]:
-    """The function (row, v) that loads from a block of float32."""
-    return lambda row, v: load(
-        b, at(b, source, b.add(b.mul(row, I64(SIDE)), I64(v * _HALF))), shape(F32).vector
-    )
+def _pair_at(b: ir.IRBuilder, block: ir.Value, gap: ir.Value, pair: ir.Value) -> ir.Value:
+    """The place of two rows of a block of float32, where `gap` numbers lie between its halves."""
+    is_second = b.icmp_signed(">=", pair, I64(_HALF // 2))
+    here = at(b, block, b.mul(pair, I64(2 * SIDE)))
+    return at(b, here, b.select(is_second, gap, I64(0)))
+
+
+def _pairs_of(
+    b: ir.IRBuilder,
+    source: ir.Value,
+    finish: Callable[[ir.IRBuilder, ir.Value], ir.Value] = lambda b, value: value,
+    gap: ir.Value = _NOTHING,
+) -> Callable[[ir.Value], _Rows]:
+    """The function (pair) that loads two rows of a block of float32 and finishes every vector."""
+
+    def loaded(pair: ir.Value) -> _Rows:
+        here = _pair_at(b, source, gap, pair)
+        places = [[at(b, here, row * SIDE + v * _HALF) for v in (0, 1)] for row in (0, 1)]
+        return _each(lambda place: finish(b, load(b, place, shape(F32).vector)), places)
+
+    return loaded
+
+
+def _each(finish: Callable[[ir.Value], ir.Value], rows: _Rows) -> _Rows:
+    return [[finish(vector) for vector in row] for row in rows]
 
 
 def _padded(module: ir.Module) -> ir.Function:
     """Puts zeros where a block of float32 has no row or column."""
 
-    def emit(b: ir.IRBuilder, block: ir.Value, rows: ir.Value, columns: ir.Value) -> None:
-        masked, read = _real(b, rows, columns), _rows_of(b, block)
-        with loop(b, I64(SIDE)) as row:
-            for v in (0, 1):
-                place = at(b, block, b.add(b.mul(row, I64(SIDE)), I64(v * _HALF)))
-                store(b, masked(row, v, read(row, v)), place)
+    def emit(b: ir.IRBuilder, block: ir.Value, gap: ir.Value, rows: ir.Value, columns: ir.Value) -> None:
+        masked, read = _real(b, rows, columns), _pairs_of(b, block, gap=gap)
+        with loop(b, I64(_HALF)) as pair:
+            here = _pair_at(b, block, gap, pair)
+            for odd, row in enumerate(read(pair)):
+                number = b.add(b.mul(pair, I64(2)), I64(odd))
+                for v, vector in enumerate(row):
+                    store(b, masked(number, v, vector), at(b, here, odd * SIDE + v * _HALF))
 
-    return routine(module, "tiles_padded", [_ADDRESS, I64, I64], emit)
+    return routine(module, "tiles_padded", [_ADDRESS, I64, I64, I64], emit)
 
 
-def _pad(b: ir.IRBuilder, block: ir.Value, rows: ir.Value, columns: ir.Value) -> None:
+def _pad(b: ir.IRBuilder, block: ir.Value, gap: ir.Value, rows: ir.Value, columns: ir.Value) -> None:
     """Does so where the block is not full."""
     least = b.select(b.icmp_signed("<", rows, columns), rows, columns)
     with b.if_then(b.icmp_signed("<", least, I64(SIDE))):
-        b.call(_padded(b.module), [block, rows, columns])
-
-
-_OF_A_BLOCK = [_ADDRESS, _ADDRESS, I64, I64]
+        b.call(_padded(b.module), [block, gap, rows, columns])
 
 
 def signals(module: ir.Module) -> ir.Function:
-    """A block's rows, and those of its transpose, of flushed float32s, which may lie in the block itself.
+    """A block's rows, and those of its transpose, of flushed float32s.
 
-    Zeros are put where `source` has no row or column.
+    Zeros are put where `source` has no row or column.  Its rows may lie where the words will, 0 to 15 in
+    `first` and the others, after a `gap`, in `second`.
     """
 
-    def emit(b: ir.IRBuilder, target: ir.Value, source: ir.Value, rows: ir.Value, columns: ir.Value) -> None:
-        pairs, read = _room(b, _PAIR), _rows_of(b, source)
-        _pad(b, source, rows, columns)
-        _write(b, lambda row, v: nearest(b, read(row, v)), target, pairs)
-        _write_transposed(b, at(b, target, _PAIR), pairs)
+    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
+        first, second, source, gap, rows, columns = args
+        pairs = _room(b, PAIR)
+        _pad(b, source, gap, rows, columns)
+        _write(b, _pairs_of(b, source, nearest, gap), first, pairs)
+        _write_transposed(b, second, pairs)
 
-    return routine(module, "tiles_of_signals", _OF_A_BLOCK, emit)
+    return routine(module, "tiles_of_signals", [*[_ADDRESS] * 3, *[I64] * 3], emit)
 
 
 def deltas(module: ir.Module) -> ir.Function:
@@ -212,24 +238,24 @@ def deltas(module: ir.Module) -> ir.Function:
     Zeros are put where `source` has no row or column.
     """
 
-    def emit(b: ir.IRBuilder, target: ir.Value, source: ir.Value, rows: ir.Value, columns: ir.Value) -> None:
-        lines = _room(b, _PAIR)
-        _pad(b, source, rows, columns)
-        _write(b, _rows_of(b, source), lines, target)
-        _write_transposed(b, at(b, target, _PAIR), lines)
+    def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
+        first, second, source, rows, columns = args
+        lines = _room(b, PAIR)
+        _pad(b, source, _NOTHING, rows, columns)
+        _write(b, _pairs_of(b, source), lines, first)
+        _write_transposed(b, second, lines)
 
-    return routine(module, "tiles_of_deltas", _OF_A_BLOCK, emit)
+    return routine(module, "tiles_of_deltas", [*[_ADDRESS] * 3, *[I64] * 2], emit)
 
 
 def weights(module: ir.Module, are_steps: bool) -> ir.Function:
     """A block's rows and its pairs of rows, of weights, which are flushed where a step has made them."""
     finish = nearest if are_steps else rounded
 
-    def emit(b: ir.IRBuilder, target: ir.Value, source: ir.Value) -> None:
-        read = _rows_of(b, source)
-        _write(b, lambda row, v: finish(b, read(row, v)), target, at(b, target, _PAIR))
+    def emit(b: ir.IRBuilder, first: ir.Value, second: ir.Value, source: ir.Value) -> None:
+        _write(b, _pairs_of(b, source, finish), first, second)
 
-    return routine(module, f"tiles_of_weights_{int(are_steps)}", [_ADDRESS, _ADDRESS], emit)
+    return routine(module, f"tiles_of_weights_{int(are_steps)}", [_ADDRESS] * 3, emit)
 
 
 # ---------------------------------------------------------------- products
@@ -239,7 +265,7 @@ def _product(module: ir.Module, rows: int, columns: int) -> ir.Function:
     """C = start + the sum over blocks of A B, for rows x columns tiles of C; a null `start` is zeros.
 
     C is a block of float32, and rows of `start` lie `stride` bytes apart.  A and B are tiles of the first
-    block; the next lie `a_step` and `b_step` words on.
+    block; the next lie `p_step` and `q_step` words on.
     """
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
@@ -290,11 +316,11 @@ def _blocks(b: ir.IRBuilder, terms: ir.Value) -> ir.Value:
 
 
 def dot(module: ir.Module) -> ir.Function:
-    """`microkernel.dot` of a block of C: P are left operands, `p_panel` apart, Q blocks with right ones."""
+    """`microkernel.dot` of a block of C: P are left operands, `p_panel` apart, Q right ones side by side."""
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         rows, vectors, c, start, start_stride, p, p_panel, q, terms = args
-        places = [c, start, b.mul(start_stride, I64(4)), p, p_panel, at(b, q, _PAIR), I64(_BLOCK)]
+        places = [c, start, b.mul(start_stride, I64(4)), p, p_panel, q, I64(PAIR)]
         b.call(_products(module), [rows, vectors, *places, _blocks(b, terms)])
 
     arguments = [I64, I64, _ADDRESS, _ADDRESS, I64, _ADDRESS, I64, _ADDRESS, I64]
@@ -302,35 +328,44 @@ def dot(module: ir.Module) -> ir.Function:
 
 
 def outer(module: ir.Module) -> ir.Function:
-    """`microkernel.outer` of a block of W: P is a column of blocks of samples, Q are blocks `q_panel` apart.
+    """`microkernel.outer` of a block of W: P are left operands side by side, Q right ones `q_panel` apart.
 
-    Padding of W becomes 0.
+    Padding of W becomes 0.  Its words are written to `there`, and `apart` from there, unless that is null.
     """
     s = shape(F32)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        columns, rows, vectors, w, p, q, q_panel, terms, scale, kept = args
-        sums, masked, read_w = _room(b, _BLOCK), _real(b, rows, columns), _rows_of(b, w)
-        read_sums = _rows_of(b, sums)
+        columns, there, apart, rows, vectors, w, p, q, q_panel, terms, scale, kept = args
+        sums, masked = _room(b, _BLOCK), _real(b, rows, columns)
         with loop(b, I64(SIDE)) as row:  # needed at the end, and as far as memory
             for line in range(0, SIDE, CACHE_LINE // 4):
                 prefetch(b, at(b, at(b, w, b.mul(row, I64(SIDE))), line), near=True)
         nothing = ir.Constant(_ADDRESS, None)
-        places = [sums, nothing, I64(0), at(b, p, _PAIR), I64(_BLOCK), q, q_panel]
+        places = [sums, nothing, I64(0), p, I64(PAIR), q, q_panel]
         b.call(_products(module), [rows, vectors, *places, _blocks(b, terms)])
-        step, share = splat(b, scale, s.lanes), splat(b, kept, s.lanes)
+        step, share, zeros = splat(b, scale, s.lanes), splat(b, kept, s.lanes), constant(s.vector, 0.0)
+        is_new = splat(b, b.fcmp_ordered("==", kept, F32(0.0)), s.lanes)
+        gradients, before = _pairs_of(b, sums), _pairs_of(b, w)
 
-        def over(blend: Callable[[ir.Value, int], ir.Value]) -> None:
-            with loop(b, I64(SIDE)) as row:
-                for v in (0, 1):
-                    place = at(b, w, b.add(b.mul(row, I64(SIDE)), I64(v * _HALF)))
-                    store(b, masked(row, v, flushed(b, blend(row, v))), place)
+        def stepped(pair: ir.Value) -> _Rows:
+            """Two rows of W, which are changed."""
+            changed: list[list[ir.Value]] = []
+            for odd, both in enumerate(zip(gradients(pair), before(pair), strict=True)):
+                row = b.add(b.mul(pair, I64(2)), I64(odd))
+                changed.append([])
+                for v, (gradient, weight) in enumerate(zip(*both, strict=True)):
+                    kept_part = b.select(is_new, zeros, b.fmul(share, weight))
+                    value = masked(row, v, flushed(b, fma(b, step, gradient, kept_part)))
+                    store(b, value, at(b, w, b.add(b.mul(row, I64(SIDE)), I64(v * s.lanes))))
+                    changed[-1].append(value)
+            return changed
 
-        with b.if_else(b.fcmp_ordered("==", kept, F32(0.0))) as (anew, added):
-            with anew:
-                over(lambda row, v: b.fmul(step, read_sums(row, v)))
-            with added:
-                over(lambda row, v: fma(b, step, read_sums(row, v), b.fmul(share, read_w(row, v))))
+        with b.if_else(b.icmp_unsigned("==", there, ir.Constant(there.type, None))) as (alone, beside):
+            with alone, loop(b, I64(_HALF)) as pair:
+                stepped(pair)
+            with beside:
+                first = b.bitcast(there, _ADDRESS)
+                _write(b, lambda pair: _each(partial(nearest, b), stepped(pair)), first, at(b, first, apart))
 
-    arguments = [I64, I64, I64, _ADDRESS, _ADDRESS, _ADDRESS, I64, I64, F32, F32]
+    arguments = [I64, I32.as_pointer(), *[I64] * 3, _ADDRESS, _ADDRESS, _ADDRESS, I64, I64, F32, F32]
     return routine(module, "tiles_outer", arguments, emit)
