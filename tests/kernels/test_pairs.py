@@ -12,7 +12,7 @@ from experiments import in_new_process
 from fastbp.engine.kernels import pairs
 from fastbp.engine.kernels.vector import call, pointer, shape_of
 
-WITH_PAIRS = {"NUMBA_CPU_NAME": "sapphirerapids", "NUMBA_CPU_FEATURES": "+avx512bf16"}
+WITH_PAIRS = {"NUMBA_CPU_NAME": "znver4", "NUMBA_CPU_FEATURES": "+avx512bf16"}
 
 
 def assembly():
@@ -41,6 +41,14 @@ def test_the_assembly_for_a_cpu_with_pairs():
         assert len(places) >= 48 and len(places) % 24 == 0  # the loop's, and those of one to three terms left
         assert not any("rsp" in line for line in body[places[0] : places[23]]), "a number is spilled"
         assert not any(line.startswith("vfmadd") for line in body)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="Numba compiles for x86-64 there")
+def test_intel_makes_one_at_a_time():
+    bodies = in_new_process("test_pairs.assembly()", **{**WITH_PAIRS, "NUMBA_CPU_NAME": "sapphirerapids"})
+    lines = bodies["grouped_dot_6x2"]
+    assert any(line.startswith("vfmadd") for line in lines)
+    assert not any(line.startswith("vdpbf16ps") for line in lines)
 
 
 # ---------------------------------------------------------------- packed operands

@@ -128,8 +128,8 @@ def test_networks_that_would_leave_tiles_empty_are_computed_otherwise(monkeypatc
     monkeypatch.setattr(bfloat16, "why_no_tiles", lambda: "")
     for sizes, batch, kind in (
         ((784, 512, 512, 10), 128, bfloat16.TILES),
-        ((784, 30, 10), 10, bfloat16.TILES),
-        ((784, 30, 10), 7, bfloat16.BFLOAT16),
+        ((784, 30, 10), 12, bfloat16.TILES),
+        ((784, 30, 10), 10, bfloat16.BFLOAT16),
         ((784, 512, 10), 1, bfloat16.BFLOAT16),
         ((8, 16, 2), 1000, bfloat16.BFLOAT16),
     ):

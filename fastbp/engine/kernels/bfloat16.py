@@ -22,7 +22,7 @@ from .vector import F32, I8, I32, I64, SMALLEST, VOID, absolute, constant, famil
 
 BFLOAT16 = "bfloat16"  # the key of the kernels that compute by fused multiply-adds, where others have a dtype
 TILES = "bfloat16-tiles"  # and of those that compute by the matrix unit
-_LEAST_FILLED = 0.25  # of the terms that the unit computes: a rule, not measured
+_LEAST_FILLED = 0.3  # of the terms that the unit computes; above it is faster, on an Emerald Rapids
 _BY_TILES = "by the matrix unit (AMX), and by fused multiply-adds where tiles would be nearly empty"
 _FLUSH_X86 = 0x8040  # flush-to-zero and denormals-are-zero, in MXCSR
 _FLUSH_ARM = 1 << 24  # FZ, in FPCR
@@ -39,9 +39,14 @@ def form() -> str:
 
 
 def has_pairs() -> bool:
-    """Tells whether the CPU makes two fused multiply-adds of bfloat16 at once, in vectors of 512 bits."""
-    triple, _, features = target()
-    return "+avx512bf16" in features.split(",") and family(triple) == "x86" and width()[0] == 64
+    """Tells whether two fused multiply-adds of bfloat16 at once, in vectors of 512 bits, are faster here.
+
+    Intel's CPUs have the instruction as well, and take longer for it than for two that make one: with it a
+    step of [784, 512, 512, 10] took twice as long on an Emerald Rapids (`python -m bench.bfloat16 speed`).
+    """
+    triple, cpu, features = target()
+    has_it = "+avx512bf16" in features.split(",") and width()[0] == 64
+    return has_it and family(triple) == "x86" and cpu.startswith("znver")
 
 
 @functools.cache
