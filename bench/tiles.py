@@ -29,7 +29,7 @@ BLOCKS: tuple[tuple[str, Maker, str, int], ...] = (  # name, routine, an instruc
     ("samples or activations", tiles.signals, "vpermt2w", 16),
     ("deltas", tiles.deltas, "vpermt2w", 16),
     ("weights", partial(tiles.weights, are_steps=True), "vpermt2w", 16),
-    ("end of an update", tiles.outer, "vfmadd", 32),
+    ("end of an update", tiles.outer, "vfmadd", 16),
 )
 
 

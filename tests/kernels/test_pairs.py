@@ -12,7 +12,8 @@ from experiments import in_new_process
 from fastbp.engine.kernels import pairs
 from fastbp.engine.kernels.vector import call, pointer, shape_of
 
-WITH_PAIRS = {"NUMBA_CPU_NAME": "znver4", "NUMBA_CPU_FEATURES": "+avx512bf16"}
+WITH_PAIRS = {"NUMBA_CPU_NAME": "znver4", "NUMBA_CPU_FEATURES": "+avx512bf16,+sse4a"}
+INTEL = {"NUMBA_CPU_NAME": "sapphirerapids", "NUMBA_CPU_FEATURES": "+avx512bf16"}
 
 
 def assembly():
@@ -45,7 +46,7 @@ def test_the_assembly_for_a_cpu_with_pairs():
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="Numba compiles for x86-64 there")
 def test_intel_makes_one_at_a_time():
-    bodies = in_new_process("test_pairs.assembly()", **{**WITH_PAIRS, "NUMBA_CPU_NAME": "sapphirerapids"})
+    bodies = in_new_process("test_pairs.assembly()", **INTEL)
     lines = bodies["grouped_dot_6x2"]
     assert any(line.startswith("vfmadd") for line in lines)
     assert not any(line.startswith("vdpbf16ps") for line in lines)

@@ -1,7 +1,7 @@
 """bfloat16: the rounding to it, the mode that flushes subnormals, and the form that computes products.
 
-There are three forms, with the same bits: fused multiply-adds (`kernels.groups`), two at once where the CPU
-can (`kernels.pairs`), and the matrix unit of x86 (`kernels.tiles`), where Linux grants it.
+There are three forms, with the same bits: fused multiply-adds (`kernels.groups`), two at once where that is
+faster (`kernels.pairs`), and the matrix unit of x86 (`kernels.tiles`), where Linux grants it.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ from .vector import F32, I8, I32, I64, SMALLEST, VOID, absolute, constant, famil
 BFLOAT16 = "bfloat16"  # the key of the kernels that compute by fused multiply-adds, where others have a dtype
 TILES = "bfloat16-tiles"  # and of those that compute by the matrix unit
 _LEAST_FILLED = 0.3  # of the terms that the unit computes; above it is faster, on an Emerald Rapids
-_BY_TILES = "by the matrix unit (AMX), and by fused multiply-adds where tiles would be nearly empty"
+_BY_TILES = "by the matrix unit (AMX), and by fused multiply-adds where tiles would be mostly empty"
 _FLUSH_X86 = 0x8040  # flush-to-zero and denormals-are-zero, in MXCSR
 _FLUSH_ARM = 1 << 24  # FZ, in FPCR
 
@@ -43,10 +43,11 @@ def has_pairs() -> bool:
 
     Intel's CPUs have the instruction as well, and take longer for it than for two that make one: with it a
     step of [784, 512, 512, 10] took twice as long on an Emerald Rapids (`python -m bench.bfloat16 speed`).
+    AMD's are those with SSE4a.
     """
-    triple, cpu, features = target()
-    has_it = "+avx512bf16" in features.split(",") and width()[0] == 64
-    return has_it and family(triple) == "x86" and cpu.startswith("znver")
+    triple, _, features = target()
+    has_it = {"+avx512bf16", "+sse4a"} <= {*features.split(",")}
+    return has_it and family(triple) == "x86" and width()[0] == 64
 
 
 @functools.cache

@@ -7,7 +7,7 @@
 
 A group that is short has zeros for what it lacks.  Subnormal operands and results are 0.  That is what the
 matrix units of x86 compute (TDPBF16PS), to the bit, and here it is computed by fused multiply-adds, two at
-once where the CPU can (`kernels.pairs`).
+once where that is faster (`kernels.pairs`).
 
 A tile has half the rows of one for single chains (`kernels.microkernel`), and keeps c in memory.  Tried on
 Zen 3, and slower: all rows, first by the even terms and then by the odd ones, with their sums in memory; a

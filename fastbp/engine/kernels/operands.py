@@ -130,12 +130,11 @@ def read_by_products(typingctx: Any, parameters: Any, rounded: Any) -> Any:
 
 
 def _round_rows(module: ir.Module) -> ir.Function:
-    """(target + offset) = source rounded to bfloat16, for rows x vectors of a panel."""
+    """target = source rounded to bfloat16, for rows x vectors of a panel."""
     s = shape(F32)
 
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
-        rows, vectors, target, offset, source = args
-        target = at(b, target, offset)
+        rows, vectors, target, source = args
         with loop(b, rows) as row:
             first = b.mul(row, I64(s.columns))
             for v in range(s.vectors):
@@ -145,7 +144,7 @@ def _round_rows(module: ir.Module) -> ir.Function:
                     store(b, value, at(b, target, place))
 
     address = F32.as_pointer()
-    return routine(module, "round_rows", [I64, I64, address, I64, address], emit)
+    return routine(module, "round_rows", [I64, I64, address, address], emit)
 
 
 @intrinsic
@@ -156,7 +155,7 @@ def round_rows(typingctx: Any, rounded: Any, rows: Any, vectors: Any, target: An
 
     def emit(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         _, rows, vectors, target = arguments
-        b.call(_round_rows(b.module), [rows, vectors, target, I64(0), target])
+        b.call(_round_rows(b.module), [rows, vectors, target, target])
         return context.get_dummy_value()
 
     return types.void(rounded, _i64, _i64, target), emit
@@ -166,7 +165,7 @@ def round_rows(typingctx: Any, rounded: Any, rows: Any, vectors: Any, target: An
 def write_signals(typingctx: Any, rounded: Any, size: Any, columns: Any, target: Any, source: Any) -> Any:
     """target = source rounded, activations: rows x vectors of a panel, or a block of `columns`.
 
-    `target` is `Strided`: where an operand goes, and how far on the second.
+    `target` is `Strided`: where the first operand goes, and how far on the second.
     """
     if rounded == types.none:
         return _nothing(rounded, size, columns, target, source)
@@ -179,7 +178,7 @@ def write_signals(typingctx: Any, rounded: Any, size: Any, columns: Any, target:
             places = [first, at(b, first, apart), source, I64(0)]
             b.call(tiles.signals(b.module), [*places, rows, columns])
         else:
-            b.call(_round_rows(b.module), [rows, vectors, first, I64(0), source])
+            b.call(_round_rows(b.module), [rows, vectors, first, source])
         return context.get_dummy_value()
 
     return types.void(rounded, size, _i64, target, source), emit
@@ -202,7 +201,7 @@ def round_gathered(typingctx: Any, rounded: Any, rows: Any, columns: Any, place:
             b.call(tiles.signals(b.module), [first, at(b, first, apart), first, gap, rows, columns])
         else:
             vectors = I64(shape(F32).vectors)
-            b.call(_round_rows(b.module), [rows, vectors, first, I64(0), first])
+            b.call(_round_rows(b.module), [rows, vectors, first, first])
         return context.get_dummy_value()
 
     return types.void(rounded, _i64, _i64, place), emit
@@ -212,7 +211,7 @@ def round_gathered(typingctx: Any, rounded: Any, rows: Any, columns: Any, place:
 def write_weights(typingctx: Any, there: Any, size: Any, source: Any) -> Any:
     """There = source rounded, weights after a step: rows x vectors of a panel, or a block.
 
-    `there` is `Strided`, as `rounded_beside` makes it.
+    `there` is `Strided`: where the first operand goes, and how far on the second.
     """
     rounded = there.types[0]
     if rounded == types.none:
@@ -226,7 +225,7 @@ def write_weights(typingctx: Any, there: Any, size: Any, source: Any) -> Any:
         if has_tiles(rounded):
             b.call(tiles.weights(b.module, True), [first, at(b, first, apart), source])
         else:
-            b.call(_round_rows(b.module), [rows, vectors, first, I64(0), source])
+            b.call(_round_rows(b.module), [rows, vectors, first, source])
         return context.get_dummy_value()
 
     return types.void(there, size, source), emit

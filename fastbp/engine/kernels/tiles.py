@@ -58,7 +58,7 @@ _TILE = _HALF * _HALF  # words
 PAIR = 2 * _TILE  # words of two tiles, which hold a block's numbers once
 _BLOCK = SIDE * SIDE  # numbers
 _ROW = I64(CACHE_LINE)  # bytes from a tile's row to the next
-_NOTHING = I64(0)
+_NO_GAP = I64(0)
 _ADDRESS = F32.as_pointer()
 _WORDS = ir.VectorType(I32, _HALF)
 _BYTES = I8.as_pointer()
@@ -177,7 +177,7 @@ def _pairs_of(
     b: ir.IRBuilder,
     source: ir.Value,
     finish: Callable[[ir.IRBuilder, ir.Value], ir.Value] = lambda b, value: value,
-    gap: ir.Value = _NOTHING,
+    gap: ir.Value = _NO_GAP,
 ) -> Callable[[ir.Value], _Rows]:
     """The function (pair) that loads two rows of a block of float32 and finishes every vector."""
 
@@ -241,7 +241,7 @@ def deltas(module: ir.Module) -> ir.Function:
     def emit(b: ir.IRBuilder, *args: ir.Value) -> None:
         first, second, source, rows, columns = args
         lines = _room(b, PAIR)
-        _pad(b, source, _NOTHING, rows, columns)
+        _pad(b, source, _NO_GAP, rows, columns)
         _write(b, _pairs_of(b, source), lines, first)
         _write_transposed(b, second, lines)
 
