@@ -69,6 +69,13 @@ class TileUpdate(NamedTuple):
     kept: float
 
 
+class Target(NamedTuple):
+    """A tile that an update writes."""
+
+    first: Any  # pointer to its numbers
+    words: Strided  # where products read them, if the tile is of weights
+
+
 class Deltas(NamedTuple):
     """The deltas of a panel of outputs."""
 
@@ -234,8 +241,8 @@ def backward(layer: Any, below: Any, work: Workspace, m: int, member: Member) ->
 def update_by(gradient: Any) -> Any:
     """The update of a layer over samples that ``gradient`` knows how to read.
 
-    ``gradient(work, x, panel, m, size, g, there, d, rule)`` makes a tile, g = kept g + scale x^T d, of the
-    size (rows, vectors), for a panel of inputs, and its words where it makes a step.
+    ``gradient(work, x, panel, m, size, g, d, rule)`` makes a tile, g = kept g + scale x^T d, of the size
+    (rows, vectors), for a panel of inputs, and its words where it makes a step.
     """
 
     @inlined
@@ -278,7 +285,7 @@ def update_by(gradient: Any) -> Any:
                 there = operand_of(cursor, layer, work, width, nr)
                 if rule.steps:
                     prefetch_rounded(there, rows)
-                gradient(work, x, k, m, (rows, vectors), g, there, deltas, rule)
+                gradient(work, x, k, m, (rows, vectors), Target(g, there), deltas, rule)
                 following = after(cursor, mine)
                 if rule.at_once:
                     coming = way_to(following, offset, layer, width, nr)
@@ -292,15 +299,7 @@ def update_by(gradient: Any) -> Any:
 
 @inlined
 def _gradient(
-    work: Workspace,
-    x: Any,
-    panel: int,
-    m: int,
-    size: tuple[int, int],
-    g: Any,
-    there: Strided,
-    d: Deltas,
-    rule: TileUpdate,
+    work: Workspace, x: Any, panel: int, m: int, size: tuple[int, int], g: Target, d: Deltas, rule: TileUpdate
 ) -> None:
     nr, _ = constants(work.scratch)
     x_here = shift(x, panel * work.rows * nr + second(work.rounded, work.rows * nr))
@@ -311,8 +310,8 @@ def _gradient(
         if block_rows(work.rounded):
             d_now = shift(d.blocks, sample // nr * d.stride)
         writes = rule.steps and not rule.at_once and sample + terms == m
-        place = Strided(if_wanted(there.first, writes), there.stride)
-        outer(d.columns, place, size, g, x_now, Strided(d_now, d.stride), terms, rule.scale, kept)
+        place = Strided(if_wanted(g.words.first, writes), g.words.stride)
+        outer(d.columns, place, size, g.first, x_now, Strided(d_now, d.stride), terms, rule.scale, kept)
 
 
 update = update_by(_gradient)

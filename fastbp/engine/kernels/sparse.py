@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .dense import SAMPLES_AT_ONCE, Deltas, TileUpdate, Workspace, forward_by, update_by
+from .dense import SAMPLES_AT_ONCE, Deltas, Target, TileUpdate, Workspace, forward_by, update_by
 from .gather import SCALED
 from .jit import helper, inlined
 from .microkernel import dot
@@ -358,8 +358,7 @@ def _gradient(
     panel: int,
     m: int,
     size: tuple[int, int],
-    g: Any,
-    there: Strided,
+    g: Target,
     d: Deltas,
     rule: TileUpdate,
 ) -> None:
@@ -369,7 +368,7 @@ def _gradient(
     lists, sums = x.lists, x.lists.sums
     kept = rule.kept
     if kept == 0.0:
-        clear(rows * nr, g)
+        clear(rows * nr, g.first)
         kept = 1.0
     begin = np.int64(lists.ends[panel - 1]) if panel > 0 else 0
     for sample in range(0, m, SAMPLES_AT_ONCE):
@@ -381,7 +380,7 @@ def _gradient(
             entries, parts = shift(lists.entries, begin), shift(lists.parts, begin)
             stored = Entries(entries, parts, end - begin)
             clear(rows * nr, sums)
-            outer_stored(vectors, rows, g, sums, stored, d.rows, rule.scale, kept)
+            outer_stored(vectors, rows, g.first, sums, stored, d.rows, rule.scale, kept)
         begin, kept = end, 1.0
 
 
