@@ -39,11 +39,10 @@ def test_the_bits_are_those_of_fused_multiply_adds(compiles, tmp_path, monkeypat
     for seed, found in there["runs"].items():
         assert found == here[seed], f"seed {seed}"
     counts = there["counts"]
-    if counts is None:
-        return
-    assert counts["ldtilecfg"] == counts["tilerelease"] > len(seeds)
     assert counts["live"] == 0, "a thread keeps its tiles"
-    assert counts["tdpbf16ps"] > 100 * len(seeds)
+    if library:
+        assert counts["ldtilecfg"] == counts["tilerelease"] > len(seeds)
+        assert counts["tdpbf16ps"] > 100 * len(seeds)
 
 
 # ---------------------------------------------------------------- assembly

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from fastbp.engine.kernels import bfloat16
 
@@ -52,6 +56,24 @@ def environment():
     return {"NUMBA_CPU_NAME": llvm.get_host_cpu_name(), "NUMBA_CPU_FEATURES": listed, "FASTBP_AMX": "1"}
 
 
+@intrinsic
+def _state_in_use(typingctx):
+    """The parts of this thread's state that are not as they were at first (XINUSE)."""
+
+    def emit(context, b, signature, arguments):
+        kind = ir.FunctionType(ir.IntType(64), [ir.IntType(32)])
+        read = cgutils.get_or_insert_function(b.module, kind, "llvm.x86.xgetbv")
+        return b.call(read, [ir.IntType(32)(1)])
+
+    return types.int64(), emit
+
+
+@njit
+def holds_tiles():
+    """Tells whether this thread holds a configuration of tiles."""
+    return _state_in_use() >> 17 & 1
+
+
 class Tiles:
     """Every network of bfloat16 in this process is computed by tiles, which a library emulates if given.
 
@@ -82,9 +104,12 @@ class Tiles:
         packed.aligned_zeros = poisoned
 
     def counts(self):
-        """How often each emulated instruction ran, and how many threads hold a configuration."""
+        """How often each emulated instruction ran, and how many threads hold a configuration.
+
+        Of a unit that is there, whether this thread does.
+        """
         if not self._library:
-            return None
+            return {"live": int(holds_tiles())}
         counts = (ctypes.c_long * len(COUNTED))()
         self._library.counted(counts)
         return dict(zip(COUNTED, counts, strict=True))

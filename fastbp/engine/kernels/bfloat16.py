@@ -22,7 +22,9 @@ from .vector import F32, I8, I32, I64, SMALLEST, VOID, absolute, constant, famil
 
 BFLOAT16 = "bfloat16"  # the key of the kernels that compute by fused multiply-adds, where others have a dtype
 TILES = "bfloat16-tiles"  # and of those that compute by the matrix unit
-_LEAST_FILLED = 0.3  # of the terms that the unit computes; above it is faster, on an Emerald Rapids
+_LEAST_FILLED = (
+    0.3  # of the terms that the unit computes; near it both forms take the same, on an Emerald Rapids
+)
 _BY_TILES = "by the matrix unit (AMX), and by fused multiply-adds where tiles would be mostly empty"
 _FLUSH_X86 = 0x8040  # flush-to-zero and denormals-are-zero, in MXCSR
 _FLUSH_ARM = 1 << 24  # FZ, in FPCR

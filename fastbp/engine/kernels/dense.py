@@ -122,9 +122,8 @@ def weights_of(unit: Cursor, layer: Any, width: int, nr: int) -> int:
 @helper
 def operand_of(unit: Cursor, layer: Any, work: Workspace, width: int, nr: int) -> Strided:
     """Where the words of these weights lie that products read."""
-    first = unit.panel * width
-    row = words(work.rounded, unit.other * nr * nr)
-    offset = layer.weights + first // nr * layer.panel + row + first % nr
+    before = unit.other * nr * nr
+    offset = weights_of(unit, layer, width, nr) - before + words(work.rounded, before)
     return Strided(rounded_at(work.rounded, offset), second(work.rounded, layer.panel))
 
 
